@@ -1,0 +1,66 @@
+"""The papers' networks: inputs in the data's domain, logits out, normalisation inside.
+
+A network is described by a :class:`ModelSpec` and built by :func:`build` from an explicit generator, so
+that a specification and a seed fix every initial weight.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from ..errors import RobustlibError, suggest
+from .mnist import architecture_b, madry_cnn
+
+Builder = Callable[..., nn.Module]
+_BUILDERS: dict[str, Builder] = {"madry_cnn": madry_cnn, "architecture_b": architecture_b}
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """Which network.
+
+    Args:
+        name: a builder's name, one of ``robustlib.models.names()``.
+        width: capacity scale, in the paper's own unit (16 is Madry et al.'s large network).
+        protocol: raised by one when the same description starts to mean other numbers.
+    """
+
+    name: str
+    width: int = 16
+    protocol: int = 1
+
+    def __post_init__(self) -> None:
+        if self.name not in _BUILDERS:
+            raise RobustlibError(suggest("model", self.name, _BUILDERS))
+        if self.width < 1:
+            raise RobustlibError(f"width={self.width} of model {self.name!r} is below 1; give 1 or more")
+
+
+def names() -> tuple[str, ...]:
+    """Names that a ModelSpec may carry."""
+    return tuple(sorted(_BUILDERS))
+
+
+def build(
+    spec: ModelSpec, *, input_shape: tuple[int, ...], classes: int, generator: torch.Generator
+) -> nn.Module:
+    """A fresh network in eval mode.
+
+    Args:
+        spec: which network.
+        input_shape: shape of one input, (C, H, W).
+        classes: number of logits.
+        generator: draws the initial weights (on the CPU, so that they do not depend on the device).
+    """
+    return _BUILDERS[spec.name](
+        width=spec.width, input_shape=input_shape, classes=classes, generator=generator
+    ).eval()
+
+
+def count_parameters(model: nn.Module) -> int:
+    """Number of trained scalars."""
+    return sum(parameter.numel() for parameter in model.parameters())

@@ -1,0 +1,18 @@
+"""One training loop, one short objective per defence."""
+
+from .defences import Defence, FgsmTraining, PgdTraining, Standard, objective
+from .loop import Fit, Schedule, TrainingDiverged, fit
+from .precision import low_precision_copy
+
+__all__ = [
+    "Defence",
+    "FgsmTraining",
+    "Fit",
+    "PgdTraining",
+    "Schedule",
+    "Standard",
+    "TrainingDiverged",
+    "fit",
+    "low_precision_copy",
+    "objective",
+]

@@ -1,0 +1,61 @@
+"""The fast gradient sign method (Goodfellow et al. 2015) and its version with a random step (Tramer et al. 2018)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+from torch import Tensor, nn
+
+from ..errors import RobustlibError
+from ..threat import Ball
+from ._model import check_call, frozen, input_gradient, logits_of
+from .losses import named_loss
+
+
+def fgsm(
+    model: nn.Module,
+    x: Tensor,
+    y: Tensor,
+    threat: Ball,
+    *,
+    random_step: float = 0.0,
+    loss: str = "cross_entropy",
+    kappa: float = 0.0,
+    generator: torch.Generator | None = None,
+) -> Tensor:
+    """One step of full length: x + eps sign(grad_x L(theta, x, y)), cut to the domain.
+
+    Args:
+        model: eval mode, (N, ...) inputs to (N, K) logits.
+        x: (N, ...) inputs in the threat's domain.
+        y: (N,) int64 labels.
+        threat: ball; with an l_2 ball the step follows the normalised gradient.
+        random_step: length, in the domain's units, of a uniform random step taken first; the gradient
+            step then has length eps - random_step ("FGSM random" in Madry et al., Table 5).
+        loss: "cross_entropy" or "margin".
+        generator: draws the random step; needed when random_step > 0.
+
+    Returns:
+        (N, ...) adversarial inputs, detached.
+
+    Raises:
+        RobustlibError: the call's arguments do not fit.
+
+    Source: Madry et al. 2018, section 2.1.
+    """
+    check_call(model, x, y, threat)
+    if not 0 <= random_step <= threat.eps:
+        raise RobustlibError(f"random_step={random_step} is outside [0, eps={threat.eps}]")
+    if threat.eps == 0 or len(x) == 0:
+        return x.clone()
+    start = x
+    if random_step > 0:
+        if generator is None:
+            raise RobustlibError("generator is missing; a random step needs an explicit torch.Generator")
+        start = replace(threat, eps=random_step).random_start(x, generator=generator)
+    with frozen(model):
+        with torch.no_grad():
+            logits_of(model, x[:1], y)
+        gradient, _ = input_gradient(model, start, y, named_loss(loss, kappa=kappa))
+    return threat.project(start + (threat.eps - random_step) * threat.steepest(gradient), x)

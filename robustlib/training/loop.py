@@ -1,0 +1,252 @@
+"""The training loop: every defence, resumable bit for bit on the CPU, stoppable on a time budget.
+
+Everything random at step t is drawn from generators seeded by (seed, t), so that a checkpoint needs no
+random state: weights, optimiser and the step count are the whole of it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ..data import Split
+from ..errors import RobustlibError
+from .defences import Defence, objective
+from .precision import LowPrecisionCopy
+
+CHECKPOINT_SECONDS = 60.0
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How long and how fast.
+
+    Args:
+        steps: updates.
+        batch: examples per update.
+        lr: learning rate of Adam (peak rate when ``shape`` is "one_cycle").
+        shape: "constant", or "one_cycle" (linear rise over 30 % of training, cosine fall to 0).
+        reduction: "sum" or "mean" of the batch's losses.
+        precision: of the gradients, "float32" or "bfloat16"; weights and Adam's state are float32.
+    """
+
+    steps: int
+    batch: int
+    lr: float
+    shape: str = "constant"
+    reduction: str = "mean"
+    precision: str = "float32"
+    protocol: int = 1
+
+    def __post_init__(self) -> None:
+        for name, value, known in (
+            ("shape", self.shape, ("constant", "one_cycle")),
+            ("reduction", self.reduction, ("sum", "mean")),
+            ("precision", self.precision, ("float32", "bfloat16")),
+        ):
+            if value not in known:
+                raise RobustlibError(f"{name}={value!r} of a Schedule; known: {', '.join(known)}")
+        if self.steps < 1 or self.batch < 1 or not self.lr > 0:
+            raise RobustlibError(f"{self}: steps and batch are 1 or more and lr is positive")
+
+    def rate(self, step: int) -> float:
+        """Learning rate of update ``step`` (from 0)."""
+        if self.shape == "constant":
+            return self.lr
+        progress = (step + 1) / self.steps
+        if progress < 0.3:
+            return self.lr * progress / 0.3
+        return self.lr * 0.5 * (1 + math.cos(math.pi * (progress - 0.3) / 0.7))
+
+
+class TrainingDiverged(RobustlibError):
+    """The loss stopped being finite; ``fit`` carries what was logged until then."""
+
+    def __init__(self, message: str, fit: Fit) -> None:
+        super().__init__(message)
+        self.fit = fit
+
+
+@dataclass
+class Fit:
+    """What a training left: per-step losses (nats) and accuracies on the batches it trained on."""
+
+    step: int = 0
+    seconds: float = 0.0
+    finished: bool = False
+    loss: list[float] = field(default_factory=list)
+    accuracy: list[float] = field(default_factory=list)
+
+    def alarms(self, classes: int) -> list[str]:
+        """Faults to look at: a loss that never left chance, an accuracy that collapsed by 20 points."""
+        found = []
+        window = max(1, len(self.loss) // 20)
+        last = sum(self.loss[-window:]) / max(1, len(self.loss[-window:]))
+        if self.loss and last > math.log(classes) - 0.05:
+            found.append(f"loss stuck at chance: {last:.3f} nats over the last {window} steps, ln {classes} = "
+                         f"{math.log(classes):.3f}")
+        blocks = [self.accuracy[i : i + window] for i in range(0, len(self.accuracy), window)]
+        means = [sum(block) / len(block) for block in blocks]
+        for i, mean in enumerate(means):
+            if i and max(means[:i]) - mean > 0.2:
+                found.append(f"accuracy on training batches fell from {max(means[:i]):.1%} to {mean:.1%} by step "
+                             f"{min((i + 1) * window, len(self.accuracy))}")
+                break
+        return found
+
+
+def step_generator(seed: int, purpose: str, index: int) -> torch.Generator:
+    """The generator of one step: a hash of (seed, purpose, index) is its seed."""
+    digest = hashlib.sha256(f"{seed}/{purpose}/{index}".encode()).digest()
+    return torch.Generator().manual_seed(int.from_bytes(digest[:8], "big") >> 1)
+
+
+def _batches(n: int, batch: int, seed: int, start: int, steps: int) -> Any:
+    """(step, positions) from ``start``: epochs are fresh permutations, the last short batch is dropped."""
+    batch = min(batch, n)
+    per_epoch = n // batch
+    order, epoch_now = torch.empty(0), -1
+    for step in range(start, steps):
+        epoch, slot = divmod(step, per_epoch)
+        if epoch != epoch_now:
+            order = torch.randperm(n, generator=step_generator(seed, "order", epoch))
+            epoch_now = epoch
+        yield step, order[slot * batch : (slot + 1) * batch]
+
+
+def save_checkpoint(path: Path, model: nn.Module, optimiser: torch.optim.Optimizer, fit: Fit) -> None:
+    """Write to a temporary file, then rename: a kill while saving leaves the old checkpoint."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    try:
+        torch.save(
+            {
+                "model": model.state_dict(),
+                "optimiser": optimiser.state_dict(),
+                "step": fit.step,
+                "seconds": fit.seconds,
+                "loss": torch.tensor(fit.loss, dtype=torch.float64),
+                "accuracy": torch.tensor(fit.accuracy, dtype=torch.float64),
+            },
+            partial,
+        )
+        os.replace(partial, path)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise RobustlibError(f"cannot save the checkpoint {path}: {error}; free some space and run again") from error
+
+
+def load_checkpoint(path: Path, model: nn.Module, optimiser: torch.optim.Optimizer) -> Fit:
+    """Restore a checkpoint; one that cannot be read is set aside and training starts anew."""
+    if not path.exists():
+        return Fit()
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+        model.load_state_dict(state["model"])
+        optimiser.load_state_dict(state["optimiser"])
+    except Exception as error:
+        path.replace(path.with_name(path.name + ".bad"))
+        print(f"checkpoint {path.name} cannot be read ({type(error).__name__}); set aside, training starts anew")
+        return Fit()
+    return Fit(
+        step=state["step"],
+        seconds=state["seconds"],
+        loss=state["loss"].tolist(),
+        accuracy=state["accuracy"].tolist(),
+    )
+
+
+def fit(
+    model: nn.Module,
+    split: Split,
+    rows: Tensor,
+    defence: Defence,
+    schedule: Schedule,
+    *,
+    seed: int,
+    checkpoint: Path | None = None,
+    stop: Callable[[], bool] = lambda: False,
+    progress: Callable[[int, int, float], None] | None = None,
+) -> Fit:
+    """Train ``model`` in place.
+
+    Args:
+        model: on the split's device; left in eval mode.
+        split: training images and labels.
+        rows: (n,) positions in the split that training may see.
+        defence: the objective.
+        schedule: how long and how fast.
+        seed: fixes order, attack starts and dropout.
+        checkpoint: file to resume from and to write about every minute; removed by the caller.
+        stop: asked after each update; when true, training stops cleanly at a checkpoint.
+        progress: called with (step, steps, loss) after each update.
+
+    Returns:
+        Fit, with ``finished`` False when it was stopped.
+
+    Raises:
+        TrainingDiverged: a loss was not finite.
+    """
+    optimiser = torch.optim.Adam(model.parameters(), lr=schedule.lr, fused=True)
+    log = load_checkpoint(checkpoint, model, optimiser) if checkpoint is not None else Fit()
+    model.train()
+    copy = LowPrecisionCopy(model).train() if schedule.precision == "bfloat16" else None
+    worker: nn.Module = model if copy is None else copy
+    stochastic = any(isinstance(module, nn.Dropout) and module.p > 0 for module in model.modules())
+    device = split.y.device
+    saved = began = time.monotonic()
+    before = log.seconds
+    try:
+        for step, positions in _batches(len(rows), schedule.batch, seed, log.step, schedule.steps):
+            chosen = rows[positions].to(device)
+            x, y = split.images(chosen), split.y[chosen]
+            for group in optimiser.param_groups:
+                group["lr"] = schedule.rate(step)
+            if stochastic:
+                # Dropout only knows the global generator: seed it here, so that resuming repeats it.
+                torch.manual_seed(step_generator(seed, "dropout", step).initial_seed())
+            losses, logits = objective(
+                defence, worker, x, y, progress=step / schedule.steps, generator=_attack_generator(seed, step, device)
+            )
+            optimiser.zero_grad(set_to_none=True)
+            (losses.sum() if schedule.reduction == "sum" else losses.mean()).backward()
+            if copy is not None:
+                copy.hand_over_gradients()
+            optimiser.step()
+            if copy is not None:
+                copy.refresh()
+            loss = float(losses.detach().mean())
+            log.loss.append(loss)
+            log.accuracy.append(float((logits.argmax(1) == y).float().mean()))
+            log.step = step + 1
+            now = time.monotonic()
+            log.seconds = before + now - began
+            if not math.isfinite(loss):
+                raise TrainingDiverged(f"the loss is {loss} at step {step}; lower the learning rate {schedule.lr}", log)
+            if progress is not None:
+                progress(log.step, schedule.steps, loss)
+            stopping = log.step < schedule.steps and stop()
+            if checkpoint is not None and (stopping or now - saved > CHECKPOINT_SECONDS):
+                save_checkpoint(checkpoint, model, optimiser, log)
+                saved = now
+            if stopping:
+                return log
+    finally:
+        model.eval()
+    log.finished = True
+    return log
+
+
+def _attack_generator(seed: int, step: int, device: torch.device) -> torch.Generator:
+    """The step's attack generator, on the device that the attack runs on."""
+    cpu = step_generator(seed, "attack", step)
+    return cpu if device.type == "cpu" else torch.Generator(device).manual_seed(cpu.initial_seed())

@@ -1,0 +1,48 @@
+"""Search in low precision: a bfloat16, channels_last copy of a network that follows its float32 master.
+
+Signs of gradients are insensitive to precision, and processors with bf16 arithmetic run the copy three
+to four times faster; weights, optimiser state and every verdict stay in float32.
+"""
+
+from __future__ import annotations
+
+import copy
+
+import torch
+from torch import Tensor, nn
+
+
+class LowPrecisionCopy(nn.Module):
+    """``copy(x)`` takes and returns float32; inside, weights and activations are bfloat16."""
+
+    def __init__(self, master: nn.Module) -> None:
+        super().__init__()
+        self.inner = copy.deepcopy(master).to(dtype=torch.bfloat16, memory_format=torch.channels_last)
+        self._pairs = ([*self.inner.parameters()], [*master.parameters()])
+        self._buffers_pairs = ([*self.inner.buffers()], [*master.buffers()])
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x.to(torch.bfloat16)
+        if x.dim() == 4:
+            x = x.contiguous(memory_format=torch.channels_last)
+        logits: Tensor = self.inner(x)
+        return logits.float()
+
+    @torch.no_grad()
+    def refresh(self) -> None:
+        """Take over the master's weights and buffers."""
+        for ours, theirs in (self._pairs, self._buffers_pairs):
+            if ours:
+                torch._foreach_copy_(ours, theirs)
+
+    @torch.no_grad()
+    def hand_over_gradients(self) -> None:
+        """Move the copy's gradients to the master, in float32."""
+        for ours, theirs in zip(*self._pairs, strict=True):
+            theirs.grad = None if ours.grad is None else ours.grad.float()
+            ours.grad = None
+
+
+def low_precision_copy(master: nn.Module) -> LowPrecisionCopy:
+    """A copy to compute gradients with; call ``refresh()`` after every update of the master."""
+    return LowPrecisionCopy(master)
