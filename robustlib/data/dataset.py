@@ -1,0 +1,62 @@
+"""What a loaded dataset is: two splits of tensors on one device, with the facts an experiment has to record."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """One official split, in the official order.
+
+    ``x``: uint8 ``(N, C, H, W)`` in 0..255 for images, float32 ``(N, F)`` already in the domain for features.
+    ``y``: int64 ``(N,)``, classes from 0.
+    Both are shared by everyone who loaded the dataset: read them, do not write to them.
+    """
+
+    x: Tensor
+    y: Tensor
+
+    def __len__(self) -> int:
+        return self.x.shape[0]
+
+    def images(self, rows: Tensor | None = None) -> Tensor:
+        """The chosen rows (all by default) as a new float32 tensor in the dataset's domain, on the split's device.
+
+        ``rows`` is a LongTensor of row numbers or a bool mask, on any device. Pixels are divided by 255.
+        """
+        # rows come from the CPU (subsets, shuffles); a mask would be refused if it stayed there beside a GPU tensor
+        chosen = self.x if rows is None else self.x[rows.to(self.x.device)]
+        if chosen.dtype != torch.uint8:
+            return chosen.clone() if rows is None else chosen
+        # A divisor on the same device: CUDA turns division by a host number into a product with its reciprocal,
+        # which differs from the CPU's quotient in the last bit of some pixel values.
+        return chosen.to(torch.float32).div_(torch.full((), 255.0, device=chosen.device))
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """A verified dataset.
+
+    ``domain``: lowest and highest value of ``Split.images()``. ``digest``: sha256 over the digests of the arrays, hex,
+    the same for the same bytes on every machine. ``inexact``: how many rows of each split are known not to be the
+    official bytes. ``groups``: who a row came from (HAR's 30 subjects, int64 ``(N,)``), or None.
+    """
+
+    name: str
+    train: Split
+    test: Split
+    domain: tuple[float, float]
+    classes: tuple[str, ...]
+    digest: str
+    inexact: Mapping[str, int]
+    groups: Mapping[str, Tensor | None]
+
+    @property
+    def official(self) -> bool:
+        """Whether every row is the official one."""
+        return not any(self.inexact.values())
