@@ -1,0 +1,167 @@
+"""The book: gather its pages in a staging folder, build it strictly, look it over.
+
+    python -m robustlib.report.site build [--out DIR] [--jobs 2] [--reuse] [--builder html|singlehtml]
+    python -m robustlib.report.site check [--out DIR]
+
+The tracked tree is only read. Under ``DIR/_build`` come ``notebooks`` (executed), ``generated`` (written by
+``robustlib.report.generate`` from the records), ``site-src`` (what Sphinx reads) and ``html``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import importlib
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from robustlib.errors import RobustlibError
+from robustlib.report import notebooks
+from robustlib.report.api_pages import write_api_pages
+from robustlib.report.site_check import check_site
+
+TOP_FILES = ("_config.yml", "_toc.yml", "index.md")
+# Folders that pages include from or link into.
+TREES = ("book", "results")
+INPUTS = (*TOP_FILES, *TREES, "notebooks", "robustlib", "weights")
+# Jupyter Book has no ``python -m``, and its script need not be on the path.
+JUPYTER_BOOK = "from jupyter_book.cli.main import main; main()"
+GENERATOR = "robustlib.report.generate"
+
+
+def source_digest(root: Path, inputs: Iterable[str] = INPUTS) -> str:
+    """SHA-256 over names and bytes of all that the site is made from."""
+    total = hashlib.sha256()
+    for top in inputs:
+        start = root / top
+        files = [start] if start.is_file() else sorted(path for path in start.rglob("*") if path.is_file())
+        for path in files:
+            if path.suffix == ".pyc" or ".ipynb_checkpoints" in path.parts:
+                continue
+            total.update(f"{path.relative_to(root)}\0{path.stat().st_size}\0".encode())
+            total.update(path.read_bytes())
+    return total.hexdigest()
+
+
+def generate(destination: Path, generator: str = GENERATOR) -> None:
+    """Have the report package write tables, scorecard and record pages into a fresh folder."""
+    shutil.rmtree(destination, ignore_errors=True)
+    destination.mkdir(parents=True)
+    module = importlib.import_module(generator)
+    code = module.main([str(destination)])
+    if code:
+        raise RobustlibError(f"{generator} {destination}: exit {code}; the book's tables were not written")
+
+
+def stage(root: Path, work: Path) -> Path:
+    """Lay out ``work/site-src`` from the tree, ``work/notebooks`` and ``work/generated``; returns it.
+
+    ``generated/records`` becomes ``records``, whose pages have addresses worth citing; the other
+    generated files lie in ``generated`` for ``{include}`` and downloads. API pages list themselves.
+    """
+    staging = work / "site-src"
+    shutil.rmtree(staging, ignore_errors=True)
+    staging.mkdir(parents=True)
+    for name in TOP_FILES:
+        shutil.copy2(root / name, staging / name)
+    for name in TREES:
+        if (root / name).is_dir():
+            shutil.copytree(root / name, staging / name)
+    shutil.copytree(work / "generated", staging / "generated", ignore=shutil.ignore_patterns("records"))
+    for source, name in ((work / "generated" / "records", "records"), (work / "notebooks", "notebooks")):
+        if source.is_dir():
+            shutil.copytree(source, staging / name, ignore=shutil.ignore_patterns("*.failed.ipynb"))
+    write_api_pages(root / "robustlib", staging / "api")
+    return staging
+
+
+def sphinx(staging: Path, out: Path, builder: str = "html") -> Path:
+    """Run Jupyter Book with every warning an error; returns the folder of the built pages.
+
+    Raises:
+        RobustlibError: with the warnings that Sphinx printed.
+    """
+    command = [sys.executable, "-c", JUPYTER_BOOK, "build", str(staging), "--path-output", str(out)]
+    command += ["-W", "-n", "--keep-going", "--all", "-q", "--builder", builder]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False)
+    if ended.returncode:
+        said = re.sub(r"\x1b\[[0-9;]*m", "", ended.stderr).replace(f"{staging.resolve()}/", "")
+        warnings = [line for line in said.splitlines() if line.strip()]
+        raise RobustlibError("the book does not build:\n" + "\n".join(warnings[-60:]))
+    return out / "_build" / builder
+
+
+def build(
+    root: Path = Path(),
+    out: Path | None = None,
+    *,
+    jobs: int = 2,
+    builder: str = "html",
+    reuse: bool = False,
+    generator: str = GENERATOR,
+) -> Path:
+    """Execute, generate, stage and build; returns the folder of the built pages.
+
+    Args:
+        root: the repository.
+        out: holds ``_build``; default the repository.
+        jobs: notebooks at a time.
+        builder: ``html``, or ``singlehtml`` for printing.
+        reuse: return what stands there, when it was made from the same sources.
+        generator: module with ``main([destination])`` that writes the generated pages.
+
+    Raises:
+        RobustlibError: a notebook that fails, a missing generated file, a Sphinx warning.
+    """
+    out = root if out is None else out
+    work = out / "_build"
+    stamp = work / builder / ".source-digest"
+    digest = source_digest(root)
+    if reuse and stamp.exists() and stamp.read_text() == digest:
+        return stamp.parent
+    shutil.rmtree(work / "notebooks", ignore_errors=True)
+    notebooks.execute(target=work / "notebooks", folder=root / notebooks.FOLDER, jobs=jobs)
+    print("writing tables and record pages", flush=True)
+    generate(work / "generated", generator)
+    print("building the pages", flush=True)
+    shutil.rmtree(work / builder, ignore_errors=True)
+    html = sphinx(stage(root, work), out, builder)
+    stamp.write_text(digest)
+    return html
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Command line; exit 1 with one line per fault."""
+    parser = argparse.ArgumentParser(prog="python -m robustlib.report.site")
+    parser.add_argument("action", choices=["build", "check"])
+    parser.add_argument("--out", type=Path, default=Path())
+    parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--builder", choices=["html", "singlehtml"], default="html")
+    parser.add_argument("--reuse", action="store_true", help="keep a site made from the same sources")
+    parser.add_argument("--generator", default=GENERATOR, metavar="MODULE")
+    options = parser.parse_args(argv)
+    try:
+        if options.action == "check":
+            faults = check_site(options.out / "_build" / "html")
+            print("\n".join(faults), file=sys.stderr)
+            return 1 if faults else 0
+        html = build(
+            out=options.out,
+            jobs=options.jobs,
+            builder=options.builder,
+            reuse=options.reuse,
+            generator=options.generator,
+        )
+    except RobustlibError as error:
+        print(error, file=sys.stderr)
+        return 1
+    print(html / "index.html")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
