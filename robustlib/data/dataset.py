@@ -1,4 +1,4 @@
-"""What a loaded dataset is: two splits of tensors on one device, with the facts an experiment has to record."""
+"""What a loaded dataset is: two splits of tensors on one device, and the facts that a record needs."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ class Split:
         return self.x.shape[0]
 
     def images(self, rows: Tensor | None = None) -> Tensor:
-        """The chosen rows (all by default) as a new float32 tensor in the dataset's domain, on the split's device.
+        """The chosen rows (all by default) as a new float32 tensor in the domain, on the split's device.
 
         ``rows`` is a LongTensor of row numbers or a bool mask, on any device. Pixels are divided by 255.
         """
-        # rows come from the CPU (subsets, shuffles); a mask would be refused if it stayed there beside a GPU tensor
+        # rows often come from the CPU; a mask there would not index a tensor on a GPU
         chosen = self.x if rows is None else self.x[rows.to(self.x.device)]
         if chosen.dtype != torch.uint8:
             return chosen.clone() if rows is None else chosen
-        # A divisor on the same device: CUDA turns division by a host number into a product with its reciprocal,
-        # which differs from the CPU's quotient in the last bit of some pixel values.
+        # A divisor on the same device: CUDA turns division by a host number into a product with its
+        # reciprocal, which differs from the CPU's quotient in the last bit of some pixel values.
         return chosen.to(torch.float32).div_(torch.full((), 255.0, device=chosen.device))
 
 
@@ -42,9 +42,10 @@ class Split:
 class Dataset:
     """A verified dataset.
 
-    ``domain``: lowest and highest value of ``Split.images()``. ``digest``: sha256 over the digests of the arrays, hex,
-    the same for the same bytes on every machine. ``inexact``: how many rows of each split are known not to be the
-    official bytes. ``groups``: who a row came from (HAR's 30 subjects, int64 ``(N,)``), or None.
+    ``domain``: lowest and highest value of ``Split.images()``. ``digest``: sha256 over the digests of the
+    arrays, hex, the same for the same bytes on every machine. ``inexact``: how many rows of each split are
+    known not to be the official bytes. ``groups``: who a row came from (HAR's 30 subjects, int64 ``(N,)``),
+    or None. ``source``: what was verified, in words: ``official``, or ``mirror, 20 inexact rows``.
     """
 
     name: str
@@ -55,6 +56,7 @@ class Dataset:
     digest: str
     inexact: Mapping[str, int]
     groups: Mapping[str, Tensor | None]
+    source: str = "official"
 
     @property
     def official(self) -> bool:

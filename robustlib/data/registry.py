@@ -1,4 +1,4 @@
-"""What is known of each dataset before any byte of it is read: shapes, classes, licence, digests, official files."""
+"""What is known of each dataset before it is read: shapes, classes, licence, digests, official files."""
 
 from __future__ import annotations
 
@@ -11,19 +11,25 @@ from robustlib.errors import RobustlibError, suggest
 
 @dataclass(frozen=True)
 class OfficialFile:
-    """A file its authors publish: where to get it, best mirror first, and its ``algorithm:hex`` checksum."""
+    """A file its authors publish: where to get it, best mirror first, and its ``algorithm:hex`` checksum.
+
+    ``instead``: another package of the same content, for when no mirror answers.
+    """
 
     name: str
     urls: tuple[str, ...]
     checksum: str
+    instead: OfficialFile | None = None
 
 
 @dataclass(frozen=True)
 class Facts:
-    """``shape`` is one row's. ``digests``: sha256 of the C-order bytes of the official arrays, as far as known.
+    """What is known of one dataset; ``shape`` is one row's.
 
-    ``mirror``: digests of arrays that are accepted although some rows are not official; its ``exact_*`` masks, which
-    are checked like the rest, say which. ``bundled`` datasets need no file.
+    ``digests``: sha256 of the C-order bytes of the official arrays, as far as known. ``mirror``: digests of
+    arrays that are accepted although some rows are not official; its ``exact_*`` masks, which are checked
+    like the rest, say which. ``tolerance``: a file beside this one with weighted column means, for data whose last
+    float32 digit depends on how they were converted. ``bundled`` datasets need no file.
     """
 
     name: str
@@ -39,12 +45,15 @@ class Facts:
     dtype: str = "uint8"
     domain: tuple[float, float] = (0.0, 1.0)
     groups: bool = False
+    tolerance: str = ""
     bundled: bool = False
 
 
 _TEN = tuple(str(digit) for digit in range(10))
-_IDX = ("train-images-idx3-ubyte.gz", "train-labels-idx1-ubyte.gz", "t10k-images-idx3-ubyte.gz",
-        "t10k-labels-idx1-ubyte.gz")  # fmt: skip
+_IDX = tuple(
+    f"{part}-idx{rank}-ubyte.gz"
+    for part, rank in (("train-images", 3), ("train-labels", 1), ("t10k-images", 3), ("t10k-labels", 1))
+)
 
 
 def _idx_files(mirrors: tuple[str, ...], checksums: tuple[str, ...]) -> tuple[OfficialFile, ...]:
@@ -89,8 +98,10 @@ FASHION_MNIST = Facts(
     shape=(1, 28, 28),
     n_train=60_000,
     n_test=10_000,
-    classes=("T-shirt/top", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag",
-             "ankle boot"),  # fmt: skip
+    classes=(
+        *("T-shirt/top", "trouser", "pullover", "dress", "coat"),
+        *("sandal", "shirt", "sneaker", "bag", "ankle boot"),
+    ),
     licence="MIT",
     digests={
         "x_train": "2e487a6c89124f78f2d7521542223cafe96f7123c3ca13d447772ac6ecbb3012",
@@ -121,8 +132,8 @@ CIFAR10 = Facts(
     n_test=10_000,
     classes=("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"),
     licence="none stated (research use)",
-    # No digest of the official x_test was at hand; `test_batch` is that of the official test_batch.bin, which holds
-    # the labels and the images of the test set and can be rebuilt from them.
+    # No digest of the official x_test was at hand; `test_batch` is that of the official test_batch.bin, which
+    # holds the labels and the images of the test set and can be rebuilt from them.
     digests={
         "x_train": "9d5c2eddadb0deff02c14c350c0385aab7b1d5ff1edfeb4997c8dc8644960111",
         "y_train": "2b7cd2f24487317614016b72ffd53071c3062f592f0eb300c18a770d41ae1253",
@@ -184,6 +195,22 @@ HAR = Facts(
         "subject_train": "2c395e93c9183f14405c7fbca8167fa4cff788d038a352d3d5e426ed1aa58459",
         "subject_test": "f6aca869c2a54b67d93c6bdb2e12b7e3bceaab643d231a52b0ade48423f05dfb",
     },
+    files=(
+        OfficialFile(
+            "UCI HAR Dataset.zip",
+            ("https://archive.ics.uci.edu/ml/machine-learning-databases/00240/UCI%20HAR%20Dataset.zip",),
+            "sha256:2045e435c955214b38145fb5fa00776c72814f01b203fec405152dac7d5bfeb0",
+            instead=OfficialFile(  # the repository's present page packs that zip into another
+                "har-repository.zip",
+                (
+                    "https://archive.ics.uci.edu/static/public/240/"
+                    "human+activity+recognition+using+smartphones.zip",
+                ),
+                "sha256:c00b803081a5c797cd5e4b83700a9810b38d53d9d84e01917e090e1fdbc81031",
+            ),
+        ),
+    ),
+    tolerance="har_columns.json",
 )
 
 DIGITS = Facts(

@@ -9,18 +9,18 @@ from robustlib.errors import RobustlibError
 
 
 def balanced_subset(labels: Tensor, n: int, *, seed: int = 0) -> Tensor:
-    """``n`` row numbers, drawn evenly over the classes: int64 ``(n,)``, ascending, on the device of ``labels``.
+    """``n`` row numbers, drawn evenly over the classes: int64 ``(n,)``, ascending, on the labels' device.
 
-    Class counts differ by at most one until a class runs out of rows. For one seed the subsets are nested: the rows
-    of ``n=100`` are among those of ``n=1000``. The draw depends on ``labels`` and ``seed`` alone (a CPU generator of
-    its own), so that every machine gets the same rows.
+    Class counts differ by at most one until a class runs out of rows. For one seed the subsets are nested:
+    the rows of ``n=100`` are among those of ``n=1000``. The draw depends on ``labels`` and ``seed`` alone (a CPU
+    generator of its own), so that every machine gets the same rows.
 
     labels: integer ``(N,)``; 1 <= n <= N. Raises RobustlibError otherwise.
     """
     if labels.ndim != 1 or labels.is_floating_point() or labels.is_complex():
         raise RobustlibError(
-            f"balanced_subset needs one integer label per row, got shape {tuple(labels.shape)} of {labels.dtype}; "
-            "pass Split.y"
+            f"balanced_subset needs one integer label per row, got shape {tuple(labels.shape)} of "
+            f"{labels.dtype}; pass Split.y"
         )
     if isinstance(n, bool) or not isinstance(n, int) or not 1 <= n <= len(labels):
         raise RobustlibError(f"subset size {n!r} is impossible; give a whole number from 1 to {len(labels)}")
@@ -29,12 +29,14 @@ def balanced_subset(labels: Tensor, n: int, *, seed: int = 0) -> Tensor:
     generator = torch.Generator().manual_seed(seed)
     classes, kind = torch.unique(labels.cpu(), return_inverse=True)
     shuffled = torch.randperm(len(labels), generator=generator)
-    # which class gives first in each round: it matters only where n is not a multiple of the number of classes
+    # which class gives first in each round: it matters where n is not a multiple of the number of classes
     turn = torch.randperm(len(classes), generator=generator)[kind[shuffled]]
     by_class = torch.argsort(turn, stable=True)
     counts = torch.bincount(turn, minlength=len(classes))
     starts = torch.cumsum(counts, 0) - counts
     round_of = torch.empty_like(turn)
     round_of[by_class] = torch.arange(len(turn)) - starts[turn[by_class]]
-    order = shuffled[torch.argsort(round_of * len(classes) + turn)]  # one fixed order; a subset is its beginning
+    order = shuffled[
+        torch.argsort(round_of * len(classes) + turn)
+    ]  # one fixed order; a subset is its beginning
     return order[:n].sort().values.to(labels.device)
