@@ -14,11 +14,17 @@ from ..threat import Ball
 Loss = Callable[[Tensor, Tensor], Tensor]
 
 
+def check_eval(model: nn.Module, *, name: str = "model") -> nn.Module:
+    """The model itself; raise RobustlibError when any part of it is in train mode."""
+    training = [part or "all of it" for part, module in model.named_modules() if module.training]
+    if training:
+        raise RobustlibError(f"{name} is in train mode ({training[0]}); call .eval() before an attack")
+    return model
+
+
 def check_call(model: nn.Module, x: Tensor, y: Tensor, threat: Ball) -> None:
     """Raise RobustlibError, naming the argument, unless the call makes sense."""
-    training = [name or "the model" for name, module in model.named_modules() if module.training]
-    if training:
-        raise RobustlibError(f"model is in train mode ({training[0]}); call model.eval() before an attack")
+    check_eval(model)
     check_labels(x, y)
     threat.check_inputs(x)
 

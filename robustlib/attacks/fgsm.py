@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from ..errors import RobustlibError
 from ..threat import Ball
-from ._model import check_call, frozen, input_gradient, logits_of
+from ._model import check_call, check_eval, frozen, input_gradient, logits_of
 from .losses import named_loss
 
 
@@ -23,6 +23,7 @@ def fgsm(
     loss: str = "cross_entropy",
     kappa: float = 0.0,
     generator: torch.Generator | None = None,
+    surrogate: nn.Module | None = None,
 ) -> Tensor:
     """One step of full length: x + eps sign(grad_x L(theta, x, y)), cut to the domain.
 
@@ -35,6 +36,7 @@ def fgsm(
             step then has length eps - random_step ("FGSM random" in Madry et al., Table 5).
         loss: "cross_entropy" or "margin".
         generator: draws the random step; needed when random_step > 0.
+        surrogate: network whose gradient is followed (a transfer source); None: the model's own.
 
     Returns:
         (N, ...) adversarial inputs, detached.
@@ -54,8 +56,9 @@ def fgsm(
         if generator is None:
             raise RobustlibError("generator is missing; a random step needs an explicit torch.Generator")
         start = replace(threat, eps=random_step).random_start(x, generator=generator)
-    with frozen(model):
+    guide = model if surrogate is None else check_eval(surrogate, name="surrogate")
+    with frozen(guide):
         with torch.no_grad():
-            logits_of(model, x[:1], y)
-        gradient, _ = input_gradient(model, start, y, named_loss(loss, kappa=kappa))
+            logits_of(guide, x[:1], y)
+        gradient, _ = input_gradient(guide, start, y, named_loss(loss, kappa=kappa))
     return threat.project(start + (threat.eps - random_step) * threat.steepest(gradient), x)

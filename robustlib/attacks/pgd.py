@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from ..errors import RobustlibError
 from ..threat import Ball, parse_number
-from ._model import Loss, check_call, check_labels, check_steps, frozen, input_gradient, logits_of
+from ._model import Loss, check_call, check_eval, check_labels, check_steps, frozen, input_gradient, logits_of
 from .losses import cross_entropy, named_loss
 
 
@@ -36,6 +36,7 @@ def pgd(
     kappa: float = 0.0,
     target: Tensor | None = None,
     generator: torch.Generator | None = None,
+    surrogate: nn.Module | None = None,
 ) -> Tensor:
     """x^{t+1} = Proj_{x+S}(x^t + alpha sign(grad_x L(theta, x^t, y))), best of several starts.
 
@@ -54,6 +55,8 @@ def pgd(
         loss: "cross_entropy", or "margin" with ``kappa`` (the paper's "CW" with kappa = 0, "CW+" with 50).
         target: (N,) int64 classes: decrease the cross-entropy to them instead.
         generator: draws the starts; needed when random_start.
+        surrogate: network whose gradients steer the steps (a transfer source, or a low-precision copy of
+            the model); None: the model's own. Which start was best is judged on ``model``.
 
     Returns:
         (N, ...) adversarial inputs, detached, inside the ball and the domain.
@@ -82,13 +85,14 @@ def pgd(
     best = x.clone()
     best_loss = torch.full((len(x),), -torch.inf, device=x.device)
     standing = torch.arange(len(x), device=x.device)
-    with frozen(model):
+    guide = model if surrogate is None else check_eval(surrogate, name="surrogate")
+    with frozen(model), frozen(guide):
         for _ in range(restarts):
             # Starts are drawn for the whole batch, so that they do not depend on who still stands.
             start = threat.random_start(x, generator=generator) if random_start and generator is not None else x
             xs, ys, goals = x[standing], y[standing], goal[standing]
             x_adv = ascend(
-                model, xs, goals, threat, start=start[standing], steps=steps, step_size=step_size, loss=signed
+                guide, xs, goals, threat, start=start[standing], steps=steps, step_size=step_size, loss=signed
             )
             with torch.no_grad():
                 logits = logits_of(model, x_adv, y)

@@ -1,0 +1,291 @@
+"""The command line: ``robustlib`` or, from a bare checkout, ``python -m robustlib``."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import shutil
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from .errors import RobustlibError, suggest
+from .experiments import profiles
+from .experiments.cost import evaluation_flops, training_flops
+from .experiments.host import device_name, resolve_device, source_digest, versions
+from .experiments.keys import key
+from .experiments.runner import Job, Summary, run, verify
+from .experiments.store import REPOSITORY, Store, cache_root
+from .papers import plan
+from .papers.base import PAPERS, Item, items
+
+GIGA_PER_SECOND = 150.0
+"""Rate behind time estimates before anything was measured, in 10^9 operations per second on two cores."""
+
+
+class _Parser(argparse.ArgumentParser):
+    """Errors of the command line are one line that names the nearest known word."""
+
+    def error(self, message: str) -> Any:
+        raise RobustlibError(f"{message}; see {self.prog} --help")
+
+
+def _state(item: Item, store: Store) -> dict[str, Any]:
+    from .report.build import item_verdicts
+
+    cells = plan.cells_of(item.id)
+    return {
+        "item": item.id,
+        "paper": item.paper,
+        "kind": item.kind,
+        "number": item.number,
+        "title": item.title,
+        "profiles": {name: plan.state(item, name, store) for name in profiles.NAMES},
+        "cells": len(cells),
+        "verified": sum(bool(cell.published and cell.published.verified) for cell in cells),
+        "verdicts": item_verdicts(item, profiles.BEST, store),
+    }
+
+
+def _items(args: argparse.Namespace) -> int:
+    if args.paper and args.paper not in PAPERS:
+        raise RobustlibError(suggest("paper", args.paper, PAPERS))
+    store = Store(args.root)
+    states = [_state(item, store) for item in items() if args.paper in (None, item.paper)]
+    if args.json:
+        print(json.dumps(states, indent=1, ensure_ascii=False))
+        return 0
+    for state in states:
+        marks = "  ".join(f"{name} {where:<11}" for name, where in state["profiles"].items())
+        print(f"{state['item']:<42} {marks} {state['number']}: {state['title']}")
+    return 0
+
+
+def _ticker() -> Callable[[str, int, int], None]:
+    """A progress bar in a terminal, a line every 30 s in a log."""
+    from tqdm import tqdm
+
+    bar: list[Any] = []
+    said = [time.monotonic()]
+
+    def tick(what: str, done: int, total: int) -> None:
+        if sys.stderr.isatty():
+            if not bar or bar[0].desc != f"{what}: ":
+                for old in bar:
+                    old.close()
+                bar[:] = [tqdm(total=total, desc=what, leave=False)]
+            bar[0].update(done - bar[0].n)
+        elif time.monotonic() - said[0] > 30:
+            said[0] = time.monotonic()
+            print(f"  {what}: {done} of {total}", file=sys.stderr, flush=True)
+
+    return tick
+
+
+def _cost(jobs: Sequence[Job]) -> float:
+    networks = {key(n): n for job in jobs for n in job.evaluation.networks}
+    return sum(training_flops(n) for n in networks.values()) + sum(
+        evaluation_flops(job.evaluation, job.evaluation.subset.n or 10_000) for job in jobs
+    )
+
+
+def _dry_run(jobs: Sequence[Job], profile: str, store: Store) -> int:
+    for job in jobs:
+        state = "present" if store.find(job.evaluation, profile) else "to run"
+        print(f"{state:<8} {job.evaluation.subject.name}/{job.evaluation.name}-{key(job.evaluation)[:8]}")
+    missing = [job for job in jobs if store.find(job.evaluation, profile) is None]
+    cost = _cost(missing)
+    print(f"{len(jobs)} evaluations, {len(missing)} to run: {cost:.3g} operations, about "
+          f"{cost / GIGA_PER_SECOND / 6e10:.1f} min at {GIGA_PER_SECOND:.0f} GFLOP/s (an estimate)")  # fmt: skip
+    return 0
+
+
+def _run(args: argparse.Namespace) -> int:
+    store = Store(args.root)
+    store.set_aside_faults()
+    jobs = plan.jobs(plan.select(args.names), args.profile)
+    profiles.profile(args.profile)
+    if args.dry_run:
+        return _dry_run(jobs, args.profile, store)
+    began = time.monotonic()
+    summary = run(
+        jobs, profile=args.profile, store=store, device=args.device, budget=args.time_budget, cache=args.cache,
+        recompute=args.recompute, committed=None if args.recompute else args.root / "weights", tick=_ticker(),
+    )  # fmt: skip
+    return _closing(summary, time.monotonic() - began)
+
+
+def _closing(summary: Summary, seconds: float) -> int:
+    print(f"{len(summary.written)} records written, {summary.present} were there, {summary.unfinished} left, "
+          f"{len(summary.failed)} failed, {seconds:.0f} s")  # fmt: skip
+    for failure in summary.failed:
+        print(f"failed: {failure}", file=sys.stderr)
+    return 1 if summary.failed else 0
+
+
+def _reproduce(args: argparse.Namespace) -> int:
+    """Everything of a paper from nothing below ``--out``, then what differs from the committed records."""
+    if args.paper not in PAPERS:
+        raise RobustlibError(suggest("paper", args.paper, PAPERS))
+    out = args.out.resolve()
+    out.mkdir(parents=True, exist_ok=True)
+    store = Store(out)
+    store.set_aside_faults()
+    jobs = plan.jobs(plan.select([args.paper]), args.profile)
+    if not jobs:
+        print(f"{args.paper}: nothing to run in the {args.profile} profile")
+        return 0
+    cost = _cost([job for job in jobs if store.find(job.evaluation, args.profile) is None])
+    print(f"{args.paper}, profile {args.profile}: {len(jobs)} evaluations, about {cost / GIGA_PER_SECOND / 6e10:.1f} min "
+          f"on two cores (an estimate); resumes what was interrupted below {args.out}")  # fmt: skip
+    began = time.monotonic()
+    summary = run(
+        jobs, profile=args.profile, store=store, device=args.device, cache=out / "networks", committed=None,
+        tick=_ticker(),
+    )  # fmt: skip
+    code = _closing(summary, time.monotonic() - began)
+    from .report.generate import compare, generate
+
+    generate(out / "pages", root=out, profile=args.profile, names=[args.paper])
+    print("\n".join(compare(jobs, args.profile, ours=store, theirs=Store(args.root))))
+    return code
+
+
+def _check(args: argparse.Namespace) -> int:
+    from .report.check import faults
+
+    found = faults(args.root)
+    for line in found:
+        print(line)
+    if not found:
+        print(f"{len(Store(args.root).records())} records are sound")
+    return 1 if found else 0
+
+
+def _verify(args: argparse.Namespace) -> int:
+    store, worst, done = Store(args.root), 0.0, 0
+    for item in plan.select([args.item]):
+        for job in plan.jobs([item], args.profile):
+            record = store.find(job.evaluation, args.profile)
+            if record is None:
+                continue
+            try:
+                old, new = verify(job.evaluation, record, device=args.device, folder=args.root / "weights")
+            except RobustlibError as error:
+                print(f"skipped  {record.path}: {error}")
+                continue
+            done, worst = done + 1, max(worst, abs(old - new))
+            print(f"{'equal' if old == new else 'differs':<8} {record.path}: recorded {old:.6g}, now {new:.6g}")
+    if not done:
+        raise RobustlibError(f"{args.item} has no record whose weights are committed in weights/; run it instead")
+    print(f"{done} evaluations, largest difference {worst:.3g}")
+    return 0 if worst <= args.tolerance else 1
+
+
+def _export(args: argparse.Namespace) -> int:
+    from .report.generate import export
+
+    for item in plan.select([args.item]):
+        print(export(item, args.format, profile=args.profile, store=Store(args.root)), end="")
+    return 0
+
+
+def _data(args: argparse.Namespace) -> int:
+    from . import data
+
+    names = args.names or list(data.NAMES)
+    if args.action == "list":
+        for line in data.list_datasets():
+            print(f"{line.name:<14} {'present' if line.present else 'absent':<8} {line.n_train}+{line.n_test}  "
+                  f"{line.licence}  {line.path or ''}")  # fmt: skip
+        return 0
+    bad = 0
+    for name in names:
+        try:
+            if args.action == "fetch":
+                print(f"{name}: {data.fetch_dataset(name)}")
+            else:
+                print(f"{name}: {data.verify(name)}")
+        except RobustlibError as error:
+            bad += 1
+            print(f"{name}: {error}", file=sys.stderr)
+    return 1 if bad else 0
+
+
+def _doctor(args: argparse.Namespace) -> int:
+    """What this machine has, and what is missing for which command."""
+    import importlib.util
+
+    print(f"device    {device_name(resolve_device('auto'))}")
+    print(f"versions  {', '.join(f'{k} {v}' for k, v in versions().items())}, source {source_digest()}")
+    print(f"cache     {cache_root()}, {shutil.disk_usage(args.root).free / 2**30:.0f} GB free")
+    for module, use in (("torchvision", "data fetch, image grids"), ("pooch", "data fetch"), ("papermill", "notebooks"),
+                        ("jupyter_book", "the book"), ("nbval", "make test"), ("seaborn", "figures")):  # fmt: skip
+        found = importlib.util.find_spec(module) is not None
+        print(f"{'ok' if found else 'missing':<9} {module} ({use})")
+    for path, message in Store(args.root).faults.items():
+        print(f"bad record {path.name}: {message}")
+    return _data(argparse.Namespace(action="list", names=[]))
+
+
+def parser() -> argparse.ArgumentParser:
+    """The whole command line."""
+    top = _Parser(prog="robustlib", description="Five adversarial-robustness papers, measured again.")
+    top.add_argument("--root", type=Path, default=REPOSITORY, help="folder with results/ and weights/")
+    commands = top.add_subparsers(dest="command", required=True)
+
+    def add(name: str, action: Callable[[argparse.Namespace], int], text: str) -> argparse.ArgumentParser:
+        command = commands.add_parser(name, help=text, description=text)
+        command.set_defaults(action_function=action)
+        return command
+
+    def profile_option(command: argparse.ArgumentParser, default: str, names: Sequence[str]) -> None:
+        command.add_argument("--profile", default=default, help=", ".join(names))
+        command.add_argument("--device", default="auto", help="cpu, cuda or auto")
+
+    command = add("items", _items, "tables and figures, and what is measured of each")
+    command.add_argument("--paper")
+    command.add_argument("--json", action="store_true")
+    command = add("run", _run, "train and measure what has no record yet")
+    command.add_argument("names", nargs="*", metavar="ITEM|PAPER")
+    profile_option(command, "smoke", profiles.NAMES)
+    command.add_argument("--time-budget", type=float, default=math.inf, metavar="S", help="stop cleanly after S seconds")
+    command.add_argument("--dry-run", action="store_true")
+    command.add_argument("--recompute", action="store_true", help="measure again what has a record")
+    command.add_argument("--cache", type=Path, help="folder for networks and checkpoints")
+    command = add("reproduce", _reproduce, "everything of a paper from nothing, compared with the committed records")
+    command.add_argument("paper")
+    profile_option(command, "smoke", profiles.NAMES)
+    command.add_argument("--out", type=Path, default=Path("_build/reproduce"))
+    add("check", _check, "validate records, soundness and generated files; exit 1 with one line per fault")
+    command = add("verify", _verify, "measure an item again from committed weights")
+    command.add_argument("item")
+    profile_option(command, "quick", profiles.NAMES)
+    command.add_argument("--tolerance", type=float, default=0.002, help="largest accepted difference of a fraction")
+    command = add("export", _export, "one item as csv, json, latex, markdown or bibtex")
+    command.add_argument("item")
+    command.add_argument("--format", default="csv", choices=("csv", "json", "latex", "markdown", "bibtex"))
+    profile_option(command, profiles.BEST, (profiles.BEST, *profiles.NAMES))
+    command = add("data", _data, "datasets on this machine")
+    command.add_argument("action", choices=("list", "fetch", "verify"))
+    command.add_argument("names", nargs="*")
+    add("doctor", _doctor, "what this machine has and lacks")
+    return top
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Entry point. Bad input is one line on stderr and exit code 2; Ctrl-C is 130."""
+    try:
+        args = parser().parse_args(arguments)
+        args.root = args.root.resolve()
+        code: int = args.action_function(args)
+    except RobustlibError as error:
+        print(f"robustlib: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt as interrupt:
+        print(f"robustlib: {interrupt}", file=sys.stderr)
+        return 130
+    return code

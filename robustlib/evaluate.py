@@ -1,0 +1,185 @@
+"""Measurements of a network on chosen points: per-example outcomes under an attack, loss traces, local maxima.
+
+Points are visited in fixed chunks, and each chunk's random choices come from a generator of its own, so
+that a result depends on nothing but the arguments.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from .attacks.boundary import boundary
+from .attacks.pgd import pgd_trace
+from .attacks.suite import Attack, MinimumNorm, run_attack
+from .data import Split
+from .errors import RobustlibError
+from .statistics import wilson
+from .threat import Ball, Domain, ball
+from .training.precision import LowPrecisionCopy
+
+CHUNK = 250
+Progress = Callable[[int, int], None]
+
+
+def chunk_generator(name: str, index: int, device: torch.device) -> torch.Generator:
+    """Generator of one chunk: seeded by a hash of (name, index)."""
+    digest = hashlib.sha256(f"{name}/{index}".encode()).digest()
+    return torch.Generator(device).manual_seed(int.from_bytes(digest[:8], "big") >> 1)
+
+
+def steering(model: nn.Module, search: str) -> nn.Module | None:
+    """The network that steers a search in that precision: None is the model itself."""
+    if search == "float32":
+        return None
+    if search == "bfloat16":
+        return LowPrecisionCopy(model).eval()
+    raise RobustlibError(f"search={search!r}; known: float32, bfloat16")
+
+
+def _chunks(split: Split, rows: Tensor, progress: Progress | None) -> Iterator[tuple[int, Tensor, Tensor]]:
+    for index, start in enumerate(range(0, len(rows), CHUNK)):
+        chosen = rows[start : start + CHUNK].to(split.y.device)
+        yield index, split.images(chosen), split.y[chosen]
+        if progress is not None:
+            progress(min(start + CHUNK, len(rows)), len(rows))
+
+
+def outcomes_under(
+    model: nn.Module,
+    split: Split,
+    rows: Tensor,
+    attack: Attack,
+    threat: Ball | None,
+    *,
+    name: str,
+    source: nn.Module | None = None,
+    search: str = "float32",
+    progress: Progress | None = None,
+) -> np.ndarray:
+    """Which points are still classified correctly after the attack.
+
+    Args:
+        model: network under attack, eval mode, float32.
+        split: images and labels.
+        rows: (n,) positions in the split.
+        attack: what is run on each chunk.
+        threat: what it may do.
+        name: names the random choices; the evaluation key.
+        source: network whose gradients steer the attack (transfer).
+        search: precision of the steering gradients.
+        progress: called with (points done, points).
+
+    Returns:
+        (n,) bool outcomes.
+
+    Raises:
+        RobustlibError: an attack left its threat model (nothing of it may count).
+    """
+    surrogate = source if search == "float32" else steering(source or model, search)
+    correct, outside = [], 0
+    for index, x, y in _chunks(split, rows, progress):
+        generator = chunk_generator(name, index, x.device)
+        x_adv = run_attack(attack, model, x, y, threat, generator=generator, surrogate=surrogate)
+        if threat is not None:
+            outside += int((~threat.contains(x_adv, x)).sum())
+        with torch.no_grad():
+            logits = model(x_adv)
+        if not bool(torch.isfinite(logits).all()):
+            raise RobustlibError(f"model gives logits that are not finite under {attack}; its weights are broken")
+        correct.append((logits.argmax(1) == y).cpu().numpy())
+    if outside:
+        raise RobustlibError(f"{attack} left {threat} on {outside} of {len(rows)} points; nothing was recorded")
+    return np.concatenate(correct) if correct else np.zeros(0, bool)
+
+
+def distances_under(
+    model: nn.Module,
+    split: Split,
+    rows: Tensor,
+    attack: MinimumNorm,
+    *,
+    norm: str,
+    domain: Domain | None,
+    name: str,
+    progress: Progress | None = None,
+) -> np.ndarray:
+    """(n,) distances, in ``norm`` and the domain's units, at which a minimum-norm attack breaks each point.
+
+    0 for a point misclassified to begin with, infinity where the attack found nothing; the network is
+    asked again about every returned point before its distance counts.
+    """
+    measure, found = ball(norm, 0.0, domain), []
+    for index, x, y in _chunks(split, rows, progress):
+        generator = chunk_generator(name, index, x.device)
+        x_adv = boundary(model, x, y, norm=norm, domain=domain, steps=attack.steps, generator=generator)
+        with torch.no_grad():
+            broken = model(x_adv).argmax(1) != y
+        distance = measure.length(x_adv.double() - x.double())
+        found.append(torch.where(broken, distance, torch.inf).cpu().numpy())
+    return np.concatenate(found) if found else np.zeros(0)
+
+
+def accuracy_interval(outcome: np.ndarray) -> tuple[float, float, float]:
+    """(accuracy, low, high) as fractions, Wilson 95 %."""
+    low, high = wilson(int(outcome.sum()), len(outcome))
+    return float(outcome.mean()), low, high
+
+
+def worst_case(outcomes: list[np.ndarray]) -> np.ndarray:
+    """(n,) bool: correct under every attack. A per-example minimum, so it never exceeds any of them."""
+    if len({len(outcome) for outcome in outcomes}) != 1:
+        raise RobustlibError("worst_case needs outcomes on the same points; give arrays of one length")
+    return np.logical_and.reduce(outcomes)
+
+
+def loss_traces(
+    model: nn.Module, split: Split, rows: Tensor, threat: Ball, *, steps: int, step_size: float, runs: int, name: str
+) -> np.ndarray:
+    """(len(rows), runs, steps + 1) cross-entropies in nats along PGD from random starts."""
+    traces = []
+    for index, row in enumerate(rows.tolist()):
+        chosen = torch.full((runs,), row, device=split.y.device)
+        losses, _ = pgd_trace(
+            model, split.images(chosen), split.y[chosen], threat,
+            steps=steps, step_size=step_size, generator=chunk_generator(name, index, split.y.device),
+        )  # fmt: skip
+        traces.append(losses.T.cpu().numpy())
+    return np.stack(traces)
+
+
+def final_losses(
+    model: nn.Module,
+    split: Split,
+    rows: Tensor,
+    threat: Ball,
+    *,
+    steps: int,
+    step_size: float,
+    starts: int,
+    name: str,
+    search: str = "float32",
+    progress: Progress | None = None,
+) -> np.ndarray:
+    """(len(rows), starts) cross-entropies in nats, float32, where PGD ends from many random starts."""
+    surrogate = steering(model, search)
+    found = np.empty((len(rows), starts), np.float32)
+    for i, row in enumerate(rows.tolist()):
+        for j in range(0, starts, CHUNK):
+            size = min(CHUNK, starts - j)
+            chosen = torch.full((size,), row, device=split.y.device)
+            x, y = split.images(chosen), split.y[chosen]
+            generator = chunk_generator(name, i * starts + j, x.device)
+            _, x_adv = pgd_trace(
+                surrogate or model, x, y, threat, steps=steps, step_size=step_size, generator=generator
+            )
+            with torch.no_grad():
+                losses = torch.nn.functional.cross_entropy(model(x_adv), y, reduction="none")
+            found[i, j : j + size] = losses.cpu().numpy()
+            if progress is not None:
+                progress(i * starts + j + size, len(rows) * starts)
+    return found

@@ -1,0 +1,126 @@
+"""Keys of networks and evaluations: the first 16 hex digits of a SHA-256 over a canonical form.
+
+The canonical form leaves out fields that hold their default and names each dataclass by its ``tag`` (its
+class name unless it says otherwise), so that a new field with a default or a renamed class with its old
+tag leaves every key as it was. A default may therefore never change its meaning: raise the component's
+``protocol`` instead.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import types
+import typing
+from typing import Any
+
+from ..attacks import suite
+from ..errors import RobustlibError, suggest
+from ..models import ModelSpec
+from ..threat import L2Ball, LinfBall
+from ..training import FgsmTraining, PgdTraining, Schedule, Standard
+from . import specs
+
+_CLASSES: tuple[type, ...] = (
+    ModelSpec, Schedule, Standard, FgsmTraining, PgdTraining, LinfBall, L2Ball,
+    suite.Clean, suite.Noise, suite.Fgsm, suite.Pgd, suite.Boundary,
+    specs.Network, specs.Subset, specs.Accuracy, specs.Distances, specs.LossTrace, specs.LocalMaxima, specs.TrainingCurve,
+    specs.Evaluation,
+)  # fmt: skip
+
+
+def _tag(cls: type) -> str:
+    return getattr(cls, "tag", cls.__name__)
+
+
+_BY_TAG = {_tag(cls): cls for cls in _CLASSES}
+
+
+def _default(field: dataclasses.Field[Any]) -> Any:
+    return field.default_factory() if field.default_factory is not dataclasses.MISSING else field.default
+
+
+def describe(value: Any, *, complete: bool = True) -> Any:
+    """Plain JSON data for a specification; with ``complete`` False, without fields at their default."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        if type(value) not in _CLASSES:
+            raise RobustlibError(f"{type(value).__name__} is not part of a specification; register it in keys.py")
+        form = {"type": _tag(type(value))}
+        for field in dataclasses.fields(value):
+            content = getattr(value, field.name)
+            if complete or content != _default(field):
+                form[field.metadata.get("key", field.name)] = describe(content, complete=complete)
+        return form
+    if isinstance(value, tuple | list):
+        return [describe(item, complete=complete) for item in value]
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    raise RobustlibError(f"{value!r} cannot be part of a specification; use numbers, text, tuples and dataclasses")
+
+
+def key(value: Any) -> str:
+    """16 hex digits that name a Network (training key) or an Evaluation (evaluation key)."""
+    canonical = json.dumps(describe(value, complete=False), sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(canonical.encode()).hexdigest()[:16]
+
+
+def parse(form: Any) -> Any:
+    """The specification that :func:`describe` wrote down.
+
+    Raises:
+        RobustlibError: an unknown type or field, with the nearest known name, or a value that does not fit.
+    """
+    if isinstance(form, list):
+        return tuple(parse(item) for item in form)
+    if not isinstance(form, dict):
+        return form
+    tag = form.get("type")
+    if tag not in _BY_TAG:
+        raise RobustlibError(suggest("specification type", tag, _BY_TAG))
+    cls = _BY_TAG[tag]
+    fields = {field.metadata.get("key", field.name): field for field in dataclasses.fields(cls)}
+    hints = typing.get_type_hints(cls)
+    content = {}
+    for name, value in form.items():
+        if name == "type":
+            continue
+        if name not in fields:
+            raise RobustlibError(suggest(f"{tag} key", name, fields))
+        content[fields[name].name] = _typed(parse(value), hints[fields[name].name], f"{tag}.{name}")
+    try:
+        return cls(**content)
+    except TypeError as error:
+        raise RobustlibError(f"{tag} cannot be made from {sorted(content)}: {error}") from error
+
+
+def _typed(value: Any, hint: Any, name: str) -> Any:
+    """value, if it is of the annotated type (an int serves as a float); else an error that names the field."""
+    allowed = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
+    for option in allowed:
+        base = typing.get_origin(option) or option
+        if base is float and isinstance(value, int) and not isinstance(value, bool):
+            return float(value)
+        if isinstance(base, type) and isinstance(value, base) and not (base is int and isinstance(value, bool)):
+            return value
+    raise RobustlibError(f"{name}={value!r} has the wrong type; expected {hint}")
+
+
+def differences(full: Any, other: Any, *, path: str = "") -> list[str]:
+    """Field by field, how ``other`` departs from ``full``: ``["schedule.steps: 100000 -> 5500", ...]``."""
+    if full == other:
+        return []
+    if dataclasses.is_dataclass(full) and type(full) is type(other):
+        found = []
+        for field in dataclasses.fields(full):
+            here = f"{path}.{field.name}" if path else field.name
+            found += differences(getattr(full, field.name), getattr(other, field.name), path=here)
+        return found
+    return [f"{path}: {_short(full)} -> {_short(other)}"]
+
+
+def _short(value: Any) -> str:
+    if not dataclasses.is_dataclass(value):
+        return "whole split" if value is None else str(value)
+    content = ", ".join(f"{k}={v}" for k, v in describe(value, complete=False).items() if k != "type")
+    return f"{type(value).__name__}({content})"

@@ -1,0 +1,142 @@
+"""From an evaluation and a trained network to metrics, outcomes, series and histograms."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ..data import Dataset, Split, balanced_subset
+from ..errors import RobustlibError
+from ..evaluate import Progress, accuracy_interval, distances_under, final_losses, loss_traces, outcomes_under
+from .keys import key
+from .records import Metric, pack
+from .specs import Accuracy, Distances, Evaluation, LocalMaxima, LossTrace, Network, Subset, TrainingCurve
+
+
+@dataclass
+class Findings:
+    """What one measurement gives to its record."""
+
+    metrics: dict[str, Metric] = field(default_factory=dict)
+    outcomes: dict[str, str] = field(default_factory=dict)
+    series: dict[str, Any] = field(default_factory=dict)
+    histograms: dict[str, dict[str, list[float]]] = field(default_factory=dict)
+
+
+def rows_of(subset: Subset, dataset: Dataset) -> tuple[Split, Tensor]:
+    """The split and the sorted positions that a subset means."""
+    split = dataset.train if subset.split == "train" else dataset.test
+    if subset.n is None:
+        return split, torch.arange(len(split))
+    return split, balanced_subset(split.y, subset.n, seed=subset.seed)
+
+
+def _loss_metric(values: np.ndarray) -> Metric:
+    return Metric(value=float(values.mean()), n=int(values.size), unit="nats")
+
+
+def measure(
+    evaluation: Evaluation,
+    dataset: Dataset,
+    models: Mapping[str, nn.Module],
+    *,
+    curve: Mapping[str, list[float]] | None = None,
+    progress: Progress | None = None,
+) -> Findings:
+    """Run one measurement.
+
+    Args:
+        evaluation: what to measure.
+        dataset: on the models' device.
+        models: trained networks by training key: the subject and, for a transfer, the source.
+        curve: per-step "loss" and "accuracy" of the subject's training, for a :class:`TrainingCurve`.
+        progress: called with (points done, points).
+    """
+    subject, what = models[key(evaluation.subject)], evaluation.measurement
+    name = key(evaluation)
+    if isinstance(what, TrainingCurve):
+        return _training_curve(evaluation.subject, what, curve)
+    split, rows = rows_of(evaluation.subset, dataset)
+    if isinstance(what, Accuracy):
+        outcome = outcomes_under(
+            subject, split, rows, what.attack, what.threat, name=name, search=what.search, progress=progress,
+            source=None if what.source is None else models[key(what.source)],
+        )  # fmt: skip
+        value, low, high = accuracy_interval(outcome)
+        return Findings(
+            metrics={"accuracy": Metric(value, len(outcome), low, high)},
+            outcomes={"correct": pack(outcome)},
+        )
+    if isinstance(what, Distances):
+        distances = distances_under(
+            subject, split, rows, what.attack, norm=what.norm, domain=what.domain, name=name, progress=progress
+        )
+        return _distances(what, distances)
+    if isinstance(what, LossTrace):
+        traces = loss_traces(
+            subject, split, rows, what.threat, steps=what.steps, step_size=what.step_size, runs=what.runs, name=name
+        )
+        return Findings(
+            metrics={"start_loss": _loss_metric(traces[:, :, 0]), "final_loss": _loss_metric(traces[:, :, -1])},
+            series={f"example_{row}": np.round(trace, 4).tolist() for row, trace in zip(rows.tolist(), traces, strict=True)},
+        )
+    if isinstance(what, LocalMaxima):
+        losses = final_losses(
+            subject, split, rows, what.threat, steps=what.steps, step_size=what.step_size, starts=what.starts,
+            name=name, search=what.search, progress=progress,
+        )  # fmt: skip
+        return _local_maxima(what, rows, losses)
+    raise RobustlibError(f"no measurement for {type(what).__name__}")
+
+
+def _distances(what: Distances, distances: np.ndarray) -> Findings:
+    found = Findings()
+    for eps in what.grid:
+        # A point found at distance exactly 0 was misclassified to begin with: it is lost at every radius.
+        standing = (distances > eps) | (np.isinf(distances))
+        value, low, high = accuracy_interval(standing)
+        found.metrics[f"accuracy@{eps:g}"] = Metric(value, len(distances), low, high)
+    broken = distances[np.isfinite(distances)]
+    if len(broken):
+        found.metrics["median_distance"] = Metric(float(np.median(broken)), len(broken), unit=what.norm)
+    return found
+
+
+def _local_maxima(what: LocalMaxima, rows: Tensor, losses: np.ndarray) -> Findings:
+    first, last, bins = what.edges
+    edges = np.linspace(first, last, bins + 1)
+    found = Findings(metrics={"final_loss": _loss_metric(losses)})
+    for row, values in zip(rows.tolist(), losses, strict=True):
+        counts, _ = np.histogram(values.clip(first, last), bins=edges)
+        used = np.nonzero(counts)[0]
+        # Bins outside the occupied range hold nothing: leave them out, the edges say where the range lies.
+        inside = slice(int(used[0]), int(used[-1]) + 1)
+        found.histograms[f"example_{row}"] = {
+            "edges": edges[inside.start : inside.stop + 1].round(6).tolist(),
+            "counts": counts[inside].tolist(),
+        }
+        found.metrics[f"max_over_median_{row}"] = Metric(
+            float(values.max() / max(float(np.median(values)), 1e-12)), len(values), unit="ratio"
+        )
+    return found
+
+
+def _training_curve(network: Network, what: TrainingCurve, curve: Mapping[str, list[float]] | None) -> Findings:
+    if curve is None:
+        raise RobustlibError(f"the training log of {network.name} is gone; train it again with recompute")
+    loss, accuracy = np.asarray(curve["loss"]), np.asarray(curve["accuracy"])
+    blocks = np.array_split(np.arange(len(loss)), min(what.blocks, len(loss)))
+    tail = loss[-max(1, len(loss) // 20) :]
+    return Findings(
+        metrics={"final_loss": _loss_metric(tail)},
+        series={
+            "step": [int(block[-1]) + 1 for block in blocks],
+            "loss": [round(float(loss[block].mean()), 5) for block in blocks],
+            "accuracy": [round(float(accuracy[block].mean()), 4) for block in blocks],
+        },
+    )

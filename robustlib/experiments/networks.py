@@ -1,0 +1,147 @@
+"""Trained networks: from memory, from committed weights, from the cache, or trained now."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from ..data import load
+from ..data.registry import facts_of
+from ..errors import RobustlibError
+from ..models import build
+from ..training import Fit, TrainingDiverged, fit
+from ..training.loop import step_generator
+from .files import lock
+from .keys import key
+from .specs import Network
+from .store import half_precision, load_weights, save_log, save_weights, weights_path
+
+KEPT = 4
+
+
+class Stopped(Exception):
+    """Training stopped cleanly at a checkpoint; run again to go on."""
+
+
+@dataclass
+class Networks:
+    """Finds or makes trained networks.
+
+    Args:
+        device: where they are wanted.
+        cache: folder for weights, logs and checkpoints.
+        committed: folder of committed weights, or None to train everything.
+        stop: asked after each update.
+        progress: called with (network, step, steps, loss).
+    """
+
+    device: torch.device
+    cache: Path
+    committed: Path | None
+    stop: Callable[[], bool] = lambda: False
+    progress: Callable[[Network, int, int, float], None] | None = None
+    _kept: dict[str, nn.Module] = field(default_factory=dict)
+
+    def blank(self, network: Network) -> nn.Module:
+        """The untrained network: weights drawn from its seed."""
+        facts = facts_of(network.dataset)
+        generator = step_generator(network.seed, "weights", 0)
+        model = build(network.model, input_shape=facts.shape, classes=len(facts.classes), generator=generator)
+        return model.to(self.device)
+
+    def obtain(self, network: Network) -> nn.Module:
+        """The trained network in eval mode, float32, weights rounded to float16.
+
+        Raises:
+            Stopped: its training was stopped at a checkpoint.
+            TrainingDiverged: its loss stopped being finite; the log is kept.
+        """
+        name = key(network)
+        if name not in self._kept:
+            model = self._find(network) or self._train(network)
+            while len(self._kept) >= KEPT:
+                self._kept.pop(next(iter(self._kept)))
+            self._kept[name] = model
+        return self._kept[name]
+
+    def log(self, network: Network) -> dict[str, Any] | None:
+        """{"loss", "accuracy", "seconds", "alarms"} of its training on this machine, if it is still known."""
+        path = weights_path(self.cache, network).with_suffix(".log.json")
+        if not path.exists():
+            return None
+        try:
+            content: dict[str, Any] = json.loads(path.read_text())
+        except json.JSONDecodeError:
+            return None
+        return content
+
+    def forget(self, network: Network) -> None:
+        """Drop a cached network, so that it is trained from nothing."""
+        self._kept.pop(key(network), None)
+        path = weights_path(self.cache, network)
+        for suffix in (".safetensors", ".log.json", ".checkpoint"):
+            path.with_suffix(suffix).unlink(missing_ok=True)
+
+    def _find(self, network: Network) -> nn.Module | None:
+        folders = [self.cache] if self.committed is None else [self.committed, self.cache]
+        for folder in folders:
+            path = weights_path(folder, network)
+            if path.exists():
+                model = self.blank(network)
+                try:
+                    load_weights(path, model)
+                except RobustlibError as error:
+                    if folder == self.committed:
+                        raise
+                    print(f"{error}; training it again")
+                    path.unlink()
+                    continue
+                return model
+        return None
+
+    def _train(self, network: Network) -> nn.Module:
+        path = weights_path(self.cache, network)
+        with lock(path.with_suffix(".lock")):
+            # Another process may have trained it while this one waited for the lock.
+            found = self._find(network)
+            if found is not None:
+                return found
+            model = self.blank(network)
+            dataset = load(network.dataset, device=self.device)
+            first, end = network.rows or (0, len(dataset.train))
+            checkpoint = path.with_suffix(".checkpoint")
+            told = self.progress
+            try:
+                log = fit(
+                    model, dataset.train, torch.arange(first, end), network.defence, network.schedule,
+                    seed=network.seed, checkpoint=checkpoint, stop=self.stop,
+                    progress=None if told is None else lambda step, steps, loss: told(network, step, steps, loss),
+                )  # fmt: skip
+            except TrainingDiverged as error:
+                self._save_log(path, network, error.fit)
+                raise
+            if not log.finished:
+                raise Stopped(f"{network.name} stopped at step {log.step} of {network.schedule.steps}")
+            half_precision(model)
+            self._save_log(path, network, log)
+            save_weights(path, model, network)
+            checkpoint.unlink(missing_ok=True)
+            return model
+
+    def _save_log(self, path: Path, network: Network, log: Fit) -> None:
+        save_log(
+            path.with_suffix(".log.json"),
+            {
+                "network": network.name,
+                "loss": [round(value, 6) for value in log.loss],
+                "accuracy": [round(value, 4) for value in log.accuracy],
+                "seconds": log.seconds,
+                "alarms": log.alarms(len(facts_of(network.dataset).classes)),
+            },
+        )

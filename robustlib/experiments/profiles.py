@@ -1,0 +1,160 @@
+"""Profiles: functions from the paper's full specification to the one that is run. No other module knows their names.
+
+``smoke``   scikit-learn's digits in place of every dataset, seconds on a CPU: proves that the code runs.
+``quick``   the real datasets under a reduced protocol, at most 30 minutes a paper on two CPU cores.
+``full``    the paper's own protocol.
+
+What a profile changes is written into each record by comparing the two specifications field by field.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from ..attacks.suite import Pgd
+from ..errors import RobustlibError, suggest
+from ..training import FgsmTraining, PgdTraining, Schedule, Standard
+from .specs import Accuracy, Distances, Evaluation, LocalMaxima, LossTrace, Network, Subset, TrainingCurve
+
+
+@dataclass(frozen=True)
+class Profile:
+    """A named transformation.
+
+    Args:
+        name: folder of its records.
+        evaluation: full evaluation to the one that is run, or None when the profile leaves it out.
+        table_seeds: at most how many seeds of a table's cell it runs.
+        figure_seeds: the same for a figure's cell.
+        note: what a reader should know, one line.
+    """
+
+    name: str
+    evaluation: Callable[[Evaluation], Evaluation | None]
+    table_seeds: int
+    figure_seeds: int
+    note: str
+
+
+# smoke: everything on digits ---------------------------------------------------------------------------------
+
+
+def _smoke_network(network: Network) -> Network:
+    defence = network.defence
+    if isinstance(defence, PgdTraining):
+        defence = replace(defence, ramp=(3,), eps_warmup=0.3)
+    width = max(1, network.model.width // 2)
+    steps = 200 if network.model.name == "madry_cnn" else 80
+    return replace(
+        network,
+        dataset="digits",
+        model=replace(network.model, width=width),
+        defence=defence,
+        schedule=Schedule(steps=steps, batch=64, lr=2e-3, shape="one_cycle"),
+        rows=None,
+    )
+
+
+def _smoke(evaluation: Evaluation) -> Evaluation:
+    what = evaluation.measurement
+    n: int | None = min(100, evaluation.subset.n or 100)
+    if isinstance(what, Accuracy):
+        attack = what.attack
+        if isinstance(attack, Pgd):
+            attack = replace(attack, steps=min(attack.steps, 10), restarts=min(attack.restarts, 2),
+                             step_size=attack.step_size * attack.steps / min(attack.steps, 10))  # fmt: skip
+        source = None if what.source is None else _smoke_network(what.source)
+        what = replace(what, attack=attack, source=source)
+    elif isinstance(what, Distances):
+        what, n = replace(what, attack=replace(what.attack, steps=50)), 20
+    elif isinstance(what, LossTrace):
+        what = replace(what, steps=20, step_size=5 * what.step_size, runs=5)
+    elif isinstance(what, LocalMaxima):
+        what = replace(what, steps=20, step_size=5 * what.step_size, starts=50)
+    elif isinstance(what, TrainingCurve):
+        what, n = replace(what, blocks=50), evaluation.subset.n
+    return Evaluation(_smoke_network(evaluation.subject), what, replace(evaluation.subset, n=n))
+
+
+# quick: real data, reduced protocol --------------------------------------------------------------------------
+
+# Updates of PGD training for each capacity scale of Madry et al.'s family; 16 is network A.
+_PGD_STEPS = {1: 800, 2: 800, 4: 1000, 8: 1200, 16: 5500}
+
+
+def _quick_network(network: Network) -> Network:
+    defence, width = network.defence, network.model.width
+    schedule = Schedule(steps=860, batch=128, lr=1.5e-3, shape="one_cycle", precision="bfloat16")
+    if isinstance(defence, FgsmTraining):
+        defence = replace(defence, eps_warmup=0.3)
+    elif isinstance(defence, PgdTraining):
+        defence = replace(defence, ramp=(3, 5, 7), eps_warmup=0.3)
+        schedule = replace(schedule, steps=_PGD_STEPS.get(width, max(_PGD_STEPS.values())))
+    elif not isinstance(defence, Standard):
+        raise RobustlibError(f"the quick profile has no protocol for the defence {defence}; add one in profiles.py")
+    return replace(network, defence=defence, schedule=schedule)
+
+
+def _quick_points(evaluation: Evaluation) -> int:
+    """Points for a measurement: fewer where each one costs more."""
+    what = evaluation.measurement
+    if isinstance(what, Distances):
+        return 200
+    if isinstance(what, Accuracy) and isinstance(what.attack, Pgd):
+        # A sweep over radii scales its step with eps; it repeats one attack at dozens of radii.
+        sweep = what.threat is not None and abs(what.attack.steps * what.attack.step_size - 2.5 * what.threat.eps) < 1e-9
+        return 250 if sweep or what.attack.restarts > 1 else 1000
+    return 1000
+
+
+def _quick(evaluation: Evaluation) -> Evaluation | None:
+    if evaluation.subject.dataset != "mnist":
+        return None
+    what = evaluation.measurement
+    subset = evaluation.subset
+    n: int | None = min(_quick_points(evaluation), subset.n or 10**9)
+    if isinstance(what, Accuracy):
+        source = None if what.source is None else _quick_network(what.source)
+        search = "bfloat16" if isinstance(what.attack, Pgd) else what.search
+        what = replace(what, source=source, search=search)
+    elif isinstance(what, LocalMaxima):
+        what = replace(what, starts=100, search="bfloat16")
+    elif isinstance(what, TrainingCurve):
+        n = subset.n
+    return Evaluation(_quick_network(evaluation.subject), what, Subset(n, subset.split, subset.seed))
+
+
+_PROFILES = {
+    profile.name: profile
+    for profile in (
+        Profile("smoke", _smoke, 1, 1, "digits stand-in: proves that the code runs, says nothing of the paper"),
+        Profile("quick", _quick, 2, 1, "real data, reduced protocol, two CPU cores"),
+        Profile("full", lambda evaluation: evaluation, 5, 3, "the paper's own protocol"),
+    )
+}
+
+NAMES = tuple(_PROFILES)
+"""Every profile that can be run."""
+
+BEST = "best"
+"""Not a profile of its own: for each cell the most faithful record there is."""
+
+FAITHFUL_FIRST = ("full", "quick")
+"""Where the published book looks for a cell's record, in this order. Stand-in data never appears there."""
+
+
+def profile(name: str) -> Profile:
+    """The profile of that name.
+
+    Raises:
+        RobustlibError: unknown, with the nearest name.
+    """
+    if name not in _PROFILES:
+        raise RobustlibError(suggest("profile", name, _PROFILES))
+    return _PROFILES[name]
+
+
+def search_order(name: str) -> tuple[str, ...]:
+    """Profiles whose records a page asked for ``name`` shows, most faithful first."""
+    return FAITHFUL_FIRST if name == BEST else (profile(name).name,)

@@ -1,0 +1,153 @@
+"""Run records: one small JSON file for each evaluation, written atomically, validated whenever read."""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+import json
+import math
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..errors import RobustlibError
+
+SCHEMA = 1
+MAX_BYTES = 100_000
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A measured number: fractions lie in 0..1, losses are in nats; the interval is 95 %."""
+
+    value: float
+    n: int
+    low: float | None = None
+    high: float | None = None
+    unit: str = "fraction"
+
+
+@dataclass(frozen=True)
+class Record:
+    """One measurement with everything needed to judge it and to make it again. Fields: see DESIGN, book/protocol."""
+
+    profile: str
+    evaluation_key: str
+    training_key: str
+    evaluation: dict[str, Any]
+    training: dict[str, Any]
+    metrics: dict[str, Metric]
+    dataset: dict[str, Any]
+    weights_digest: str
+    commit: str
+    source_digest: str
+    versions: dict[str, str]
+    device: str
+    created: str
+    wall_s: float
+    cpu_s: float
+    peak_memory_mb: float
+    training_s: float
+    operations: float
+    outcomes: dict[str, str] = field(default_factory=dict)
+    series: dict[str, list[float] | list[list[float]]] = field(default_factory=dict)
+    histograms: dict[str, dict[str, list[float]]] = field(default_factory=dict)
+    findings: list[str] = field(default_factory=list)
+    deviations: list[str] = field(default_factory=list)
+    schema: int = SCHEMA
+    path: str = field(default="", compare=False)
+
+    def outcome(self, name: str = "correct") -> np.ndarray:
+        """(n,) bool, one per example of the subset in its row order."""
+        if name not in self.outcomes:
+            raise RobustlibError(f"record {self.path} has no outcome {name!r}; it has {sorted(self.outcomes)}")
+        count, packed = self.outcomes[name].split(":", 1)
+        bits = np.unpackbits(np.frombuffer(base64.b64decode(packed), np.uint8))[: int(count)]
+        return bits.astype(bool)
+
+
+def pack(outcome: np.ndarray) -> str:
+    """(n,) bool as ``"n:base64"``."""
+    bits = np.asarray(outcome, bool)
+    return f"{len(bits)}:{base64.b64encode(np.packbits(bits).tobytes()).decode()}"
+
+
+def dumps(record: Record) -> str:
+    """The file's text: keys sorted, floats rounded to what they mean, no path.
+
+    Raises:
+        RobustlibError: over 100 KB.
+    """
+    content = dataclasses.asdict(record)
+    del content["path"]
+    text = json.dumps(content, sort_keys=True, indent=1, allow_nan=False) + "\n"
+    # One line for each list of numbers keeps series small and differences readable.
+    text = re.sub(r"\[\s+([-+.\deE,\s]+?)\s+\]", lambda found: "[" + re.sub(r"\s+", " ", found[1]) + "]", text)
+    if len(text) > MAX_BYTES:
+        raise RobustlibError(
+            f"record {record.evaluation_key} has {len(text)} bytes, above {MAX_BYTES}; store counts in bins, not samples"
+        )
+    return text
+
+
+def loads(text: str, *, path: str = "") -> Record:
+    """The record in a file's text.
+
+    Raises:
+        RobustlibError: empty, not JSON, another schema, a missing or unknown field, an impossible number.
+    """
+    where = path or "record"
+    try:
+        content = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise RobustlibError(f"{where} is not complete JSON ({error.msg} at {error.pos}); delete it and run again") from None
+    if not isinstance(content, dict) or content.get("schema") != SCHEMA:
+        found = content.get("schema") if isinstance(content, dict) else type(content).__name__
+        raise RobustlibError(f"{where} has schema {found!r}, this version reads {SCHEMA}; migrate it or run again")
+    known = {f.name: f for f in dataclasses.fields(Record) if f.name != "path"}
+    unknown = sorted(set(content) - set(known))
+    missing = sorted(
+        name
+        for name, f in known.items()
+        if name not in content and f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING
+    )
+    if unknown or missing:
+        raise RobustlibError(f"{where}: missing fields {missing}, unknown fields {unknown}; run it again")
+    try:
+        content["metrics"] = {name: Metric(**metric) for name, metric in content["metrics"].items()}
+        record = Record(**content, path=path)
+        _validate(record)
+    except (TypeError, AttributeError, ValueError) as error:
+        raise RobustlibError(f"{where} does not validate: {error}") from None
+    return record
+
+
+def _validate(record: Record) -> None:
+    for name, metric in record.metrics.items():
+        for number in (metric.value, metric.low, metric.high):
+            if number is not None and not math.isfinite(number):
+                raise ValueError(f"metric {name} is {number}")
+        if metric.unit == "fraction" and not 0 <= metric.value <= 1:
+            raise ValueError(f"metric {name} = {metric.value} is not a fraction")
+        if metric.low is not None and metric.high is not None and not metric.low <= metric.value <= metric.high:
+            raise ValueError(f"metric {name} = {metric.value} is outside its interval [{metric.low}, {metric.high}]")
+    for name in record.outcomes:
+        share, metric_ = float(record.outcome(name).mean()), record.metrics.get("accuracy")
+        if name == "correct" and metric_ is not None and abs(share - metric_.value) > 1e-9:
+            raise ValueError(f"accuracy {metric_.value} does not equal its outcomes' share {share}")
+    for name in ("evaluation_key", "training_key"):
+        if len(getattr(record, name)) != 16:
+            raise ValueError(f"{name} has {len(getattr(record, name))} digits")
+
+
+def read(path: Path, *, root: Path | None = None) -> Record:
+    """The record in a file; its ``path`` is relative to ``root``."""
+    shown = path.relative_to(root).as_posix() if root is not None else path.as_posix()
+    try:
+        text = path.read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        raise RobustlibError(f"{shown} cannot be read ({error}); delete it and run again") from None
+    return loads(text, path=shown)

@@ -1,0 +1,238 @@
+"""Runs evaluations: trains what is missing, measures what has no record, stops cleanly, resumes."""
+
+from __future__ import annotations
+
+import math
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from types import FrameType
+
+
+from ..data import load
+from ..errors import RobustlibError
+from ..training import TrainingDiverged
+from .cost import evaluation_flops
+from .files import lock
+from .host import (
+    commit, device_name, exact_arithmetic, peak_memory_mb, resolve_device, source_digest, tune_allocator, versions,
+)  # fmt: skip
+from .keys import describe, differences, key
+from .measure import measure, rows_of
+from .networks import Networks, Stopped
+from .records import Record
+from .specs import Evaluation, TrainingCurve
+from .store import Store, cache_root, weights_digest
+
+
+@dataclass(frozen=True)
+class Job:
+    """An evaluation to run, beside the paper's own protocol for it."""
+
+    full: Evaluation
+    evaluation: Evaluation
+
+    @property
+    def deviations(self) -> list[str]:
+        """Field by field, how what is run departs from the paper's protocol."""
+        return differences(self.full, self.evaluation)
+
+
+@dataclass
+class Summary:
+    """What a run did."""
+
+    written: list[Record] = field(default_factory=list)
+    present: int = 0
+    failed: list[str] = field(default_factory=list)
+    unfinished: int = 0
+
+
+@contextmanager
+def interrupts(flag: threading.Event) -> Iterator[None]:
+    """Ctrl-C sets the flag instead of tearing an update apart; a second Ctrl-C stops at once."""
+
+    def handler(signum: int, frame: FrameType | None) -> None:
+        if flag.is_set():
+            raise KeyboardInterrupt
+        flag.set()
+        print("stopping at the next checkpoint; Ctrl-C again stops at once", flush=True)
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def run(
+    jobs: Sequence[Job],
+    *,
+    profile: str,
+    store: Store,
+    device: str = "auto",
+    budget: float = math.inf,
+    recompute: bool = False,
+    cache: Path | None = None,
+    committed: Path | None = None,
+    say: Callable[[str], None] = print,
+    tick: Callable[[str, int, int], None] | None = None,
+) -> Summary:
+    """Make the records of ``jobs`` that are missing.
+
+    Args:
+        jobs: in any order; those of one network are run together.
+        profile: under which the records are filed.
+        store: where they are filed.
+        device: "cpu", "cuda" or "auto".
+        budget: seconds after which the run stops cleanly at a checkpoint.
+        recompute: measure again what has a record (cached networks are trained again too).
+        cache: folder for networks; default: the user's cache.
+        committed: folder of committed weights to use; None: train.
+        say: prints one line.
+        tick: called with (what, done, total) while something runs.
+    """
+    tune_allocator()
+    exact_arithmetic()
+    place, began, interrupted = resolve_device(device), time.monotonic(), threading.Event()
+    summary = Summary()
+
+    def stop() -> bool:
+        return interrupted.is_set() or time.monotonic() - began > budget
+
+    networks = Networks(
+        place, cache or cache_root() / "networks", committed, stop=stop,
+        progress=None if tick is None else lambda n, step, steps, loss: tick(f"train {n.name}", step, steps),
+    )  # fmt: skip
+    unique = {key(job.evaluation): job for job in jobs}
+    todo = [job for job in unique.values() if recompute or store.find(job.evaluation, profile) is None]
+    summary.present = len(unique) - len(todo)
+    if recompute:
+        for network in {key(n): n for job in todo for n in job.evaluation.networks}.values():
+            networks.forget(network)
+    broken: dict[str, str] = {}
+    with interrupts(interrupted):
+        for done, job in enumerate(_grouped(todo)):
+            if stop():
+                summary.unfinished = len(todo) - done
+                break
+            name = f"{job.evaluation.subject.name}/{job.evaluation.name}"
+            bad = [broken[key(n)] for n in job.evaluation.networks if key(n) in broken]
+            if bad:
+                summary.failed.append(f"{name}: {bad[0]}")
+                continue
+            try:
+                record = _run_one(job, profile, store, networks, tick)
+            except Stopped as stopped:
+                say(str(stopped))
+                summary.unfinished = len(todo) - done
+                break
+            except TrainingDiverged as error:
+                broken[key(job.evaluation.subject)] = str(error)
+                summary.failed.append(f"{name}: {error}")
+                continue
+            summary.written.append(record)
+            say(f"[{done + 1}/{len(todo)}] {name}: {_headline(record)} ({record.wall_s:.1f} s)")
+    if interrupted.is_set():
+        raise KeyboardInterrupt(f"stopped; {summary.unfinished} evaluations are left, run again to go on")
+    return summary
+
+
+def _grouped(jobs: Sequence[Job]) -> list[Job]:
+    """Jobs of one subject together, training curves first: they come free with the training."""
+    order: dict[str, int] = {}
+    for job in jobs:
+        order.setdefault(key(job.evaluation.subject), len(order))
+    return sorted(
+        jobs,
+        key=lambda job: (
+            order[key(job.evaluation.subject)],
+            not isinstance(job.evaluation.measurement, TrainingCurve),
+        ),
+    )
+
+
+def _headline(record: Record) -> str:
+    name, metric = next(iter(record.metrics.items()))
+    if metric.unit == "fraction":
+        return f"{name} {metric.value:.1%} [{metric.low:.1%}, {metric.high:.1%}] n={metric.n}"
+    return f"{name} {metric.value:.4g} {metric.unit}"
+
+
+def _run_one(
+    job: Job, profile: str, store: Store, networks: Networks, tick: Callable[[str, int, int], None] | None
+) -> Record:
+    evaluation, subject = job.evaluation, job.evaluation.subject
+    with lock(networks.cache / f"{key(evaluation)}.evaluation.lock"):
+        if isinstance(evaluation.measurement, TrainingCurve) and networks.log(subject) is None:
+            # Committed weights come without their log: the curve needs the training itself.
+            networks = Networks(networks.device, networks.cache, None, networks.stop, networks.progress)
+        models = {key(network): networks.obtain(network) for network in evaluation.networks}
+        dataset = load(subject.dataset, device=networks.device)
+        log = networks.log(subject)
+        wall, cpu = time.monotonic(), time.process_time()
+        found = measure(
+            evaluation, dataset, models, curve=log,
+            progress=None if tick is None else lambda k, n: tick(f"{subject.name}/{evaluation.name}", k, n),
+        )  # fmt: skip
+        _, rows = rows_of(evaluation.subset, dataset)
+        record = Record(
+            profile=profile,
+            evaluation_key=key(evaluation),
+            training_key=key(subject),
+            evaluation=describe(evaluation),
+            training=describe(subject),
+            metrics=found.metrics,
+            outcomes=found.outcomes,
+            series=found.series,
+            histograms=found.histograms,
+            findings=[] if log is None else list(log["alarms"]),
+            deviations=job.deviations,
+            dataset={"name": dataset.name, "digest": dataset.digest, "inexact": dict(dataset.inexact)},
+            weights_digest=weights_digest(models[key(subject)]),
+            commit=commit(),
+            source_digest=source_digest(),
+            versions=versions(),
+            device=device_name(networks.device),
+            created=datetime.now(UTC).isoformat(timespec="seconds"),
+            wall_s=round(time.monotonic() - wall, 3),
+            cpu_s=round(time.process_time() - cpu, 3),
+            peak_memory_mb=round(peak_memory_mb(networks.device), 1),
+            training_s=round(float(log["seconds"]), 1) if log is not None else 0.0,
+            operations=evaluation_flops(evaluation, len(rows)),
+        )
+        return store.write(record, evaluation)
+
+
+def verify(evaluation: Evaluation, committed: Record, *, device: str, folder: Path) -> tuple[float, float]:
+    """(recorded, measured again) first metric, from committed weights.
+
+    Raises:
+        RobustlibError: the weights are not committed, or are not those of the record.
+    """
+    tune_allocator()
+    exact_arithmetic()
+
+    def refuse() -> bool:
+        return True
+
+    networks = Networks(resolve_device(device), folder, folder, stop=refuse)
+    for network in evaluation.networks:
+        if networks._find(network) is None:
+            raise RobustlibError(f"the weights of {network.name} are not committed in {folder.name}/; run its item instead")
+    models = {key(network): networks.obtain(network) for network in evaluation.networks}
+    digest = weights_digest(models[key(evaluation.subject)])
+    if digest != committed.weights_digest:
+        raise RobustlibError(f"{committed.path} was measured on weights {committed.weights_digest[:12]}, found {digest[:12]}")
+    dataset = load(evaluation.subject.dataset, device=networks.device)
+    found = measure(evaluation, dataset, models)
+    name = next(iter(committed.metrics))
+    return committed.metrics[name].value, found.metrics[name].value

@@ -1,0 +1,169 @@
+"""What is trained and what is measured, as frozen dataclasses.
+
+A :class:`Network` leads to weights; an :class:`Evaluation` leads to one record. Both are always the
+paper's own protocol when a paper's module makes them; a profile turns them into smaller ones.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..attacks.suite import Attack, MinimumNorm
+from ..data import NAMES as DATASETS
+from ..errors import RobustlibError, suggest
+from ..models import ModelSpec
+from ..threat import Ball
+from ..training import Defence, Schedule
+
+
+@dataclass(frozen=True)
+class Network:
+    """A trained network.
+
+    Args:
+        dataset: one of ``robustlib.data.NAMES``.
+        model: the architecture.
+        defence: the objective.
+        schedule: how long and how fast.
+        rows: (first, end) of the training set that training sees; None: all of it.
+        seed: initial weights, order, attack starts.
+        parents: networks that this one is made from (a teacher, an earlier cascade stage).
+    """
+
+    dataset: str
+    model: ModelSpec
+    defence: Defence
+    schedule: Schedule
+    rows: tuple[int, int] | None = None
+    seed: int = 0
+    parents: tuple[Network, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.dataset not in DATASETS:
+            raise RobustlibError(suggest("dataset", self.dataset, DATASETS))
+
+    @property
+    def name(self) -> str:
+        """Folder of its records: ``mnist-madry_cnn16-pgd-s0``."""
+        return f"{self.dataset}-{self.model.name}{self.model.width}-{self.defence.name}-s{self.seed}"
+
+
+@dataclass(frozen=True)
+class Subset:
+    """Class-balanced rows of a split, nested in n; None: the whole split."""
+
+    n: int | None = None
+    split: str = "test"
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.split not in ("train", "test"):
+            raise RobustlibError(suggest("split", self.split, ("train", "test")))
+        if self.n is not None and self.n < 1:
+            raise RobustlibError(f"n={self.n} of a Subset; give 1 or more, or None for the whole split")
+
+
+@dataclass(frozen=True)
+class Accuracy:
+    """Share of points still classified correctly after an attack; per-example outcomes are kept.
+
+    Args:
+        attack: which attack.
+        threat: what it may do; None for a clean evaluation.
+        source: network whose gradients steer it (black-box transfer); None: the subject's own.
+        search: precision of the steering gradients, "float32" or "bfloat16"; verdicts are float32.
+    """
+
+    attack: Attack
+    threat: Ball | None = None
+    source: Network | None = None
+    search: str = "float32"
+    protocol: int = 1
+
+
+@dataclass(frozen=True)
+class Distances:
+    """Accuracy against eps from one minimum-norm attack: a point falls at every eps from its distance on.
+
+    Args:
+        attack: a minimum-norm attack.
+        norm: "linf" or "l2", what the attack minimises and what is measured.
+        grid: radii, in the domain's units, at which accuracy is reported (metric ``accuracy@EPS``).
+        domain: of the inputs.
+    """
+
+    attack: MinimumNorm
+    norm: str
+    grid: tuple[float, ...]
+    domain: tuple[float, float] | None = (0.0, 1.0)
+    protocol: int = 1
+
+
+@dataclass(frozen=True)
+class LossTrace:
+    """Cross-entropy along PGD from several random starts on single examples."""
+
+    threat: Ball
+    steps: int
+    step_size: float
+    runs: int
+    protocol: int = 1
+
+
+@dataclass(frozen=True)
+class LocalMaxima:
+    """Final PGD losses over many random starts on single examples, as counts in stated bins.
+
+    Args:
+        starts: random starts for each example.
+        edges: bins (first, last, number) in nats; losses beyond the last edge are counted in the last bin.
+    """
+
+    threat: Ball
+    steps: int
+    step_size: float
+    starts: int
+    edges: tuple[float, float, int] = (0.0, 160.0, 320)
+    search: str = "float32"
+    protocol: int = 1
+
+
+@dataclass(frozen=True)
+class TrainingCurve:
+    """Loss on the batches that the network was trained on, in equal blocks of updates."""
+
+    blocks: int = 250
+    protocol: int = 1
+
+
+Measurement = Accuracy | Distances | LossTrace | LocalMaxima | TrainingCurve
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """One measurement of one network on one subset: the content of one record."""
+
+    subject: Network
+    measurement: Measurement
+    subset: Subset = Subset()
+
+    @property
+    def networks(self) -> tuple[Network, ...]:
+        """Every network that must exist before this can be measured."""
+        source = getattr(self.measurement, "source", None)
+        return (self.subject,) if source is None else (self.subject, source)
+
+    @property
+    def name(self) -> str:
+        """Short file name stem: ``pgd100x20``, ``fgsm-transfer``, ``losstrace``."""
+        measurement = self.measurement
+        if isinstance(measurement, Distances):
+            return f"{type(measurement.attack).__name__.lower()}-{measurement.norm}"
+        if not isinstance(measurement, Accuracy):
+            return type(measurement).__name__.lower()
+        attack = measurement.attack
+        stem = type(attack).__name__.lower()
+        steps = getattr(attack, "steps", None)
+        if steps is not None:
+            stem += f"{steps}x{getattr(attack, 'restarts', 1)}"
+        return stem if measurement.source is None else f"{stem}-transfer"

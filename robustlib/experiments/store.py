@@ -1,0 +1,147 @@
+"""Where records and weights live: ``results/`` and ``weights/`` are committed, the cache is not."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load as load_tensors
+from safetensors.torch import save as save_tensors
+from torch import Tensor, nn
+
+from ..errors import RobustlibError
+from .files import write_atomically
+from .keys import key
+from .records import Record, dumps, read
+from .specs import Evaluation, Network
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+
+
+def cache_root() -> Path:
+    """``$ROBUSTLIB_CACHE``, or robustlib/ in the user's cache folder."""
+    default = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "robustlib"
+    return Path(os.environ.get("ROBUSTLIB_CACHE", default))
+
+
+class Store:
+    """The records below ``root/results``; reads each file once.
+
+    Args:
+        root: folder that holds ``results/`` (the repository, unless said otherwise).
+
+    ``faults`` lists the files that did not validate, one message each.
+    """
+
+    def __init__(self, root: Path = REPOSITORY) -> None:
+        self.root = Path(root)
+        self.faults: dict[Path, str] = {}
+        self._records: dict[tuple[str, str], Record] = {}
+        for path in sorted((self.root / "results").glob("*/*/*.json")):
+            try:
+                record = read(path, root=self.root)
+            except RobustlibError as error:
+                self.faults[path] = str(error)
+                continue
+            earlier = self._records.get((record.profile, record.evaluation_key))
+            if earlier is not None:
+                self.faults[path] = f"{record.path} repeats the evaluation of {earlier.path}; delete one of them"
+                continue
+            if record.profile != path.parts[-3]:
+                self.faults[path] = f"{record.path} says profile {record.profile!r} but lies in {path.parts[-3]}/"
+                continue
+            self._records[record.profile, record.evaluation_key] = record
+
+    def records(self, profile: str | None = None) -> list[Record]:
+        """Valid records, of one profile or of all, in path order."""
+        found = [r for (name, _), r in self._records.items() if profile in (None, name)]
+        return sorted(found, key=lambda record: record.path)
+
+    def find(self, evaluation: Evaluation, profile: str) -> Record | None:
+        """The record of that evaluation, if there is one."""
+        return self._records.get((profile, key(evaluation)))
+
+    def set_aside_faults(self) -> None:
+        """Rename files that do not validate to ``.bad`` and say so; what they held will be measured again."""
+        for path, message in self.faults.items():
+            print(f"set aside: {message}")
+            path.replace(path.with_suffix(".json.bad"))
+        self.faults.clear()
+
+    def write(self, record: Record, evaluation: Evaluation) -> Record:
+        """File a record under its names and return it with its path."""
+        stem = f"{evaluation.name}-{record.evaluation_key[:8]}.json"
+        path = self.root / "results" / record.profile / evaluation.subject.name / stem
+        write_atomically(path, dumps(record).encode())
+        filed = read(path, root=self.root)
+        self._records[filed.profile, filed.evaluation_key] = filed
+        return filed
+
+
+# Weights ---------------------------------------------------------------------------------------------------
+
+
+def half_precision(model: nn.Module) -> None:
+    """Round every weight to float16 in place: what is stored is what is measured."""
+    with torch.no_grad():
+        for tensor in [*model.parameters(), *model.buffers()]:
+            if tensor.is_floating_point():
+                tensor.copy_(tensor.half().float())
+
+
+def weights_digest(model: nn.Module) -> str:
+    """SHA-256 over names and float16 bytes, whatever file they lie in."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(model.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(_stored(tensor).numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _stored(tensor: Tensor) -> Tensor:
+    tensor = tensor.detach().cpu().contiguous()
+    return tensor.half() if tensor.is_floating_point() else tensor
+
+
+def save_weights(path: Path, model: nn.Module, network: Network) -> None:
+    """Write a safetensors file, atomically."""
+    tensors = {name: _stored(tensor) for name, tensor in model.state_dict().items()}
+    metadata = {"network": network.name, "training_key": key(network), "digest": weights_digest(model)}
+    write_atomically(path, save_tensors(tensors, metadata=metadata))
+
+
+def load_weights(path: Path, model: nn.Module) -> None:
+    """Fill ``model`` from a safetensors file.
+
+    Raises:
+        RobustlibError: the file is not a complete safetensors file of this network. Pickles are never loaded.
+    """
+    try:
+        tensors = load_tensors(path.read_bytes())
+        model.load_state_dict({name: tensor.float() if tensor.dtype == torch.half else tensor
+                               for name, tensor in tensors.items()})  # fmt: skip
+    except (SafetensorError, RuntimeError, KeyError, ValueError) as error:
+        raise RobustlibError(
+            f"{path.name} is not a complete safetensors file of this network ({type(error).__name__}); "
+            "delete it, or restore it with git checkout"
+        ) from error
+
+
+def weights_path(folder: Path, network: Network) -> Path:
+    """``<folder>/<name>-<key8>.safetensors``."""
+    return folder / f"{network.name}-{key(network)[:8]}.safetensors"
+
+
+def save_log(path: Path, log: dict[str, object]) -> None:
+    """Training log beside cached weights."""
+    write_atomically(path, json.dumps(log).encode())
+
+
+def stale(records: Iterable[Record], current: str) -> list[Record]:
+    """Records made by another source digest than ``current``: flagged, never invalid."""
+    return [record for record in records if record.source_digest != current]

@@ -1,0 +1,304 @@
+"""Madry et al. 2018: what each table and figure on MNIST needs, in the paper's own protocol.
+
+Source: arXiv 1706.06083v4 and the code of the authors' MNIST challenge; facts in ``book/ledger``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from ..attacks.suite import Attack, Boundary, Clean, Fgsm, Pgd
+from ..experiments.records import Record
+from ..experiments.specs import (
+    Accuracy, Distances, Evaluation, LocalMaxima, LossTrace, Network, Subset, TrainingCurve,
+)  # fmt: skip
+from ..models import ModelSpec
+from ..threat import Ball, L2Ball, LinfBall
+from ..training import Defence, FgsmTraining, PgdTraining, Schedule, Standard
+from .base import Cell, Predicate, published_of
+
+THREAT = LinfBall(0.3)
+SEEDS = (0, 1, 2, 3, 4)
+SCALES = (1, 2, 4, 8, 16)
+EXAMPLES = Subset(n=5)
+"""The paper does not name its five examples; these are fixed, class-balanced ones."""
+
+LINF_GRID = tuple(round(0.03 * i, 2) for i in range(15))
+L2_GRID = tuple(round(0.5 * i, 1) for i in range(13))
+
+DEFENCES: dict[str, Defence] = {
+    "natural": Standard(),
+    "FGSM": FgsmTraining(THREAT),
+    "PGD": PgdTraining(THREAT, steps=40, step_size=0.01),
+}
+
+_B_NOTE = "the paper does not say how source network B was trained; here naturally"
+_TARGET_NOTE = "the paper does not say how target classes were chosen; here uniformly among the wrong ones"
+_KAPPA_NOTE = "kappa of the CW row is not printed; here 0"
+
+
+def network(regime: str = "PGD", *, scale: int = 16, seed: int = 0, model: str = "madry_cnn") -> Network:
+    """A network trained as the paper's: Adam 1e-4, 100,000 updates of 50, summed loss, 55,000 images.
+
+    Args:
+        regime: "natural", "FGSM" or "PGD".
+        scale: capacity scale s; 16 is network A.
+        seed: a different seed is the paper's A'.
+        model: "madry_cnn", or "architecture_b" for the source network B.
+    """
+    return Network(
+        dataset="mnist",
+        model=ModelSpec(model, width=scale),
+        defence=DEFENCES[regime],
+        schedule=Schedule(steps=100_000, batch=50, lr=1e-4, reduction="sum"),
+        rows=(5_000, 60_000),
+        seed=seed,
+    )
+
+
+def accuracy(
+    subject: Network, attack: Attack, threat: Ball | None = THREAT, *, source: Network | None = None
+) -> Evaluation:
+    """Accuracy on the whole test set under an attack."""
+    return Evaluation(subject, Accuracy(attack, None if isinstance(attack, Clean) else threat, source=source))
+
+
+PGD_40, PGD_100 = Pgd(steps=40, step_size=0.01), Pgd(steps=100, step_size=0.01)
+_CW, _CW_PLUS = (replace(PGD_40, loss="margin", kappa=kappa) for kappa in (0.0, 50.0))
+
+# Method, steps, restarts and source as published.csv writes them; the attack; which network steers it.
+_TABLE_1: tuple[tuple[str, str, str, str, Attack, str], ...] = (
+    ("Natural", "-", "-", "-", Clean(), ""),
+    ("FGSM", "-", "-", "A", Fgsm(), ""),
+    ("PGD", "40", "1", "A", PGD_40, ""),
+    ("PGD", "100", "1", "A", PGD_100, ""),
+    ("PGD", "40", "20", "A", replace(PGD_40, restarts=20), ""),
+    ("PGD", "100", "20", "A", replace(PGD_100, restarts=20), ""),
+    ("Targeted", "40", "1", "A", replace(PGD_40, targeted=True), _TARGET_NOTE),
+    ("CW", "40", "1", "A", _CW, _KAPPA_NOTE),
+    ("CW+", "40", "1", "A", _CW_PLUS, ""),
+    ("FGSM", "-", "-", "A'", Fgsm(), ""),
+    ("PGD", "40", "1", "A'", PGD_40, ""),
+    ("PGD", "100", "20", "A'", replace(PGD_100, restarts=20), ""),
+    ("CW", "40", "1", "A'", _CW, _KAPPA_NOTE),
+    ("CW+", "40", "1", "A'", _CW_PLUS, ""),
+    ("FGSM", "-", "-", "B", Fgsm(), _B_NOTE),
+    ("PGD", "40", "1", "B", PGD_40, _B_NOTE),
+    ("CW+", "-", "-", "B", _CW_PLUS, _B_NOTE + "; steps not printed, here 40"),
+)
+
+
+def source_of(letter: str, seed: int) -> Network | None:
+    """Source network of a row: none for A itself, A' the network of the neighbouring seed, B natural."""
+    if letter == "A'":
+        return network(seed=seed ^ 1)
+    if letter == "B":
+        return network("natural", seed=seed, model="architecture_b")
+    return None
+
+
+def _table_1() -> list[Cell]:
+    cells, numbers = [], published_of("madry2018/table-1")
+    for method, steps, restarts, letter, attack, note in _TABLE_1:
+        label = f"{method} {steps}/{restarts}" if steps != "-" else method
+        cells.append(
+            Cell(
+                item="madry2018/table-1",
+                row=label if letter == "-" else f"{label}, source {letter}",
+                column="Accuracy",
+                published=numbers[f"Method={method};Steps={steps};Restarts={restarts};Source={letter}", "Accuracy"],
+                evaluations=tuple(
+                    accuracy(network(seed=seed), attack, source=source_of(letter, seed)) for seed in SEEDS
+                ),
+                protocol_known=not note,
+                note=note,
+            )
+        )
+    return cells
+
+
+def trace(regime: str) -> Evaluation:
+    """Twenty PGD runs of 100 steps on each of five examples."""
+    return Evaluation(network(regime), LossTrace(THREAT, steps=100, step_size=0.01, runs=20), EXAMPLES)
+
+
+def maxima(regime: str) -> Evaluation:
+    """Final losses of PGD from 1e5 random starts on each of five examples."""
+    return Evaluation(network(regime), LocalMaxima(THREAT, steps=100, step_size=0.01, starts=100_000), EXAMPLES)
+
+
+def _losses(item: str, kind: str) -> list[Cell]:
+    make = trace if kind == "trace" else maxima
+    return [
+        Cell(
+            item=item, row=f"{regime} training", column="mean final loss", evaluations=(make(regime),),
+            metric="final_loss", scale=1.0, unit="nats",
+        )
+        for regime in ("natural", "PGD")
+    ]  # fmt: skip
+
+
+_PANELS = {"natural": "(a) standard training", "FGSM": "(b) FGSM training", "PGD": "(c) PGD training"}
+_ATTACKS: dict[str, Attack] = {"Natural": Clean(), "FGSM": Fgsm(), "PGD": PGD_40}
+
+
+def _capacity() -> list[Cell]:
+    item, cells = "madry2018/capacity/mnist", []
+    for number in published_of("madry2018/capacity").values():
+        panel, _, scale = number.row.partition("; capacity scale ")
+        unit, factor, metric, seeds, unavailable = "%", 100.0, "accuracy", SEEDS[:3], ""
+        evaluations: tuple[Evaluation, ...] = ()
+        if number.column.startswith("error bar"):
+            unavailable = "the paper does not say what its error bars are"
+        elif panel.startswith("(d)"):
+            regime = number.column.removeprefix("cross-entropy, ").removesuffix(" training").replace("Natural", "natural")
+            unit, factor, metric = "nats", 1.0, "final_loss"
+            evaluations = tuple(
+                Evaluation(network(regime, scale=int(scale), seed=seed), TrainingCurve()) for seed in seeds
+            )
+        else:
+            regime = next(name for name, title in _PANELS.items() if title == panel)
+            attack = _ATTACKS[number.column.removeprefix("accuracy on ").removesuffix(" inputs")]
+            evaluations = tuple(
+                accuracy(network(regime, scale=int(scale), seed=seed), attack) for seed in seeds
+            )
+        cells.append(
+            Cell(
+                item=item, row=number.row, column=number.column, published=number, evaluations=evaluations,
+                metric=metric, scale=factor, unit=unit, unavailable=unavailable,
+            )
+        )  # fmt: skip
+    return cells
+
+
+def sweep(regime: str, norm: str, eps: float) -> Evaluation:
+    """PGD of 100 steps of size 2.5 eps / 100 at one radius (arXiv v4, figure 6); eps = 0 is a clean evaluation."""
+    if eps == 0:
+        return accuracy(network(regime), Clean())
+    threat = LinfBall(eps) if norm == "linf" else L2Ball(eps)
+    return accuracy(network(regime), Pgd(steps=100, step_size=round(2.5 * eps / 100, 10)), threat)
+
+
+def distances(regime: str, norm: str) -> Evaluation:
+    """Decision boundary attack of 2,000 steps, read at every radius of the figure."""
+    grid = LINF_GRID if norm == "linf" else L2_GRID
+    return Evaluation(network(regime), Distances(Boundary(steps=2_000), norm, grid))
+
+
+def _accuracy_vs_eps() -> list[Cell]:
+    cells = []
+    for number in published_of("madry2018/accuracy-vs-eps").values():
+        panel, _, eps_text = number.row.partition("; eps=")
+        if "MNIST" not in panel:
+            continue
+        norm, eps = ("linf" if "linf" in panel else "l2"), float(eps_text)
+        regime = "natural" if number.column.endswith("standard") else "PGD"
+        decision = number.column.startswith("DBA")
+        cells.append(
+            Cell(
+                item="madry2018/accuracy-vs-eps/mnist", row=number.row, column=number.column, published=number,
+                evaluations=(distances(regime, norm) if decision else sweep(regime, norm, eps),),
+                metric=f"accuracy@{eps:g}" if decision else "accuracy",
+                protocol_known=not decision,
+                note="settings of the decision boundary attack beyond its steps are not printed" if decision else "",
+            )
+        )  # fmt: skip
+    return cells
+
+
+def _training_loss() -> list[Cell]:
+    return [
+        Cell(
+            item="madry2018/training-loss/mnist", row="PGD training", column="loss, last 5 % of training",
+            evaluations=(Evaluation(network(), TrainingCurve()),), metric="final_loss", scale=1.0, unit="nats",
+        )
+    ]  # fmt: skip
+
+
+def cells() -> list[Cell]:
+    """Every cell of the paper that this edition knows how to measure, or can say why it does not."""
+    return [
+        *_table_1(),
+        *_losses("madry2018/loss-during-pgd/mnist", "trace"),
+        *_losses("madry2018/more-loss-curves/mnist", "trace"),
+        *_losses("madry2018/local-maxima/mnist", "maxima"),
+        *_capacity(),
+        *_accuracy_vs_eps(),
+        *_training_loss(),
+    ]
+
+
+# What the figures claim ---------------------------------------------------------------------------------------
+
+
+def _value(record: Record, metric: str) -> float:
+    return record.metrics[metric].value
+
+
+def _below(records: Sequence[Record]) -> bool:
+    natural, robust = records
+    return _value(robust, "final_loss") < _value(natural, "final_loss")
+
+
+def _plateau(records: Sequence[Record]) -> bool:
+    """Each run gains over its first half at least four times what it gains over its second."""
+    gains = []
+    for record in records:
+        for runs in record.series.values():
+            curve = np.asarray(runs, float).mean(0)
+            middle = len(curve) // 2
+            gains.append((curve[middle] - curve[0]) >= 4 * (curve[-1] - curve[middle]))
+    return bool(np.mean(gains) >= 0.8)
+
+
+def _concentrated(records: Sequence[Record]) -> bool:
+    """No start ends above twice the median of its example, on the robust network."""
+    (robust,) = records
+    ratios = [metric.value for name, metric in robust.metrics.items() if name.startswith("max_over_median")]
+    return max(ratios) < 2
+
+
+def _falls(records: Sequence[Record]) -> bool:
+    loss = np.asarray(records[0].series["loss"], float)
+    tenth = max(1, len(loss) // 10)
+    return bool(loss[-tenth:].mean() < 0.5 * loss[:tenth].mean())
+
+
+def predicates() -> list[Predicate]:
+    """The statements that each figure makes, as tests over records."""
+    pgd = {s: accuracy(network("PGD", scale=s), PGD_40) for s in SCALES}
+    fgsm = {s: accuracy(network("FGSM", scale=s), PGD_40) for s in SCALES}
+    natural = {s: accuracy(network("natural", scale=s), PGD_40) for s in SCALES}
+
+    def at_most(limit: float) -> object:
+        return lambda records: all(_value(r, "accuracy") <= limit for r in records)
+
+    robust, plain = sweep("PGD", "linf", 0.3), sweep("natural", "linf", 0.3)
+    decision, gradient = distances("PGD", "l2"), sweep("PGD", "l2", 2.0)
+    rows = [
+        ("loss-during-pgd/mnist", "The loss on the adversarially trained network ends below the natural one's",
+         (trace("natural"), trace("PGD")), _below),
+        ("loss-during-pgd/mnist", "The loss rises quickly and then plateaus", (trace("natural"), trace("PGD")), _plateau),
+        ("more-loss-curves/mnist", "On five examples, adversarial training lowers the loss that PGD reaches",
+         (trace("natural"), trace("PGD")), _below),
+        ("local-maxima/mnist", "Final losses of adversarially trained networks lie below those of natural ones",
+         (maxima("natural"), maxima("PGD")), _below),
+        ("local-maxima/mnist", "Final losses are concentrated, without outliers, on the robust network",
+         (maxima("PGD"),), _concentrated),
+        ("capacity/mnist", "Networks trained naturally or with FGSM have at most 5 % accuracy under PGD at every scale",
+         (*natural.values(), *fgsm.values()), at_most(0.05)),
+        ("capacity/mnist", "The smallest network cannot be trained against PGD: it stays below 30 % under PGD",
+         (pgd[1],), at_most(0.3)),
+        ("capacity/mnist", "Under PGD training, robust accuracy grows from scale 4 to 16",
+         (pgd[4], pgd[8], pgd[16]), lambda r: bool(np.all(np.diff([_value(x, "accuracy") for x in r]) > 0))),
+        ("accuracy-vs-eps/mnist", "At eps 0.3 (l_inf) PGD training keeps most of its accuracy where the natural network has none",
+         (plain, robust), lambda r: _value(r[0], "accuracy") < 0.05 and _value(r[1], "accuracy") > 0.5),
+        ("accuracy-vs-eps/mnist", "In l_2, PGD overestimates the robust network: the decision boundary attack finds far more at eps 2",
+         (gradient, decision), lambda r: _value(r[1], "accuracy@2") < _value(r[0], "accuracy") - 0.2),
+        ("training-loss/mnist", "The adversarial training loss falls by half or more",
+         (Evaluation(network(), TrainingCurve()),), _falls),
+    ]  # fmt: skip
+    return [Predicate(f"madry2018/{item}", text, tuple(needs), test) for item, text, needs, test in rows]  # type: ignore[arg-type]

@@ -1,0 +1,132 @@
+"""From items and a profile to jobs, and from jobs and records to each item's state."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterable, Sequence
+
+from ..experiments.keys import key
+from ..experiments.profiles import Profile, profile
+from ..experiments.records import Record
+from ..experiments.runner import Job
+from ..experiments.specs import Evaluation
+from ..experiments.store import Store
+from . import madry2018
+from .base import Cell, Item, Predicate, find_item, items
+
+MODULES = {"madry2018": madry2018}
+"""Papers that this edition measures. A paper's module offers cells() and predicates()."""
+
+NOT_IN_EDITION = "not part of this edition yet"
+
+
+@functools.cache
+def cells_of(item: str) -> tuple[Cell, ...]:
+    """Cells of an item or sub-item; a parent has those of its sub-items."""
+    return tuple(
+        cell
+        for module in MODULES.values()
+        for cell in module.cells()
+        if cell.item == item or cell.item.startswith(f"{item}/")
+    )
+
+
+@functools.cache
+def predicates_of(item: str) -> tuple[Predicate, ...]:
+    """Statements that a figure makes, of the item itself or of its sub-items."""
+    return tuple(
+        predicate
+        for module in MODULES.values()
+        for predicate in module.predicates()
+        if predicate.item == item or predicate.item.startswith(f"{item}/")
+    )
+
+
+def select(names: Sequence[str]) -> list[Item]:
+    """Items named by ids or by a paper's id; everything when ``names`` is empty.
+
+    Raises:
+        RobustlibError: a name that is neither, with the nearest one.
+    """
+    if not names:
+        return list(items())
+    papers = {item.paper for item in items()}
+    chosen: dict[str, Item] = {}
+    for name in names:
+        if name in papers:
+            chosen.update({item.id: item for item in items() if item.paper == name})
+        else:
+            found = find_item(name)
+            chosen[found.id] = found
+    return list(chosen.values())
+
+
+def evaluations(cell: Cell, profile_name: str) -> list[Job]:
+    """What the profile runs for a cell: one job for each of its seeds, none where it leaves the cell out."""
+    chosen = profile(profile_name)
+    return [
+        Job(full, shrunk)
+        for full in cell.evaluations[: _seeds(cell, chosen)]
+        if (shrunk := chosen.evaluation(full)) is not None
+    ]
+
+
+def _seeds(cell: Cell, chosen: Profile) -> int:
+    return chosen.table_seeds if find_item(cell.item).kind == "table" else chosen.figure_seeds
+
+
+def shrink(evaluation: Evaluation, profile_name: str) -> Evaluation | None:
+    """The profile's version of one evaluation."""
+    return profile(profile_name).evaluation(evaluation)
+
+
+def jobs(chosen: Iterable[Item], profile_name: str) -> list[Job]:
+    """Every job of these items under a profile, each evaluation once."""
+    found: dict[str, Job] = {}
+    for item in chosen:
+        for cell in cells_of(item.id):
+            for job in evaluations(cell, profile_name):
+                found.setdefault(key(job.evaluation), job)
+        for predicate in predicates_of(item.id):
+            for full in predicate.needs:
+                shrunk = shrink(full, profile_name)
+                if shrunk is not None:
+                    found.setdefault(key(shrunk), Job(full, shrunk))
+    return list(found.values())
+
+
+def state(item: Item, profile_name: str, store: Store) -> str:
+    """"done", "partial", "missing" or "unavailable" of an item in a profile.
+
+    Done: every cell that is available there has its record. A parent's state is that of all its
+    panels, those included that this edition does not measure.
+    """
+    children = [child for child in items() if child.parent == item.id]
+    if children:
+        states = {state(child, profile_name, store) for child in children}
+        states.discard("unavailable")
+        if len(states) <= 1:
+            return states.pop() if states else "unavailable"
+        return "partial"
+    cells = cells_of(item.id)
+    if not cells:
+        return "missing"
+    wanted = [evaluations(cell, profile_name) for cell in cells if not cell.unavailable]
+    present = [
+        all(store.find(job.evaluation, profile_name) is not None for job in group) for group in wanted if group
+    ]
+    if not present:
+        return "unavailable"
+    return "done" if all(present) else "partial" if any(present) else "missing"
+
+
+def records_of(predicate: Predicate, profile_name: str, store: Store) -> list[Record] | None:
+    """The records that a predicate is about, or None while one is missing."""
+    found = []
+    for full in predicate.needs:
+        shrunk = shrink(full, profile_name)
+        record = None if shrunk is None else store.find(shrunk, profile_name)
+        if record is None:
+            return None
+        found.append(record)
+    return found

@@ -1,0 +1,135 @@
+"""Rows and statements of an item: cells joined with the records of the most faithful profile that has them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..experiments.profiles import search_order
+from ..experiments.records import Record
+from ..experiments.store import Store
+from ..papers.base import Cell, Item, find_item
+from ..papers.plan import NOT_IN_EDITION, cells_of, evaluations, predicates_of, records_of
+from .rows import Row
+from .verdicts import Verdict, decide
+
+
+@dataclass(frozen=True)
+class Statement:
+    """What a figure claims, and whether the records bear it out: "holds", "fails" or "not run"."""
+
+    text: str
+    state: str
+    profile: str | None
+    records: tuple[str, ...] = ()
+
+
+def measured(cell: Cell, profile: str, store: Store) -> tuple[str | None, list[Record]]:
+    """(profile, one record a seed) of the most faithful profile that has any record of the cell."""
+    for name in search_order(profile):
+        found = [store.find(job.evaluation, name) for job in evaluations(cell, name)]
+        records = [record for record in found if record is not None and cell.metric in record.metrics]
+        if records:
+            return name, records
+    return None, []
+
+
+def row(cell: Cell, profile: str, store: Store) -> Row:
+    """One line of a table: the published number beside ours."""
+    name, records = measured(cell, profile, store)
+    metrics = [record.metrics[cell.metric] for record in records]
+    values = tuple(cell.scale * metric.value for metric in metrics)
+    low, high = _interval(cell, records)
+    published = cell.published
+    inexact = sum(int(sum(record.dataset["inexact"].values())) for record in records[:1])
+    notes = [cell.note] if cell.note else []
+    if inexact:
+        notes.append(f"† {inexact} rows of the data are not the official bytes")
+    n = metrics[0].n if metrics else None
+    protocol = _protocol(name, records)
+    whole = bool(records) and records[0].evaluation["subset"]["n"] is None
+    verdict = decide(
+        published=published.value if published else None,
+        decimals=published.decimals if published else 0,
+        verified=published.verified if published else False,
+        values=values,
+        n=n or 0,
+        same_test_set=whole,
+        protocol=protocol,
+        official_data=not inexact,
+        protocol_known=cell.protocol_known,
+        reason=cell.unavailable or "no record of this cell yet",
+    )
+    return Row(
+        label=cell.row,
+        column=cell.column,
+        published=published.value if published else None,
+        decimals=published.decimals if published else 1 if cell.unit == "%" else 3,
+        verified=published.verified if published else False,
+        values=values,
+        low=low,
+        high=high,
+        n=n,
+        protocol=protocol,
+        profile=name,
+        verdict=verdict,
+        records=tuple(record.path for record in records),
+        footnotes=tuple(notes),
+        unit=cell.unit,
+    )
+
+
+def _interval(cell: Cell, records: Sequence[Record]) -> tuple[float | None, float | None]:
+    """95 % interval of the mean over seeds: mean of the ends, which is the one record's own for one seed."""
+    ends = [(r.metrics[cell.metric].low, r.metrics[cell.metric].high) for r in records]
+    if not ends or any(low is None or high is None for low, high in ends):
+        return None, None
+    low, high = np.mean(np.asarray(ends, float), axis=0)
+    return cell.scale * float(low), cell.scale * float(high)
+
+
+def _protocol(profile: str | None, records: Sequence[Record]) -> str | None:
+    """A record under the full profile that departs from the paper's specification is a scaled protocol."""
+    if profile == "full" and any(record.deviations for record in records):
+        return "scaled"
+    return profile
+
+
+def rows(item: str, profile: str, store: Store) -> list[Row]:
+    """All lines of an item or sub-item, in the paper's order."""
+    find_item(item)
+    return [row(cell, profile, store) for cell in cells_of(item)]
+
+
+def statements(item: str, profile: str, store: Store) -> list[Statement]:
+    """The item's declared claims, tested on the most faithful profile that has every record they need."""
+    found = []
+    for predicate in predicates_of(item):
+        statement = Statement(predicate.text, "not run", None)
+        for name in search_order(profile):
+            records = records_of(predicate, name, store)
+            if records is not None:
+                paths = tuple(record.path for record in records)
+                statement = Statement(predicate.text, "holds" if predicate.test(records) else "fails", name, paths)
+                break
+        found.append(statement)
+    return found
+
+
+def item_verdicts(item: Item, profile: str, store: Store) -> dict[str, int]:
+    """How many cells of the item carry each verdict."""
+    counts: dict[str, int] = {}
+    found = rows(item.id, profile, store)
+    for line in found:
+        counts[line.verdict.name] = counts.get(line.verdict.name, 0) + 1
+    return counts or {"not run": 0}
+
+
+def why_not(item: Item) -> str:
+    """Reason shown for an item without cells."""
+    return NOT_IN_EDITION
+
+
+__all__ = ["Row", "Statement", "Verdict", "item_verdicts", "measured", "row", "rows", "statements", "why_not"]
