@@ -3,13 +3,40 @@
 from __future__ import annotations
 
 import os
+import subprocess
 
 import pytest
 
+TREE = pytest.StashKey[str | None]()
+
+
+def tree_status(root: str) -> str | None:
+    """`git status --porcelain`, or None outside a git checkout."""
+    try:
+        command = ["git", "-C", root, "status", "--porcelain"]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    except (OSError, subprocess.CalledProcessError):
+        return None
+
 
 def pytest_configure(config: pytest.Config) -> None:
+    config.stash[TREE] = tree_status(str(config.rootpath))
     if config.getoption("nbval", default=False):
+        root = str(config.rootpath)
+        os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
         # Kernels inherit these: no progress bars on stderr, one thread for the digits of `make publish`.
         os.environ["TQDM_DISABLE"] = "1"
         os.environ["OMP_NUM_THREADS"] = "1"
         os.environ["MKL_NUM_THREADS"] = "1"
+
+
+@pytest.fixture
+def tree_before_and_now(request: pytest.FixtureRequest) -> tuple[str | None, str | None]:
+    """The tree's status when the run began, and at this moment."""
+    return request.config.stash[TREE], tree_status(str(request.config.rootpath))
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    # Whether the tree is clean can only be told after everything else has run.
+    items.sort(key=lambda item: item.name == "test_the_tracked_tree_is_untouched")

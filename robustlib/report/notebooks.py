@@ -74,6 +74,8 @@ def run_one(source: Path, target: Path, parameters: Mapping[str, Value]) -> int:
     import papermill
 
     target.parent.mkdir(parents=True, exist_ok=True)
+    failed = target.with_suffix(".failed.ipynb")
+    failed.unlink(missing_ok=True)
     raw = target.with_suffix(".input.ipynb")
     done = target.with_suffix(".running.ipynb")
     notebook = jupytext.read(source, fmt="py:percent")
@@ -95,7 +97,6 @@ def run_one(source: Path, target: Path, parameters: Mapping[str, Value]) -> int:
                 log_output=False,
             )
         except papermill.PapermillExecutionError as error:
-            failed = target.with_suffix(".failed.ipynb")
             done.replace(failed)
             raise RobustlibError(
                 f"{source}: cell {error.cell_index} failed: {error.ename}: {error.evalue} (see {failed})"
@@ -110,9 +111,11 @@ def run_one(source: Path, target: Path, parameters: Mapping[str, Value]) -> int:
 
 
 def _environment() -> dict[str, str]:
-    """What a notebook's process sees: no progress bars, one thread, this environment's kernel."""
+    """What a notebook's process sees: this package and kernel, no progress bars, one thread."""
+    package = str(Path(__file__).resolve().parents[2])
+    path = os.pathsep.join(filter(None, [package, os.environ.get("PYTHONPATH")]))
     names = ("TQDM_DISABLE", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "JUPYTER_PREFER_ENV_PATH")
-    return {**os.environ, **dict.fromkeys(names, "1")}
+    return {**os.environ, **dict.fromkeys(names, "1"), "PYTHONPATH": path}
 
 
 def execute(
@@ -145,7 +148,8 @@ def execute(
         seconds = time.monotonic() - begun
         if ended.returncode:
             say(f"{label}: FAILED after {seconds:.0f} s")
-            return (ended.stderr.strip().splitlines() or [f"{source}: exit {ended.returncode}"])[-1]
+            said = (ended.stderr.strip().splitlines() or [f"{source}: exit {ended.returncode}"])[-1]
+            return said.replace(f"{Path.cwd()}{os.sep}", "")
         note = ended.stdout.strip()
         say(f"{label}: done in {seconds:.0f} s{f' ({note})' if note else ''}")
         return ""

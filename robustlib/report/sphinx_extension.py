@@ -1,4 +1,4 @@
-"""A small Sphinx extension: docstrings written for reading in the source become pages without warnings.
+"""A small Sphinx extension: docstrings become pages without warnings, and pages carry no live-code scripts.
 
 Docstrings here hold formulas such as ``x^{t+1} = Proj(x^t + alpha g)`` and names such as ``l_inf``, which
 reStructuredText would take for markup. Their stars, bars, single backticks and trailing underscores are
@@ -64,8 +64,18 @@ def after_napoleon(app: Any, what: str, name: str, obj: Any, options: Any, lines
         lines[:] = ["::", "", *("   " + line for line in app.env.robustlib_original), ""]
 
 
+def without_live_code(app: Any, page: str, template: str, context: dict[str, Any], doctree: Any) -> None:
+    """Leave out thebe's scripts, which Jupyter Book adds to every page twice, and which name a server."""
+    context["script_files"] = [
+        script
+        for script in context.get("script_files", [])
+        if "thebe" not in f"{getattr(script, 'filename', script)} {getattr(script, 'attributes', '')}".lower()
+    ]
+
+
 def setup(app: Any) -> dict[str, bool]:
     """Sphinx's entry point."""
     app.connect("autodoc-process-docstring", before_napoleon, priority=400)
     app.connect("autodoc-process-docstring", after_napoleon, priority=600)
+    app.connect("html-page-context", without_live_code, priority=900)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,0 +1,156 @@
+"""The built book: links, requests, pictures, both themes, wide and narrow."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+
+from robustlib.report import site as site_module
+from robustlib.report.site_check import check_site, pages
+from tests.book.browser import Browser, executable
+
+VERDICTS = ("reproduced", "consistent", "not-consistent", "higher", "lower", "scaled", "quick")
+
+
+def test_every_link_picture_and_request_of_the_site_is_sound(site: Path) -> None:
+    assert check_site(site) == []
+
+
+def test_every_page_of_the_contents_was_built(root: Path, site: Path) -> None:
+    toc = yaml.safe_load((root / "_toc.yml").read_text(encoding="utf-8"))
+    listed = [toc["root"], *re.findall(r"file: (\S+)", (root / "_toc.yml").read_text(encoding="utf-8"))]
+    for name in listed:
+        assert (site / f"{name}.html").exists(), name
+
+
+def test_every_notebook_is_in_the_contents(root: Path) -> None:
+    toc = (root / "_toc.yml").read_text(encoding="utf-8")
+    for source in (root / "notebooks").glob("[0-9]*.py"):
+        assert f"notebooks/{source.stem}" in toc, (
+            f"{source.name} is not in _toc.yml: the book would leave it out"
+        )
+
+
+def test_every_module_is_in_the_reference(root: Path, site: Path) -> None:
+    text = "".join(path.read_text(encoding="utf-8") for path in (site / "api").glob("*.html"))
+    for path in (root / "robustlib").rglob("[a-z]*.py"):
+        name = ".".join(path.relative_to(root).with_suffix("").parts)
+        assert f'id="module-{name}"' in text, name
+
+
+def test_generated_files_are_the_same_when_made_again(
+    root: Path, site: Path, generator: str, tmp_path: Path
+) -> None:
+    site_module.generate(tmp_path / "again", generator)
+    first, again = (
+        {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+        for folder in (site.parent / "generated", tmp_path / "again")
+    )
+    assert first.keys() == again.keys()
+    assert [str(name) for name in first if first[name] != again[name]] == []
+
+
+def test_the_scorecard_has_every_item(root: Path, site: Path) -> None:
+    items = root / "robustlib/papers/items.csv"
+    if not items.exists():
+        pytest.skip("no items in this copy")
+    front = (site / "index.html").read_text(encoding="utf-8")
+    for line in items.read_text(encoding="utf-8").splitlines()[1:]:
+        assert line.split(",")[0] in front, line.split(",")[0]
+
+
+def test_pages_hold_no_machine_paths(root: Path, site: Path) -> None:
+    for path, page in pages(site).items():
+        assert str(root) not in page.get_text(), path
+
+
+def _luminance(colour: str) -> float:
+    channels = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def test_badges_have_contrast_in_both_themes(root: Path) -> None:
+    css = (root / "book/_static/custom.css").read_text(encoding="utf-8")
+    themes = re.findall(r"^html(?:\[data-theme=\"dark\"\])? \{(.*?)\}", css, flags=re.DOTALL | re.MULTILINE)
+    assert len(themes) == 2
+    for theme in themes:
+        colours = dict(re.findall(r"(--v-[a-z-]+): (#[0-9a-f]{6})", theme))
+        for name in (key for key in colours if not key.endswith("-g")):
+            low, high = sorted((_luminance(colours[name]), _luminance(colours[f"{name}-g"])))
+            assert (high + 0.05) / (low + 0.05) >= 4.5, name
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    path = executable()
+    if path is None:
+        pytest.skip("no Chromium on this machine")
+    with Browser(path) as opened:
+        yield opened
+
+
+@pytest.mark.parametrize(("width", "theme"), [(390, "light"), (390, "dark"), (1280, "light"), (1280, "dark")])
+def test_pages_fit_and_ask_nobody(site: Path, browser: Browser, width: int, theme: str) -> None:
+    """No sideways scrolling, no request beyond the disk, no script error, every equation understood."""
+    api = sorted((site / "api").glob("*.html"))
+    records = sorted((site / "records").glob("*.html"))
+    chosen = [site / "index.html", *sorted((site / "book").glob("*.html")), *api[1:3], *records[:3]]
+    for page in [*chosen, *sorted((site / "notebooks").glob("*.html"))]:
+        browser.open(page, width=width, theme=theme)
+        where = f"{page.relative_to(site)} at {width} px, {theme}"
+        assert browser.evaluate("document.documentElement.dataset.theme") == theme, where
+        assert browser.evaluate("document.documentElement.scrollWidth") <= width, f"{where}: scrolls sideways"
+        elsewhere = [url for url in browser.requests if not url.startswith(("file:", "data:", "blob:"))]
+        assert elsewhere == [], where
+        assert browser.errors == [], where
+        assert browser.evaluate("document.querySelectorAll('mjx-merror, [data-mjx-error]').length") == 0, (
+            where
+        )
+        raw = "[...document.querySelectorAll('.math')].filter(e => !e.querySelector('mjx-container')).length"
+        assert browser.evaluate(raw) == 0, f"{where}: equations not drawn"
+
+
+def test_theme_can_be_switched(site: Path, browser: Browser) -> None:
+    browser.open(site / "book/how_to_read.html", width=1280, theme="light")
+    ground = browser.evaluate("getComputedStyle(document.body).backgroundColor")
+    # The switch goes round three states: light, as the system has it, dark.
+    for _ in range(2):
+        browser.evaluate("document.querySelector('.theme-switch-button').click()")
+    assert browser.evaluate("document.documentElement.dataset.theme") == "dark"
+    assert browser.evaluate("getComputedStyle(document.body).backgroundColor") != ground
+
+
+def test_every_verdict_has_a_style(root: Path) -> None:
+    css = (root / "book/_static/custom.css").read_text(encoding="utf-8")
+    for verdict in VERDICTS:
+        assert f".verdict-{verdict}" in css
+
+
+@pytest.mark.slow
+def test_the_book_prints(root: Path, generator: str, tmp_path: Path) -> None:
+    """One page for printing builds as strictly as the site, and Chromium makes a PDF of it."""
+    path = executable()
+    if path is None:
+        pytest.skip("no Chromium on this machine")
+    single = site_module.build(root, tmp_path, builder="singlehtml", generator=generator)
+    with Browser(path) as browser:
+        browser.open(single / "index.html", width=1280, theme="light")
+        target = tmp_path / "book.pdf"
+        browser.print(target)
+    assert target.read_bytes().startswith(b"%PDF")
+    assert target.stat().st_size > 50_000
+
+
+def test_the_tracked_tree_is_untouched(tree_before_and_now: tuple[str | None, str | None]) -> None:
+    """Runs last: building and testing leave `git status` as it was, and clean."""
+    before, now = tree_before_and_now
+    if before is None:
+        pytest.skip("not a git checkout")
+    if before:
+        pytest.skip("the tree had changes before the tests began")
+    assert now == before

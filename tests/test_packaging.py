@@ -1,0 +1,226 @@
+"""Dependencies, licences, sizes and the direction of imports."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+# A module may import from lower numbers, and within its own package.
+LAYERS = {
+    "errors": 0,
+    "statistics": 0,
+    "threat": 1,
+    "data": 1,
+    "models": 1,
+    "attacks": 2,
+    "certify": 2,
+    "training": 3,
+    "evaluate": 4,
+    "experiments": 5,
+    "papers": 6,
+    "report": 7,
+    "cli": 8,
+    "__main__": 9,
+}
+CONDA_NAMES = {"pytorch": "torch"}
+
+
+def _normal(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def _split(requirement: str) -> tuple[str, frozenset[str]]:
+    """``"torch >=2.6,<3"`` as a normal name and its set of bounds."""
+    match = re.match(r"\s*([A-Za-z0-9._-]+)\s*(.*)", requirement)
+    assert match, requirement
+    return _normal(match[1]), frozenset(part.strip() for part in match[2].split(",") if part.strip())
+
+
+def _project(root: Path) -> Any:
+    return tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+
+
+def _declared(root: Path) -> dict[str, frozenset[str]]:
+    project = _project(root)
+    extras = [line for group in project["optional-dependencies"].values() for line in group]
+    return dict(_split(line) for line in [*project["dependencies"], *extras])
+
+
+def _locked(root: Path) -> dict[str, set[str]]:
+    """Normal name to the versions in the lock (several where they depend on the platform)."""
+    found: dict[str, set[str]] = {}
+    for line in (root / "requirements.lock").read_text(encoding="utf-8").splitlines():
+        match = re.match(r"([A-Za-z0-9._-]+)==([^\s;]+)", line)
+        if match:
+            found.setdefault(_normal(match[1]), set()).add(match[2])
+    return found
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in re.findall(r"\d+", version.split("+")[0]))
+
+
+def _within(version: str, bound: str) -> bool:
+    match = re.match(r"(>=|<=|==|!=|<|>)\s*(.+)", bound)
+    assert match, bound
+    ours, theirs = _numbers(version), _numbers(match[2])
+    length = max(len(ours), len(theirs))
+    left, right = (value + (0,) * (length - len(value)) for value in (ours, theirs))
+    return {
+        ">=": left >= right,
+        "<=": left <= right,
+        "==": left == right,
+        "!=": left != right,
+        "<": left < right,
+        ">": left > right,
+    }[match[1]]
+
+
+def test_lock_holds_every_declared_dependency_within_its_range(root: Path) -> None:
+    locked = _locked(root)
+    for name, bounds in _declared(root).items():
+        assert name in locked, f"{name} is in pyproject.toml and not in requirements.lock: lock again"
+        for version in locked[name]:
+            for bound in bounds:
+                assert _within(version, bound), f"{name} {version} in the lock is outside {bound}"
+
+
+def test_conda_environment_lists_the_same_ranges(root: Path) -> None:
+    environment = yaml.safe_load((root / "environment.yml").read_text(encoding="utf-8"))
+    listed = [entry for entry in environment["dependencies"] if isinstance(entry, str) and entry != "pip"]
+    conda = dict(_split(entry) for entry in listed)
+    assert conda.pop("python") == {_project(root)["requires-python"]}
+    assert {CONDA_NAMES.get(name, name): bounds for name, bounds in conda.items()} == _declared(root)
+    assert environment["dependencies"][-1] == {"pip": ["-e ."]}
+
+
+def test_lock_names_no_host_and_no_path(root: Path) -> None:
+    text = (root / "requirements.lock").read_text(encoding="utf-8")
+    assert "://" not in text
+    assert " @ " not in text
+    for line in text.splitlines():
+        assert not line.startswith(("-", "/")), line
+
+
+def test_measuring_needs_nothing_of_the_book(root: Path) -> None:
+    """A bare machine with torch, numpy, scipy, pandas and scikit-learn can run experiments."""
+    needed = {_split(line)[0] for line in _project(root)["dependencies"]}
+    book = {_split(line)[0] for line in _project(root)["optional-dependencies"]["book"]} - needed
+    modules = {"jupyter-book": "jupyter_book", "sphinx-book-theme": "sphinx_book_theme"}
+    forbidden = {modules.get(name, name) for name in book}
+    for path in (root / "robustlib").rglob("*.py"):
+        if path.relative_to(root / "robustlib").parts[0] in ("report", "cli.py"):
+            continue
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        for node in tree.body:
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            if isinstance(node, ast.ImportFrom) and node.module and not node.level:
+                names.append(node.module)
+            for name in names:
+                assert name.split(".")[0] not in forbidden, (
+                    f"{path.relative_to(root)} imports {name} at its top"
+                )
+
+
+def _imports(path: Path, package: Path) -> set[str]:
+    """First names below ``robustlib`` that a module imports, wherever in it."""
+    here = path.relative_to(package.parent).with_suffix("").parts
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            base = list(here[: len(here) - node.level]) if node.level else []
+            module = ".".join([*base, *(node.module.split(".") if node.module else [])])
+            found |= {f"{module}.{alias.name}" for alias in node.names}
+    parts = [name.split(".") for name in found]
+    return {name[1] for name in parts if name[0] == "robustlib" and len(name) > 1}
+
+
+def test_imports_point_one_way(root: Path) -> None:
+    package = root / "robustlib"
+    faults = []
+    for path in sorted(package.rglob("*.py")):
+        own = path.relative_to(package).with_suffix("").parts[0]
+        if own == "__init__":
+            continue
+        assert own in LAYERS, f"robustlib/{own} has no place in the order of imports"
+        for other in sorted(_imports(path, package)):
+            if other in LAYERS and other != own and LAYERS[other] >= LAYERS[own]:
+                faults.append(f"{path.relative_to(root)} ({own}) imports {other}")
+    assert not faults, "\n".join(faults)
+
+
+def test_import_reader_understands_relative_imports(tmp_path: Path) -> None:
+    package = tmp_path / "robustlib"
+    (package / "data").mkdir(parents=True)
+    module = package / "data" / "x.py"
+    module.write_text(
+        "from ..attacks.pgd import pgd\nfrom .y import z\nfrom .. import cli\nimport robustlib.report\n"
+    )
+    assert _imports(module, package) == {"attacks", "data", "cli", "report"}
+
+
+def test_licences_and_citation_agree(root: Path) -> None:
+    project = _project(root)
+    citation = yaml.safe_load((root / "CITATION.cff").read_text(encoding="utf-8"))
+    assert project["license"] == citation["license"] == "MIT"
+    assert project["version"] == citation["version"]
+    assert f"Version {project['version']}" in (root / "book/cite.md").read_text(encoding="utf-8")
+    assert f'__version__ = "{project["version"]}"' in (root / "robustlib/__init__.py").read_text(
+        encoding="utf-8"
+    )
+    assert "MIT License" in (root / "LICENSE").read_text(encoding="utf-8")
+    assert "creativecommons.org/licenses/by/4.0/legalcode" in (root / "LICENSE-BOOK").read_text(
+        encoding="utf-8"
+    )
+    assert (root / "book/_mathjax/mathjax/LICENSE").exists()
+
+
+def _tracked(root: Path) -> list[Path]:
+    try:
+        command = ["git", "-C", str(root), "ls-files", "-z"]
+        listing = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    except (OSError, subprocess.CalledProcessError):
+        pytest.skip("not a git checkout")
+    return [path for name in listing.split("\0") if name and (path := root / name).is_file()]
+
+
+def test_tracked_tree_stays_small(root: Path) -> None:
+    files = _tracked(root)
+    sizes = {path: path.stat().st_size for path in files}
+    assert sum(sizes.values()) <= 25e6
+    assert sum(size for path, size in sizes.items() if path.is_relative_to(root / "results")) <= 8e6
+    assert sum(size for path, size in sizes.items() if path.is_relative_to(root / "weights")) <= 12e6
+
+
+def test_modules_stay_short(root: Path) -> None:
+    lines = {
+        path: len(path.read_text(encoding="utf-8").splitlines())
+        for path in (root / "robustlib").rglob("*.py")
+    }
+    assert {str(path.relative_to(root)): n for path, n in lines.items() if n > 250} == {}
+    assert sum(lines.values()) <= 7000
+
+
+def test_make_help_lists_what_the_readme_promises(root: Path) -> None:
+    shown = subprocess.run(["make", "help"], cwd=root, capture_output=True, text=True, check=True).stdout
+    for target in ("book", "test", "test-slow", "reproduce", "publish", "pdf", "bench", "lint", "serve"):
+        assert f"make {target} " in shown
+    assert all(
+        f"make {target}" in (root / "README.md").read_text(encoding="utf-8") for target in ("book", "test")
+    )
+
+
+def test_make_says_clearly_that_python_is_too_old(root: Path, tmp_path: Path) -> None:
+    command = ["make", "setup", f"VENV={tmp_path / 'none'}", "PYTHON="]
+    ended = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
+    assert ended.returncode
+    assert "Python 3.11 or newer is needed" in ended.stderr
