@@ -13,7 +13,7 @@ import sys
 import tarfile
 import zipfile
 from collections.abc import Callable
-from pathlib import Path, PurePosixPath
+from pathlib import Path, PurePosixPath, PureWindowsPath
 
 import numpy as np
 
@@ -197,8 +197,8 @@ def _safe_names(file: Path, archive: zipfile.ZipFile) -> list[str]:
 
 def _refuse_climbing(file: Path, member: str, *, linked: bool = False) -> None:
     """An archive that tries to leave its folder is not one that the authors published."""
-    path = PurePosixPath(member.replace("\\", "/"))
-    if linked or path.is_absolute() or ".." in path.parts or ":" in path.parts[0:1]:
+    path = PureWindowsPath(member)  # it takes both kinds of slash for one, and knows drives
+    if linked or path.root or path.drive or ".." in path.parts:
         raise RobustlibError(f"{file} holds {member!r}, which leaves its folder: refused. {set_aside(file)}")
 
 

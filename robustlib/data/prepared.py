@@ -11,7 +11,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, BinaryIO, cast
 
 import numpy as np
 
@@ -66,9 +66,10 @@ def read(facts: Facts, path: Path) -> tuple[dict[str, Array], Findings]:
     Raises RobustlibError; where the file is cut short, no .npz, or not the dataset, it is set aside first.
     """
     try:
-        _look_at_first_bytes(path)
-        with np.load(path, allow_pickle=False) as archive:
-            arrays = {key: archive[key] for key in archive.files}
+        with open(path, "rb") as handle:  # numpy leaves a damaged file open if it opens it itself
+            _look_at_first_bytes(handle)
+            with np.load(handle, allow_pickle=False) as archive:
+                arrays = {key: archive[key] for key in archive.files}
         return arrays, check(facts, arrays)
     except Mismatch as fault:
         reason = str(fault)
@@ -149,10 +150,10 @@ def set_aside(path: Path) -> str:
     return f"It was set aside as {aside.name}."
 
 
-def _look_at_first_bytes(path: Path) -> None:
+def _look_at_first_bytes(handle: BinaryIO) -> None:
     # numpy takes whatever is not a zip for a pickle, and says so; these messages are the truth
-    with open(path, "rb") as handle:
-        start = handle.read(64)
+    start = handle.read(64)
+    handle.seek(0)
     if not start:
         raise Mismatch("it is empty")
     if start.lstrip()[:1] == b"<":

@@ -28,8 +28,8 @@ class Facts:
 
     ``digests``: sha256 of the C-order bytes of the official arrays, as far as known. ``mirror``: digests of
     arrays that are accepted although some rows are not official; its ``exact_*`` masks, which are checked
-    like the rest, say which. ``tolerance``: a file beside this one with weighted column means, for data whose last
-    float32 digit depends on how they were converted. ``bundled`` datasets need no file.
+    like the rest, say which. ``tolerance``: a file beside this one with weighted column means, for data
+    whose last float32 digit depends on how they were converted. ``bundled`` datasets need no file.
     """
 
     name: str

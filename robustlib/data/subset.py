@@ -12,8 +12,8 @@ def balanced_subset(labels: Tensor, n: int, *, seed: int = 0) -> Tensor:
     """``n`` row numbers, drawn evenly over the classes: int64 ``(n,)``, ascending, on the labels' device.
 
     Class counts differ by at most one until a class runs out of rows. For one seed the subsets are nested:
-    the rows of ``n=100`` are among those of ``n=1000``. The draw depends on ``labels`` and ``seed`` alone (a CPU
-    generator of its own), so that every machine gets the same rows.
+    the rows of ``n=100`` are among those of ``n=1000``. The draw depends on ``labels`` and ``seed`` alone
+    (a CPU generator of its own), so that every machine gets the same rows.
 
     labels: integer ``(N,)``; 1 <= n <= N. Raises RobustlibError otherwise.
     """
@@ -24,8 +24,10 @@ def balanced_subset(labels: Tensor, n: int, *, seed: int = 0) -> Tensor:
         )
     if isinstance(n, bool) or not isinstance(n, int) or not 1 <= n <= len(labels):
         raise RobustlibError(f"subset size {n!r} is impossible; give a whole number from 1 to {len(labels)}")
-    if isinstance(seed, bool) or not isinstance(seed, int):
-        raise RobustlibError(f"subset seed {seed!r} is not a whole number; use for instance 0")
+    if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**63:
+        raise RobustlibError(
+            f"subset seed {seed!r} is not a whole number from 0 to 2**63 - 1; use for instance 0"
+        )
     generator = torch.Generator().manual_seed(seed)
     classes, kind = torch.unique(labels.cpu(), return_inverse=True)
     shuffled = torch.randperm(len(labels), generator=generator)
