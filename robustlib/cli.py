@@ -17,7 +17,7 @@ from .experiments import profiles
 from .experiments.cost import evaluation_flops, training_flops
 from .experiments.host import device_name, resolve_device, source_digest, versions
 from .experiments.keys import key
-from .experiments.runner import Job, Summary, run, verify
+from .experiments.runner import Job, Summary, run, run_parallel, verify
 from .experiments.store import REPOSITORY, Store, cache_root
 from .papers import plan
 from .papers.base import PAPERS, Item, items
@@ -111,10 +111,18 @@ def _run(args: argparse.Namespace) -> int:
     if args.dry_run:
         return _dry_run(jobs, args.profile, store)
     began = time.monotonic()
-    summary = run(
-        jobs, profile=args.profile, store=store, device=args.device, budget=args.time_budget, cache=args.cache,
-        recompute=args.recompute, committed=None if args.recompute else args.root / "weights", tick=_ticker(),
-    )  # fmt: skip
+    options: dict[str, Any] = {
+        "profile": args.profile,
+        "device": args.device,
+        "budget": args.time_budget,
+        "cache": args.cache,
+        "recompute": args.recompute,
+        "committed": None if args.recompute else args.root / "weights",
+    }
+    if args.jobs > 1:
+        summary = run_parallel(jobs, args.jobs, root=args.root, **options)
+    else:
+        summary = run(jobs, store=store, tick=_ticker(), **options)
     return _closing(summary, time.monotonic() - began)
 
 
@@ -253,6 +261,7 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument("names", nargs="*", metavar="ITEM|PAPER")
     profile_option(command, "smoke", profiles.NAMES)
     command.add_argument("--time-budget", type=float, default=math.inf, metavar="S", help="stop cleanly after S seconds")
+    command.add_argument("--jobs", type=int, default=1, metavar="N", help="processes; networks are spread over them")
     command.add_argument("--dry-run", action="store_true")
     command.add_argument("--recompute", action="store_true", help="measure again what has a record")
     command.add_argument("--cache", type=Path, help="folder for networks and checkpoints")

@@ -142,6 +142,7 @@ class Networks:
                 "loss": [round(value, 6) for value in log.loss],
                 "accuracy": [round(value, 4) for value in log.accuracy],
                 "seconds": log.seconds,
+                "cpu_seconds": log.cpu_seconds,
                 "alarms": log.alarms(len(facts_of(network.dataset).classes)),
             },
         )

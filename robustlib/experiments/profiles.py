@@ -44,7 +44,7 @@ def _smoke_network(network: Network) -> Network:
     defence = network.defence
     if isinstance(defence, PgdTraining):
         defence = replace(defence, ramp=(3,), eps_warmup=0.3)
-    width = max(1, network.model.width // 2)
+    width = min(network.model.width, 8)
     steps = 200 if network.model.name == "madry_cnn" else 80
     return replace(
         network,

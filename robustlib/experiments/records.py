@@ -51,6 +51,7 @@ class Record:
     cpu_s: float
     peak_memory_mb: float
     training_s: float
+    training_cpu_s: float
     operations: float
     outcomes: dict[str, str] = field(default_factory=dict)
     series: dict[str, list[float] | list[list[float]]] = field(default_factory=dict)

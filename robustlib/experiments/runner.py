@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+import functools
 import math
+import multiprocessing
 import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
+from typing import Any
+
+import torch
 
 
 from ..data import load
 from ..errors import RobustlibError
 from ..training import TrainingDiverged
-from .cost import evaluation_flops
+from .cost import evaluation_flops, training_flops
 from .files import lock
 from .host import (
     commit, device_name, exact_arithmetic, peak_memory_mb, resolve_device, source_digest, tune_allocator, versions,
@@ -130,7 +136,7 @@ def run(
                 summary.failed.append(f"{name}: {bad[0]}")
                 continue
             try:
-                record = _run_one(job, profile, store, networks, tick)
+                record = _run_one(job, profile, store, networks, tick, recompute=recompute)
             except Stopped as stopped:
                 say(str(stopped))
                 summary.unfinished = len(todo) - done
@@ -144,6 +150,54 @@ def run(
     if interrupted.is_set():
         raise KeyboardInterrupt(f"stopped; {summary.unfinished} evaluations are left, run again to go on")
     return summary
+
+
+def run_parallel(
+    jobs: Sequence[Job], workers: int, *, root: Path, threads: int | None = None, **options: Any
+) -> Summary:
+    """As :func:`run`, in several processes; those jobs that share a subject stay together.
+
+    Args:
+        jobs: as for :func:`run`.
+        workers: processes, >= 1.
+        root: folder of the store.
+        threads: PyTorch threads of each; default: the processor's share.
+        options: keyword arguments of :func:`run` that can be sent to another process.
+    """
+    if workers < 1:
+        raise RobustlibError(f"jobs={workers}; give 1 or more processes")
+    groups: dict[str, list[Job]] = {}
+    for job in jobs:
+        groups.setdefault(key(job.evaluation.subject), []).append(job)
+    shares: list[tuple[float, list[Job]]] = [(0.0, []) for _ in range(workers)]
+    # Longest first, each to the process with the least to do.
+    for cost, group in sorted(((_cost(g), g) for g in groups.values()), key=lambda pair: -pair[0]):
+        lightest = min(range(workers), key=lambda i: shares[i][0])
+        shares[lightest] = (shares[lightest][0] + cost, shares[lightest][1] + group)
+    threads = threads or max(1, torch.get_num_threads() // workers)
+    total = Summary()
+    with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
+        for part in [pool.submit(_work, share, root, threads, options) for _, share in shares if share]:
+            summary = part.result()
+            total.written += summary.written
+            total.present += summary.present
+            total.failed += summary.failed
+            total.unfinished += summary.unfinished
+    return total
+
+
+def _cost(jobs: Sequence[Job]) -> float:
+    return training_flops(jobs[0].evaluation.subject) + sum(
+        evaluation_flops(job.evaluation, job.evaluation.subset.n or 10_000) for job in jobs
+    )
+
+
+def _work(jobs: Sequence[Job], root: Path, threads: int, options: dict[str, Any]) -> Summary:
+    torch.set_num_threads(threads)
+    try:
+        return run(jobs, store=Store(root), say=functools.partial(print, flush=True), **options)
+    except KeyboardInterrupt:
+        return Summary(unfinished=len(jobs))
 
 
 def _grouped(jobs: Sequence[Job]) -> list[Job]:
@@ -168,10 +222,19 @@ def _headline(record: Record) -> str:
 
 
 def _run_one(
-    job: Job, profile: str, store: Store, networks: Networks, tick: Callable[[str, int, int], None] | None
+    job: Job,
+    profile: str,
+    store: Store,
+    networks: Networks,
+    tick: Callable[[str, int, int], None] | None,
+    *,
+    recompute: bool,
 ) -> Record:
+    """Measure one job, unless another process did while this one waited for the lock."""
     evaluation, subject = job.evaluation, job.evaluation.subject
     with lock(networks.cache / f"{key(evaluation)}.evaluation.lock"):
+        if not recompute and (neighbours := store.reread(evaluation, profile)) is not None:
+            return neighbours
         if isinstance(evaluation.measurement, TrainingCurve) and networks.log(subject) is None:
             # Committed weights come without their log: the curve needs the training itself.
             networks = Networks(networks.device, networks.cache, None, networks.stop, networks.progress)
@@ -207,6 +270,7 @@ def _run_one(
             cpu_s=round(time.process_time() - cpu, 3),
             peak_memory_mb=round(peak_memory_mb(networks.device), 1),
             training_s=round(float(log["seconds"]), 1) if log is not None else 0.0,
+            training_cpu_s=round(float(log["cpu_seconds"]), 1) if log is not None else 0.0,
             operations=evaluation_flops(evaluation, len(rows)),
         )
         return store.write(record, evaluation)

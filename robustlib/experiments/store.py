@@ -66,6 +66,20 @@ class Store:
         """The record of that evaluation, if there is one."""
         return self._records.get((profile, key(evaluation)))
 
+    def path_of(self, evaluation: Evaluation, profile: str) -> Path:
+        """Where the record of that evaluation lies or would lie."""
+        stem = f"{evaluation.name}-{key(evaluation)[:8]}.json"
+        return self.root / "results" / profile / evaluation.subject.name / stem
+
+    def reread(self, evaluation: Evaluation, profile: str) -> Record | None:
+        """As :meth:`find`, but looks at the disk again: another process may have written it."""
+        path = self.path_of(evaluation, profile)
+        if not path.exists():
+            return None
+        record = read(path, root=self.root)
+        self._records[profile, record.evaluation_key] = record
+        return record
+
     def set_aside_faults(self) -> None:
         """Rename files that do not validate to ``.bad`` and say so; what they held will be measured again."""
         for path, message in self.faults.items():
@@ -75,8 +89,7 @@ class Store:
 
     def write(self, record: Record, evaluation: Evaluation) -> Record:
         """File a record under its names and return it with its path."""
-        stem = f"{evaluation.name}-{record.evaluation_key[:8]}.json"
-        path = self.root / "results" / record.profile / evaluation.subject.name / stem
+        path = self.path_of(evaluation, record.profile)
         write_atomically(path, dumps(record).encode())
         filed = read(path, root=self.root)
         self._records[filed.profile, filed.evaluation_key] = filed

@@ -61,6 +61,7 @@ def row(cell: Cell, profile: str, store: Store) -> Row:
         official_data=not inexact,
         protocol_known=cell.protocol_known,
         reason=cell.unavailable or "no record of this cell yet",
+        unit=cell.unit,
     )
     return Row(
         label=cell.row,

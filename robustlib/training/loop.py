@@ -82,6 +82,7 @@ class Fit:
 
     step: int = 0
     seconds: float = 0.0
+    cpu_seconds: float = 0.0
     finished: bool = False
     loss: list[float] = field(default_factory=list)
     accuracy: list[float] = field(default_factory=list)
@@ -134,6 +135,7 @@ def save_checkpoint(path: Path, model: nn.Module, optimiser: torch.optim.Optimiz
                 "optimiser": optimiser.state_dict(),
                 "step": fit.step,
                 "seconds": fit.seconds,
+                "cpu_seconds": fit.cpu_seconds,
                 "loss": torch.tensor(fit.loss, dtype=torch.float64),
                 "accuracy": torch.tensor(fit.accuracy, dtype=torch.float64),
             },
@@ -160,6 +162,7 @@ def load_checkpoint(path: Path, model: nn.Module, optimiser: torch.optim.Optimiz
     return Fit(
         step=state["step"],
         seconds=state["seconds"],
+        cpu_seconds=state["cpu_seconds"],
         loss=state["loss"].tolist(),
         accuracy=state["accuracy"].tolist(),
     )
@@ -204,7 +207,7 @@ def fit(
     stochastic = any(isinstance(module, nn.Dropout) and module.p > 0 for module in model.modules())
     device = split.y.device
     saved = began = time.monotonic()
-    before = log.seconds
+    before, cpu_before = log.seconds, log.cpu_seconds - time.process_time()
     try:
         for step, positions in _batches(len(rows), schedule.batch, seed, log.step, schedule.steps):
             chosen = rows[positions].to(device)
@@ -230,6 +233,7 @@ def fit(
             log.step = step + 1
             now = time.monotonic()
             log.seconds = before + now - began
+            log.cpu_seconds = cpu_before + time.process_time()
             if not math.isfinite(loss):
                 raise TrainingDiverged(f"the loss is {loss} at step {step}; lower the learning rate {schedule.lr}", log)
             if progress is not None:

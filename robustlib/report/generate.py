@@ -1,0 +1,345 @@
+"""Everything that the book and the README take from records: scorecard, costs, record pages, exported tables.
+
+    python -m robustlib.report.generate DEST
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+
+from ..errors import RobustlibError, suggest
+from ..experiments import profiles
+from ..experiments.keys import key
+from ..experiments.records import Record
+from ..experiments.runner import Job
+from ..experiments.store import REPOSITORY, Store
+from ..papers import plan
+from ..papers.base import PAPERS, Item, items
+from . import tables
+from .build import item_verdicts, rows, statements
+from .verdicts import RULE
+
+CHAPTERS = {"madry2018": "notebooks/04_madry"}
+"""Page of each paper that this edition measures."""
+
+MARK = ("<!-- generated: scorecard -->", "<!-- end of generated -->")
+
+
+def record_link(path: str) -> str:
+    """``results/quick/NET/EVAL.json`` -> its place in the book, ``records/quick-NET.html#eval``."""
+    _, profile, network, name = path.split("/")
+    return f"records/{profile}-{network}.html#{_anchor(name)}"
+
+
+def _anchor(name: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "-", name.removesuffix(".json").lower()).strip("-")
+
+
+def link_from(depth: int) -> Callable[[str], str]:
+    """Record links for a page that lies ``depth`` folders below the book's root."""
+    return lambda path: "../" * depth + record_link(path)
+
+
+# Scorecard ----------------------------------------------------------------------------------------------------
+
+
+def _tally(item: Item, profile: str, store: Store) -> dict[str, int]:
+    """Verdicts of an item's cells; its claims count as "holds", "fails" or "not run" where it has no published number."""
+    return {name: count for name, count in item_verdicts(item, profile, store).items() if count}
+
+
+def _claims(item: Item, profile: str, store: Store) -> str:
+    found = statements(item.id, profile, store)
+    if not found:
+        return ""
+    holding = sum(s.state == "holds" for s in found)
+    run = sum(s.state != "not run" for s in found)
+    return f"{holding} of {run} claims hold" if run else f"{len(found)} claims not run"
+
+
+def _badge(name: str, count: int) -> str:
+    return f"[{name}]{{.verdict .verdict-{name.replace(' ', '-')}}} {count}"
+
+
+def _scorecard_row(item: Item, profile: str, store: Store) -> str:
+    tally = _tally(item, profile, store)
+    words = " ".join(_badge(name, count) for name, count in sorted(tally.items()))
+    if not plan.cells_of(item.id):
+        reason = "part of a chapter still to come" if item.paper not in CHAPTERS else "panel or network still to come"
+        words = f"[not run]{{.verdict .verdict-not-run}} {reason}"
+    claims = _claims(item, profile, store)
+    page = CHAPTERS.get(item.paper)
+    title = f"[{item.title}]({page}.ipynb)" if page and plan.cells_of(item.id) else item.title
+    return f"| {'' if not item.parent else '↳ '}{item.number if not item.parent else ''} | {title} | {words} | {claims} |"
+
+
+def scorecard(profile: str, store: Store) -> str:
+    """One table a paper: every item, how its cells stand, how its claims stand."""
+    parts = []
+    for paper, title in PAPERS.items():
+        parts += [f"### {title}", "", "| item | what | verdicts (cells) | claims |", "|---|---|---|---|"]
+        parts += [_scorecard_row(item, profile, store) for item in items() if item.paper == paper]
+        parts.append("")
+    return "\n".join(parts)
+
+
+def counts(profile: str, store: Store) -> dict[str, int]:
+    """Cells by verdict over all papers."""
+    total: dict[str, int] = {}
+    for item in items():
+        if not item.parent:
+            for name, count in _tally(item, profile, store).items():
+                total[name] = total.get(name, 0) + count
+    return total
+
+
+def summary(profile: str, store: Store) -> str:
+    """Two sentences that say what stands, from the records."""
+    top = [item for item in items() if not item.parent]
+    started = [item for item in top if plan.cells_of(item.id)]
+    found = statements_of_all(profile, store)
+    run = [s for s in found if s != "not run"]
+    cells = ", ".join(f"{count} {name}" for name, count in sorted(counts(profile, store).items()))
+    return (
+        f"Of {len(top)} tables and figures, this edition measures {len(started)} in whole or in part. "
+        f"Their cells: {cells}. Of {len(found)} claims that the figures make, {len(run)} were tested and "
+        f"{run.count('holds')} hold.\n"
+    )
+
+
+def statements_of_all(profile: str, store: Store) -> list[str]:
+    """State of every claim."""
+    return [s.state for item in items() if not item.parent for s in statements(item.id, profile, store)]
+
+
+# Costs and records --------------------------------------------------------------------------------------------
+
+
+def _minutes(seconds: float) -> str:
+    return f"{seconds / 60:.1f}"
+
+
+def costs(store: Store) -> str:
+    """Measured processor time of every profile that has records."""
+    lines = ["| paper | profile | records | networks | training, processor min | evaluation, processor min | device |",
+             "|---|---|---|---|---|---|---|"]  # fmt: skip
+    for paper, module in plan.MODULES.items():
+        for name in profiles.NAMES:
+            wanted = {key(job.evaluation) for job in plan.jobs(plan.select([paper]), name)}
+            found = [r for r in store.records(name) if r.evaluation_key in wanted]
+            if not found:
+                continue
+            networks = {r.training_key: r.training_cpu_s for r in found}
+            devices = ", ".join(sorted({r.device for r in found}))
+            lines.append(
+                f"| {PAPERS[paper].rpartition('(')[2].rstrip(')')} | {name} | {len(found)} | {len(networks)} | "
+                f"{_minutes(sum(networks.values()))} | {_minutes(sum(r.cpu_s for r in found))} | {devices} |"
+            )
+        del module
+    return "\n".join(lines) + "\n"
+
+
+def _record_section(record: Record) -> str:
+    name = Path(record.path).name
+    measurement = record.evaluation["measurement"]
+    settings = json.dumps({**measurement, "source": _source(measurement.get("source"))}, ensure_ascii=False)
+    metrics = "; ".join(
+        f"{label} {metric.value:.6g}"
+        + (f" [{metric.low:.6g}, {metric.high:.6g}]" if metric.low is not None else "")
+        + f" {metric.unit}, n = {metric.n:,}"
+        for label, metric in list(record.metrics.items())[:16]
+    )
+    subset = record.evaluation["subset"]
+    points = "whole split" if subset["n"] is None else f"{subset['n']:,} class-balanced points, seed {subset['seed']}"
+    lines = [
+        f"({record_target(record.path)})=",
+        f"## {name.removesuffix('.json')}",
+        "",
+        f"- measured: {metrics}",
+        f"- settings: `{settings}`",
+        f"- points: {subset['split']} split, {points}",
+        f"- evaluation key `{record.evaluation_key}`, {record.created}, {record.wall_s:g} s, {record.device}",
+        f"- file: {{download}}`{record.path} <../{record.path}>`",
+    ]
+    return "\n".join(lines)
+
+
+def record_target(path: str) -> str:
+    """Cross-reference target of a record."""
+    return "record-" + _anchor(path.removeprefix("results/"))
+
+
+def _source(source: object) -> object:
+    return {"training": source} if isinstance(source, dict) else source
+
+
+def record_page(records: Sequence[Record]) -> str:
+    """The page of one network in one profile: how it was made, then each measurement of it."""
+    first = records[0]
+    network = Path(first.path).parent.name
+    inexact = sum(first.dataset["inexact"].values())
+    findings = [f"- finding: {text}" for text in first.findings]
+    deviations = sorted({text for record in records for text in record.deviations if text.startswith("subject")})
+    head = [
+        f"# {network} ({first.profile})",
+        "",
+        f"- training key `{first.training_key}`, weights `{first.weights_digest[:16]}`",
+        f"- data: {first.dataset['name']}, digest `{first.dataset['digest'][:16]}`, "
+        + ("official bytes" if not inexact else f"{inexact} rows are not the official bytes"),
+        f"- training: {first.training_s:g} s, {first.training_cpu_s:g} s of processor time",
+        f"- code: commit `{first.commit[:12]}`, source `{first.source_digest}`; "
+        + ", ".join(f"{name} {version}" for name, version in first.versions.items()),
+        f"- to make it again: `robustlib run --profile {first.profile} --recompute`, "
+        "with the items that the chapter names",
+        *findings,
+        "",
+        "Departures from the paper's training:" if deviations else "Trained as in the paper.",
+        "",
+        *(f"- {text.removeprefix('subject.')}" for text in deviations),
+        "",
+        "```{code-block} json",
+        json.dumps(first.training, indent=1, ensure_ascii=False),
+        "```",
+        "",
+    ]
+    return "\n".join(head) + "\n" + "\n\n".join(_record_section(record) for record in records) + "\n"
+
+
+def write_records(destination: Path, store: Store, names: Iterable[str]) -> None:
+    """One page a network and profile, and their index."""
+    destination.mkdir(parents=True, exist_ok=True)
+    index = ["# Records", "", "Each page is one trained network: how it was made, and every measurement of it.", ""]
+    toc = ["```{toctree}", ":hidden:", ""]
+    for profile in names:
+        groups: dict[str, list[Record]] = {}
+        for record in store.records(profile):
+            groups.setdefault(Path(record.path).parent.name, []).append(record)
+        if groups:
+            index += [f"## {profile}", "", profiles.profile(profile).note + ".", "", "| network | records |", "|---|---|"]
+        for network, group in groups.items():
+            stem = f"{profile}-{network}"
+            (destination / f"{stem}.md").write_text(record_page(group))
+            index.append(f"| [{network}]({stem}.md) | {len(group)} |")
+            toc.append(stem)
+        index.append("")
+    (destination / "index.md").write_text("\n".join([*index, *toc, "```", ""]))
+
+
+# Exports ------------------------------------------------------------------------------------------------------
+
+
+def export(item: Item, form: str, *, profile: str, store: Store) -> str:
+    """One item as text.
+
+    Raises:
+        RobustlibError: an item without cells, or an unknown form.
+    """
+    name = item.id.replace("/", "-")
+    if form == "bibtex":
+        return bibtex(item, store)
+    found = rows(item.id, profile, store)
+    if not found:
+        raise RobustlibError(f"{item.id} has no cells in this edition; robustlib items lists those that do")
+    caption = f"{item.number}: {item.title}"
+    makers: dict[str, Callable[[], str]] = {
+        "csv": lambda: tables.to_csv(found),
+        "json": lambda: tables.to_json(found),
+        "latex": lambda: tables.to_latex(found, label=f"tab:{name}", caption=caption),
+        "markdown": lambda: tables.to_markdown(found, caption=caption),
+    }
+    if form not in makers:
+        raise RobustlibError(suggest("format", form, [*makers, "bibtex"]))
+    return makers[form]()
+
+
+def bibtex(item: Item, store: Store) -> str:
+    """An entry to cite one table with: its note carries the keys of the records behind it."""
+    keys = sorted({Path(p).stem.rpartition("-")[2] for row in rows(item.id, profiles.BEST, store) for p in row.records})
+    shown = ", ".join(keys[:12]) + (f" and {len(keys) - 12} more" if len(keys) > 12 else "")
+    return (
+        f"@misc{{robustlib-{item.id.replace('/', '-')},\n"
+        f"  title = {{{item.title}: {item.number} of {PAPERS[item.paper]}, measured again}},\n"
+        f"  author = {{{{The robustlib authors}}}},\n  year = {{2026}},\n"
+        f"  note = {{Records {shown or 'none'}}}\n}}\n"
+    )
+
+
+def write_exports(destination: Path, profile: str, store: Store, names: Sequence[str]) -> None:
+    """tables/ITEM.{csv,json,tex,md} for every item with cells."""
+    destination.mkdir(parents=True, exist_ok=True)
+    for item in plan.select(names):
+        if plan.cells_of(item.id):
+            for form, suffix in (("csv", "csv"), ("json", "json"), ("latex", "tex"), ("markdown", "md")):
+                text = export(item, form, profile=profile, store=store)
+                (destination / f"{item.id.replace('/', '-')}.{suffix}").write_text(text)
+
+
+def compare(jobs: Sequence[Job], profile: str, *, ours: Store, theirs: Store) -> list[str]:
+    """How records made now differ from the committed ones: a line for each difference, then a count."""
+    lines, same, missing = [], 0, 0
+    for job in jobs:
+        new, old = ours.find(job.evaluation, profile), theirs.find(job.evaluation, profile)
+        if new is None or old is None:
+            missing += 1
+            continue
+        moved = [
+            f"{name} {old.metrics[name].value:.6g} -> {metric.value:.6g}"
+            for name, metric in new.metrics.items()
+            if name in old.metrics and old.metrics[name].value != metric.value
+        ]
+        same += not moved
+        if moved:
+            lines.append(f"{new.path}: {'; '.join(moved[:4])}")
+    lines.append(f"{same} records equal the committed ones, {len(lines)} differ, {missing} have nothing to compare with")
+    return lines
+
+
+def readme_text(root: Path) -> dict[Path, str]:
+    """README.md with its generated part made anew."""
+    path = root / "README.md"
+    if not path.exists():
+        return {}
+    text, store = path.read_text(), Store(root)
+    before, start, rest = text.partition(MARK[0])
+    _, end, after = rest.partition(MARK[1])
+    if not (start and end):
+        return {}
+    body = f"\n{summary(profiles.BEST, store)}\n{costs(store)}"
+    return {path: before + start + body + end + after}
+
+
+def generate(
+    destination: Path, *, root: Path = REPOSITORY, profile: str = profiles.BEST, names: Sequence[str] = ()
+) -> None:
+    """Write every generated page and table below ``destination``."""
+    store = Store(root)
+    destination.mkdir(parents=True, exist_ok=True)
+    pages = {
+        "summary.md": summary(profile, store),
+        "scorecard.md": scorecard(profile, store),
+        "verdict_rule.md": RULE,
+        "costs.md": costs(store),
+    }
+    for name, text in pages.items():
+        (destination / name).write_text(text)
+    write_exports(destination / "tables", profile, store, names)
+    shown = profiles.NAMES if profile != profiles.BEST else profiles.FAITHFUL_FIRST
+    write_records(destination / "records", store, shown)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """``DEST [README]``: generate below DEST; with README, rewrite the README's generated part as well."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    generate(Path(given[0]))
+    if "--readme" in given:
+        for path, text in readme_text(REPOSITORY).items():
+            path.write_text(text)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
