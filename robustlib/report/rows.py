@@ -1,0 +1,196 @@
+"""One line of a table: the published number, ours, and how the two compare. Nothing here is typed in."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..errors import RobustlibError
+from .verdicts import Verdict
+
+DAGGER = "†"
+"""A footnote that begins with it tells of data that are not the official bytes."""
+UNVERIFIED = "?"
+"""Mark of a published number that was not checked against the paper."""
+NOTHING = "–"
+"""What a table shows where there is no number."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """A published number beside ours.
+
+    Args:
+        label: the line's name, as the paper prints it.
+        column: the quantity or the table's column.
+        published: the paper's number in ``unit``, or None.
+        decimals: digits that the paper prints after the point; ours are shown with one more.
+        verified: the published number was checked against the paper.
+        values: ours in ``unit``, one per seed; empty when not run.
+        low, high: 95 % interval of ours, both or neither.
+        n: test points of each value.
+        protocol: "full", "scaled", "quick", "smoke", or None when not run.
+        profile: profile that the records belong to.
+        verdict: see :func:`robustlib.report.verdicts.decide`.
+        records: paths of the records, one per seed, relative to the repository.
+        footnotes: sentences; one that begins with ``†`` keeps that mark.
+        unit: "%" or what the paper uses; "" for a plain number.
+    """
+
+    label: str
+    column: str
+    published: float | None
+    decimals: int
+    verified: bool
+    values: tuple[float, ...]
+    low: float | None
+    high: float | None
+    n: int | None
+    protocol: str | None
+    profile: str | None
+    verdict: Verdict
+    records: tuple[str, ...] = ()
+    footnotes: tuple[str, ...] = ()
+    unit: str = "%"
+
+    def __post_init__(self) -> None:
+        name = f"row {self.label!r}, {self.column!r}"
+        numbers = [*self.values, *(x for x in (self.published, self.low, self.high) if x is not None)]
+        if not all(math.isfinite(number) for number in numbers):
+            raise RobustlibError(f"{name}: {numbers} are not all finite; leave failed runs out")
+        if (self.low is None) != (self.high is None) or (self.low is not None and not self.values):
+            ends = f"{self.low}..{self.high}"
+            raise RobustlibError(f"{name}: interval {ends}; give both ends, with values, or neither")
+        if self.low is not None and self.high is not None and self.low > self.high:
+            raise RobustlibError(f"{name}: the interval {self.low}..{self.high} ends before it begins; swap")
+        if self.decimals < 0:
+            raise RobustlibError(f"{name}: decimals={self.decimals}; give 0 or more")
+
+    @property
+    def seeds(self) -> int:
+        """How many values."""
+        return len(self.values)
+
+    @property
+    def value(self) -> float | None:
+        """Ours: the mean over seeds."""
+        return float(np.mean(self.values)) if self.values else None
+
+    @property
+    def difference(self) -> float | None:
+        """Ours minus the paper's, in the published unit; None when one of them is missing."""
+        value = self.value
+        return None if value is None or self.published is None else value - self.published
+
+
+def label_columns(rows: Sequence[Row]) -> tuple[list[str], list[list[str]]]:
+    """(heads, cells of each row) of the leading columns, each fact in a column of its own.
+
+    Labels such as ``Method=PGD;Steps=40`` are split where all rows name the same things; other labels stay
+    whole. The column's name follows, unless it is the same in all of several rows (then a caption says it).
+    """
+    split = [[part.partition("=") for part in row.label.split(";")] for row in rows]
+    keys = [part[0].strip() for part in split[0]]
+    if all([part[0].strip() for part in parts] == keys and all(part[1] for part in parts) for parts in split):
+        heads, cells = keys, [[part[2].strip() or NOTHING for part in parts] for parts in split]
+        heads = [head[:1].upper() + head[1:] for head in heads]
+    else:
+        heads, cells = ["Row"], [[row.label] for row in rows]
+    if quantity(rows) is None:
+        heads = [*heads, "Column"]
+        cells = [[*line, row.column.removeprefix("column=")] for line, row in zip(cells, rows, strict=True)]
+    return heads, cells
+
+
+def quantity(rows: Sequence[Row]) -> str | None:
+    """The column's name where all rows share it, else None."""
+    columns = {row.column for row in rows}
+    return columns.pop() if len(columns) == 1 else None
+
+
+def number(value: float | None, decimals: int) -> str:
+    """``91.80``, with a minus that lines up and no negative zero; a dash for None."""
+    if value is None:
+        return NOTHING
+    text = f"{value:.{decimals}f}"
+    return text.lstrip("-") if float(text) == 0 else text.replace("-", "−")
+
+
+def published_text(row: Row) -> str:
+    """The paper's number as it prints it, marked ``?`` when unverified."""
+    if row.published is None:
+        return NOTHING
+    return number(row.published, row.decimals) + ("" if row.verified else f" {UNVERIFIED}")
+
+
+def ours_text(row: Row) -> str:
+    """``91.80 [90.10, 93.30]``: one decimal more than published."""
+    text = number(row.value, row.decimals + 1)
+    if row.low is None:
+        return text
+    return f"{text} [{number(row.low, row.decimals + 1)}, {number(row.high, row.decimals + 1)}]"
+
+
+def difference_text(row: Row) -> str:
+    """``+1.20`` or ``−0.30``, with ours' decimals."""
+    text = number(row.difference, row.decimals + 1)
+    return f"+{text}" if row.difference is not None and not text.startswith("−") and float(text) else text
+
+
+def count_text(row: Row) -> str:
+    """``1,000 × 2``: test points and seeds."""
+    if not row.values:
+        return NOTHING
+    return f"{row.n:,} × {row.seeds}" if row.n is not None else f"{NOTHING} × {row.seeds}"
+
+
+def record_names(row: Row) -> list[tuple[str, str]]:
+    """(words for the link, path) of each record: ``seed 0`` where the path's folder ends in ``-s0``."""
+    found = []
+    for index, path in enumerate(row.records):
+        seed = re.search(r"-s(\d+)(?:/|$)", path)
+        alone = "record" if len(row.records) == 1 else f"record {index + 1}"
+        found.append((f"seed {seed[1]}" if seed else alone, path))
+    return found
+
+
+@dataclass(frozen=True)
+class Notes:
+    """Footnotes of a table: every sentence once, with its mark; and the marks of each row."""
+
+    sentences: tuple[tuple[str, str], ...]
+    ours: tuple[str, ...]
+    verdicts: tuple[str, ...]
+
+
+def _mark(index: int) -> str:
+    letter = chr(ord("a") + index % 26)
+    return letter * (1 + index // 26)
+
+
+def collect_notes(rows: Sequence[Row]) -> Notes:
+    """Marks for a table's footnotes: ``†`` for data, ``?`` for unverified numbers, letters for all else.
+
+    The reason of a row that was not run is a footnote at its verdict.
+    """
+    marks: dict[str, str] = {}
+    daggers: dict[str, str] = {}
+
+    def mark(sentence: str) -> str:
+        if sentence.startswith(DAGGER):
+            body = sentence.lstrip(DAGGER).strip()
+            return daggers.setdefault(body, DAGGER * (len(daggers) + 1))
+        return marks.setdefault(sentence, _mark(len(marks)))
+
+    ours = [" ".join(dict.fromkeys(mark(note) for note in row.footnotes if note)) for row in rows]
+    reasons = [row.verdict.detail if row.verdict.name == "not run" else "" for row in rows]
+    verdicts = [mark(reason) if reason else "" for reason in reasons]
+    sentences = [(sign, body) for body, sign in daggers.items()]
+    if any(row.published is not None and not row.verified for row in rows):
+        sentences.append((UNVERIFIED, "published number not checked against the paper; it decides nothing"))
+    sentences += [(sign, body) for body, sign in marks.items()]
+    return Notes(tuple(sentences), tuple(ours), tuple(verdicts))

@@ -1,0 +1,98 @@
+"""Intervals and standard errors of what is measured: shares of test points, and means over seeds."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from scipy.special import ndtri, stdtrit
+
+from .errors import RobustlibError
+
+
+def _checked_level(level: float) -> float:
+    if not 0 < level < 1:
+        raise RobustlibError(f"level={level!r} is not a coverage; give a fraction, such as 0.95")
+    return float(level)
+
+
+def wilson(successes: int, n: int, level: float = 0.95) -> tuple[float, float]:
+    """Wilson's score interval of a share, without continuity correction.
+
+    Unlike the textbook p ± 2 SE it keeps its coverage near 0 and 1, where clean accuracies lie, and it
+    never leaves [0, 1].
+
+    Args:
+        successes: how many of the points, 0..n.
+        n: points; 0 tells nothing, hence gives (0, 1).
+        level: coverage.
+
+    Returns:
+        (low, high) as fractions, with low <= successes / n <= high.
+
+    Raises:
+        RobustlibError: counts that are negative, not whole, or successes above n; a level outside (0, 1).
+
+    Source: Wilson (1927), Probable inference, the law of succession, and statistical inference.
+    """
+    if n != int(n) or successes != int(successes) or not 0 <= successes <= n:
+        raise RobustlibError(f"wilson({successes!r}, {n!r}): give whole counts with 0 <= successes <= n")
+    z = float(ndtri((1 + _checked_level(level)) / 2))
+    if n == 0:
+        return 0.0, 1.0
+    share = successes / n
+    centre = (share + z * z / (2 * n)) / (1 + z * z / n)
+    half = z * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n)) / (1 + z * z / n)
+    # At the ends the formula gives exactly 0 and 1, floating point only almost.
+    low = 0.0 if successes == 0 else max(0.0, centre - half)
+    high = 1.0 if successes == n else min(1.0, centre + half)
+    return low, high
+
+
+def mean_interval(values: Sequence[float], level: float = 0.95) -> tuple[float, float]:
+    """Student's t interval of a mean, for a few seeds.
+
+    Args:
+        values: (k,) independent measurements, k >= 2.
+        level: coverage.
+
+    Returns:
+        (low, high) in the values' unit; both the mean where all values are equal.
+
+    Raises:
+        RobustlibError: fewer than two values (one says nothing of its own spread), NaN or infinity.
+    """
+    array = np.asarray(values, float)
+    if array.ndim != 1 or len(array) < 2:
+        raise RobustlibError(
+            f"mean_interval needs 2 values or more, got shape {array.shape}; run another seed"
+        )
+    if not np.isfinite(array).all():
+        raise RobustlibError(f"mean_interval: {array.tolist()} are not all finite; leave failed runs out")
+    k = len(array)
+    t = float(stdtrit(k - 1, (1 + _checked_level(level)) / 2))
+    half = t * float(array.std(ddof=1)) / math.sqrt(k)
+    mean = float(array.mean())
+    return mean - half, mean + half
+
+
+def binomial_se(share: float, n: int) -> float:
+    """Standard error of a share that was measured on n random points: sqrt(p (1 - p) / n).
+
+    A share of exactly 0 or 1 would give 0, as though nothing were uncertain; half a count is used there,
+    that is, p is kept within [1/2n, 1 - 1/2n].
+
+    Args:
+        share: p, a fraction.
+        n: points, at least 1.
+
+    Raises:
+        RobustlibError: a share outside [0, 1] or NaN, or no points.
+    """
+    if not 0 <= share <= 1:
+        raise RobustlibError(f"binomial_se: share={share!r} is not a fraction; divide percentages by 100")
+    if n != int(n) or n < 1:
+        raise RobustlibError(f"binomial_se: n={n!r}; give the number of points, at least 1")
+    p = min(max(share, 0.5 / n), 1 - 0.5 / n)
+    return math.sqrt(p * (1 - p) / n)
