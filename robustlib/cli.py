@@ -213,13 +213,13 @@ def _data(args: argparse.Namespace) -> int:
     bad = 0
     for name in names:
         try:
-            if args.action == "fetch":
-                print(f"{name}: {data.fetch_dataset(name)}")
-            else:
-                print(f"{name}: {data.verify(name)}")
+            report = data.fetch_dataset(name) if args.action == "fetch" else data.verify(name)
         except RobustlibError as error:
-            bad += 1
             print(f"{name}: {error}", file=sys.stderr)
+            bad += 1
+            continue
+        print(f"{'ok' if report.ok else 'FAULT':<6} {name}: {report.message}")
+        bad += not report.ok
     return 1 if bad else 0
 
 

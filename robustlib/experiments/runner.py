@@ -259,7 +259,12 @@ def _run_one(
             histograms=found.histograms,
             findings=[] if log is None else list(log["alarms"]),
             deviations=job.deviations,
-            dataset={"name": dataset.name, "digest": dataset.digest, "inexact": dict(dataset.inexact)},
+            dataset={
+                "name": dataset.name,
+                "digest": dataset.digest,
+                "inexact": dict(dataset.inexact),
+                "source": dataset.source,
+            },
             weights_digest=weights_digest(models[key(subject)]),
             commit=commit(),
             source_digest=source_digest(),
