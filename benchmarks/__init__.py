@@ -1,0 +1,1 @@
+"""Side by side with other libraries: ratios measured in one run, never absolute times."""
