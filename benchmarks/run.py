@@ -75,7 +75,9 @@ def training_rows(rounds: int, steps: int = 7) -> list[dict[str, object]]:
     x, y = torch.rand(128, 1, 28, 28, generator=generator), torch.randint(10, (128,), generator=generator)
     defence = PgdTraining(THREAT, steps=steps, step_size=2 * THREAT.eps / steps)
     models = {name: _network() for name in ("floor", "float32", "bfloat16", "peer")}
-    optimisers = {name: torch.optim.Adam(model.parameters(), lr=1e-4, fused=True) for name, model in models.items()}
+    optimisers = {
+        name: torch.optim.Adam(model.parameters(), lr=1e-4, fused=True) for name, model in models.items()
+    }
     copy = low_precision_copy(models["bfloat16"])
     peer = torchattacks.PGD(models["peer"], eps=0.3, alpha=2 * THREAT.eps / steps, steps=steps)
 
@@ -109,7 +111,9 @@ def training_rows(rounds: int, steps: int = 7) -> list[dict[str, object]]:
 
 def _rows(work: str, contestants: dict[str, Callable[[], object]], rounds: int) -> list[dict[str, object]]:
     found = ratios(contestants, floor="floor", rounds=rounds)
-    return [{"work": work, "library": name, "ratio_to_floor": round(value, 3)} for name, value in found.items()]
+    return [
+        {"work": work, "library": name, "ratio_to_floor": round(value, 3)} for name, value in found.items()
+    ]
 
 
 def main() -> None:

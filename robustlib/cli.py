@@ -147,7 +147,8 @@ def _reproduce(args: argparse.Namespace) -> int:
         print(f"{args.paper}: nothing to run in the {args.profile} profile")
         return 0
     cost = _cost([job for job in jobs if store.find(job.evaluation, args.profile) is None])
-    print(f"{args.paper}, profile {args.profile}: {len(jobs)} evaluations, about {cost / GIGA_PER_SECOND / 6e10:.1f} min "
+    minutes = cost / GIGA_PER_SECOND / 6e10
+    print(f"{args.paper}, profile {args.profile}: {len(jobs)} evaluations, about {minutes:.1f} min "
           f"on two cores (an estimate); resumes what was interrupted below {args.out}")  # fmt: skip
     began = time.monotonic()
     summary = run(
@@ -186,9 +187,13 @@ def _verify(args: argparse.Namespace) -> int:
                 print(f"skipped  {record.path}: {error}")
                 continue
             done, worst = done + 1, max(worst, abs(old - new))
-            print(f"{'equal' if old == new else 'differs':<8} {record.path}: recorded {old:.6g}, now {new:.6g}")
+            print(
+                f"{'equal' if old == new else 'differs':<8} {record.path}: recorded {old:.6g}, now {new:.6g}"
+            )
     if not done:
-        raise RobustlibError(f"{args.item} has no record whose weights are committed in weights/; run it instead")
+        raise RobustlibError(
+            f"{args.item} has no record whose weights are committed in weights/; run it instead"
+        )
     print(f"{done} evaluations, largest difference {worst:.3g}")
     return 0 if worst <= args.tolerance else 1
 
@@ -260,12 +265,18 @@ def parser() -> argparse.ArgumentParser:
     command = add("run", _run, "train and measure what has no record yet")
     command.add_argument("names", nargs="*", metavar="ITEM|PAPER")
     profile_option(command, "smoke", profiles.NAMES)
-    command.add_argument("--time-budget", type=float, default=math.inf, metavar="S", help="stop cleanly after S seconds")
-    command.add_argument("--jobs", type=int, default=1, metavar="N", help="processes; networks are spread over them")
+    command.add_argument(
+        "--time-budget", type=float, default=math.inf, metavar="S", help="stop cleanly after S seconds"
+    )
+    command.add_argument(
+        "--jobs", type=int, default=1, metavar="N", help="processes; networks are spread over them"
+    )
     command.add_argument("--dry-run", action="store_true")
     command.add_argument("--recompute", action="store_true", help="measure again what has a record")
     command.add_argument("--cache", type=Path, help="folder for networks and checkpoints")
-    command = add("reproduce", _reproduce, "everything of a paper from nothing, compared with the committed records")
+    command = add(
+        "reproduce", _reproduce, "everything of a paper from nothing, compared with the committed records"
+    )
     command.add_argument("paper")
     profile_option(command, "smoke", profiles.NAMES)
     command.add_argument("--out", type=Path, default=Path("_build/reproduce"))
@@ -273,7 +284,9 @@ def parser() -> argparse.ArgumentParser:
     command = add("verify", _verify, "measure an item again from committed weights")
     command.add_argument("item")
     profile_option(command, "quick", profiles.NAMES)
-    command.add_argument("--tolerance", type=float, default=0.002, help="largest accepted difference of a fraction")
+    command.add_argument(
+        "--tolerance", type=float, default=0.002, help="largest accepted difference of a fraction"
+    )
     command = add("export", _export, "one item as csv, json, latex, markdown or bibtex")
     command.add_argument("item")
     command.add_argument("--format", default="csv", choices=("csv", "json", "latex", "markdown", "bibtex"))

@@ -90,10 +90,14 @@ def outcomes_under(
         with torch.no_grad():
             logits = model(x_adv)
         if not bool(torch.isfinite(logits).all()):
-            raise RobustlibError(f"model gives logits that are not finite under {attack}; its weights are broken")
+            raise RobustlibError(
+                f"model gives logits that are not finite under {attack}; its weights are broken"
+            )
         correct.append((logits.argmax(1) == y).cpu().numpy())
     if outside:
-        raise RobustlibError(f"{attack} left {threat} on {outside} of {len(rows)} points; nothing was recorded")
+        raise RobustlibError(
+            f"{attack} left {threat} on {outside} of {len(rows)} points; nothing was recorded"
+        )
     return np.concatenate(correct) if correct else np.zeros(0, bool)
 
 
@@ -138,7 +142,15 @@ def worst_case(outcomes: list[np.ndarray]) -> np.ndarray:
 
 
 def loss_traces(
-    model: nn.Module, split: Split, rows: Tensor, threat: Ball, *, steps: int, step_size: float, runs: int, name: str
+    model: nn.Module,
+    split: Split,
+    rows: Tensor,
+    threat: Ball,
+    *,
+    steps: int,
+    step_size: float,
+    runs: int,
+    name: str,
 ) -> np.ndarray:
     """(len(rows), runs, steps + 1) cross-entropies in nats along PGD from random starts."""
     traces = []

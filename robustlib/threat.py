@@ -72,7 +72,8 @@ class Ball(ABC):
             self._check_width(hi - lo)
 
     def _check_width(self, width: float) -> None:
-        """Norms whose radius compares with a coordinate's range refuse one beyond it."""
+        """Norms whose radius compares with a coordinate's range refuse one beyond it; others accept any."""
+        return
 
     def check_inputs(self, x: Tensor) -> None:
         """Raise RobustlibError unless x is a floating batch whose values are finite and in the domain."""
@@ -90,7 +91,7 @@ class Ball(ABC):
             )
 
     def clip(self, x: Tensor) -> Tensor:
-        """x cut to the domain."""
+        """X cut to the domain."""
         return x if self.domain is None else x.clamp(*self.domain)
 
     @abstractmethod

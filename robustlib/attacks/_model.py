@@ -65,7 +65,9 @@ def logits_of(model: nn.Module, x: Tensor, y: Tensor) -> Tensor:
     """model(x), checked: (N, K) with K above every label."""
     logits = model(x)
     if logits.dim() != 2 or len(logits) != len(x):
-        raise RobustlibError(f"model gives shape {tuple(logits.shape)} for {len(x)} inputs; expected (N, classes)")
+        raise RobustlibError(
+            f"model gives shape {tuple(logits.shape)} for {len(x)} inputs; expected (N, classes)"
+        )
     if y.numel() and int(y.max()) >= logits.shape[1]:
         raise RobustlibError(f"y holds the label {int(y.max())}, the model has {logits.shape[1]} classes")
     return logits

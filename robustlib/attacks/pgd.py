@@ -12,7 +12,15 @@ from .losses import cross_entropy, named_loss
 
 
 def ascend(
-    model: nn.Module, x: Tensor, y: Tensor, threat: Ball, *, start: Tensor, steps: int, step_size: float, loss: Loss
+    model: nn.Module,
+    x: Tensor,
+    y: Tensor,
+    threat: Ball,
+    *,
+    start: Tensor,
+    steps: int,
+    step_size: float,
+    loss: Loss,
 ) -> Tensor:
     """The bare iteration x <- Proj(x + alpha steepest(grad L)): no checks, the model already frozen."""
     x_adv = start
@@ -89,7 +97,9 @@ def pgd(
     with frozen(model), frozen(guide):
         for _ in range(restarts):
             # Starts are drawn for the whole batch, so that they do not depend on who still stands.
-            start = threat.random_start(x, generator=generator) if random_start and generator is not None else x
+            start = (
+                threat.random_start(x, generator=generator) if random_start and generator is not None else x
+            )
             xs, ys, goals = x[standing], y[standing], goal[standing]
             x_adv = ascend(
                 guide, xs, goals, threat, start=start[standing], steps=steps, step_size=step_size, loss=signed
@@ -108,7 +118,14 @@ def pgd(
 
 
 def pgd_trace(
-    model: nn.Module, x: Tensor, y: Tensor, threat: Ball, *, steps: int, step_size: float, generator: torch.Generator
+    model: nn.Module,
+    x: Tensor,
+    y: Tensor,
+    threat: Ball,
+    *,
+    steps: int,
+    step_size: float,
+    generator: torch.Generator,
 ) -> tuple[Tensor, Tensor]:
     """Cross-entropy along PGD from one random start for each row of x.
 

@@ -1,0 +1,1 @@
+"""Specifications, keys, profiles, the runner and the records that it leaves."""

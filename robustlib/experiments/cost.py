@@ -17,7 +17,9 @@ from .specs import Accuracy, Distances, Evaluation, LocalMaxima, LossTrace, Netw
 @functools.cache
 def forward_flops(model: ModelSpec, input_shape: tuple[int, ...], classes: int) -> float:
     """Operations (2 per multiply-add) of one forward pass of one input."""
-    network = build(model, input_shape=input_shape, classes=classes, generator=torch.Generator().manual_seed(0))
+    network = build(
+        model, input_shape=input_shape, classes=classes, generator=torch.Generator().manual_seed(0)
+    )
     counter = FlopCounterMode(display=False)
     with counter, torch.no_grad():
         network(torch.zeros(1, *input_shape))

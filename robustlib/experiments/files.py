@@ -23,7 +23,9 @@ def write_atomically(path: Path, content: bytes) -> None:
         os.replace(partial, path)
     except OSError as error:
         partial.unlink(missing_ok=True)
-        raise RobustlibError(f"cannot write {path.name}: {error.strerror}; free some space and run again") from error
+        raise RobustlibError(
+            f"cannot write {path.name}: {error.strerror}; free some space and run again"
+        ) from error
 
 
 @contextmanager

@@ -84,5 +84,3 @@ def exact_arithmetic() -> None:
     """float32 means float32: no TF32 in verdicts."""
     torch.backends.cuda.matmul.allow_tf32 = False
     torch.backends.cudnn.allow_tf32 = False
-
-

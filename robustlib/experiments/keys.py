@@ -25,7 +25,8 @@ from . import specs
 _CLASSES: tuple[type, ...] = (
     ModelSpec, Schedule, Standard, FgsmTraining, PgdTraining, LinfBall, L2Ball,
     suite.Clean, suite.Noise, suite.Fgsm, suite.Pgd, suite.Boundary,
-    specs.Network, specs.Subset, specs.Accuracy, specs.Distances, specs.LossTrace, specs.LocalMaxima, specs.TrainingCurve,
+    specs.Network, specs.Subset, specs.Accuracy, specs.Distances, specs.LossTrace, specs.LocalMaxima,
+    specs.TrainingCurve,
     specs.Evaluation,
 )  # fmt: skip
 
@@ -45,7 +46,9 @@ def describe(value: Any, *, complete: bool = True) -> Any:
     """Plain JSON data for a specification; with ``complete`` False, without fields at their default."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         if type(value) not in _CLASSES:
-            raise RobustlibError(f"{type(value).__name__} is not part of a specification; register it in keys.py")
+            raise RobustlibError(
+                f"{type(value).__name__} is not part of a specification; register it in keys.py"
+            )
         form = {"type": _tag(type(value))}
         for field in dataclasses.fields(value):
             content = getattr(value, field.name)
@@ -56,12 +59,16 @@ def describe(value: Any, *, complete: bool = True) -> Any:
         return [describe(item, complete=complete) for item in value]
     if value is None or isinstance(value, bool | int | float | str):
         return value
-    raise RobustlibError(f"{value!r} cannot be part of a specification; use numbers, text, tuples and dataclasses")
+    raise RobustlibError(
+        f"{value!r} cannot be part of a specification; use numbers, text, tuples and dataclasses"
+    )
 
 
 def key(value: Any) -> str:
     """16 hex digits that name a Network (training key) or an Evaluation (evaluation key)."""
-    canonical = json.dumps(describe(value, complete=False), sort_keys=True, separators=(",", ":"), allow_nan=False)
+    canonical = json.dumps(
+        describe(value, complete=False), sort_keys=True, separators=(",", ":"), allow_nan=False
+    )
     return hashlib.sha256(canonical.encode()).hexdigest()[:16]
 
 
@@ -101,7 +108,11 @@ def _typed(value: Any, hint: Any, name: str) -> Any:
         base = typing.get_origin(option) or option
         if base is float and isinstance(value, int) and not isinstance(value, bool):
             return float(value)
-        if isinstance(base, type) and isinstance(value, base) and not (base is int and isinstance(value, bool)):
+        if (
+            isinstance(base, type)
+            and isinstance(value, base)
+            and not (base is int and isinstance(value, bool))
+        ):
             return value
     raise RobustlibError(f"{name}={value!r} has the wrong type; expected {hint}")
 

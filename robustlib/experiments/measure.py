@@ -74,16 +74,36 @@ def measure(
         )
     if isinstance(what, Distances):
         distances = distances_under(
-            subject, split, rows, what.attack, norm=what.norm, domain=what.domain, name=name, progress=progress
+            subject,
+            split,
+            rows,
+            what.attack,
+            norm=what.norm,
+            domain=what.domain,
+            name=name,
+            progress=progress,
         )
         return _distances(what, distances)
     if isinstance(what, LossTrace):
         traces = loss_traces(
-            subject, split, rows, what.threat, steps=what.steps, step_size=what.step_size, runs=what.runs, name=name
+            subject,
+            split,
+            rows,
+            what.threat,
+            steps=what.steps,
+            step_size=what.step_size,
+            runs=what.runs,
+            name=name,
         )
         return Findings(
-            metrics={"start_loss": _loss_metric(traces[:, :, 0]), "final_loss": _loss_metric(traces[:, :, -1])},
-            series={f"example_{row}": np.round(trace, 4).tolist() for row, trace in zip(rows.tolist(), traces, strict=True)},
+            metrics={
+                "start_loss": _loss_metric(traces[:, :, 0]),
+                "final_loss": _loss_metric(traces[:, :, -1]),
+            },
+            series={
+                f"example_{row}": np.round(trace, 4).tolist()
+                for row, trace in zip(rows.tolist(), traces, strict=True)
+            },
         )
     if isinstance(what, LocalMaxima):
         losses = final_losses(
@@ -126,7 +146,9 @@ def _local_maxima(what: LocalMaxima, rows: Tensor, losses: np.ndarray) -> Findin
     return found
 
 
-def _training_curve(network: Network, what: TrainingCurve, curve: Mapping[str, list[float]] | None) -> Findings:
+def _training_curve(
+    network: Network, what: TrainingCurve, curve: Mapping[str, list[float]] | None
+) -> Findings:
     if curve is None:
         raise RobustlibError(f"the training log of {network.name} is gone; train it again with recompute")
     loss, accuracy = np.asarray(curve["loss"]), np.asarray(curve["accuracy"])

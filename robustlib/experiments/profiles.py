@@ -92,7 +92,9 @@ def _quick_network(network: Network) -> Network:
         defence = replace(defence, ramp=(3, 5, 7), eps_warmup=0.3)
         schedule = replace(schedule, steps=_PGD_STEPS.get(width, max(_PGD_STEPS.values())))
     elif not isinstance(defence, Standard):
-        raise RobustlibError(f"the quick profile has no protocol for the defence {defence}; add one in profiles.py")
+        raise RobustlibError(
+            f"the quick profile has no protocol for the defence {defence}; add one in profiles.py"
+        )
     return replace(network, defence=defence, schedule=schedule)
 
 
@@ -103,7 +105,10 @@ def _quick_points(evaluation: Evaluation) -> int:
         return 200
     if isinstance(what, Accuracy) and isinstance(what.attack, Pgd):
         # A sweep over radii scales its step with eps; it repeats one attack at dozens of radii.
-        sweep = what.threat is not None and abs(what.attack.steps * what.attack.step_size - 2.5 * what.threat.eps) < 1e-9
+        sweep = (
+            what.threat is not None
+            and abs(what.attack.steps * what.attack.step_size - 2.5 * what.threat.eps) < 1e-9
+        )
         return 250 if sweep or what.attack.restarts > 1 else 1000
     return 1000
 
@@ -128,7 +133,9 @@ def _quick(evaluation: Evaluation) -> Evaluation | None:
 _PROFILES = {
     profile.name: profile
     for profile in (
-        Profile("smoke", _smoke, 1, 1, "digits stand-in: proves that the code runs, says nothing of the paper"),
+        Profile(
+            "smoke", _smoke, 1, 1, "digits stand-in: proves that the code runs, says nothing of the paper"
+        ),
         Profile("quick", _quick, 2, 1, "real data, reduced protocol, two CPU cores"),
         Profile("full", lambda evaluation: evaluation, 5, 3, "the paper's own protocol"),
     )

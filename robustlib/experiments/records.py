@@ -64,7 +64,9 @@ class Record:
     def outcome(self, name: str = "correct") -> np.ndarray:
         """(n,) bool, one per example of the subset in its row order."""
         if name not in self.outcomes:
-            raise RobustlibError(f"record {self.path} has no outcome {name!r}; it has {sorted(self.outcomes)}")
+            raise RobustlibError(
+                f"record {self.path} has no outcome {name!r}; it has {sorted(self.outcomes)}"
+            )
         count, packed = self.outcomes[name].split(":", 1)
         bits = np.unpackbits(np.frombuffer(base64.b64decode(packed), np.uint8))[: int(count)]
         return bits.astype(bool)
@@ -86,10 +88,12 @@ def dumps(record: Record) -> str:
     del content["path"]
     text = json.dumps(content, sort_keys=True, indent=1, allow_nan=False) + "\n"
     # One line for each list of numbers keeps series small and differences readable.
-    text = re.sub(r"\[\s+([-+.\deE,\s]+?)\s+\]", lambda found: "[" + re.sub(r"\s+", " ", found[1]) + "]", text)
+    text = re.sub(
+        r"\[\s+([-+.\deE,\s]+?)\s+\]", lambda found: "[" + re.sub(r"\s+", " ", found[1]) + "]", text
+    )
     if len(text) > MAX_BYTES:
         raise RobustlibError(
-            f"record {record.evaluation_key} has {len(text)} bytes, above {MAX_BYTES}; store counts in bins, not samples"
+            f"record {record.evaluation_key} has {len(text)} bytes, above {MAX_BYTES}; store counts, not samples"
         )
     return text
 
@@ -104,16 +108,22 @@ def loads(text: str, *, path: str = "") -> Record:
     try:
         content = json.loads(text)
     except json.JSONDecodeError as error:
-        raise RobustlibError(f"{where} is not complete JSON ({error.msg} at {error.pos}); delete it and run again") from None
+        raise RobustlibError(
+            f"{where} is not complete JSON ({error.msg} at {error.pos}); delete it and run again"
+        ) from None
     if not isinstance(content, dict) or content.get("schema") != SCHEMA:
         found = content.get("schema") if isinstance(content, dict) else type(content).__name__
-        raise RobustlibError(f"{where} has schema {found!r}, this version reads {SCHEMA}; migrate it or run again")
+        raise RobustlibError(
+            f"{where} has schema {found!r}, this version reads {SCHEMA}; migrate it or run again"
+        )
     known = {f.name: f for f in dataclasses.fields(Record) if f.name != "path"}
     unknown = sorted(set(content) - set(known))
     missing = sorted(
         name
         for name, f in known.items()
-        if name not in content and f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING
+        if name not in content
+        and f.default is dataclasses.MISSING
+        and f.default_factory is dataclasses.MISSING
     )
     if unknown or missing:
         raise RobustlibError(f"{where}: missing fields {missing}, unknown fields {unknown}; run it again")
@@ -133,8 +143,14 @@ def _validate(record: Record) -> None:
                 raise ValueError(f"metric {name} is {number}")
         if metric.unit == "fraction" and not 0 <= metric.value <= 1:
             raise ValueError(f"metric {name} = {metric.value} is not a fraction")
-        if metric.low is not None and metric.high is not None and not metric.low <= metric.value <= metric.high:
-            raise ValueError(f"metric {name} = {metric.value} is outside its interval [{metric.low}, {metric.high}]")
+        if (
+            metric.low is not None
+            and metric.high is not None
+            and not metric.low <= metric.value <= metric.high
+        ):
+            raise ValueError(
+                f"metric {name} = {metric.value} is outside its interval [{metric.low}, {metric.high}]"
+            )
     for name in record.outcomes:
         share, metric_ = float(record.outcome(name).mean()), record.metrics.get("accuracy")
         if name == "correct" and metric_ is not None and abs(share - metric_.value) > 1e-9:

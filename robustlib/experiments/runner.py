@@ -19,14 +19,20 @@ from typing import Any
 
 import torch
 
-
 from ..data import load
 from ..errors import RobustlibError
 from ..training import TrainingDiverged
 from .cost import evaluation_flops, training_flops
 from .files import lock
 from .host import (
-    commit, device_name, exact_arithmetic, peak_memory_mb, resolve_device, source_digest, tune_allocator, versions,
+    commit,
+    device_name,
+    exact_arithmetic,
+    peak_memory_mb,
+    resolve_device,
+    source_digest,
+    tune_allocator,
+    versions,
 )  # fmt: skip
 from .keys import describe, differences, key
 from .measure import measure, rows_of
@@ -296,11 +302,15 @@ def verify(evaluation: Evaluation, committed: Record, *, device: str, folder: Pa
     networks = Networks(resolve_device(device), folder, folder, stop=refuse)
     for network in evaluation.networks:
         if networks._find(network) is None:
-            raise RobustlibError(f"the weights of {network.name} are not committed in {folder.name}/; run its item instead")
+            raise RobustlibError(
+                f"the weights of {network.name} are not committed in {folder.name}/; run its item instead"
+            )
     models = {key(network): networks.obtain(network) for network in evaluation.networks}
     digest = weights_digest(models[key(evaluation.subject)])
     if digest != committed.weights_digest:
-        raise RobustlibError(f"{committed.path} was measured on weights {committed.weights_digest[:12]}, found {digest[:12]}")
+        raise RobustlibError(
+            f"{committed.path} was measured on weights {committed.weights_digest[:12]}, found {digest[:12]}"
+        )
     dataset = load(evaluation.subject.dataset, device=networks.device)
     found = measure(evaluation, dataset, models)
     name = next(iter(committed.metrics))

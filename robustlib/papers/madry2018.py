@@ -13,7 +13,14 @@ import numpy as np
 from ..attacks.suite import Attack, Boundary, Clean, Fgsm, Pgd
 from ..experiments.records import Record
 from ..experiments.specs import (
-    Accuracy, Distances, Evaluation, LocalMaxima, LossTrace, Network, Subset, TrainingCurve,
+    Accuracy,
+    Distances,
+    Evaluation,
+    LocalMaxima,
+    LossTrace,
+    Network,
+    Subset,
+    TrainingCurve,
 )  # fmt: skip
 from ..models import ModelSpec
 from ..threat import Ball, L2Ball, LinfBall
@@ -109,7 +116,9 @@ def _table_1() -> list[Cell]:
                 item="madry2018/table-1",
                 row=label if letter == "-" else f"{label}, source {letter}",
                 column="Accuracy",
-                published=numbers[f"Method={method};Steps={steps};Restarts={restarts};Source={letter}", "Accuracy"],
+                published=numbers[
+                    f"Method={method};Steps={steps};Restarts={restarts};Source={letter}", "Accuracy"
+                ],
                 evaluations=tuple(
                     accuracy(network(seed=seed), attack, source=source_of(letter, seed)) for seed in SEEDS
                 ),
@@ -127,7 +136,9 @@ def trace(regime: str) -> Evaluation:
 
 def maxima(regime: str) -> Evaluation:
     """Final losses of PGD from 1e5 random starts on each of five examples."""
-    return Evaluation(network(regime), LocalMaxima(THREAT, steps=100, step_size=0.01, starts=100_000), EXAMPLES)
+    return Evaluation(
+        network(regime), LocalMaxima(THREAT, steps=100, step_size=0.01, starts=100_000), EXAMPLES
+    )
 
 
 def _losses(item: str, kind: str) -> list[Cell]:
@@ -154,7 +165,11 @@ def _capacity() -> list[Cell]:
         if number.column.startswith("error bar"):
             unavailable = "the paper does not say what its error bars are"
         elif panel.startswith("(d)"):
-            regime = number.column.removeprefix("cross-entropy, ").removesuffix(" training").replace("Natural", "natural")
+            regime = (
+                number.column.removeprefix("cross-entropy, ")
+                .removesuffix(" training")
+                .replace("Natural", "natural")
+            )
             unit, factor, metric = "nats", 1.0, "final_loss"
             evaluations = tuple(
                 Evaluation(network(regime, scale=int(scale), seed=seed), TrainingCurve()) for seed in seeds
@@ -281,7 +296,8 @@ def predicates() -> list[Predicate]:
     rows = [
         ("loss-during-pgd/mnist", "The loss on the adversarially trained network ends below the natural one's",
          (trace("natural"), trace("PGD")), _below),
-        ("loss-during-pgd/mnist", "The loss rises quickly and then plateaus", (trace("natural"), trace("PGD")), _plateau),
+        ("loss-during-pgd/mnist", "The loss rises quickly and then plateaus",
+         (trace("natural"), trace("PGD")), _plateau),
         ("more-loss-curves/mnist", "On five examples, adversarial training lowers the loss that PGD reaches",
          (trace("natural"), trace("PGD")), _below),
         ("local-maxima/mnist", "Final losses of adversarially trained networks lie below those of natural ones",
@@ -294,9 +310,9 @@ def predicates() -> list[Predicate]:
          (pgd[1],), at_most(0.3)),
         ("capacity/mnist", "Under PGD training, robust accuracy grows from scale 4 to 16",
          (pgd[4], pgd[8], pgd[16]), lambda r: bool(np.all(np.diff([_value(x, "accuracy") for x in r]) > 0))),
-        ("accuracy-vs-eps/mnist", "At eps 0.3 (l_inf) PGD training keeps most of its accuracy where the natural network has none",
+        ("accuracy-vs-eps/mnist", "At eps 0.3 (l_inf) PGD training keeps over half its points, the natural network none",
          (plain, robust), lambda r: _value(r[0], "accuracy") < 0.05 and _value(r[1], "accuracy") > 0.5),
-        ("accuracy-vs-eps/mnist", "In l_2, PGD overestimates the robust network: the decision boundary attack finds far more at eps 2",
+        ("accuracy-vs-eps/mnist", "In l_2 PGD overestimates the robust network: the boundary attack breaks far more at eps 2",
          (gradient, decision), lambda r: _value(r[1], "accuracy@2") < _value(r[0], "accuracy") - 0.2),
         ("training-loss/mnist", "The adversarial training loss falls by half or more",
          (Evaluation(network(), TrainingCurve()),), _falls),

@@ -96,7 +96,7 @@ def jobs(chosen: Iterable[Item], profile_name: str) -> list[Job]:
 
 
 def state(item: Item, profile_name: str, store: Store) -> str:
-    """"done", "partial", "missing" or "unavailable" of an item in a profile.
+    """ "done", "partial", "missing" or "unavailable" of an item in a profile.
 
     Done: every cell that is available there has its record. A parent's state is that of all its
     panels, those included that this edition does not measure.
@@ -113,7 +113,9 @@ def state(item: Item, profile_name: str, store: Store) -> str:
         return "missing"
     wanted = [evaluations(cell, profile_name) for cell in cells if not cell.unavailable]
     present = [
-        all(store.find(job.evaluation, profile_name) is not None for job in group) for group in wanted if group
+        all(store.find(job.evaluation, profile_name) is not None for job in group)
+        for group in wanted
+        if group
     ]
     if not present:
         return "unavailable"

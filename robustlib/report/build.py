@@ -113,7 +113,9 @@ def statements(item: str, profile: str, store: Store) -> list[Statement]:
             records = records_of(predicate, name, store)
             if records is not None:
                 paths = tuple(record.path for record in records)
-                statement = Statement(predicate.text, "holds" if predicate.test(records) else "fails", name, paths)
+                statement = Statement(
+                    predicate.text, "holds" if predicate.test(records) else "fails", name, paths
+                )
                 break
         found.append(statement)
     return found

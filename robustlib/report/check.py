@@ -40,7 +40,9 @@ def unsound(records: Iterable[Record]) -> list[str]:
             for attack in (r for r in group if "correct" in r.outcomes):
                 broken = int((certificate.outcome("certified") & ~attack.outcome("correct")).sum())
                 if broken:
-                    found.append(f"UNSOUND {certificate.path}: {broken} certified points are broken by {attack.path}")
+                    found.append(
+                        f"UNSOUND {certificate.path}: {broken} certified points are broken by {attack.path}"
+                    )
     return found
 
 
@@ -55,7 +57,9 @@ def faults(root: Path) -> list[str]:
             found.append(f"{record.path}: {error}")
             continue
         if key(evaluation) != record.evaluation_key or key(evaluation.subject) != record.training_key:
-            found.append(f"{record.path}: its keys are not those of its specification; it was edited, run it again")
+            found.append(
+                f"{record.path}: its keys are not those of its specification; it was edited, run it again"
+            )
     found += unsound(store.records())
     for path, text in readme_text(root).items():
         if path.read_text() != text:

@@ -69,8 +69,9 @@ def _draw_curves(ax: Axes, curves: Mapping[str, Curve], order: Sequence[str]) ->
 
 def _curve_legend(figure: Figure, order: Sequence[str], published: bool) -> None:
     theme = current()
+    dashes: list[Any] = [(0, line or None) for line in LINES]
     handles = [
-        Line2D([], [], color=theme.colours[i], marker=MARKERS[i], linestyle=(0, LINES[i] or None),
+        Line2D([], [], color=theme.colours[i], marker=MARKERS[i], linestyle=dashes[i],
                markeredgecolor=theme.ground, label=name)
         for i, name in enumerate(order)
     ]  # fmt: skip

@@ -1,6 +1,6 @@
 """Everything that the book and the README take from records: scorecard, costs, record pages, exported tables.
 
-    python -m robustlib.report.generate DEST
+python -m robustlib.report.generate DEST
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def link_from(depth: int) -> Callable[[str], str]:
 
 
 def _tally(item: Item, profile: str, store: Store) -> dict[str, int]:
-    """Verdicts of an item's cells; its claims count as "holds", "fails" or "not run" where it has no published number."""
+    """Verdicts of an item's cells, with how many carry each."""
     return {name: count for name, count in item_verdicts(item, profile, store).items() if count}
 
 
@@ -69,12 +69,17 @@ def _scorecard_row(item: Item, profile: str, store: Store) -> str:
     tally = _tally(item, profile, store)
     words = " ".join(_badge(name, count) for name, count in sorted(tally.items()))
     if not plan.cells_of(item.id):
-        reason = "part of a chapter still to come" if item.paper not in CHAPTERS else "panel or network still to come"
+        reason = (
+            "part of a chapter still to come"
+            if item.paper not in CHAPTERS
+            else "panel or network still to come"
+        )
         words = f"[not run]{{.verdict .verdict-not-run}} {reason}"
     claims = _claims(item, profile, store)
     page = CHAPTERS.get(item.paper)
     title = f"[{item.title}]({page}.ipynb)" if page and plan.cells_of(item.id) else item.title
-    return f"| {'' if not item.parent else '↳ '}{item.number if not item.parent else ''} | {title} | {words} | {claims} |"
+    number = "↳" if item.parent else item.number
+    return f"| {number} | {title} | {words} | {claims} |"
 
 
 def scorecard(profile: str, store: Store) -> str:
@@ -154,7 +159,11 @@ def _record_section(record: Record) -> str:
         for label, metric in list(record.metrics.items())[:16]
     )
     subset = record.evaluation["subset"]
-    points = "whole split" if subset["n"] is None else f"{subset['n']:,} class-balanced points, seed {subset['seed']}"
+    points = (
+        "whole split"
+        if subset["n"] is None
+        else f"{subset['n']:,} class-balanced points, seed {subset['seed']}"
+    )
     lines = [
         f"({record_target(record.path)})=",
         f"## {name.removesuffix('.json')}",
@@ -183,7 +192,9 @@ def record_page(records: Sequence[Record]) -> str:
     network = Path(first.path).parent.name
     inexact = sum(first.dataset["inexact"].values())
     findings = [f"- finding: {text}" for text in first.findings]
-    deviations = sorted({text for record in records for text in record.deviations if text.startswith("subject")})
+    deviations = sorted(
+        {text for record in records for text in record.deviations if text.startswith("subject")}
+    )
     head = [
         f"# {network} ({first.profile})",
         "",
@@ -212,14 +223,26 @@ def record_page(records: Sequence[Record]) -> str:
 def write_records(destination: Path, store: Store, names: Iterable[str]) -> None:
     """One page a network and profile, and their index."""
     destination.mkdir(parents=True, exist_ok=True)
-    index = ["# Records", "", "Each page is one trained network: how it was made, and every measurement of it.", ""]
+    index = [
+        "# Records",
+        "",
+        "Each page is one trained network: how it was made, and every measurement of it.",
+        "",
+    ]
     toc = ["```{toctree}", ":hidden:", ""]
     for profile in names:
         groups: dict[str, list[Record]] = {}
         for record in store.records(profile):
             groups.setdefault(Path(record.path).parent.name, []).append(record)
         if groups:
-            index += [f"## {profile}", "", profiles.profile(profile).note + ".", "", "| network | records |", "|---|---|"]
+            index += [
+                f"## {profile}",
+                "",
+                profiles.profile(profile).note + ".",
+                "",
+                "| network | records |",
+                "|---|---|",
+            ]
         for network, group in groups.items():
             stem = f"{profile}-{network}"
             (destination / f"{stem}.md").write_text(record_page(group))
@@ -258,7 +281,9 @@ def export(item: Item, form: str, *, profile: str, store: Store) -> str:
 
 def bibtex(item: Item, store: Store) -> str:
     """An entry to cite one table with: its note carries the keys of the records behind it."""
-    keys = sorted({Path(p).stem.rpartition("-")[2] for row in rows(item.id, profiles.BEST, store) for p in row.records})
+    keys = sorted(
+        {Path(p).stem.rpartition("-")[2] for row in rows(item.id, profiles.BEST, store) for p in row.records}
+    )
     shown = ", ".join(keys[:12]) + (f" and {len(keys) - 12} more" if len(keys) > 12 else "")
     return (
         f"@misc{{robustlib-{item.id.replace('/', '-')},\n"
@@ -294,7 +319,9 @@ def compare(jobs: Sequence[Job], profile: str, *, ours: Store, theirs: Store) ->
         same += not moved
         if moved:
             lines.append(f"{new.path}: {'; '.join(moved[:4])}")
-    lines.append(f"{same} records equal the committed ones, {len(lines)} differ, {missing} have nothing to compare with")
+    lines.append(
+        f"{same} records equal the committed ones, {len(lines)} differ, {missing} have nothing to compare with"
+    )
     return lines
 
 

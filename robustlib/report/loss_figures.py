@@ -104,7 +104,8 @@ def loss_histograms(
             place = order.index(name)
             sns.histplot(
                 x=(edges[:-1] + edges[1:]) / 2, weights=counts, bins=edges.tolist(), element="step",
-                fill=True, color=theme.colours[place], alpha=0.3, linewidth=1.6, linestyle=styles[place], ax=ax,
+                fill=True, color=theme.colours[place], alpha=0.3, linewidth=1.6, linestyle=styles[place],
+                ax=ax,
             )  # fmt: skip
         ax.set_yscale("log")
         ax.set_ylim(bottom=0.7)

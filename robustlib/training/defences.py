@@ -105,7 +105,9 @@ def adversarial_batch(
             else:
                 steps, step_size = defence.steps, defence.step_size
             start = threat.random_start(x, generator=generator)
-            return ascend(model, x, y, threat, start=start, steps=steps, step_size=step_size, loss=cross_entropy)
+            return ascend(
+                model, x, y, threat, start=start, steps=steps, step_size=step_size, loss=cross_entropy
+            )
     finally:
         model.train(training)
 

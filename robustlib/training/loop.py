@@ -93,14 +93,18 @@ class Fit:
         window = max(1, len(self.loss) // 20)
         last = sum(self.loss[-window:]) / max(1, len(self.loss[-window:]))
         if self.loss and last > math.log(classes) - 0.05:
-            found.append(f"loss stuck at chance: {last:.3f} nats over the last {window} steps, ln {classes} = "
-                         f"{math.log(classes):.3f}")
+            found.append(
+                f"loss stuck at chance: {last:.3f} nats over the last {window} steps, ln {classes} = "
+                f"{math.log(classes):.3f}"
+            )
         blocks = [self.accuracy[i : i + window] for i in range(0, len(self.accuracy), window)]
         means = [sum(block) / len(block) for block in blocks]
         for i, mean in enumerate(means):
             if i and max(means[:i]) - mean > 0.2:
-                found.append(f"accuracy on training batches fell from {max(means[:i]):.1%} to {mean:.1%} by step "
-                             f"{min((i + 1) * window, len(self.accuracy))}")
+                found.append(
+                    f"accuracy on training batches fell from {max(means[:i]):.1%} to {mean:.1%} by step "
+                    f"{min((i + 1) * window, len(self.accuracy))}"
+                )
                 break
         return found
 
@@ -144,7 +148,9 @@ def save_checkpoint(path: Path, model: nn.Module, optimiser: torch.optim.Optimiz
         os.replace(partial, path)
     except OSError as error:
         partial.unlink(missing_ok=True)
-        raise RobustlibError(f"cannot save the checkpoint {path}: {error}; free some space and run again") from error
+        raise RobustlibError(
+            f"cannot save the checkpoint {path}: {error}; free some space and run again"
+        ) from error
 
 
 def load_checkpoint(path: Path, model: nn.Module, optimiser: torch.optim.Optimizer) -> Fit:
@@ -157,7 +163,9 @@ def load_checkpoint(path: Path, model: nn.Module, optimiser: torch.optim.Optimiz
         optimiser.load_state_dict(state["optimiser"])
     except Exception as error:
         path.replace(path.with_name(path.name + ".bad"))
-        print(f"checkpoint {path.name} cannot be read ({type(error).__name__}); set aside, training starts anew")
+        print(
+            f"checkpoint {path.name} cannot be read ({type(error).__name__}); set aside, training starts anew"
+        )
         return Fit()
     return Fit(
         step=state["step"],
@@ -218,7 +226,12 @@ def fit(
                 # Dropout only knows the global generator: seed it here, so that resuming repeats it.
                 torch.manual_seed(step_generator(seed, "dropout", step).initial_seed())
             losses, logits = objective(
-                defence, worker, x, y, progress=step / schedule.steps, generator=_attack_generator(seed, step, device)
+                defence,
+                worker,
+                x,
+                y,
+                progress=step / schedule.steps,
+                generator=_attack_generator(seed, step, device),
             )
             optimiser.zero_grad(set_to_none=True)
             (losses.sum() if schedule.reduction == "sum" else losses.mean()).backward()
@@ -235,7 +248,9 @@ def fit(
             log.seconds = before + now - began
             log.cpu_seconds = cpu_before + time.process_time()
             if not math.isfinite(loss):
-                raise TrainingDiverged(f"the loss is {loss} at step {step}; lower the learning rate {schedule.lr}", log)
+                raise TrainingDiverged(
+                    f"the loss is {loss} at step {step}; lower the learning rate {schedule.lr}", log
+                )
             if progress is not None:
                 progress(log.step, schedule.steps, loss)
             stopping = log.step < schedule.steps and stop()
