@@ -1,0 +1,293 @@
+"""Rows and their printed forms."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from bs4 import BeautifulSoup
+
+from robustlib.errors import RobustlibError
+from robustlib.report import tables
+from robustlib.report.rows import (
+    Row,
+    collect_notes,
+    count_text,
+    difference_text,
+    label_columns,
+    number,
+    ours_text,
+    published_text,
+    record_names,
+)
+from robustlib.report.verdicts import Verdict
+
+PATHS = ("results/full/mnist-a-pgd-s0/pgd-1a2b3c4d.json", "results/full/mnist-a-pgd-s1/pgd-5e6f7a8b.json")
+ROW = Row(
+    label="Method=PGD;Source=A'", column="Accuracy", published=93.2, decimals=1, verified=True,
+    values=(92.84, 93.1), low=91.2, high=94.31, n=1000, protocol="full", profile="full",
+    verdict=Verdict("consistent", "2 seeds"), records=PATHS,
+)  # fmt: skip
+OTHER = replace(
+    ROW, label="Method=CW_50 & <b>;Source=B", published=95.7, verified=False, values=(), low=None,
+    high=None, n=None, protocol=None, profile=None, verdict=Verdict("not run", "no source network | yet"), records=(),
+    footnotes=("† 20 rows of the data are not the official bytes", "100 % of *restarts*"),
+)  # fmt: skip
+ROWS = [ROW, OTHER]
+
+
+# Rows ------------------------------------------------------------------------------------------------------
+
+
+def test_ours_has_one_decimal_more_than_the_paper() -> None:
+    assert published_text(ROW) == "93.2"
+    assert ours_text(ROW) == "92.97 [91.20, 94.31]"
+    assert ours_text(replace(ROW, decimals=0)) == "93.0 [91.2, 94.3]"
+    assert ours_text(replace(ROW, low=None, high=None)) == "92.97"
+    assert count_text(ROW) == "1,000 × 2"
+    assert published_text(OTHER) == "95.7 ?"
+    assert ours_text(OTHER) == count_text(OTHER) == difference_text(OTHER) == "–"
+
+
+def test_difference_is_ours_minus_the_papers() -> None:
+    assert ROW.difference == pytest.approx(92.97 - 93.2)
+    assert difference_text(ROW) == "−0.23"
+    assert difference_text(replace(ROW, published=92.0)) == "+0.97"
+    assert difference_text(replace(ROW, published=92.97)) == "0.00"
+    assert OTHER.difference is None
+    assert replace(ROW, published=None).difference is None
+
+
+def test_there_is_no_negative_zero() -> None:
+    assert number(-0.001, 1) == "0.0"
+    assert number(-1.5, 1) == "−1.5"
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"values": (math.nan,)},
+        {"published": math.inf},
+        {"low": None},
+        {"low": 95.0},
+        {"values": (), "n": None},
+        {"decimals": -1},
+    ],
+)
+def test_impossible_rows_are_refused(changed: dict[str, Any]) -> None:
+    with pytest.raises(RobustlibError, match="row"):
+        replace(ROW, **changed)
+
+
+def test_labels_split_where_all_name_the_same_facts() -> None:
+    assert label_columns(ROWS) == (["Method", "Source"], [["PGD", "A'"], ["CW_50 & <b>", "B"]])
+    mixed = [ROW, replace(OTHER, label="plain")]
+    assert label_columns(mixed) == (["Row"], [[ROW.label], ["plain"]])
+    two = [ROW, replace(OTHER, column="column=Wide")]
+    assert label_columns(two)[0] == ["Method", "Source", "Column"]
+    assert label_columns(two)[1][1][-1] == "Wide"
+
+
+def test_records_are_named_by_their_seed() -> None:
+    assert [words for words, _ in record_names(ROW)] == ["seed 0", "seed 1"]
+    assert record_names(replace(ROW, records=("a.json",))) == [("record", "a.json")]
+    assert [w for w, _ in record_names(replace(ROW, records=("a.json", "b.json")))] == [
+        "record 1",
+        "record 2",
+    ]
+
+
+def test_footnotes_appear_once_each_with_a_mark() -> None:
+    notes = collect_notes([OTHER, OTHER, ROW])
+    assert [sign for sign, _ in notes.sentences] == ["†", "?", "a", "b"]
+    assert notes.ours == ("† a", "† a", "")
+    assert notes.verdicts == ("b", "b", "")
+    assert notes.sentences[0] == ("†", "20 rows of the data are not the official bytes")
+    many = [replace(ROW, footnotes=(f"note {i}",)) for i in range(30)]
+    assert len({sign for sign, _ in collect_notes(many).sentences}) == 30
+
+
+# Every form ------------------------------------------------------------------------------------------------
+
+FORMS = {
+    "myst": lambda rows: tables.to_myst(rows, name="tab-x", caption="A caption"),
+    "html": lambda rows: tables.to_html(rows, caption="A caption"),
+    "markdown": lambda rows: tables.to_markdown(rows, caption="A caption"),
+    "latex": lambda rows: tables.to_latex(rows, label="tab:x", caption="A caption"),
+    "csv": tables.to_csv,
+    "json": tables.to_json,
+    "frame": lambda rows: tables.to_frame(rows).to_csv(),
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_no_rows_is_an_error(form: str) -> None:
+    with pytest.raises(RobustlibError, match="without rows"):
+        FORMS[form]([])
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_the_same_rows_give_the_same_text(form: str) -> None:
+    assert FORMS[form](ROWS) == FORMS[form](list(ROWS))
+    assert FORMS[form](ROWS).endswith("\n")
+
+
+@pytest.mark.parametrize("form", ["myst", "html", "markdown", "latex"])
+def test_printed_forms_show_everything(form: str) -> None:
+    text = FORMS[form](ROWS)
+    for shown in (
+        "A caption. Accuracy",
+        "93.2",
+        "92.97",
+        "91.20",
+        "94.31",
+        "consistent",
+        "not run",
+        "1,000",
+        "full",
+    ):
+        assert shown in text, shown
+
+
+@pytest.mark.parametrize("form", ["myst", "html", "markdown"])
+def test_links_take_a_prefix_or_a_function(form: str) -> None:
+    render: Any = getattr(tables, f"to_{form}")
+    extra = {"name": "tab-x"} if form == "myst" else {}
+    assert f"../{PATHS[1]}" in render(ROWS, caption="c", link="../", **extra)
+    moved = render(ROWS, caption="c", link=lambda path: path.replace("results", "records"), **extra)
+    assert PATHS[0].replace("results", "records") in moved
+    assert "results/" not in moved
+
+
+def test_units_stand_in_the_head_or_the_cells() -> None:
+    assert "Paper (%)" in tables.to_markdown(ROWS)
+    mixed = [ROW, replace(ROW, unit="nats", values=(0.2,), low=None, high=None, published=0.3)]
+    text = tables.to_markdown(mixed)
+    assert "Paper (" not in text
+    assert "93.2 %" in text
+    assert "0.20 nats" in text
+
+
+# For the book ----------------------------------------------------------------------------------------------
+
+
+def test_myst_is_a_numbered_list_table() -> None:
+    text = FORMS["myst"](ROWS)
+    assert text.startswith("```{list-table} A caption. Accuracy (%).\n:name: tab-x\n:header-rows: 1\n")
+    assert "[not run]{.verdict .verdict-not-run}" in text
+    assert "{.footnotes-row}\n† 20 rows" in text
+    assert r"\<b\>" in text
+    lines = text.split("```")[1].splitlines()
+    starts = [i for i, line in enumerate(lines) if line.startswith("* - ")]
+    cells = sum(line.startswith(("* - ", "  - ")) for line in lines)
+    assert len(starts) == 3
+    assert cells == 3 * 8
+
+
+@pytest.mark.parametrize(("name", "caption"), [("Tab X", "c"), ("", "c"), ("tab-x", " ")])
+def test_myst_needs_a_name_and_a_caption(name: str, caption: str) -> None:
+    with pytest.raises(RobustlibError, match=r"name|caption"):
+        tables.to_myst(ROWS, name=name, caption=caption)
+
+
+def test_html_is_a_table_that_a_screen_reader_can_use() -> None:
+    page = BeautifulSoup(FORMS["html"](ROWS), "html.parser")
+    (table,) = page.find_all("table")
+    assert "robust-table" in table["class"]
+    assert table.caption.text == "A caption. Accuracy (%)."
+    assert all(head["scope"] == "col" for head in table.thead.find_all("th"))
+    lines = table.tbody.find_all("tr")
+    assert [line.find("th", scope="row").text for line in lines] == ["PGD", "CW_50 & <b>"]
+    assert {len(line.find_all(["td", "th"])) for line in lines} == {len(table.thead.find_all("th"))}
+    badge = lines[0].find("span")
+    assert badge["class"] == ["verdict", "verdict-consistent"]
+    assert badge["title"] == "2 seeds"
+    assert "style=" not in str(page)
+
+
+# For papers ------------------------------------------------------------------------------------------------
+
+
+def test_latex_escapes() -> None:
+    text = FORMS["latex"](ROWS)
+    assert r"PGD & A$'$ & 93.2 & 92.97 [91.20, 94.31] & 1,000 $\times$ 2 & consistent & full \\" in text
+    assert r"CW\_50 \& \textless{}b\textgreater{}" in text
+    assert r"100 \% of *restarts*" in text
+    assert r"\textsuperscript{\dag{} a}" in text
+    assert text.count(r"\toprule") == text.count(r"\midrule") == text.count(r"\bottomrule") == 1
+    body = text[text.index(r"\midrule") : text.index(r"\bottomrule")].splitlines()[1:]
+    bare = [line.replace(r"\&", "") for line in body]
+    assert {line.count("&") for line in bare} == {6}
+    assert f"% {PATHS[0]}" in text
+
+
+def test_latex_cells_may_begin_with_a_bracket() -> None:
+    text = tables.to_latex([replace(ROW, label="[1] x")], label="l", caption="c")
+    assert "\n{}[1] x &" in text
+
+
+def test_every_special_letter_of_latex() -> None:
+    from robustlib.report.exports import latex_escape
+
+    assert latex_escape("\\ & % $ # _ { } ~ ^") == (
+        r"\textbackslash{} \& \% \$ \# \_ \{ \} \textasciitilde{} \textasciicircum{}"
+    )
+
+
+def test_markdown_pipes_do_not_split_cells() -> None:
+    text = tables.to_markdown([replace(ROW, label="a|b")])
+    assert r"a\|b" in text
+
+
+# For programs ----------------------------------------------------------------------------------------------
+
+
+def test_json_parses_back_to_the_same_values() -> None:
+    found = json.loads(tables.to_json(ROWS))
+    assert found == tables.to_dicts(ROWS)
+    plain = [
+        "label",
+        "column",
+        "published",
+        "decimals",
+        "verified",
+        "low",
+        "high",
+        "n",
+        "protocol",
+        "profile",
+        "unit",
+    ]
+    rebuilt = Row(
+        verdict=Verdict(found[0]["verdict"], found[0]["detail"]),
+        values=tuple(found[0]["values"]),
+        records=tuple(found[0]["records"]),
+        footnotes=tuple(found[0]["footnotes"]),
+        **{key: found[0][key] for key in plain},
+    )
+    assert rebuilt == ROW
+    assert found[1]["ours"] is None
+
+
+def test_csv_parses_back_to_the_same_values() -> None:
+    for row, line in zip(ROWS, csv.DictReader(io.StringIO(tables.to_csv(ROWS))), strict=True):
+        assert line["label"] == row.label
+        assert [float(part) for part in line["values"].split("; ") if part] == list(row.values)
+        for key in ("published", "low", "high", "n"):
+            value = getattr(row, key)
+            assert line[key] == ("" if value is None else repr(value))
+        assert line["verdict"] == row.verdict.name
+        assert [part for part in line["records"].split("; ") if part] == list(row.records)
+
+
+def test_the_frame_has_numbers() -> None:
+    frame = tables.to_frame(ROWS)
+    assert list(frame["Method"]) == ["PGD", "CW_50 & <b>"]
+    assert frame["ours"].dtype == float
+    assert frame["ours"][0] == ROW.value
+    assert math.isnan(frame["ours"][1])
