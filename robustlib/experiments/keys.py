@@ -9,8 +9,10 @@ tag leaves every key as it was. A default may therefore never change its meaning
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
 import json
+import math
 import types
 import typing
 from typing import Any
@@ -38,12 +40,21 @@ def _tag(cls: type) -> str:
 _BY_TAG = {_tag(cls): cls for cls in _CLASSES}
 
 
+@functools.cache
+def _hints(cls: type) -> dict[str, Any]:
+    return typing.get_type_hints(cls)
+
+
 def _default(field: dataclasses.Field[Any]) -> Any:
     return field.default_factory() if field.default_factory is not dataclasses.MISSING else field.default
 
 
 def describe(value: Any, *, complete: bool = True) -> Any:
-    """Plain JSON data for a specification; with ``complete`` False, without fields at their default."""
+    """Plain JSON data for a specification; with ``complete`` False, without fields at their default.
+
+    Raises:
+        RobustlibError: something in it is no specification, of the wrong type, or not finite.
+    """
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         if type(value) not in _CLASSES:
             raise RobustlibError(
@@ -51,7 +62,9 @@ def describe(value: Any, *, complete: bool = True) -> Any:
             )
         form = {"type": _tag(type(value))}
         for field in dataclasses.fields(value):
-            content = getattr(value, field.name)
+            # Equal values have one form: an int where a float is meant would otherwise be another key.
+            name = f"{form['type']}.{field.name}"
+            content = _typed(getattr(value, field.name), _hints(type(value))[field.name], name)
             if complete or content != _default(field):
                 form[field.metadata.get("key", field.name)] = describe(content, complete=complete)
         return form
@@ -83,11 +96,11 @@ def parse(form: Any) -> Any:
     if not isinstance(form, dict):
         return form
     tag = form.get("type")
-    if tag not in _BY_TAG:
+    if not isinstance(tag, str) or tag not in _BY_TAG:
         raise RobustlibError(suggest("specification type", tag, _BY_TAG))
     cls = _BY_TAG[tag]
     fields = {field.metadata.get("key", field.name): field for field in dataclasses.fields(cls)}
-    hints = typing.get_type_hints(cls)
+    hints = _hints(cls)
     content = {}
     for name, value in form.items():
         if name == "type":
@@ -103,18 +116,27 @@ def parse(form: Any) -> Any:
 
 def _typed(value: Any, hint: Any, name: str) -> Any:
     """value, if it is of the annotated type (an int serves as a float); else an error that names the field."""
+    if isinstance(value, float) and not math.isfinite(value):
+        raise RobustlibError(f"{name}={value!r} is not finite; give a number")
     allowed = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
     for option in allowed:
         base = typing.get_origin(option) or option
         if base is float and isinstance(value, int) and not isinstance(value, bool):
             return float(value)
-        if (
-            isinstance(base, type)
-            and isinstance(value, base)
-            and not (base is int and isinstance(value, bool))
-        ):
+        if base is tuple and isinstance(value, tuple | list):
+            return _members(tuple(value), typing.get_args(option), name)
+        if isinstance(base, type) and isinstance(value, base) and not (base is int and isinstance(value, bool)):
             return value
-    raise RobustlibError(f"{name}={value!r} has the wrong type; expected {hint}")
+    raise RobustlibError(f"{name}={value!r} has the wrong type; expected {getattr(hint, '__name__', hint)}")
+
+
+def _members(values: tuple[Any, ...], hints: tuple[Any, ...], name: str) -> tuple[Any, ...]:
+    """A tuple's members, each of its annotated type; ``hints`` end in ``...`` where any number may follow."""
+    if hints[-1] is Ellipsis:
+        hints = hints[:1] * len(values)
+    if len(values) != len(hints):
+        raise RobustlibError(f"{name}={values!r} has {len(values)} members; give {len(hints)}")
+    return tuple(_typed(value, hint, f"{name}[{i}]") for i, (value, hint) in enumerate(zip(values, hints, strict=True)))
 
 
 def differences(full: Any, other: Any, *, path: str = "") -> list[str]:

@@ -13,10 +13,12 @@ import torch
 from torch import nn
 
 from ..errors import RobustlibError, suggest
-from .mnist import architecture_b, madry_cnn
+from .mnist import architecture_b, kaiming_uniform, madry_cnn
 
 Builder = Callable[..., nn.Module]
 _BUILDERS: dict[str, Builder] = {"madry_cnn": madry_cnn, "architecture_b": architecture_b}
+
+INITS = ("paper", "kaiming_uniform")
 
 
 @dataclass(frozen=True)
@@ -27,15 +29,19 @@ class ModelSpec:
         name: a builder's name, one of ``robustlib.models.names()``.
         width: capacity scale, in the paper's own unit (16 is Madry et al.'s large network).
         protocol: raised by one when the same description starts to mean other numbers.
+        init: "paper" draws initial weights as the authors' code does, "kaiming_uniform" as PyTorch does.
     """
 
     name: str
     width: int = 16
     protocol: int = 1
+    init: str = "paper"
 
     def __post_init__(self) -> None:
         if self.name not in _BUILDERS:
             raise RobustlibError(suggest("model", self.name, _BUILDERS))
+        if self.init not in INITS:
+            raise RobustlibError(suggest("init", self.init, INITS))
         if self.width < 1:
             raise RobustlibError(f"width={self.width} of model {self.name!r} is below 1; give 1 or more")
 
@@ -56,9 +62,10 @@ def build(
         classes: number of logits.
         generator: draws the initial weights (on the CPU, so that they do not depend on the device).
     """
-    return _BUILDERS[spec.name](
-        width=spec.width, input_shape=input_shape, classes=classes, generator=generator
-    ).eval()
+    model = _BUILDERS[spec.name](width=spec.width, input_shape=input_shape, classes=classes, generator=generator)
+    if spec.init == "kaiming_uniform":
+        kaiming_uniform(model.modules(), generator=generator)
+    return model.eval()
 
 
 def count_parameters(model: nn.Module) -> int:

@@ -6,7 +6,8 @@ substitute network B of Tramer et al. 2018, which Madry et al. use as a black-bo
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import nn
@@ -19,6 +20,16 @@ def initialise(modules: Sequence[nn.Module], *, generator: torch.Generator) -> N
             nn.init.trunc_normal_(module.weight, std=0.1, a=-0.2, b=0.2, generator=generator)
             if module.bias is not None:
                 nn.init.constant_(module.bias, 0.1)
+
+
+def kaiming_uniform(modules: Iterable[nn.Module], *, generator: torch.Generator) -> None:
+    """PyTorch's own initial weights and biases, uniform within 1/sqrt(fan in), from an explicit generator."""
+    for module in modules:
+        if isinstance(module, nn.Conv2d | nn.Linear):
+            bound = 1 / math.sqrt(module.weight[0].numel())
+            nn.init.uniform_(module.weight, -bound, bound, generator=generator)
+            if module.bias is not None:
+                nn.init.uniform_(module.bias, -bound, bound, generator=generator)
 
 
 def madry_cnn(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import functools
+import io
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -100,8 +101,8 @@ class Predicate:
 
 
 def _rows(name: str) -> list[dict[str, str]]:
-    with (resources.files(__package__) / name).open(newline="", encoding="utf-8") as handle:
-        return list(csv.DictReader(handle))
+    text = (resources.files(__package__) / name).read_text(encoding="utf-8")
+    return list(csv.DictReader(io.StringIO(text, newline="")))
 
 
 @functools.cache

@@ -17,9 +17,9 @@ class LowPrecisionCopy(nn.Module):
 
     def __init__(self, master: nn.Module) -> None:
         super().__init__()
-        self.inner = copy.deepcopy(master).to(dtype=torch.bfloat16, memory_format=torch.channels_last)
-        self._pairs = ([*self.inner.parameters()], [*master.parameters()])
-        self._buffers_pairs = ([*self.inner.buffers()], [*master.buffers()])
+        self.inner = copy.deepcopy(master).to(torch.bfloat16).to(memory_format=torch.channels_last)
+        self._pairs: tuple[list[Tensor], list[Tensor]] = ([*self.inner.parameters()], [*master.parameters()])
+        self._buffers_pairs: tuple[list[Tensor], list[Tensor]] = ([*self.inner.buffers()], [*master.buffers()])
 
     def forward(self, x: Tensor) -> Tensor:
         x = x.to(torch.bfloat16)
