@@ -70,6 +70,8 @@ def describe(value: Any, *, complete: bool = True) -> Any:
         return form
     if isinstance(value, tuple | list):
         return [describe(item, complete=complete) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        raise RobustlibError(f"{value!r} cannot be part of a specification; give a finite number")
     if value is None or isinstance(value, bool | int | float | str):
         return value
     raise RobustlibError(
