@@ -96,7 +96,9 @@ def label_columns(rows: Sequence[Row]) -> tuple[list[str], list[list[str]]]:
     split = [[part.partition("=") for part in row.label.split(";")] for row in rows]
     keys = [part[0].strip() for part in split[0]]
     if all([part[0].strip() for part in parts] == keys and all(part[1] for part in parts) for parts in split):
-        heads, cells = keys, [[part[2].strip() or NOTHING for part in parts] for parts in split]
+        # The papers print "-" where a fact does not apply.
+        facts = [[part[2].strip() for part in parts] for parts in split]
+        heads, cells = keys, [[NOTHING if fact in ("", "-") else fact for fact in line] for line in facts]
         heads = [head[:1].upper() + head[1:] for head in heads]
     else:
         heads, cells = ["Row"], [[row.label] for row in rows]
@@ -181,6 +183,7 @@ def collect_notes(rows: Sequence[Row]) -> Notes:
     daggers: dict[str, str] = {}
 
     def mark(sentence: str) -> str:
+        sentence = " ".join(sentence.split())
         if sentence.startswith(DAGGER):
             body = sentence.lstrip(DAGGER).strip()
             return daggers.setdefault(body, DAGGER * (len(daggers) + 1))

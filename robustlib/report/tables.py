@@ -18,14 +18,20 @@ from .sheet import Link, address, make_sheet, with_marks
 
 __all__ = ["to_csv", "to_dicts", "to_frame", "to_html", "to_json", "to_latex", "to_markdown", "to_myst"]
 
+_FIXED_SPACE = "\u00a0"
+
 
 def _myst_escape(text: str) -> str:
-    # Quotes too: the book turns straight ones into curly ones, and A' is a prime.
-    return re.sub(r"([\\`*_{}\[\]<>$#|~^'\"@&])", r"\\\1", text)
+    # The book turns straight quotes into curly ones; in a name such as A' it is a prime.
+    text = re.sub(r"(?<=[A-Z0-9)])'(?![A-Za-z])", "′", " ".join(text.split()))
+    text = re.sub(r"([\\`*_{}\[\]<>$#|~^'\"@&])", r"\\\1", text)
+    # What would begin a list, a field or a heading where a cell begins.
+    return re.sub(r"^(?=[-+:=])|^(\d+)(?=[.)](?:\s|$))", r"\1\\", text)
 
 
 def _markdown_links(row: Row, link: Link) -> str:
-    return ", ".join(f"[{words}](<{address(link, path)}>)" for words, path in record_names(row)) or NOTHING
+    named = [(words.replace(" ", _FIXED_SPACE), address(link, path)) for words, path in record_names(row)]
+    return ", ".join(f"[{words}](<{target}>)" for words, target in named) or NOTHING
 
 
 def to_myst(rows: Sequence[Row], *, name: str, caption: str, link: Link = "") -> str:
@@ -65,13 +71,15 @@ def to_html(rows: Sequence[Row], *, caption: str = "", link: Link = "") -> str:
         title = f' title="{html.escape(row.verdict.detail)}"' if row.verdict.detail else ""
         return f'<span class="{row.verdict.css}"{title}>{row.verdict.name}</span>'
 
-    lines = ['<table class="table robust-table">']
+    # "dataframe" is what the book's theme looks for before it leaves a cell's HTML alone in dark mode.
+    lines = ['<table class="dataframe robust-table">']
     if sheet.caption:
         lines.append(f"<caption>{html.escape(sheet.caption)}</caption>")
     heads = "".join(f'<th scope="col">{html.escape(head)}</th>' for head in [*sheet.heads, "Record"])
     lines += ["<thead>", f"<tr>{heads}</tr>", "</thead>", "<tbody>"]
     for row, cells in zip(rows, with_marks(sheet, html.escape, badge, " <sup>{}</sup>"), strict=True):
         named = [(html.escape(words), html.escape(address(link, path))) for words, path in record_names(row)]
+        named = [(words.replace(" ", _FIXED_SPACE), target) for words, target in named]
         links = ", ".join(f'<a href="{target}">{words}</a>' for words, target in named) or NOTHING
         data = "".join(f"<td>{cell}</td>" for cell in [*cells[1:], links])
         lines.append(f'<tr><th scope="row">{cells[0]}</th>{data}</tr>')

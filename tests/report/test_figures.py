@@ -40,7 +40,7 @@ BUILD: dict[str, Callable[[], Figure]] = {
         ylabel="Accuracy (%)",
     ),
     "loss_traces": lambda: figures.loss_traces(TRACES),
-    "loss_histograms": lambda: figures.loss_histograms([("one", COUNTS), ("two", COUNTS)]),
+    "loss_histograms": lambda: figures.loss_histograms([("one", COUNTS)]),
     "training_loss": lambda: figures.training_loss([1, 2, 3, 4], [2.0, 1.0, 0.5, 0.4], smooth=2),
     "image_grid": lambda: figures.image_grid(IMAGES, ["0 → 1", "2", "3\n80 %"], columns=2),
 }

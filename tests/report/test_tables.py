@@ -86,6 +86,7 @@ def test_impossible_rows_are_refused(changed: dict[str, Any]) -> None:
 
 def test_labels_split_where_all_name_the_same_facts() -> None:
     assert label_columns(ROWS) == (["Method", "Source"], [["PGD", "A'"], ["CW_50 & <b>", "B"]])
+    assert label_columns([replace(ROW, label="Steps=-;Source=")])[1] == [["–", "–"]]
     mixed = [ROW, replace(OTHER, label="plain")]
     assert label_columns(mixed) == (["Row"], [[ROW.label], ["plain"]])
     two = [ROW, replace(OTHER, column="column=Wide")]
@@ -187,6 +188,22 @@ def test_myst_is_a_numbered_list_table() -> None:
     cells = sum(line.startswith(("* - ", "  - ")) for line in lines)
     assert len(starts) == 3
     assert cells == 3 * 8
+
+
+@pytest.mark.parametrize(
+    ("label", "cell"),
+    [
+        ("- x", r"\- x"),
+        ("+ x", r"\+ x"),
+        ("1. x", r"1\. x"),
+        (":a: b", r"\:a: b"),
+        ("A'", "A′"),
+        ("it's", r"it\'s"),
+    ],
+)
+def test_myst_cells_stay_plain_text(label: str, cell: str) -> None:
+    text = tables.to_myst([replace(ROW, label=label)], name="t", caption="c")
+    assert f"* - {cell}\n" in text
 
 
 @pytest.mark.parametrize(("name", "caption"), [("Tab X", "c"), ("", "c"), ("tab-x", " ")])
