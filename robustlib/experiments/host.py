@@ -14,6 +14,8 @@ from pathlib import Path
 
 import torch
 
+from ..errors import RobustlibError, suggest
+
 PACKAGE = Path(__file__).resolve().parents[1]
 
 
@@ -75,9 +77,15 @@ def peak_memory_mb(device: torch.device) -> float:
 
 def resolve_device(name: str) -> torch.device:
     """``auto`` is the GPU when there is one."""
+    kinds = ("cpu", "cuda", "auto")
+    if name.partition(":")[0] not in kinds:
+        raise RobustlibError(suggest("device", name, kinds))
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
-    return torch.device(name)
+    try:
+        return torch.empty(0, device=name).device
+    except (RuntimeError, AssertionError) as error:
+        raise RobustlibError(f"device {name!r} is not usable here; use cpu or auto") from error
 
 
 def exact_arithmetic() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from .specs import Network
 from .store import half_precision, load_weights, save_log, save_weights, weights_path
 
 KEPT = 4
+LOGGED = {"loss", "accuracy", "seconds", "cpu_seconds", "alarms"}
 
 
 class Stopped(Exception):
@@ -39,6 +40,7 @@ class Networks:
         committed: folder of committed weights, or None to train everything.
         stop: asked after each update.
         progress: called with (network, step, steps, loss).
+        diverged: why networks that diverged did, by training key; filled by :meth:`obtain`.
     """
 
     device: torch.device
@@ -46,6 +48,7 @@ class Networks:
     committed: Path | None
     stop: Callable[[], bool] = lambda: False
     progress: Callable[[Network, int, int, float], None] | None = None
+    diverged: dict[str, str] = field(default_factory=dict)
     _kept: dict[str, nn.Module] = field(default_factory=dict)
 
     def blank(self, network: Network) -> nn.Module:
@@ -76,10 +79,15 @@ class Networks:
         if not path.exists():
             return None
         try:
-            content: dict[str, Any] = json.loads(path.read_text())
-        except json.JSONDecodeError:
+            content = json.loads(path.read_text())
+        except (OSError, ValueError):
             return None
-        return content
+        whole = isinstance(content, dict) and set(content) >= LOGGED
+        return content if whole else None
+
+    def broken(self, networks: Sequence[Network]) -> str:
+        """Why one of them diverged in this run, or "" when none did."""
+        return next((self.diverged[key(n)] for n in networks if key(n) in self.diverged), "")
 
     def forget(self, network: Network) -> None:
         """Drop a cached network, so that it is trained from nothing."""
@@ -95,12 +103,12 @@ class Networks:
             if path.exists():
                 model = self.blank(network)
                 try:
-                    load_weights(path, model)
+                    load_weights(path, model, network)
                 except RobustlibError as error:
                     if folder == self.committed:
                         raise
                     print(f"{error}; training it again")
-                    path.unlink()
+                    path.unlink(missing_ok=True)
                     continue
                 return model
         return None
@@ -115,6 +123,10 @@ class Networks:
             model = self.blank(network)
             dataset = load(network.dataset, device=self.device)
             first, end = network.rows or (0, len(dataset.train))
+            if not 0 <= first < end <= len(dataset.train):
+                raise RobustlibError(
+                    f"rows=({first}, {end}) of {network.name}: {network.dataset} has {len(dataset.train)} training rows"
+                )
             checkpoint = path.with_suffix(".checkpoint")
             told = self.progress
             try:
@@ -125,6 +137,7 @@ class Networks:
                 )  # fmt: skip
             except TrainingDiverged as error:
                 self._save_log(path, network, error.fit)
+                self.diverged[key(network)] = f"{network.name}: {error}"
                 raise
             if not log.finished:
                 raise Stopped(f"{network.name} stopped at step {log.step} of {network.schedule.steps}")

@@ -7,6 +7,7 @@ import dataclasses
 import json
 import math
 import re
+import typing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -67,9 +68,11 @@ class Record:
             raise RobustlibError(
                 f"record {self.path} has no outcome {name!r}; it has {sorted(self.outcomes)}"
             )
-        count, packed = self.outcomes[name].split(":", 1)
-        bits = np.unpackbits(np.frombuffer(base64.b64decode(packed), np.uint8))[: int(count)]
-        return bits.astype(bool)
+        count, _, packed = self.outcomes[name].partition(":")
+        content = base64.b64decode(packed, validate=True)
+        if len(content) != (int(count) + 7) // 8:
+            raise RobustlibError(f"outcome {name!r} has {len(content)} bytes, which is not {count} bits")
+        return np.unpackbits(np.frombuffer(content, np.uint8))[: int(count)].astype(bool)
 
 
 def pack(outcome: np.ndarray) -> str:
@@ -82,14 +85,17 @@ def dumps(record: Record) -> str:
     """The file's text: keys sorted, floats rounded to what they mean, no path.
 
     Raises:
-        RobustlibError: over 100 KB.
+        RobustlibError: over 100 KB, or a number that is not finite.
     """
     content = dataclasses.asdict(record)
     del content["path"]
-    text = json.dumps(content, sort_keys=True, indent=1, allow_nan=False) + "\n"
-    # One line for each list of numbers keeps series small and differences readable.
+    try:
+        text = json.dumps(content, sort_keys=True, indent=1, allow_nan=False) + "\n"
+    except ValueError as error:
+        raise RobustlibError(f"record {record.evaluation_key} holds NaN or infinity; nothing was filed") from error
+    # One line for each list of numbers keeps series small and differences readable; no string holds a newline.
     text = re.sub(
-        r"\[\s+([-+.\deE,\s]+?)\s+\]", lambda found: "[" + re.sub(r"\s+", " ", found[1]) + "]", text
+        r"\[\n\s*([-+.\deE,\s]+?)\n\s*\]", lambda found: "[" + re.sub(r"\s+", " ", found[1]) + "]", text
     )
     if len(text) > MAX_BYTES:
         raise RobustlibError(
@@ -105,12 +111,12 @@ def loads(text: str, *, path: str = "") -> Record:
         RobustlibError: empty, not JSON, another schema, a missing or unknown field, an impossible number.
     """
     where = path or "record"
+    if len(text) > MAX_BYTES:
+        raise RobustlibError(f"{where} has {len(text)} characters, above {MAX_BYTES}; delete it and run again")
     try:
-        content = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise RobustlibError(
-            f"{where} is not complete JSON ({error.msg} at {error.pos}); delete it and run again"
-        ) from None
+        content = json.loads(text, parse_constant=_refuse)
+    except (ValueError, RecursionError) as error:
+        raise RobustlibError(f"{where} is not complete JSON ({error}); delete it and run again") from None
     if not isinstance(content, dict) or content.get("schema") != SCHEMA:
         found = content.get("schema") if isinstance(content, dict) else type(content).__name__
         raise RobustlibError(
@@ -136,7 +142,26 @@ def loads(text: str, *, path: str = "") -> Record:
     return record
 
 
+def _refuse(constant: str) -> float:
+    raise ValueError(f"{constant} is not a number")
+
+
 def _validate(record: Record) -> None:
+    for name, hint in typing.get_type_hints(Record).items():
+        value, wanted = getattr(record, name), typing.get_origin(hint) or hint
+        if not isinstance(value, int | float if wanted is float else wanted):
+            raise ValueError(f"{name} is of type {type(value).__name__}, not {wanted.__name__}")
+    for part, needed in (("subject", {"type"}), ("measurement", {"type"}), ("subset", {"n", "split", "seed"})):
+        content = record.evaluation.get(part)
+        if not isinstance(content, dict) or not needed <= set(content):
+            raise ValueError(f"evaluation has no complete {part}")
+    if not all(isinstance(record.dataset.get(name), str) for name in ("name", "digest")):
+        raise ValueError("dataset has no name or no digest")
+    inexact = record.dataset.get("inexact")
+    if not isinstance(inexact, dict) or not all(isinstance(rows, int) and rows >= 0 for rows in inexact.values()):
+        raise ValueError(f"dataset counts inexact rows as {inexact!r}")
+    if not record.metrics:
+        raise ValueError("it has no metrics")
     for name, metric in record.metrics.items():
         for number in (metric.value, metric.low, metric.high):
             if number is not None and not math.isfinite(number):
@@ -151,13 +176,20 @@ def _validate(record: Record) -> None:
             raise ValueError(
                 f"metric {name} = {metric.value} is outside its interval [{metric.low}, {metric.high}]"
             )
+        if not isinstance(metric.n, int) or metric.n < 1:
+            raise ValueError(f"metric {name} has n = {metric.n!r}")
+    accuracy = record.metrics.get("accuracy")
     for name in record.outcomes:
-        share, metric_ = float(record.outcome(name).mean()), record.metrics.get("accuracy")
-        if name == "correct" and metric_ is not None and abs(share - metric_.value) > 1e-9:
-            raise ValueError(f"accuracy {metric_.value} does not equal its outcomes' share {share}")
+        outcome = record.outcome(name)
+        if name != "correct" or accuracy is None:
+            continue
+        if len(outcome) != accuracy.n:
+            raise ValueError(f"accuracy of {accuracy.n} points has {len(outcome)} outcomes")
+        if abs(float(outcome.mean()) - accuracy.value) > 1e-9:
+            raise ValueError(f"accuracy {accuracy.value} does not equal its outcomes' share {outcome.mean()}")
     for name in ("evaluation_key", "training_key"):
-        if len(getattr(record, name)) != 16:
-            raise ValueError(f"{name} has {len(getattr(record, name))} digits")
+        if not re.fullmatch("[0-9a-f]{16}", getattr(record, name)):
+            raise ValueError(f"{name} {getattr(record, name)!r} is not 16 hex digits")
 
 
 def read(path: Path, *, root: Path | None = None) -> Record:

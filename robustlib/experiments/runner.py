@@ -130,29 +130,31 @@ def run(
     if recompute:
         for network in {key(n): n for job in todo for n in job.evaluation.networks}.values():
             networks.forget(network)
-    broken: dict[str, str] = {}
     with interrupts(interrupted):
         for done, job in enumerate(_grouped(todo)):
             if stop():
                 summary.unfinished = len(todo) - done
                 break
             name = f"{job.evaluation.subject.name}/{job.evaluation.name}"
-            bad = [broken[key(n)] for n in job.evaluation.networks if key(n) in broken]
-            if bad:
-                summary.failed.append(f"{name}: {bad[0]}")
+            if bad := networks.broken(job.evaluation.networks):
+                summary.failed.append(f"{name}: {bad}")
                 continue
             try:
-                record = _run_one(job, profile, store, networks, tick, recompute=recompute)
+                record, ours = _run_one(job, profile, store, networks, tick, recompute=recompute)
             except Stopped as stopped:
                 say(str(stopped))
                 summary.unfinished = len(todo) - done
                 break
-            except TrainingDiverged as error:
-                broken[key(job.evaluation.subject)] = str(error)
-                summary.failed.append(f"{name}: {error}")
+            except TrainingDiverged:
+                # The subject or a transfer's source: only what needs the one that diverged is lost.
+                summary.failed.append(f"{name}: {networks.broken(job.evaluation.networks)}")
                 continue
-            summary.written.append(record)
-            say(f"[{done + 1}/{len(todo)}] {name}: {_headline(record)} ({record.wall_s:.1f} s)")
+            if ours:
+                summary.written.append(record)
+            else:
+                summary.present += 1
+            by = f"{record.wall_s:.1f} s" if ours else "by another run"
+            say(f"[{done + 1}/{len(todo)}] {name}: {_headline(record)} ({by})")
     if interrupted.is_set():
         raise KeyboardInterrupt(f"stopped; {summary.unfinished} evaluations are left, run again to go on")
     return summary
@@ -235,15 +237,17 @@ def _run_one(
     tick: Callable[[str, int, int], None] | None,
     *,
     recompute: bool,
-) -> Record:
-    """Measure one job, unless another process did while this one waited for the lock."""
+) -> tuple[Record, bool]:
+    """Measure one job, unless another process did while this one waited for the lock; and whether we did."""
     evaluation, subject = job.evaluation, job.evaluation.subject
     with lock(networks.cache / f"{key(evaluation)}.evaluation.lock"):
         if not recompute and (neighbours := store.reread(evaluation, profile)) is not None:
-            return neighbours
+            return neighbours, False
         if isinstance(evaluation.measurement, TrainingCurve) and networks.log(subject) is None:
             # Committed weights come without their log: the curve needs the training itself.
-            networks = Networks(networks.device, networks.cache, None, networks.stop, networks.progress)
+            networks = Networks(
+                networks.device, networks.cache, None, networks.stop, networks.progress, networks.diverged
+            )
         models = {key(network): networks.obtain(network) for network in evaluation.networks}
         dataset = load(subject.dataset, device=networks.device)
         log = networks.log(subject)
@@ -284,11 +288,11 @@ def _run_one(
             training_cpu_s=round(float(log["cpu_seconds"]), 1) if log is not None else 0.0,
             operations=evaluation_flops(evaluation, len(rows)),
         )
-        return store.write(record, evaluation)
+        return store.write(record, evaluation), True
 
 
 def verify(evaluation: Evaluation, committed: Record, *, device: str, folder: Path) -> tuple[float, float]:
-    """(recorded, measured again) first metric, from committed weights.
+    """(recorded, measured again) of the metric that moves most, relative to sizes above 1; from committed weights.
 
     Raises:
         RobustlibError: the weights are not committed, or are not those of the record.
@@ -313,5 +317,7 @@ def verify(evaluation: Evaluation, committed: Record, *, device: str, folder: Pa
         )
     dataset = load(evaluation.subject.dataset, device=networks.device)
     found = measure(evaluation, dataset, models)
-    name = next(iter(committed.metrics))
-    return committed.metrics[name].value, found.metrics[name].value
+    pairs = [(old.value, found.metrics[name].value) for name, old in committed.metrics.items() if name in found.metrics]
+    if not pairs:
+        raise RobustlibError(f"{committed.path} has none of the metrics {sorted(found.metrics)}; run it again")
+    return max(pairs, key=lambda pair: abs(pair[0] - pair[1]) / max(1.0, abs(pair[0])))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -81,6 +82,11 @@ class Store:
         if not path.exists():
             return None
         record = read(path, root=self.root)
+        if (record.profile, record.evaluation_key) != (profile, key(evaluation)):
+            raise RobustlibError(
+                f"{record.path} is the record of another evaluation ({record.evaluation_key}, {record.profile}); "
+                "delete it and run again"
+            )
         self._records[profile, record.evaluation_key] = record
         return record
 
@@ -88,7 +94,8 @@ class Store:
         """Rename files that do not validate to ``.bad`` and say so; what they held will be measured again."""
         for path, message in self.faults.items():
             print(f"set aside: {message}")
-            path.replace(path.with_suffix(".json.bad"))
+            with contextlib.suppress(FileNotFoundError):  # another run may have set it aside already
+                path.replace(path.with_suffix(".json.bad"))
         self.faults.clear()
 
     def write(self, record: Record, evaluation: Evaluation) -> Record:
@@ -132,21 +139,32 @@ def save_weights(path: Path, model: nn.Module, network: Network) -> None:
     write_atomically(path, save_tensors(tensors, metadata=metadata))
 
 
-def load_weights(path: Path, model: nn.Module) -> None:
-    """Fill ``model`` from a safetensors file.
+def load_weights(path: Path, model: nn.Module, network: Network) -> None:
+    """Fill ``model`` from a safetensors file of that network.
 
     Raises:
-        RobustlibError: the file is not a complete safetensors file of this network. Pickles are never loaded.
+        RobustlibError: the file is not a complete safetensors file of this network, or its weights are not
+            those that were written. Pickles are never loaded.
     """
     try:
-        tensors = load_tensors(path.read_bytes())
+        content = path.read_bytes()
+        tensors = load_tensors(content)
         model.load_state_dict({name: tensor.float() if tensor.dtype == torch.half else tensor
                                for name, tensor in tensors.items()})  # fmt: skip
-    except (SafetensorError, RuntimeError, KeyError, ValueError) as error:
+        header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
+        written = dict(header.get("__metadata__", {}))
+    except (SafetensorError, OSError, RuntimeError, KeyError, ValueError) as error:
         raise RobustlibError(
             f"{path.name} is not a complete safetensors file of this network ({type(error).__name__}); "
             "delete it, or restore it with git checkout"
         ) from error
+    # A file that was renamed or damaged would else be measured under this network's name.
+    for name, ours in (("training_key", key(network)), ("digest", weights_digest(model))):
+        if written.get(name) != ours:
+            raise RobustlibError(
+                f"{path.name} was written for {name} {str(written.get(name))[:16]}, here it is {ours[:16]}; "
+                "delete it, or restore it with git checkout"
+            )
 
 
 def weights_path(folder: Path, network: Network) -> Path:
