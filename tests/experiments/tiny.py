@@ -1,0 +1,152 @@
+"""Experiments that take a second, made once for all tests, and records that were never measured."""
+
+from __future__ import annotations
+
+import functools
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from robustlib.attacks.suite import Boundary, Clean, Fgsm, Pgd
+from robustlib.evaluate import accuracy_interval
+from robustlib.experiments.keys import describe, key
+from robustlib.experiments.records import Metric, Record, pack
+from robustlib.experiments.runner import Job, Summary, run
+from robustlib.experiments.specs import (
+    Accuracy,
+    Distances,
+    Evaluation,
+    LocalMaxima,
+    LossTrace,
+    Network,
+    Subset,
+    TrainingCurve,
+)
+from robustlib.experiments.store import Store
+from robustlib.models import ModelSpec
+from robustlib.threat import LinfBall
+from robustlib.training import PgdTraining, Schedule, Standard
+
+BALL = LinfBall(0.1)
+NETWORK = Network("digits", ModelSpec("madry_cnn", width=2), Standard(), Schedule(steps=60, batch=64, lr=5e-3))
+OTHER = replace(NETWORK, seed=1)
+ROBUST = replace(NETWORK, defence=PgdTraining(BALL, steps=2, step_size=0.05), schedule=Schedule(20, 32, 2e-3))
+POINTS = Subset(n=60)
+
+
+def accuracy(network: Network = NETWORK, attack: Any = None, **changes: Any) -> Evaluation:
+    attack = attack or Clean()
+    return Evaluation(network, Accuracy(attack, None if isinstance(attack, Clean) else BALL, **changes), POINTS)
+
+
+CLEAN, FGSM = accuracy(), accuracy(attack=Fgsm())
+PGD = accuracy(attack=Pgd(steps=3, step_size=0.05, restarts=2))
+CURVE = Evaluation(NETWORK, TrainingCurve(blocks=5))
+TRACE = Evaluation(NETWORK, LossTrace(BALL, steps=4, step_size=0.05, runs=3), Subset(n=2))
+MAXIMA = Evaluation(NETWORK, LocalMaxima(BALL, steps=3, step_size=0.05, starts=7), Subset(n=2))
+DISTANCES = Evaluation(NETWORK, Distances(Boundary(steps=20), "linf", (0.0, 0.1, 1.0)), Subset(n=10))
+TRANSFER = accuracy(attack=Fgsm(), source=OTHER)
+EVERY = (CURVE, CLEAN, FGSM, PGD, TRACE, MAXIMA, DISTANCES, TRANSFER)
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def jobs(*evaluations: Evaluation) -> list[Job]:
+    return [Job(evaluation, evaluation) for evaluation in evaluations]
+
+
+def execute(folder: Path, *evaluations: Evaluation, **options: Any) -> Summary:
+    """Run them in ``folder`` as the smoke profile, quietly, with the networks in ``folder/networks``."""
+    given = {"profile": "smoke", "device": "cpu", "cache": folder / "networks", "say": lambda line: None}
+    return run(jobs(*evaluations), store=Store(folder), **(given | options))
+
+
+@dataclass(frozen=True)
+class Made:
+    """A folder that holds the records of EVERY; read it, copy it, never write to it."""
+
+    folder: Path
+    summary: Summary
+    keep: Any
+
+    def record(self, evaluation: Evaluation) -> Record:
+        record = Store(self.folder).find(evaluation, "smoke")
+        assert record is not None
+        return record
+
+    def path(self, evaluation: Evaluation) -> Path:
+        return self.folder / self.record(evaluation).path
+
+
+@functools.cache
+def made() -> Made:
+    """EVERY, run once."""
+    keep = tempfile.TemporaryDirectory(prefix="robustlib-tiny-")
+    folder = Path(keep.name)
+    with one_thread():
+        return Made(folder, execute(folder, *EVERY), keep)
+
+
+def content(record: Record) -> dict[str, Any]:
+    """What a measurement found, without when and how fast."""
+    return {
+        "keys": (record.evaluation_key, record.training_key), "metrics": record.metrics, "outcomes": record.outcomes,
+        "series": record.series, "histograms": record.histograms, "weights": record.weights_digest,
+        "findings": record.findings, "deviations": record.deviations, "dataset": record.dataset,
+    }  # fmt: skip
+
+
+def fabricate(
+    evaluation: Evaluation, profile: str = "full", *, correct: np.ndarray | float = 0.9, n: int = 100, **changes: Any
+) -> Record:
+    """A record that validates and was never measured.
+
+    ``correct``: outcomes of an Accuracy, or their share; the value of every other metric.
+    """
+    what = evaluation.measurement
+    given: dict[str, Any] = {}
+    if isinstance(what, Accuracy):
+        outcome = np.arange(n) < round(correct * n) if isinstance(correct, float) else np.asarray(correct, bool)
+        value, low, high = accuracy_interval(outcome)
+        given = {
+            "metrics": {"accuracy": Metric(value, len(outcome), low, high)}, "outcomes": {"correct": pack(outcome)},
+        }  # fmt: skip
+    elif isinstance(what, Distances):
+        low, high = max(0.0, float(correct) - 0.1), min(1.0, float(correct) + 0.1)
+        given = {"metrics": {f"accuracy@{eps:g}": Metric(float(correct), n, low, high) for eps in what.grid}}
+    else:
+        given = {"metrics": {"final_loss": Metric(float(correct), n, unit="nats")}}
+    if isinstance(what, TrainingCurve):
+        given["series"] = {"step": [1, 2], "loss": [2.3, float(correct)], "accuracy": [0.1, 0.9]}
+    elif isinstance(what, LossTrace):
+        given["series"] = {"example_0": [[0.1, 1.0, float(correct)]]}
+    elif isinstance(what, LocalMaxima):
+        given["metrics"]["max_over_median_0"] = Metric(1.5, 7, unit="ratio")
+    record = Record(
+        profile=profile, evaluation_key=key(evaluation), training_key=key(evaluation.subject),
+        evaluation=describe(evaluation), training=describe(evaluation.subject),
+        dataset={"name": evaluation.subject.dataset, "digest": "0" * 64, "inexact": {"train": 0, "test": 0}},
+        weights_digest=key(evaluation.subject) * 4, commit="unknown", source_digest="0" * 16,
+        versions={"torch": str(torch.__version__)}, device="none", created="2026-01-01T00:00:00+00:00",
+        wall_s=1.0, cpu_s=1.0, peak_memory_mb=1.0, training_s=60.0, training_cpu_s=60.0, operations=1e6, **given,
+    )  # fmt: skip
+    return replace(record, **changes)
+
+
+def file(folder: Path, evaluation: Evaluation, profile: str = "full", **changes: Any) -> Record:
+    """Fabricate a record and file it under ``folder``."""
+    return Store(folder).write(fabricate(evaluation, profile, **changes), evaluation)
