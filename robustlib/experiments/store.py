@@ -24,6 +24,11 @@ from .specs import Evaluation, Network
 REPOSITORY = Path(__file__).resolve().parents[2]
 
 
+def records_root() -> Path:
+    """``$ROBUSTLIB_ROOT``, the folder that holds ``results/``; the repository unless set."""
+    return Path(os.environ.get("ROBUSTLIB_ROOT", REPOSITORY))
+
+
 def cache_root() -> Path:
     """``$ROBUSTLIB_CACHE``, or robustlib/ in the user's cache folder."""
     default = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "robustlib"
@@ -34,13 +39,13 @@ class Store:
     """The records below ``root/results``; reads each file once.
 
     Args:
-        root: folder that holds ``results/`` (the repository, unless said otherwise).
+        root: folder that holds ``results/``; default :func:`records_root`.
 
     ``faults`` lists the files that did not validate, one message each.
     """
 
-    def __init__(self, root: Path = REPOSITORY) -> None:
-        self.root = Path(root)
+    def __init__(self, root: Path | None = None) -> None:
+        self.root = records_root() if root is None else Path(root)
         self.faults: dict[Path, str] = {}
         self._records: dict[tuple[str, str], Record] = {}
         for path in sorted((self.root / "results").glob("*/*/*.json")):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import math
 import os
 import subprocess
 import sys
@@ -61,7 +62,7 @@ def test_lists_of_numbers_stand_on_one_line() -> None:
 def test_outcomes_are_packed_one_bit_each(bits: list[bool]) -> None:
     outcome = np.array(bits)
     packed = pack(outcome)
-    assert len(packed.partition(":")[2]) == 4 * -(-(-(-len(bits) // 8)) // 3)
+    assert len(packed.partition(":")[2]) == 4 * math.ceil(math.ceil(len(bits) / 8) / 3)
     np.testing.assert_array_equal(replace(RECORD, outcomes={"correct": packed}).outcome(), outcome)
 
 

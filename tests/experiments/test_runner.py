@@ -1,0 +1,339 @@
+"""The runner: trains once, stops and resumes without a trace, goes on past what diverges, spreads over processes."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import replace
+from itertools import count
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+
+from robustlib.attacks.suite import Fgsm, Noise
+from robustlib.errors import RobustlibError
+from robustlib.experiments import networks, runner
+from robustlib.experiments.cost import evaluation_flops, forward_flops, training_flops
+from robustlib.experiments.host import resolve_device
+from robustlib.experiments.keys import key
+from robustlib.experiments.networks import Networks
+from robustlib.experiments.records import dumps
+from robustlib.experiments.runner import Job, run, run_parallel, verify
+from robustlib.experiments.specs import Evaluation, Subset, TrainingCurve
+from robustlib.experiments.store import Store, weights_path
+from robustlib.training import Schedule
+from tests.experiments.tiny import (
+    CLEAN,
+    CURVE,
+    DISTANCES,
+    EVERY,
+    FGSM,
+    MAXIMA,
+    NETWORK,
+    OTHER,
+    PGD,
+    ROBUST,
+    TRACE,
+    TRANSFER,
+    Made,
+    accuracy,
+    content,
+    execute,
+    fabricate,
+    jobs,
+)
+
+NOISE = accuracy(attack=Noise())
+BROKEN = replace(NETWORK, schedule=Schedule(steps=20, batch=64, lr=1e30))
+
+
+@pytest.fixture
+def copy(made: Made, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(made.folder, tmp_path / "copy"))
+
+
+@pytest.fixture
+def fits(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The seeds of the networks that were trained since."""
+    seeds: list[int] = []
+    real = networks.fit
+
+    def counted(*arguments: Any, seed: int, **options: Any) -> Any:
+        seeds.append(seed)
+        return real(*arguments, seed=seed, **options)
+
+    monkeypatch.setattr(networks, "fit", counted)
+    return seeds
+
+
+# What is run --------------------------------------------------------------------------------------------------
+
+
+def test_each_evaluation_is_one_record_with_what_it_says(made: Made) -> None:
+    assert len(made.summary.written) == len(EVERY)
+    assert made.summary.failed == []
+    for evaluation in EVERY:
+        record = made.record(evaluation)
+        assert (record.evaluation_key, record.training_key) == (key(evaluation), key(evaluation.subject))
+        assert record.dataset["name"] == "digits"
+        assert record.dataset["inexact"] == {"train": 0, "test": 0}
+        assert record.profile == "smoke"
+        assert record.versions["torch"] == str(torch.__version__)
+        assert record.wall_s >= 0
+        assert record.operations > 0 or evaluation is CURVE
+        assert record.training_s > 0
+        assert record.deviations == []
+    assert made.record(CLEAN).metrics["accuracy"].value > 0.5
+    assert made.record(CLEAN).metrics["accuracy"].value >= made.record(FGSM).metrics["accuracy"].value
+
+
+def test_each_kind_of_measurement_files_what_it_is_for(made: Made) -> None:
+    curve = made.record(CURVE)
+    assert curve.series["step"] == [12, 24, 36, 48, 60]
+    assert len(curve.series["loss"]) == len(curve.series["accuracy"]) == 5
+    assert curve.series["loss"][-1] < curve.series["loss"][0]
+    for record in (made.record(TRACE), made.record(MAXIMA)):
+        assert record.metrics["final_loss"].unit == "nats"
+    traces = made.record(TRACE).series
+    assert [(len(runs), len(runs[0])) for runs in traces.values()] == [(3, 5), (3, 5)]  # type: ignore[arg-type]
+    for histogram in made.record(MAXIMA).histograms.values():
+        assert sum(histogram["counts"]) == 7
+        assert len(histogram["edges"]) == len(histogram["counts"]) + 1
+    radii = [made.record(DISTANCES).metrics[f"accuracy@{eps}"].value for eps in ("0", "0.1", "1")]
+    assert radii == sorted(radii, reverse=True)
+    assert made.record(TRANSFER).outcomes != {}
+
+
+def test_what_departs_from_the_full_protocol_is_written_down(copy: Path) -> None:
+    small = replace(NOISE, subset=Subset(n=20))
+    job = Job(full=NOISE, evaluation=small)
+    summary = run([job], profile="smoke", store=Store(copy), device="cpu", cache=copy / "networks")
+    assert summary.written[0].deviations == job.deviations == ["subset.n: 60 -> 20"]
+
+
+def test_an_evaluation_added_later_trains_nothing(copy: Path, fits: list[int]) -> None:
+    before = {path: path.read_bytes() for path in copy.rglob("*.json")}
+    summary = execute(copy, *EVERY, NOISE)
+    assert [record.evaluation_key for record in summary.written] == [key(NOISE)]
+    assert summary.present == len(EVERY)
+    assert fits == []
+    assert {path: path.read_bytes() for path in before} == before
+
+
+def test_a_second_run_does_nothing(copy: Path, fits: list[int]) -> None:
+    summary = execute(copy, *EVERY)
+    assert (summary.written, summary.present, summary.unfinished) == ([], len(EVERY), 0)
+    assert fits == []
+
+
+def test_recompute_trains_and_measures_again(copy: Path, made: Made, fits: list[int]) -> None:
+    summary = execute(copy, CLEAN, FGSM, recompute=True)
+    assert len(summary.written) == 2
+    assert fits == [0]
+    assert content(summary.written[0]) == content(made.record(CLEAN))
+
+
+def test_networks_are_trained_again_where_only_records_are_left(copy: Path, made: Made, fits: list[int]) -> None:
+    shutil.rmtree(copy / "networks")
+    (record,) = execute(copy, CLEAN, FGSM, NOISE).written
+    assert fits == [0]
+    assert record.weights_digest == made.record(CLEAN).weights_digest
+
+
+def test_committed_weights_are_used_and_the_curve_trains_for_its_log(copy: Path, made: Made, fits: list[int]) -> None:
+    committed = copy / "weights"
+    committed.mkdir()
+    for path in (copy / "networks").glob("*.safetensors"):
+        shutil.copy(path, committed)
+    shutil.rmtree(copy / "networks")
+    shutil.rmtree(copy / "results")
+    execute(copy, CLEAN, FGSM, committed=committed)
+    assert fits == []
+    (record,) = execute(copy, CURVE, committed=committed).written
+    assert fits == [0]
+    assert content(record) == content(made.record(CURVE))
+
+
+def test_an_evaluation_listed_twice_is_run_once(tmp_path: Path, copy: Path) -> None:
+    assert len(execute(copy, NOISE, NOISE).written) == 1
+
+
+def test_rows_beyond_the_data_are_refused(tmp_path: Path) -> None:
+    beyond = replace(NETWORK, rows=(0, 60_000))
+    with pytest.raises(RobustlibError, match=r"rows=\(0, 60000\) of digits-.*digits has 1437 training rows"):
+        execute(tmp_path, accuracy(beyond))
+    with pytest.raises(RobustlibError, match="subset size 100000"):
+        execute(tmp_path, replace(CLEAN, subset=Subset(n=100_000)))
+    assert not any(tmp_path.rglob("results/**/*.json"))
+
+
+def test_unknown_devices_are_named() -> None:
+    with pytest.raises(RobustlibError, match="unknown device 'cdua'; did you mean 'cuda'"):
+        resolve_device("cdua")
+    assert resolve_device("cpu") == torch.device("cpu")
+    if not torch.cuda.is_available():
+        with pytest.raises(RobustlibError, match="device 'cuda' is not usable here; use cpu or auto"):
+            resolve_device("cuda")
+        assert resolve_device("auto") == torch.device("cpu")
+
+
+# Stopping and resuming ----------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A clock that goes one second on whenever the runner looks at it: updates of training are seconds."""
+    ticks = count()
+    monkeypatch.setattr(runner, "time", SimpleNamespace(monotonic=lambda: float(next(ticks)), process_time=lambda: 0.0))
+
+
+@pytest.mark.usefixtures("clock")
+def test_a_budget_stops_at_a_checkpoint_and_the_next_run_leaves_no_trace(tmp_path: Path, made: Made) -> None:
+    said: list[str] = []
+    first = execute(tmp_path, *EVERY, budget=25, say=said.append)
+    assert first.written == []
+    assert first.unfinished == len(EVERY)
+    assert [line for line in said if "stopped at step" in line and "of 60" in line]
+    checkpoints = list((tmp_path / "networks").glob("*.checkpoint"))
+    assert len(checkpoints) == 1
+    second = execute(tmp_path, *EVERY, budget=20)
+    assert second.unfinished == len(EVERY)
+    last = execute(tmp_path, *EVERY)
+    assert last.unfinished == 0
+    assert not checkpoints[0].exists()
+    found = {record.evaluation_key: content(record) for record in last.written}
+    assert found == {key(evaluation): content(made.record(evaluation)) for evaluation in EVERY}
+
+
+def test_a_spent_budget_runs_nothing(tmp_path: Path) -> None:
+    summary = execute(tmp_path, CLEAN, FGSM, budget=0)
+    assert (summary.written, summary.unfinished) == ([], 2)
+
+
+def test_a_damaged_checkpoint_only_costs_time(tmp_path: Path, made: Made, capsys: pytest.CaptureFixture[str]) -> None:
+    path = weights_path(tmp_path / "networks", NETWORK).with_suffix(".checkpoint")
+    path.parent.mkdir()
+    path.write_bytes(b"half of a checkpoint")
+    (record,) = execute(tmp_path, CLEAN).written
+    assert "set aside, training starts anew" in capsys.readouterr().out
+    assert path.with_name(path.name + ".bad").exists()
+    assert content(record) == content(made.record(CLEAN))
+
+
+# Failures -----------------------------------------------------------------------------------------------------
+
+
+def test_a_network_that_diverges_is_reported_and_the_others_go_on(tmp_path: Path) -> None:
+    summary = execute(tmp_path, accuracy(BROKEN), accuracy(BROKEN, Fgsm()), Evaluation(BROKEN, TrainingCurve()), CLEAN)
+    assert [record.evaluation_key for record in summary.written] == [key(CLEAN)]
+    assert len(summary.failed) == 3
+    assert all(f"{BROKEN.name}: the loss is" in line and "lower the learning rate" in line for line in summary.failed)
+    # The log of what happened is kept; no weights are.
+    log = Networks(torch.device("cpu"), tmp_path / "networks", None).log(BROKEN)
+    assert log is not None
+    assert log["loss"]
+    assert not weights_path(tmp_path / "networks", BROKEN).exists()
+
+
+def test_a_source_that_diverges_leaves_its_subject_alone(tmp_path: Path) -> None:
+    diverged = replace(BROKEN, seed=9)
+    summary = execute(tmp_path, accuracy(attack=Fgsm(), source=diverged), CLEAN, FGSM)
+    assert [record.evaluation_key for record in summary.written] == [key(CLEAN), key(FGSM)]
+    (line,) = summary.failed
+    assert "fgsm-transfer: " in line
+    assert f"{diverged.name}: the loss is" in line
+
+
+def test_a_lost_training_log_is_said(copy: Path) -> None:
+    log = weights_path(copy / "networks", NETWORK).with_suffix(".log.json")
+    for text in ("", "{}", "[1]", '{"loss": [1]}'):
+        log.write_text(text)
+        assert Networks(torch.device("cpu"), copy / "networks", None).log(NETWORK) is None
+    Store(copy).path_of(CURVE, "smoke").unlink()
+    with pytest.raises(RobustlibError, match=r"the training log of .* is gone; train it again with recompute"):
+        execute(copy, CURVE)
+    assert len(execute(copy, CURVE, recompute=True).written) == 1
+
+
+# Processes ----------------------------------------------------------------------------------------------------
+
+
+def test_two_workers_find_what_one_finds(tmp_path: Path, made: Made) -> None:
+    evaluations = [*EVERY, accuracy(OTHER), accuracy(ROBUST, Fgsm())]
+    options = {"profile": "smoke", "device": "cpu", "cache": tmp_path / "networks"}
+    summary = run_parallel(jobs(*evaluations), 2, root=tmp_path, threads=1, **options)
+    assert (len(summary.written), summary.present, summary.unfinished) == (len(evaluations), 0, 0)
+    alone = execute(tmp_path / "alone", accuracy(OTHER), accuracy(ROBUST, Fgsm())).written
+    wanted = [made.record(evaluation) for evaluation in EVERY] + alone
+    assert {r.evaluation_key: content(r) for r in summary.written} == {r.evaluation_key: content(r) for r in wanted}
+    assert Store(tmp_path).faults == {}
+
+
+def test_no_workers_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(RobustlibError, match="jobs=0; give 1 or more processes"):
+        run_parallel(jobs(CLEAN), 0, root=tmp_path)
+
+
+# Verification -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("evaluation", [CLEAN, FGSM, PGD, TRACE, MAXIMA, DISTANCES, TRANSFER], ids=lambda e: e.name)
+def test_stored_weights_give_the_recorded_numbers(evaluation: Evaluation, made: Made) -> None:
+    old, new = verify(evaluation, made.record(evaluation), device="cpu", folder=made.folder / "networks")
+    assert old == new
+
+
+def test_a_record_that_was_never_measured_does_not_verify(made: Made) -> None:
+    real = made.record(PGD)
+    invented = fabricate(PGD, "smoke", correct=1.0, n=60, weights_digest=real.weights_digest)
+    old, new = verify(PGD, invented, device="cpu", folder=made.folder / "networks")
+    assert (old, new) == (1.0, real.metrics["accuracy"].value)
+    # Whatever metric it is that moved.
+    metrics = made.record(DISTANCES).metrics
+    moved = replace(metrics["accuracy@0.1"], value=metrics["accuracy@0.1"].value - 0.5)
+    record = replace(made.record(DISTANCES), metrics={**metrics, "accuracy@0.1": moved})
+    assert verify(DISTANCES, record, device="cpu", folder=made.folder / "networks")[0] == moved.value
+
+
+def test_weights_that_are_not_the_records_are_refused(made: Made, copy: Path) -> None:
+    with pytest.raises(RobustlibError, match=r"the weights of digits-.* are not committed in empty/; run its item"):
+        verify(CLEAN, made.record(CLEAN), device="cpu", folder=copy / "empty")
+    record = replace(made.record(CLEAN), weights_digest=made.record(CLEAN).weights_digest[::-1])
+    with pytest.raises(RobustlibError, match=r"was measured on weights .*, found"):
+        verify(CLEAN, record, device="cpu", folder=made.folder / "networks")
+    shutil.copy(weights_path(copy / "networks", OTHER), weights_path(copy / "networks", NETWORK))
+    with pytest.raises(RobustlibError, match="was written for training_key"):
+        verify(CLEAN, made.record(CLEAN), device="cpu", folder=copy / "networks")
+    # A source's weights are needed as well.
+    shutil.copy(weights_path(made.folder / "networks", NETWORK), weights_path(copy / "networks", NETWORK))
+    weights_path(copy / "networks", OTHER).unlink()
+    with pytest.raises(RobustlibError, match="s1 are not committed"):
+        verify(TRANSFER, made.record(TRANSFER), device="cpu", folder=copy / "networks")
+
+
+def test_verifying_changes_no_file(made: Made) -> None:
+    before = {path: path.read_bytes() for path in made.folder.rglob("*") if path.is_file()}
+    verify(PGD, made.record(PGD), device="cpu", folder=made.folder / "networks")
+    assert {path: path.read_bytes() for path in made.folder.rglob("*") if path.is_file()} == before
+
+
+# Costs --------------------------------------------------------------------------------------------------------
+
+
+def test_operations_follow_from_the_protocol() -> None:
+    flops = forward_flops(NETWORK.model, (1, 8, 8), 10)
+    channels, hidden = (4, 8), 128
+    by_hand = 2 * (64 * 25 * channels[0] + 16 * 25 * channels[0] * channels[1] + 4 * channels[1] * hidden + hidden * 10)
+    assert flops == by_hand
+    assert training_flops(NETWORK) == 3 * 60 * 64 * flops
+    assert training_flops(ROBUST) == (2 * 2 + 3) * 20 * 32 * flops
+    assert evaluation_flops(CLEAN, 60) == 60 * flops
+    assert evaluation_flops(FGSM, 60) == 60 * 3 * flops
+    assert evaluation_flops(PGD, 60) == 60 * (1 + 2 * 3 * 2) * flops
+
+
+def test_records_of_one_run_are_the_files(made: Made) -> None:
+    for record in made.summary.written:
+        assert (made.folder / record.path).read_text() == dumps(record)
