@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from .data.registry import facts_of
 from .errors import RobustlibError, suggest
 from .experiments import profiles
 from .experiments.cost import evaluation_flops, training_flops
@@ -20,7 +21,8 @@ from .experiments.keys import key
 from .experiments.runner import Job, Summary, run, run_parallel, verify
 from .experiments.store import REPOSITORY, Store, cache_root
 from .papers import plan
-from .papers.base import PAPERS, Item, items
+from .papers.base import PAPERS, Item, find_item, items
+from .threat import parse_number
 
 GIGA_PER_SECOND = 150.0
 """Rate behind time estimates before anything was measured, in 10^9 operations per second on two cores."""
@@ -31,6 +33,31 @@ class _Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> Any:
         raise RobustlibError(f"{message}; see {self.prog} --help")
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        if action.choices is not None and value not in action.choices:
+            raise RobustlibError(suggest(action.dest, value, map(str, action.choices)))
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> tuple[Any, list[str]]:
+        found, rest = super().parse_known_args(args, namespace)
+        if rest and rest[0].startswith("-"):
+            raise RobustlibError(suggest("option", rest[0].partition("=")[0], self._option_string_actions))
+        if rest:
+            self.error(f"unexpected argument {rest[0]!r}")
+        return found, rest
+
+
+def _processes(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of processes, 1 or more")
+    return int(text)
+
+
+def _seconds(text: str) -> float:
+    number = parse_number(text, name="seconds")
+    if number < 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is negative; give seconds, 0 or more")
+    return number
 
 
 def _state(item: Item, store: Store) -> dict[str, Any]:
@@ -92,11 +119,11 @@ def _cost(jobs: Sequence[Job]) -> float:
     )
 
 
-def _dry_run(jobs: Sequence[Job], profile: str, store: Store) -> int:
+def _dry_run(jobs: Sequence[Job], profile: str, store: Store, *, recompute: bool) -> int:
+    missing = [job for job in jobs if recompute or store.find(job.evaluation, profile) is None]
     for job in jobs:
-        state = "present" if store.find(job.evaluation, profile) else "to run"
+        state = "to run" if job in missing else "present"
         print(f"{state:<8} {job.evaluation.subject.name}/{job.evaluation.name}-{key(job.evaluation)[:8]}")
-    missing = [job for job in jobs if store.find(job.evaluation, profile) is None]
     cost = _cost(missing)
     print(f"{len(jobs)} evaluations, {len(missing)} to run: {cost:.3g} operations, about "
           f"{cost / GIGA_PER_SECOND / 6e10:.1f} min at {GIGA_PER_SECOND:.0f} GFLOP/s (an estimate)")  # fmt: skip
@@ -104,12 +131,11 @@ def _dry_run(jobs: Sequence[Job], profile: str, store: Store) -> int:
 
 
 def _run(args: argparse.Namespace) -> int:
-    store = Store(args.root)
-    store.set_aside_faults()
-    jobs = plan.jobs(plan.select(args.names), args.profile)
     profiles.profile(args.profile)
+    jobs, store = plan.jobs(plan.select(args.names), args.profile), Store(args.root)
     if args.dry_run:
-        return _dry_run(jobs, args.profile, store)
+        return _dry_run(jobs, args.profile, store, recompute=args.recompute)
+    store.set_aside_faults()
     began = time.monotonic()
     options: dict[str, Any] = {
         "profile": args.profile,
@@ -138,6 +164,7 @@ def _reproduce(args: argparse.Namespace) -> int:
     """Everything of a paper from nothing below ``--out``, then what differs from the committed records."""
     if args.paper not in PAPERS:
         raise RobustlibError(suggest("paper", args.paper, PAPERS))
+    profiles.profile(args.profile)
     out = args.out.resolve()
     out.mkdir(parents=True, exist_ok=True)
     store = Store(out)
@@ -175,6 +202,7 @@ def _check(args: argparse.Namespace) -> int:
 
 
 def _verify(args: argparse.Namespace) -> int:
+    profiles.profile(args.profile)
     store, worst, done = Store(args.root), 0.0, 0
     for item in plan.select([args.item]):
         for job in plan.jobs([item], args.profile):
@@ -186,7 +214,7 @@ def _verify(args: argparse.Namespace) -> int:
             except RobustlibError as error:
                 print(f"skipped  {record.path}: {error}")
                 continue
-            done, worst = done + 1, max(worst, abs(old - new))
+            done, worst = done + 1, max(worst, abs(old - new) / max(1.0, abs(old)))
             print(
                 f"{'equal' if old == new else 'differs':<8} {record.path}: recorded {old:.6g}, now {new:.6g}"
             )
@@ -201,8 +229,9 @@ def _verify(args: argparse.Namespace) -> int:
 def _export(args: argparse.Namespace) -> int:
     from .report.generate import export
 
-    for item in plan.select([args.item]):
-        print(export(item, args.format, profile=args.profile, store=Store(args.root)), end="")
+    item = find_item(args.item)
+    profiles.search_order(args.profile)
+    print(export(item, args.format, profile=args.profile, store=Store(args.root)), end="")
     return 0
 
 
@@ -210,8 +239,10 @@ def _data(args: argparse.Namespace) -> int:
     from . import data
 
     names = args.names or list(data.NAMES)
+    for name in names:
+        facts_of(name)
     if args.action == "list":
-        for line in data.list_datasets():
+        for line in (line for line in data.list_datasets() if line.name in names):
             print(f"{line.name:<14} {'present' if line.present else 'absent':<8} {line.n_train}+{line.n_test}  "
                   f"{line.licence}  {line.path or ''}")  # fmt: skip
         return 0
@@ -266,10 +297,10 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument("names", nargs="*", metavar="ITEM|PAPER")
     profile_option(command, "smoke", profiles.NAMES)
     command.add_argument(
-        "--time-budget", type=float, default=math.inf, metavar="S", help="stop cleanly after S seconds"
+        "--time-budget", type=_seconds, default=math.inf, metavar="S", help="stop cleanly after S seconds"
     )
     command.add_argument(
-        "--jobs", type=int, default=1, metavar="N", help="processes; networks are spread over them"
+        "--jobs", type=_processes, default=1, metavar="N", help="processes; networks are spread over them"
     )
     command.add_argument("--dry-run", action="store_true")
     command.add_argument("--recompute", action="store_true", help="measure again what has a record")
@@ -303,6 +334,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         args = parser().parse_args(arguments)
         args.root = args.root.resolve()
+        if not args.root.is_dir():
+            raise RobustlibError(f"--root {args.root} is no folder; give the one that holds results/")
         code: int = args.action_function(args)
     except RobustlibError as error:
         print(f"robustlib: {error}", file=sys.stderr)

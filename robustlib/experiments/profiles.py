@@ -28,6 +28,7 @@ class Profile:
         table_seeds: at most how many seeds of a table's cell it runs.
         figure_seeds: the same for a figure's cell.
         note: what a reader should know, one line.
+        suffix: added to every title that shows its records.
     """
 
     name: str
@@ -35,6 +36,7 @@ class Profile:
     table_seeds: int
     figure_seeds: int
     note: str
+    suffix: str = ""
 
 
 # smoke: everything on digits ---------------------------------------------------------------------------------
@@ -137,7 +139,12 @@ _PROFILES = {
     profile.name: profile
     for profile in (
         Profile(
-            "smoke", _smoke, 1, 1, "digits stand-in: proves that the code runs, says nothing of the paper"
+            "smoke",
+            _smoke,
+            1,
+            1,
+            "digits stand-in: proves that the code runs, says nothing of the paper",
+            " (digits stand-in)",
         ),
         Profile("quick", _quick, 2, 1, "real data, reduced protocol, two CPU cores"),
         Profile("full", lambda evaluation: evaluation, 5, 3, "the paper's own protocol"),

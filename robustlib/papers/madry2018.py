@@ -74,6 +74,7 @@ def accuracy(
 
 
 PGD_40, PGD_100 = Pgd(steps=40, step_size=0.01), Pgd(steps=100, step_size=0.01)
+PGD_100_RESTARTS = replace(PGD_100, restarts=20)
 _CW, _CW_PLUS = (replace(PGD_40, loss="margin", kappa=kappa) for kappa in (0.0, 50.0))
 
 # Method, steps, restarts and source as published.csv writes them; the attack; which network steers it.
@@ -83,13 +84,13 @@ _TABLE_1: tuple[tuple[str, str, str, str, Attack, str], ...] = (
     ("PGD", "40", "1", "A", PGD_40, ""),
     ("PGD", "100", "1", "A", PGD_100, ""),
     ("PGD", "40", "20", "A", replace(PGD_40, restarts=20), ""),
-    ("PGD", "100", "20", "A", replace(PGD_100, restarts=20), ""),
+    ("PGD", "100", "20", "A", PGD_100_RESTARTS, ""),
     ("Targeted", "40", "1", "A", replace(PGD_40, targeted=True), _TARGET_NOTE),
     ("CW", "40", "1", "A", _CW, _KAPPA_NOTE),
     ("CW+", "40", "1", "A", _CW_PLUS, ""),
     ("FGSM", "-", "-", "A'", Fgsm(), ""),
     ("PGD", "40", "1", "A'", PGD_40, ""),
-    ("PGD", "100", "20", "A'", replace(PGD_100, restarts=20), ""),
+    ("PGD", "100", "20", "A'", PGD_100_RESTARTS, ""),
     ("CW", "40", "1", "A'", _CW, _KAPPA_NOTE),
     ("CW+", "40", "1", "A'", _CW_PLUS, ""),
     ("FGSM", "-", "-", "B", Fgsm(), _B_NOTE),
@@ -152,8 +153,8 @@ def _losses(item: str, kind: str) -> list[Cell]:
     ]  # fmt: skip
 
 
-_PANELS = {"natural": "(a) standard training", "FGSM": "(b) FGSM training", "PGD": "(c) PGD training"}
-_ATTACKS: dict[str, Attack] = {"Natural": Clean(), "FGSM": Fgsm(), "PGD": PGD_40}
+PANELS = {"natural": "(a) standard training", "FGSM": "(b) FGSM training", "PGD": "(c) PGD training"}
+ATTACKS: dict[str, Attack] = {"Natural": Clean(), "FGSM": Fgsm(), "PGD": PGD_40}
 
 
 def _capacity() -> list[Cell]:
@@ -175,8 +176,8 @@ def _capacity() -> list[Cell]:
                 Evaluation(network(regime, scale=int(scale), seed=seed), TrainingCurve()) for seed in seeds
             )
         else:
-            regime = next(name for name, title in _PANELS.items() if title == panel)
-            attack = _ATTACKS[number.column.removeprefix("accuracy on ").removesuffix(" inputs")]
+            regime = next(name for name, title in PANELS.items() if title == panel)
+            attack = ATTACKS[number.column.removeprefix("accuracy on ").removesuffix(" inputs")]
             evaluations = tuple(
                 accuracy(network(regime, scale=int(scale), seed=seed), attack) for seed in seeds
             )

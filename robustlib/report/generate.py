@@ -6,10 +6,11 @@ python -m robustlib.report.generate DEST
 from __future__ import annotations
 
 import json
-import re
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+
+from safetensors import safe_open
 
 from ..errors import RobustlibError, suggest
 from ..experiments import profiles
@@ -21,27 +22,13 @@ from ..papers import plan
 from ..papers.base import PAPERS, Item, items
 from . import tables
 from .build import item_verdicts, rows, statements
+from .display import record_target
 from .verdicts import RULE
 
 CHAPTERS = {"madry2018": "notebooks/04_madry"}
 """Page of each paper that this edition measures."""
 
 MARK = ("<!-- generated: scorecard -->", "<!-- end of generated -->")
-
-
-def record_link(path: str) -> str:
-    """``results/quick/NET/EVAL.json`` -> its place in the book, ``records/quick-NET.html#eval``."""
-    _, profile, network, name = path.split("/")
-    return f"records/{profile}-{network}.html#{_anchor(name)}"
-
-
-def _anchor(name: str) -> str:
-    return re.sub(r"[^a-z0-9]+", "-", name.removesuffix(".json").lower()).strip("-")
-
-
-def link_from(depth: int) -> Callable[[str], str]:
-    """Record links for a page that lies ``depth`` folders below the book's root."""
-    return lambda path: "../" * depth + record_link(path)
 
 
 # Scorecard ----------------------------------------------------------------------------------------------------
@@ -132,7 +119,7 @@ def costs(store: Store) -> str:
     """Measured processor time of every profile that has records."""
     lines = ["| paper | profile | records | networks | training, processor min | evaluation, processor min | device |",
              "|---|---|---|---|---|---|---|"]  # fmt: skip
-    for paper, module in plan.MODULES.items():
+    for paper in plan.MODULES:
         for name in profiles.NAMES:
             wanted = {key(job.evaluation) for job in plan.jobs(plan.select([paper]), name)}
             found = [r for r in store.records(name) if r.evaluation_key in wanted]
@@ -144,7 +131,6 @@ def costs(store: Store) -> str:
                 f"| {PAPERS[paper].rpartition('(')[2].rstrip(')')} | {name} | {len(found)} | {len(networks)} | "
                 f"{_minutes(sum(networks.values()))} | {_minutes(sum(r.cpu_s for r in found))} | {devices} |"
             )
-        del module
     return "\n".join(lines) + "\n"
 
 
@@ -175,11 +161,6 @@ def _record_section(record: Record) -> str:
         f"- file: {{download}}`{record.path} <../{record.path}>`",
     ]
     return "\n".join(lines)
-
-
-def record_target(path: str) -> str:
-    """Cross-reference target of a record."""
-    return "record-" + _anchor(path.removeprefix("results/"))
 
 
 def _source(source: object) -> object:
@@ -326,17 +307,49 @@ def compare(jobs: Sequence[Job], profile: str, *, ours: Store, theirs: Store) ->
 
 
 def readme_text(root: Path) -> dict[Path, str]:
-    """README.md with its generated part made anew."""
-    path = root / "README.md"
-    if not path.exists():
-        return {}
-    text, store = path.read_text(), Store(root)
-    before, start, rest = text.partition(MARK[0])
-    _, end, after = rest.partition(MARK[1])
-    if not (start and end):
-        return {}
-    body = f"\n{summary(profiles.BEST, store)}\n{costs(store)}"
-    return {path: before + start + body + end + after}
+    """README.md and weights/README.md with their generated parts made anew, by path."""
+    store, found = Store(root), {}
+    for path, body in (
+        (root / "README.md", lambda: f"{summary(profiles.BEST, store)}\n{costs(store)}"),
+        (root / "weights" / "README.md", lambda: cards(root / "weights", store)),
+    ):
+        if path.exists():
+            before, start, rest = path.read_text().partition(MARK[0])
+            _, end, after = rest.partition(MARK[1])
+            if not (start and end):
+                raise RobustlibError(f"{path.name} has lost its marks {MARK[0]} and {MARK[1]}; put them back")
+            found[path] = f"{before}{start}\n{body()}{end}{after}"
+    return found
+
+
+def cards(folder: Path, store: Store) -> str:
+    """A card for each committed network: what it is, how it was made, what was measured on it."""
+    parts = []
+    for path in sorted(folder.glob("*.safetensors")):
+        with safe_open(path, "pt") as handle:
+            facts = handle.metadata()
+        records = [record for record in store.records() if record.weights_digest == facts["digest"]]
+        parts += [f"## {path.name}", "", f"- training key `{facts['training_key']}`, digest `{facts['digest'][:16]}`",
+                  f"- size {path.stat().st_size / 2**20:.1f} MB, float16; computes in float32"]  # fmt: skip
+        if records:
+            spec, first = records[0].training, records[0]
+            parts += [
+                f"- trained on {spec['dataset']}, rows {spec['rows']}, as `{spec['defence']['type']}` with "
+                f"`{json.dumps(spec['schedule'])}`, in {first.training_cpu_s:g} s of processor time on {first.device}",
+                "",
+                "| measured | value | 95 % interval | points | record |",
+                "|---|---|---|---|---|",
+            ]
+            for record in records:
+                metric = record.metrics.get("accuracy")
+                if metric is not None and metric.low is not None and metric.high is not None:
+                    name = Path(record.path).stem.rpartition("-")[0]
+                    parts.append(
+                        f"| {name} | {metric.value:.1%} | {metric.low:.1%} to {metric.high:.1%} | {metric.n:,} "
+                        f"| [{Path(record.path).stem}](../{record.path}) |"
+                    )
+        parts.append("")
+    return "\n".join(parts)
 
 
 def generate(

@@ -21,7 +21,7 @@ __all__ = ["to_csv", "to_dicts", "to_frame", "to_html", "to_json", "to_latex", "
 _FIXED_SPACE = "\u00a0"
 
 
-def _myst_escape(text: str) -> str:
+def myst_escape(text: str) -> str:
     # The book turns straight quotes into curly ones; in a name such as A' it is a prime.
     text = re.sub(r"(?<=[A-Z0-9)])'(?![A-Za-z])", "′", " ".join(text.split()))
     text = re.sub(r"([\\`*_{}\[\]<>$#|~^'\"@&])", r"\\\1", text)
@@ -49,16 +49,16 @@ def to_myst(rows: Sequence[Row], *, name: str, caption: str, link: Link = "") ->
     def badge(row: Row) -> str:
         return f"[{row.verdict.name}]{{{' '.join('.' + word for word in row.verdict.css.split())}}}"
 
-    table = [[_myst_escape(head) for head in [*sheet.heads, "Record"]]]
-    for row, cells in zip(rows, with_marks(sheet, _myst_escape, badge, " {}"), strict=True):
+    table = [[myst_escape(head) for head in [*sheet.heads, "Record"]]]
+    for row, cells in zip(rows, with_marks(sheet, myst_escape, badge, " {}"), strict=True):
         table.append([*cells, _markdown_links(row, link)])
-    lines = [f"```{{list-table}} {_myst_escape(sheet.caption)}", f":name: {name}"]
+    lines = [f"```{{list-table}} {myst_escape(sheet.caption)}", f":name: {name}"]
     lines += [":header-rows: 1", ":class: robust-table", ""]
     for cells in table:
         lines += [f"{'* -' if i == 0 else '  -'} {text}" for i, text in enumerate(cells)]
     lines.append("```")
     if sheet.notes.sentences:
-        notes = [f"{_myst_escape(sign)} {_myst_escape(text)}" for sign, text in sheet.notes.sentences]
+        notes = [f"{myst_escape(sign)} {myst_escape(text)}" for sign, text in sheet.notes.sentences]
         lines += ["", "{.footnotes-row}", "\\\n".join(notes)]
     return "\n".join(lines) + "\n"
 

@@ -1,0 +1,143 @@
+"""What a notebook cell shows of an item: its table, its claims, one number in a sentence.
+
+Each display carries two forms: MyST for the book, where it becomes a real numbered table and links to the
+record's page, and HTML for every other reader of notebooks.
+"""
+
+from __future__ import annotations
+
+import html
+import re
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from IPython.display import display
+from matplotlib.figure import Figure
+
+from ..experiments.profiles import profile as profile_of
+from ..experiments.profiles import search_order
+from ..experiments.specs import Evaluation
+from ..experiments.store import Store
+from ..papers.base import Published, find_item
+from ..papers.plan import shrink
+from . import style, tables
+from .build import Statement, rows, statements
+from .rows import Row
+
+Drawing = tuple[Figure, str] | str
+"""A figure and its alt text, or the reason why there is none."""
+
+
+def record_target(path: str) -> str:
+    """Cross-reference target of a record: ``results/quick/NET/EVAL.json`` -> ``record-quick-net-eval``."""
+    name = path.removeprefix("results/").removesuffix(".json").lower()
+    return "record-" + re.sub(r"[^a-z0-9]+", "-", name).strip("-")
+
+
+def record_page(path: str) -> str:
+    """Address of a record in the built book, seen from a chapter."""
+    _, name, network, _ = Path(path).as_posix().split("/")
+    return f"../records/{name}-{network}.html#{record_target(path)}"
+
+
+def _bundle(markdown: str, page: str, text: str) -> None:
+    display({"text/markdown": markdown, "text/html": page, "text/plain": text}, raw=True)  # type: ignore[no-untyped-call]
+
+
+def title_suffix(found: Sequence[Row]) -> str:
+    """What titles add for the profiles behind these rows, such as "digits stand-in"."""
+    return "".join(dict.fromkeys(profile_of(row.profile).suffix for row in found if row.profile))
+
+
+def show_rows(found: Sequence[Row], *, name: str, caption: str) -> None:
+    """Rows as one numbered table."""
+    caption += title_suffix(found)
+    _bundle(
+        tables.to_myst(found, name=name, caption=caption, link=lambda path: f"#{record_target(path)}"),
+        tables.to_html(found, caption=caption, link=record_page),
+        caption,
+    )
+
+
+def show_item(
+    item: str, profile: str, store: Store, *, keep: Callable[[Row], bool] | None = None, part: str = ""
+) -> None:
+    """An item's table, or the part of it that ``keep`` lets through."""
+    facts = find_item(item)
+    found = [row for row in rows(item, profile, store) if keep is None or keep(row)]
+    name = "table-" + item.replace("/", "-") + (f"-{part}" if part else "").replace(" ", "-")
+    show_rows(
+        found,
+        name=name.lower(),
+        caption=f"{facts.number} of the paper: {facts.title}{', ' + part if part else ''}",
+    )
+
+
+def show_published(numbers: Sequence[Published], *, name: str, caption: str, reason: str) -> None:
+    """Published numbers that this edition does not measure: shown, with the reason, and deciding nothing."""
+    lines = [f"```{{list-table}} {caption} Not run: {reason}.", f":name: {name}", ":header-rows: 1", "",
+             "* - row", "  - column", "  - published"]  # fmt: skip
+    body = []
+    for number in numbers:
+        mark = "" if number.verified else " (unverified)"
+        shown = [number.row.replace(";", ", "), number.column, f"{number.text} {number.unit}{mark}"]
+        lines += [
+            f"* - {tables.myst_escape(shown[0])}",
+            *(f"  - {tables.myst_escape(cell)}" for cell in shown[1:]),
+        ]
+        body.append("<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in shown) + "</tr>")
+    page = (
+        "<table class='dataframe robust-table'>"
+        f"<caption>{html.escape(caption)} Not run: {html.escape(reason)}.</caption>"
+        f"<thead><tr><th>row</th><th>column</th><th>published</th></tr></thead><tbody>{''.join(body)}</tbody></table>"
+    )
+    _bundle("\n".join([*lines, "```"]), page, caption)
+
+
+def show_statements(item: str, profile: str, store: Store) -> None:
+    """The claims that a figure makes, each with what the records say of it."""
+    found = statements(item, profile, store)
+    lines, page = [], []
+    for statement in found:
+        links = ", ".join(
+            f"[record {i + 1}](#{record_target(path)})" for i, path in enumerate(statement.records[:4])
+        )
+        lines.append(f"- **{statement.state}**: {statement.text}. {_where(statement)} {links}".rstrip())
+        page.append(f"<li><b>{statement.state}</b>: {html.escape(statement.text)}. {_where(statement)}</li>")
+    _bundle("\n".join(lines), f"<ul>{''.join(page)}</ul>", "; ".join(f"{s.state}: {s.text}" for s in found))
+
+
+def _where(statement: Statement) -> str:
+    return "" if statement.profile is None else f"({statement.profile} records)"
+
+
+def show_drawing(drawing: Drawing) -> None:
+    """A figure with its alt text, or the sentence that says why there is none."""
+    if isinstance(drawing, str):
+        _bundle(
+            f"*Not run: {drawing}.*",
+            f"<p><i>Not run: {html.escape(drawing)}.</i></p>",
+            f"Not run: {drawing}.",
+        )
+    else:
+        style.show(drawing[0], alt=drawing[1])
+
+
+def cite(evaluation: Evaluation, profile: str, store: Store, *, metric: str = "accuracy") -> str:
+    """One measured number as Markdown that links to its record: ``93.5 % [91.8, 94.9]``; or "not run"."""
+    for name in search_order(profile):
+        shrunk = shrink(evaluation, name)
+        record = None if shrunk is None else store.find(shrunk, name)
+        if record is not None and metric in record.metrics:
+            found = record.metrics[metric]
+            if found.unit != "fraction" or found.low is None or found.high is None:
+                return f"[{found.value:.2f} {found.unit}](#{record_target(record.path)})"
+            text = f"{found.value:.1%} ({100 * found.low:.1f} to {100 * found.high:.1f})"
+            return f"[{text}](#{record_target(record.path)})"
+    return "not run"
+
+
+def show_markdown(text: str) -> None:
+    """Prose with numbers from records in it."""
+    plain = re.sub(r"\]\(#[^)]*\)", "]", text)
+    _bundle(text, "".join(f"<p>{html.escape(part)}</p>" for part in plain.split("\n\n")), plain)
