@@ -54,7 +54,10 @@ def _processes(text: str) -> int:
 
 
 def _seconds(text: str) -> float:
-    number = parse_number(text, name="seconds")
+    try:
+        number = parse_number(text, name="seconds")
+    except RobustlibError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
     if number < 0:
         raise argparse.ArgumentTypeError(f"{text!r} is negative; give seconds, 0 or more")
     return number

@@ -165,5 +165,6 @@ def find_item(name: str) -> Item:
     """
     known = {item.id: item for item in items()}
     if name not in known:
-        raise RobustlibError(suggest("item", name, known))
+        message, _, _ = suggest("item", name, known).partition(" known:")
+        raise RobustlibError(f"{message} `robustlib items` lists all {len(known)}")
     return known[name]

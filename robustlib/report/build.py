@@ -7,10 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..errors import RobustlibError
 from ..experiments.profiles import search_order
 from ..experiments.records import Record
 from ..experiments.store import Store
-from ..papers.base import Cell, Item, find_item
+from ..papers.base import Cell, Item, Predicate, find_item
 from ..papers.plan import NOT_IN_EDITION, cells_of, evaluations, predicates_of, records_of
 from .rows import Row
 from .verdicts import Verdict, decide
@@ -113,12 +114,20 @@ def statements(item: str, profile: str, store: Store) -> list[Statement]:
             records = records_of(predicate, name, store)
             if records is not None:
                 paths = tuple(record.path for record in records)
-                statement = Statement(
-                    predicate.text, "holds" if predicate.test(records) else "fails", name, paths
-                )
+                statement = Statement(predicate.text, _tested(predicate, records), name, paths)
                 break
         found.append(statement)
     return found
+
+
+def _tested(predicate: Predicate, records: Sequence[Record]) -> str:
+    try:
+        return "holds" if predicate.test(records) else "fails"
+    except (ArithmeticError, LookupError, TypeError, ValueError) as error:
+        paths = ", ".join(record.path for record in records)
+        raise RobustlibError(
+            f"{predicate.item}: {predicate.text!r} cannot be tested on {paths} ({error!r}); run them again"
+        ) from error
 
 
 def item_verdicts(item: Item, profile: str, store: Store) -> dict[str, int]:

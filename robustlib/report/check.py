@@ -9,7 +9,9 @@ from typing import Any
 
 from ..errors import RobustlibError
 from ..experiments.keys import key, parse
+from ..experiments.profiles import profile
 from ..experiments.records import Record
+from ..experiments.specs import Evaluation
 from ..experiments.store import Store
 from .generate import readme_text
 
@@ -23,23 +25,34 @@ class Inversion:
     difference: float
 
 
-def _points(record: Record) -> tuple[Any, ...]:
-    """Records with equal values speak of the same network, threat and points."""
-    measurement = record.evaluation["measurement"]
-    return (record.weights_digest, str(measurement.get("threat")), str(record.evaluation["subset"]))
+def _by_points(records: Iterable[Record]) -> list[list[Record]]:
+    """Records that speak of the same network and the same points, together."""
+    groups: dict[tuple[str, ...], list[Record]] = {}
+    for record in records:
+        subset = record.evaluation["subset"]
+        points = (record.weights_digest, record.dataset["digest"], *(str(subset[x]) for x in ("split", "n", "seed")))
+        groups.setdefault(points, []).append(record)
+    return list(groups.values())
+
+
+def _within(attack: Record, certificate: Record) -> bool:
+    """Whether all that the attack could do lies in the certificate's ball; clean points do."""
+    inner, outer = (record.evaluation["measurement"].get("threat") for record in (attack, certificate))
+    if inner is None or outer is None:
+        return inner is None
+    return {**inner, "eps": 0} == {**outer, "eps": 0} and inner["eps"] <= outer["eps"]
 
 
 def unsound(records: Iterable[Record]) -> list[str]:
     """One line for each pair of records in which a certified point was broken inside its threat model."""
-    groups: dict[tuple[Any, ...], list[Record]] = {}
-    for record in records:
-        groups.setdefault(_points(record), []).append(record)
     found = []
-    for group in groups.values():
+    for group in _by_points(records):
         for certificate in (r for r in group if "certified" in r.outcomes):
-            for attack in (r for r in group if "correct" in r.outcomes):
-                broken = int((certificate.outcome("certified") & ~attack.outcome("correct")).sum())
-                if broken:
+            for attack in (r for r in group if "correct" in r.outcomes and _within(r, certificate)):
+                certified, correct = certificate.outcome("certified"), attack.outcome("correct")
+                if len(certified) != len(correct):
+                    found.append(f"{certificate.path} and {attack.path} count different points; run both again")
+                elif broken := int((certified & ~correct).sum()):
                     found.append(
                         f"UNSOUND {certificate.path}: {broken} certified points are broken by {attack.path}"
                     )
@@ -52,22 +65,40 @@ def faults(root: Path) -> list[str]:
     found = list(store.faults.values())
     for record in store.records():
         try:
-            evaluation = parse(record.evaluation)
+            _check_specification(record, store)
         except RobustlibError as error:
             found.append(f"{record.path}: {error}")
-            continue
-        if key(evaluation) != record.evaluation_key or key(evaluation.subject) != record.training_key:
-            found.append(
-                f"{record.path}: its keys are not those of its specification; it was edited, run it again"
-            )
     found += unsound(store.records())
-    for path, text in readme_text(root).items():
+    try:
+        generated = readme_text(root)
+    except RobustlibError as error:
+        return [*found, str(error)]
+    for path, text in generated.items():
         if path.read_text() != text:
             found.append(f"{path.name}: its generated part does not match the records; run make publish")
     return found
 
 
+def _check_specification(record: Record, store: Store) -> None:
+    """Raise RobustlibError unless keys, folder and file name are those of what the record says was measured."""
+    evaluation, training = parse(record.evaluation), parse(record.training)
+    if not isinstance(evaluation, Evaluation):
+        raise RobustlibError(f"its specification is a {type(evaluation).__name__}; run it again")
+    ours = (key(evaluation), key(evaluation.subject), key(training))
+    if ours != (record.evaluation_key, record.training_key, record.training_key):
+        raise RobustlibError("its keys are not those of its specification; it was edited, run it again")
+    place = store.path_of(evaluation, profile(record.profile).name)
+    if store.root / record.path != place:
+        raise RobustlibError(f"it belongs to {place.relative_to(store.root).as_posix()}; move it there")
+
+
 _STRENGTH = ("Clean", "Noise", "Fgsm", "Pgd")
+
+
+def _ranked(measurement: dict[str, Any]) -> bool:
+    """Whether it is the accuracy under a white-box attack whose strength is known."""
+    white = measurement["type"] == "Accuracy" and measurement.get("source") is None
+    return white and measurement["attack"]["type"] in _STRENGTH
 
 
 def inversions(records: Iterable[Record]) -> list[Inversion]:
@@ -75,13 +106,8 @@ def inversions(records: Iterable[Record]) -> list[Inversion]:
 
     FGSM above clean is label leaking; any other order is a sign of gradient masking or of chance.
     """
-    groups: dict[tuple[Any, ...], list[Record]] = {}
-    for record in records:
-        measurement = record.evaluation["measurement"]
-        if measurement["type"] == "Accuracy" and measurement["source"] is None:
-            groups.setdefault((record.weights_digest, str(record.evaluation["subset"])), []).append(record)
     found = []
-    for group in groups.values():
+    for group in _by_points(record for record in records if _ranked(record.evaluation["measurement"])):
         for weak in group:
             for strong in group:
                 a, b = (r.evaluation["measurement"] for r in (weak, strong))

@@ -37,9 +37,13 @@ class LowPrecisionCopy(nn.Module):
 
     @torch.no_grad()
     def hand_over_gradients(self) -> None:
-        """Move the copy's gradients to the master, in float32."""
+        """Move the copy's gradients to the master, in float32 and in the master's memory layout.
+
+        PyTorch's fused Adam on the CPU walks through gradient and weight as raw memory: a channels_last
+        gradient beside a contiguous weight would be applied to the wrong weights, silently.
+        """
         for ours, theirs in zip(*self._pairs, strict=True):
-            theirs.grad = None if ours.grad is None else ours.grad.float()
+            theirs.grad = None if ours.grad is None else torch.empty_like(theirs).copy_(ours.grad)
             ours.grad = None
 
 
