@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import os
 import shutil
 import sys
 import time
@@ -186,10 +187,20 @@ def _reproduce(args: argparse.Namespace) -> int:
         tick=_ticker(),
     )  # fmt: skip
     code = _closing(summary, time.monotonic() - began)
-    from .report.generate import compare, generate
+    from .report.generate import CHAPTERS, compare, generate
 
     generate(out / "pages", root=out, profile=args.profile, names=[args.paper])
     print("\n".join(compare(jobs, args.profile, ours=store, theirs=Store(args.root))))
+    if args.notebook and args.paper in CHAPTERS:
+        from .report import notebooks
+
+        # The notebook's own process looks for its records where they were just made.
+        os.environ["ROBUSTLIB_ROOT"] = str(out)
+        notebooks.execute(
+            [Path(CHAPTERS[args.paper]).name], target=out / "notebooks", folder=args.root / notebooks.FOLDER,
+            parameters={"profile": args.profile, "device": "cpu" if args.device == "auto" else args.device},
+        )  # fmt: skip
+    print(f"tables, record pages and the executed notebook lie below {args.out}")
     return code
 
 
@@ -314,6 +325,7 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument("paper")
     profile_option(command, "smoke", profiles.NAMES)
     command.add_argument("--out", type=Path, default=Path("_build/reproduce"))
+    command.add_argument("--no-notebook", dest="notebook", action="store_false", help="records and tables only")
     add("check", _check, "validate records, soundness and generated files; exit 1 with one line per fault")
     command = add("verify", _verify, "measure an item again from committed weights")
     command.add_argument("item")
