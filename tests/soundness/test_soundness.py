@@ -1,0 +1,205 @@
+"""What stops the build, and what does not: certificates that an attack breaks, worst cases, inversions."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import permutations
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from robustlib import evaluate
+from robustlib.attacks.suite import Clean, Fgsm, Noise, Pgd
+from robustlib.cli import main
+from robustlib.errors import RobustlibError
+from robustlib.evaluate import worst_case
+from robustlib.experiments.records import Record, pack
+from robustlib.experiments.specs import Accuracy, Evaluation, Subset
+from robustlib.experiments.store import Store
+from robustlib.report.check import faults, inversions, unsound
+from robustlib.threat import Ball, L2Ball, LinfBall
+from tests.experiments.tiny import FGSM, NETWORK, OTHER, PGD, execute, fabricate, file
+
+CORRECT = np.arange(100) % 4 > 0
+CERTIFIED = np.arange(100) % 8 == 1
+
+
+BALL, POINTS = LinfBall(0.1), Subset(n=100)
+
+
+def evaluation(attack: Any, threat: Ball | None = BALL, subset: Subset = POINTS, **changes: Any) -> Evaluation:
+    return Evaluation(NETWORK, Accuracy(attack, threat, **changes), subset)
+
+
+ATTACKED = evaluation(Pgd(5, 0.05))
+CERTIFICATE = evaluation(Noise())
+"""Stands in for a certifier until there is one: what matters is the outcome's name."""
+
+
+def certificate(certified: np.ndarray = CERTIFIED, **changes: Any) -> Record:
+    record = fabricate(CERTIFICATE, correct=CORRECT, path="results/full/net/bound.json")
+    return replace(record, outcomes={"certified": pack(certified)}, **changes)
+
+
+def attacked(what: Evaluation = ATTACKED, correct: np.ndarray = CORRECT, **changes: Any) -> Record:
+    return fabricate(what, correct=correct, path="results/full/net/attack.json", **changes)
+
+
+# Certified and broken -----------------------------------------------------------------------------------------
+
+
+def test_a_certificate_that_holds_is_sound() -> None:
+    assert unsound([certificate(), attacked()]) == []
+
+
+def test_a_certified_point_that_is_broken_is_one_line() -> None:
+    claim = CERTIFIED.copy()
+    claim[[0, 4]] = True  # both fall to the attack
+    assert unsound([certificate(claim), attacked()]) == [
+        "UNSOUND results/full/net/bound.json: 2 certified points are broken by results/full/net/attack.json"
+    ]
+
+
+@pytest.mark.parametrize(
+    "what",
+    [
+        evaluation(Clean(), None),
+        evaluation(Pgd(5, 0.05), LinfBall(0.05)),
+        evaluation(Fgsm(), source=OTHER),
+        evaluation(Pgd(50, 0.01, restarts=9)),
+    ],
+    ids=["clean", "smaller radius", "transfer", "more steps"],
+)
+def test_whatever_stays_inside_the_certified_ball_counts(what: Evaluation) -> None:
+    assert len(unsound([certificate(~CORRECT), attacked(what)])) == 1
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        attacked(evaluation(Pgd(5, 0.05), LinfBall(0.2))),
+        attacked(evaluation(Pgd(5, 0.05), LinfBall(0.1, domain=None))),
+        attacked(evaluation(Pgd(5, 0.05), L2Ball(0.1))),
+        attacked(evaluation(Pgd(5, 0.05), subset=Subset(n=100, seed=1))),
+        attacked(evaluation(Pgd(5, 0.05), subset=Subset(n=100, split="train"))),
+        attacked(weights_digest="f" * 64),
+        attacked(dataset={"name": "digits", "digest": "other", "inexact": {}}),
+    ],
+    ids=["larger radius", "no domain", "another norm", "other points", "other split", "other weights", "other data"],
+)
+def test_another_claim_is_not_contradicted(other: Record) -> None:
+    assert unsound([certificate(~CORRECT), other]) == []
+
+
+def test_different_numbers_of_points_are_a_fault() -> None:
+    (line,) = unsound([certificate(np.ones(99, bool)), attacked()])
+    assert "count different points; run both again" in line
+
+
+def test_check_exits_with_1_and_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    digest = {"weights_digest": "a" * 64}
+    file(tmp_path, ATTACKED, correct=CORRECT, **digest)
+    file(tmp_path, CERTIFICATE, correct=CORRECT, **digest)
+    assert main(["--root", str(tmp_path), "check"]) == 0
+    assert capsys.readouterr().out == "2 records are sound\n"
+    store = Store(tmp_path)
+    planted = replace(fabricate(CERTIFICATE, correct=CORRECT, **digest), outcomes={"certified": pack(~CORRECT)})
+    store.write(planted, CERTIFICATE)
+    assert main(["--root", str(tmp_path), "check"]) == 1
+    (line,) = capsys.readouterr().out.splitlines()
+    assert line.startswith("UNSOUND results/full/")
+    assert "25 certified points are broken by results/full/" in line
+
+
+# Worst case ---------------------------------------------------------------------------------------------------
+
+
+@given(st.lists(arrays(bool, 20), min_size=1, max_size=5))
+def test_the_worst_case_is_a_minimum_for_each_example(outcomes: list[np.ndarray]) -> None:
+    worst = worst_case(outcomes)
+    for outcome in outcomes:
+        assert worst.sum() <= outcome.sum()
+        assert not (worst & ~outcome).any()
+    np.testing.assert_array_equal(worst, np.stack(outcomes).min(0))
+    np.testing.assert_array_equal(worst, worst_case([*outcomes, worst]))
+
+
+def test_the_worst_case_needs_the_same_points() -> None:
+    for outcomes in ([np.ones(3, bool), np.ones(4, bool)], []):
+        with pytest.raises(RobustlibError, match="same points; give arrays of one length"):
+            worst_case(outcomes)
+
+
+# An attack that cheats ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("fault", ["too far", "outside the domain", "NaN"])
+def test_an_attack_that_leaves_its_threat_writes_nothing(
+    fault: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def cheat(attack: Any, model: Any, x: torch.Tensor, *rest: Any, **options: Any) -> torch.Tensor:
+        x = x.clone()
+        if fault == "NaN":
+            x[0, 0, 0, 0] = torch.nan
+        else:
+            x[0, 0, 0, 0] = x[0, 0, 0, 0] + 0.1001 if fault == "too far" else -0.01
+        return x
+
+    monkeypatch.setattr(evaluate, "run_attack", cheat)
+    left = r"Fgsm\(.*\) left LinfBall\(.*\) on 1 of 60 points; nothing was recorded"
+    words = "not finite" if fault == "NaN" else left
+    with pytest.raises(RobustlibError, match=words):
+        execute(tmp_path, FGSM)
+    assert not any((tmp_path / "results").rglob("*.json"))
+    monkeypatch.undo()
+    assert len(execute(tmp_path, FGSM).written) == 1
+
+
+# Inversions are findings --------------------------------------------------------------------------------------
+
+
+def ordered(*shares: tuple[Any, Ball | None, float]) -> list[Record]:
+    return [
+        fabricate(evaluation(attack, threat), correct=share, path=f"{type(attack).__name__}-{share}")
+        for attack, threat, share in shares
+    ]
+
+
+def test_the_expected_order_has_no_findings() -> None:
+    ball = LinfBall(0.1)
+    records = ordered((Clean(), None, 0.9), (Noise(), ball, 0.9), (Fgsm(), ball, 0.5), (Pgd(5, 0.05), ball, 0.4))
+    for some in permutations(records):
+        assert inversions(some) == []
+
+
+def test_label_leaking_and_masking_are_found() -> None:
+    ball = LinfBall(0.1)
+    records = ordered((Clean(), None, 0.9), (Fgsm(), ball, 0.95), (Pgd(5, 0.05), ball, 0.97))
+    found = {(found.weaker, found.stronger): round(found.difference, 6) for found in inversions(records)}
+    assert found == {
+        ("Clean-0.9", "Fgsm-0.95"): 0.05,
+        ("Clean-0.9", "Pgd-0.97"): 0.07,
+        ("Fgsm-0.95", "Pgd-0.97"): 0.02,
+    }
+
+
+def test_what_cannot_be_compared_is_no_inversion() -> None:
+    ball = LinfBall(0.1)
+    other_radius = ordered((Fgsm(), ball, 0.5), (Pgd(5, 0.05), LinfBall(0.05), 0.8))
+    transfer = [*ordered((Fgsm(), ball, 0.5)), fabricate(evaluation(Pgd(5, 0.05), source=OTHER), correct=0.9)]
+    weights = [*ordered((Fgsm(), ball, 0.5)), fabricate(PGD, correct=0.9, weights_digest="f" * 64)]
+    for records in (other_radius, transfer, weights):
+        assert inversions(records) == []
+
+
+def test_an_inversion_is_no_fault(tmp_path: Path) -> None:
+    file(tmp_path, evaluation(Clean(), None), correct=0.5)
+    file(tmp_path, evaluation(Fgsm()), correct=0.9)
+    assert len(inversions(Store(tmp_path).records())) == 1
+    assert faults(tmp_path) == []
