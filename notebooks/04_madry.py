@@ -148,7 +148,7 @@ panels, titles = [one[0]], [f"digit {int(label)}"]
 for name, point in found.items():
     logits = networks[name](point)[0]
     panels += [point[0], (0.5 + (point - one)[0] / (2 * threat.eps)).clamp(0, 1)]
-    titles += [f"{name}: seen as {int(logits.argmax())}", "perturbation"]
+    titles += [f"{name.split()[0]}: a {int(logits.argmax())}", "difference"]
 style.show(
     figures.image_grid(torch.stack(panels), titles, columns=5),
     alt="A digit; the digit attacked against the natural network and the perturbation; the same for the PGD-trained network.",
@@ -268,7 +268,10 @@ show_drawing(drawn.capacity(profile, store))
 # %% tags=["remove-input"]
 show_statements("madry2018/capacity/mnist", profile, store)
 
-# %% tags=["remove-input"]
+# %% [markdown]
+# Every point of the four panels, as numbers:
+
+# %% tags=["remove-input", "hide-output"]
 for part in "abcd":
     show_item(
         "madry2018/capacity/mnist", profile, store, part=f"panel {part}", keep=lambda row, p=part: row.label.startswith(f"({p})")
