@@ -95,6 +95,8 @@ def pgd(
     standing = torch.arange(len(x), device=x.device)
     guide = model if surrogate is None else check_eval(surrogate, name="surrogate")
     with frozen(model), frozen(guide):
+        with torch.no_grad():
+            logits_of(guide, x[:1], y)
         for _ in range(restarts):
             # Starts are drawn for the whole batch, so that they do not depend on who still stands.
             start = (

@@ -62,7 +62,11 @@ def build(
         classes: number of logits.
         generator: draws the initial weights (on the CPU, so that they do not depend on the device).
     """
-    model = _BUILDERS[spec.name](width=spec.width, input_shape=input_shape, classes=classes, generator=generator)
+    # PyTorch's layers draw from the global generator when they are made; put it back as it was.
+    with torch.random.fork_rng(devices=[]):
+        model = _BUILDERS[spec.name](
+            width=spec.width, input_shape=input_shape, classes=classes, generator=generator
+        )
     if spec.init == "kaiming_uniform":
         kaiming_uniform(model.modules(), generator=generator)
     return model.eval()

@@ -74,7 +74,9 @@ def scorecard(profile: str, store: Store) -> str:
     parts = []
     for paper, title in PAPERS.items():
         parts += [f"### {title}", "", "| item | what | verdicts (cells) | claims |", "|---|---|---|---|"]
-        parts += [_scorecard_row(item, profile, store) for item in items() if item.paper == paper]
+        # Panels of one item stand apart once one of them is measured; before that they would all say the same.
+        shown = [i for i in items() if i.paper == paper and (not i.parent or plan.cells_of(i.parent))]
+        parts += [_scorecard_row(item, profile, store) for item in shown]
         parts.append("")
     return "\n".join(parts)
 
@@ -210,7 +212,6 @@ def write_records(destination: Path, store: Store, names: Iterable[str]) -> None
         "Each page is one trained network: how it was made, and every measurement of it.",
         "",
     ]
-    toc = ["```{toctree}", ":hidden:", ""]
     for profile in names:
         groups: dict[str, list[Record]] = {}
         for record in store.records(profile):
@@ -228,9 +229,8 @@ def write_records(destination: Path, store: Store, names: Iterable[str]) -> None
             stem = f"{profile}-{network}"
             (destination / f"{stem}.md").write_text(record_page(group))
             index.append(f"| [{network}]({stem}.md) | {len(group)} |")
-            toc.append(stem)
         index.append("")
-    (destination / "index.md").write_text("\n".join([*index, *toc, "```", ""]))
+    (destination / "index.md").write_text("\n".join([*index, ""]))
 
 
 # Exports ------------------------------------------------------------------------------------------------------

@@ -1,0 +1,320 @@
+"""What every attack promises, in one table: budget, domain, an untouched model, repeatability, closed forms."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor, nn
+
+from robustlib.attacks import boundary, fgsm, pgd, uniform_noise
+from robustlib.attacks.losses import margin, margin_loss
+from robustlib.attacks.suite import Clean, Fgsm, Noise, Pgd, random_targets, run_attack
+from robustlib.errors import RobustlibError
+from robustlib.threat import Ball, L2Ball, LinfBall
+
+from .models import Saturated, batch, batch_norm, linear, small_cnn
+
+Attack = Callable[[nn.Module, Tensor, Tensor, Ball], Tensor]
+
+
+def _generator(seed: int = 7) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def _pgd(**knobs: Any) -> Attack:
+    options = {"steps": 5, "step_size": 0.05, **knobs}
+    return lambda m, x, y, t: pgd(m, x, y, t, generator=_generator(), **options)
+
+
+ATTACKS: dict[str, Attack] = {
+    "noise": lambda m, x, y, t: uniform_noise(m, x, y, t, generator=_generator()),
+    "fgsm": lambda m, x, y, t: fgsm(m, x, y, t),
+    "fgsm random": lambda m, x, y, t: fgsm(m, x, y, t, random_step=t.eps / 2, generator=_generator()),
+    "pgd": _pgd(),
+    "pgd restarts": _pgd(restarts=3),
+    "pgd margin": _pgd(loss="margin"),
+    "pgd margin 50": _pgd(loss="margin", kappa=50.0),
+    "pgd targeted": lambda m, x, y, t: pgd(
+        m, x, y, t, steps=5, step_size=0.05, target=(y + 1) % 10, generator=_generator()
+    ),
+    "pgd surrogate": lambda m, x, y, t: pgd(
+        m, x, y, t, steps=5, step_size=0.05, generator=_generator(), surrogate=small_cnn()
+    ),
+}
+MODELS = {"cnn": small_cnn, "batch norm": batch_norm}
+THREATS = [LinfBall(0.1), L2Ball(0.8), LinfBall(0.3), LinfBall(0.1, None)]
+
+
+@pytest.mark.parametrize("name", ATTACKS)
+@pytest.mark.parametrize("net", MODELS)
+@pytest.mark.parametrize("threat", THREATS, ids=str)
+def test_stays_inside_the_threat_and_leaves_all_as_it_was(name: str, net: str, threat: Ball) -> None:
+    model, (x, y) = MODELS[net](), batch()
+    for index, parameter in enumerate(model.parameters()):
+        parameter.requires_grad_(index % 2 == 0)
+    before = {k: v.clone() for k, v in model.state_dict().items()}
+    asked = [p.requires_grad for p in model.parameters()]
+    kept_x, kept_y, rng = x.clone(), y.clone(), torch.get_rng_state()
+
+    found = ATTACKS[name](model, x, y, threat)
+
+    assert bool(threat.contains(found, x).all())
+    assert not found.requires_grad
+    assert torch.equal(x, kept_x)
+    assert torch.equal(y, kept_y)
+    assert torch.equal(torch.get_rng_state(), rng)
+    assert [p.requires_grad for p in model.parameters()] == asked
+    assert all(p.grad is None for p in model.parameters())
+    assert not any(module.training for module in model.modules())
+    assert all(torch.equal(value, before[key]) for key, value in model.state_dict().items())
+
+
+@pytest.mark.parametrize("name", ATTACKS)
+def test_the_same_generator_gives_the_same_result(name: str) -> None:
+    model, (x, y) = small_cnn(), batch()
+    one, other = (ATTACKS[name](model, x, y, LinfBall(0.2)) for _ in range(2))
+    assert torch.equal(one, other)
+
+
+@pytest.mark.parametrize("name", ATTACKS)
+@pytest.mark.parametrize("size", [0, 1])
+def test_tiny_batches(name: str, size: int) -> None:
+    x, y = batch(size)
+    assert ATTACKS[name](small_cnn(), x, y, LinfBall(0.1)).shape == x.shape
+
+
+@pytest.mark.parametrize("name", [name for name in ATTACKS if name != "noise"])
+def test_eps_zero_is_the_identity(name: str) -> None:
+    x, y = batch()
+    assert torch.equal(ATTACKS[name](small_cnn(), x, y, LinfBall(0.0)), x)
+
+
+def test_a_row_does_not_depend_on_its_neighbours() -> None:
+    model, (x, y) = batch_norm(), batch()
+    whole = pgd(model, x, y, LinfBall(0.1), steps=4, step_size=0.03, random_start=False)
+    alone = pgd(model, x[3:4], y[3:4], LinfBall(0.1), steps=4, step_size=0.03, random_start=False)
+    torch.testing.assert_close(whole[3:4], alone)
+
+
+def test_fgsm_and_pgd_equal_the_closed_form_on_a_linear_model() -> None:
+    """The worst l_inf perturbation of a two-class linear model moves each pixel by eps against the margin."""
+    model, (x, _) = linear(2), batch(20, shape=(1, 3, 4))
+    x = 0.4 + 0.2 * x
+    y = model(x).argmax(1)
+    weight = model[1].weight.detach()
+    direction = (weight[1 - y] - weight[y]).sign().reshape(x.shape)
+    expected = x + 0.1 * direction
+    torch.testing.assert_close(fgsm(model, x, y, LinfBall(0.1)), expected)
+    torch.testing.assert_close(
+        pgd(model, x, y, LinfBall(0.1), steps=10, step_size=0.04, generator=_generator()), expected
+    )
+    unit = weight[1 - y] - weight[y]
+    l2 = x + 0.1 * (unit / unit.norm(dim=1, keepdim=True)).reshape(x.shape)
+    found = pgd(model, x, y, L2Ball(0.1), steps=30, step_size=0.05, generator=_generator())
+    torch.testing.assert_close(found, l2, atol=2e-3, rtol=0)
+
+
+def test_one_step_of_full_length_from_x_is_fgsm() -> None:
+    model, (x, y) = small_cnn(), batch()
+    one = pgd(model, x, y, LinfBall(0.2), steps=1, step_size=0.2, random_start=False)
+    torch.testing.assert_close(one, fgsm(model, x, y, LinfBall(0.2)))
+
+
+def _right(model: nn.Module, x: Tensor, y: Tensor) -> Tensor:
+    with torch.no_grad():
+        return model(x).argmax(1) == y
+
+
+def test_more_restarts_never_break_fewer_points() -> None:
+    model, (x, _) = small_cnn(), batch(60)
+    y = model(x).argmax(1)
+    kept = [
+        _right(
+            model,
+            pgd(model, x, y, LinfBall(0.05), steps=3, step_size=0.02, restarts=r, generator=_generator()),
+            y,
+        )
+        for r in (1, 2, 5)
+    ]
+    for fewer, more in zip(kept, kept[1:], strict=False):
+        assert bool((more <= fewer).all())
+
+
+def test_iterating_is_at_least_as_strong_as_one_step_and_noise() -> None:
+    model, (x, _) = small_cnn(), batch(60)
+    y = model(x).argmax(1)
+    threat = LinfBall(0.08)
+    noise, step, many = (
+        float(_right(model, found, y).float().mean())
+        for found in (
+            uniform_noise(model, x, y, threat, generator=_generator()),
+            fgsm(model, x, y, threat),
+            pgd(model, x, y, threat, steps=20, step_size=0.01, restarts=2, generator=_generator()),
+        )
+    )
+    assert many <= step + 1e-9 <= noise + 1e-9
+    assert many < noise
+
+
+def test_success_grows_with_eps_and_is_complete_without_bound() -> None:
+    model, (x, _) = small_cnn(), batch(40)
+    y = model(x).argmax(1)
+    shares = [
+        float((~_right(model, pgd(model, x, y, LinfBall(e), steps=20, step_size=e / 8, generator=_generator()), y))
+              .float().mean())
+        for e in (0.02, 0.1, 1.0)
+    ]  # fmt: skip
+    assert shares == sorted(shares)
+    assert shares[-1] == 1.0
+
+
+def test_a_planted_broken_defence_falls_and_a_masked_one_shows() -> None:
+    """Saturation stops gradient attacks on cross-entropy; the margin loss and decisions still break it."""
+    inner, (x, _) = small_cnn(), batch(30)
+    masked = Saturated(inner).eval()
+    y = inner(x).argmax(1)
+    options: dict[str, Any] = {"steps": 20, "step_size": 0.02, "random_start": False}
+    ce = _right(masked, pgd(masked, x, y, LinfBall(0.2), **options), y).float().mean()
+    cw = (
+        _right(masked, pgd(masked, x, y, LinfBall(0.2), loss="margin", kappa=1e9, **options), y)
+        .float()
+        .mean()
+    )
+    plain = _right(inner, pgd(inner, x, y, LinfBall(0.2), **options), y).float().mean()
+    assert plain < 0.1
+    assert cw < 0.1
+    assert ce > plain + 0.3, "the positive control does not mask gradients any more"
+
+
+def test_margin_holds_for_negative_logits() -> None:
+    logits, y = torch.tensor([[-5.0, -1.0, -3.0], [2.0, 2.0, -9.0]]), torch.tensor([0, 1])
+    assert margin(logits, y).tolist() == [-4.0, 0.0]
+    assert margin_loss(1.0)(logits, y).tolist() == [0.0, -1.0]
+
+
+def test_targets_are_never_the_label_and_cover_all_others() -> None:
+    y = torch.arange(10).repeat(200)
+    target = random_targets(y, 10, generator=_generator())
+    assert not bool((target == y).any())
+    assert len(torch.unique(target[y == 3])) == 9
+
+
+def test_a_transfer_follows_the_source_and_is_judged_on_the_target() -> None:
+    model, (x, y) = small_cnn(), batch()
+    source = build_other()
+    a = fgsm(model, x, y, LinfBall(0.1), surrogate=source)
+    torch.testing.assert_close(a, fgsm(source, x, y, LinfBall(0.1)))
+
+
+def build_other() -> nn.Module:
+    from robustlib.models import ModelSpec, build
+
+    return build(ModelSpec("madry_cnn", 2), input_shape=(1, 8, 8), classes=10, generator=_generator(11))
+
+
+@pytest.mark.parametrize(
+    "attack", [Clean(), Noise(), Fgsm(), Pgd(2, 0.05), Pgd(2, 0.05, targeted=True)], ids=str
+)
+def test_descriptions_run(attack: Any) -> None:
+    x, y = batch()
+    found = run_attack(attack, small_cnn(), x, y, LinfBall(0.1), generator=_generator())
+    assert bool(LinfBall(0.1).contains(found, x).all())
+
+
+BAD_CALLS: list[tuple[str, dict[str, Any], str]] = [
+    ("steps", {"steps": 0}, "steps=0"),
+    ("step size", {"step_size": 0.0}, "step_size"),
+    ("restarts", {"restarts": -1}, "restarts"),
+    ("loss", {"loss": "cross_entorpy"}, "cross_entropy"),
+    ("generator", {"generator": None}, "generator"),
+    ("labels", {"y": torch.zeros(3, dtype=torch.int64)}, "y has shape"),
+    ("label dtype", {"y": torch.zeros(12)}, "int64"),
+    ("label range", {"y": torch.full((12,), 10)}, "10 classes"),
+    ("domain", {"x": torch.full((12, 1, 8, 8), 1.5)}, "domain"),
+    ("not finite", {"x": torch.full((12, 1, 8, 8), float("nan"))}, "finite"),
+    ("integers", {"x": torch.zeros(12, 1, 8, 8, dtype=torch.int64)}, "dtype"),
+    ("target", {"target": torch.zeros(2, dtype=torch.int64)}, "target"),
+]
+
+
+@pytest.mark.parametrize(("_", "change", "message"), BAD_CALLS, ids=[name for name, _, _ in BAD_CALLS])
+def test_bad_calls_name_the_argument(_: str, change: dict[str, Any], message: str) -> None:
+    x, y = batch()
+    call = {
+        "x": x,
+        "y": y,
+        "threat": LinfBall(0.1),
+        "steps": 2,
+        "step_size": 0.1,
+        "generator": _generator(),
+        **change,
+    }
+    with pytest.raises(RobustlibError, match=message):
+        pgd(small_cnn(), call.pop("x"), call.pop("y"), call.pop("threat"), **call)
+
+
+def test_a_model_in_train_mode_is_refused_even_in_part() -> None:
+    model, (x, y) = batch_norm(), batch()
+    model[3].train()
+    with pytest.raises(RobustlibError, match="train mode"):
+        fgsm(model, x, y, LinfBall(0.1))
+
+
+def test_boundary_attack_nears_the_closed_form_and_repeats() -> None:
+    model, (x, _) = linear(2), batch(16, shape=(1, 3, 4))
+    y = model(x).argmax(1)
+    weight, logits = model[1].weight.detach(), model(x).detach()
+    gap = (logits[:, 0] - logits[:, 1]).abs()
+    found = boundary(model, x, y, steps=600, generator=_generator())
+    assert torch.equal(found, boundary(model, x, y, steps=600, generator=_generator()))
+    distance = (found - x).flatten(1).norm(dim=1)
+    ratio = (distance / (gap / (weight[0] - weight[1]).norm())).median()
+    assert 1.0 - 1e-4 <= ratio < 1.25
+    few = (boundary(model, x, y, steps=20, generator=_generator()) - x).flatten(1).norm(dim=1)
+    assert float(distance.mean()) < float(few.mean())
+
+
+@pytest.mark.parametrize("norm", ["l2", "linf"])
+def test_boundary_points_stay_broken_in_other_batch_sizes_and_in_the_domain(norm: str) -> None:
+    model, (x, _) = small_cnn(), batch(9)
+    y = model(x).argmax(1)
+    found = boundary(model, x, y, norm=norm, steps=60, generator=_generator())
+    broken = model(found).argmax(1) != y
+    alone = torch.cat([model(row[None]).argmax(1) for row in found]) != y
+    assert torch.equal(broken, alone)
+    assert bool(((found >= 0) & (found <= 1)).all())
+    assert bool(broken.any())
+
+
+def test_boundary_attack_ignores_masking_and_keeps_points_already_lost() -> None:
+    inner, (x, _) = small_cnn(), batch(10)
+    masked = Saturated(inner).eval()
+    y = inner(x).argmax(1)
+    y[0] = (y[0] + 1) % 10
+    found = boundary(masked, x, y, steps=60, generator=_generator())
+    assert torch.equal(found[0], x[0])
+    assert bool((masked(found).argmax(1) != y).float().mean() > 0.8)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    eps=st.floats(0, 0.9),
+    norm=st.sampled_from(["linf", "l2"]),
+    seed=st.integers(0, 10**6),
+    clipped=st.booleans(),
+)
+def test_projection_and_random_start_stay_inside(eps: float, norm: str, seed: int, clipped: bool) -> None:
+    from robustlib.threat import ball
+
+    threat, generator = ball(norm, eps, (0.0, 1.0) if clipped else None), _generator(seed)
+    x = torch.rand(6, 1, 4, 4, generator=generator)
+    wild = x + 3 * torch.randn(x.shape, generator=generator)
+    for point in (threat.project(wild, x), threat.random_start(x, generator=generator)):
+        assert bool(threat.contains(point, x).all())
+    again = threat.project(threat.project(wild, x), x)
+    torch.testing.assert_close(again, threat.project(wild, x), atol=1e-6, rtol=1e-5)
