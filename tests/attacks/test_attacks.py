@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from typing import Any
 
@@ -141,7 +142,7 @@ def test_more_restarts_never_break_fewer_points() -> None:
         )
         for r in (1, 2, 5)
     ]
-    for fewer, more in zip(kept, kept[1:], strict=False):
+    for fewer, more in itertools.pairwise(kept):
         assert bool((more <= fewer).all())
 
 

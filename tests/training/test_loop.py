@@ -1,0 +1,153 @@
+"""The training loop: it learns, repeats, resumes bit for bit, and says when something went wrong."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from robustlib.attacks.losses import cross_entropy
+from robustlib.data import Split, load
+from robustlib.errors import RobustlibError
+from robustlib.models import ModelSpec, build
+from robustlib.threat import LinfBall
+from robustlib.training import Defence, FgsmTraining, Fit, PgdTraining, Schedule, Standard, TrainingDiverged, fit
+from robustlib.training.loop import load_checkpoint, save_checkpoint
+
+SHORT = Schedule(steps=12, batch=16, lr=1e-3)
+PGD = PgdTraining(LinfBall(0.1), steps=2, step_size=0.06)
+DEFENCES: list[Defence] = [Standard(), FgsmTraining(LinfBall(0.1)), PGD, replace(PGD, ramp=(1, 2), eps_warmup=0.5)]
+
+
+@pytest.fixture(scope="module")
+def digits() -> Split:
+    return load("digits").train
+
+
+def _model(name: str = "madry_cnn") -> nn.Module:
+    return build(ModelSpec(name, 1), input_shape=(1, 8, 8), classes=10, generator=torch.Generator().manual_seed(0))
+
+
+def _weights(model: nn.Module) -> list[Tensor]:
+    return [value.clone() for value in model.state_dict().values()]
+
+
+def _same(one: nn.Module, other: nn.Module) -> bool:
+    return all(torch.equal(a, b) for a, b in zip(_weights(one), _weights(other), strict=True))
+
+
+def test_overfits_64_points(digits: Split) -> None:
+    model = build(
+        ModelSpec("madry_cnn", 2, init="kaiming_uniform"),
+        input_shape=(1, 8, 8), classes=10, generator=torch.Generator().manual_seed(0),
+    )  # fmt: skip
+    rows = torch.arange(64)
+    fit(model, digits, rows, Standard(), Schedule(steps=250, batch=64, lr=1e-2, shape="one_cycle"), seed=0)
+    assert bool((model(digits.images(rows)).argmax(1) == digits.y[rows]).all())
+    assert not model.training
+
+
+@pytest.mark.parametrize("defence", DEFENCES, ids=str)
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+@pytest.mark.parametrize("name", ["madry_cnn", "architecture_b"])
+def test_resuming_is_bit_exact(digits: Split, tmp_path: Path, defence: Defence, precision: str, name: str) -> None:
+    schedule, rows = replace(SHORT, precision=precision), torch.arange(200)
+    undisturbed, stopped = _model(name), _model(name)
+    whole = fit(undisturbed, digits, rows, defence, schedule, seed=3)
+    path, seen = tmp_path / "c", []
+    part = fit(
+        stopped, digits, rows, defence, schedule, seed=3, checkpoint=path,
+        stop=lambda: len(seen) >= 5, progress=lambda *_: seen.append(1),
+    )  # fmt: skip
+    assert not part.finished
+    assert part.step == 5
+    fresh = _model(name)
+    rest = fit(fresh, digits, rows, defence, schedule, seed=3, checkpoint=path)
+    assert rest.finished
+    assert _same(undisturbed, fresh)
+    assert rest.loss == whole.loss
+    assert rest.accuracy == whole.accuracy
+
+
+def test_pgd_training_at_eps_zero_is_standard_training(digits: Split) -> None:
+    one, other = _model(), _model()
+    rows = torch.arange(200)
+    fit(one, digits, rows, Standard(), SHORT, seed=1)
+    fit(other, digits, rows, PgdTraining(LinfBall(0.0), steps=3, step_size=0.1), SHORT, seed=1)
+    assert _same(one, other)
+
+
+def test_another_seed_is_another_network_and_the_same_the_same(digits: Split) -> None:
+    models = [_model() for _ in range(3)]
+    for model, seed in zip(models, (1, 1, 2), strict=True):
+        fit(model, digits, torch.arange(200), PGD, SHORT, seed=seed)
+    assert _same(models[0], models[1])
+    assert not _same(models[0], models[2])
+
+
+def test_a_kill_while_saving_leaves_the_old_checkpoint(
+    digits: Split, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, path = _model(), tmp_path / "c"
+    optimiser = torch.optim.Adam(model.parameters(), lr=1e-3)
+    save_checkpoint(path, model, optimiser, Fit(step=4, loss=[1.0] * 4, accuracy=[0.5] * 4))
+    before = path.read_bytes()
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(torch, "save", full)
+    with pytest.raises(RobustlibError, match="free some space"):
+        save_checkpoint(path, model, optimiser, Fit(step=5))
+    assert path.read_bytes() == before
+    assert [found.name for found in tmp_path.iterdir()] == ["c"]
+
+
+def test_a_corrupt_checkpoint_is_set_aside(tmp_path: Path) -> None:
+    path, model = tmp_path / "c", _model()
+    path.write_bytes(b"not a checkpoint")
+    found = load_checkpoint(path, model, torch.optim.Adam(model.parameters(), lr=1e-3))
+    assert found.step == 0
+    assert not path.exists()
+    assert (tmp_path / "c.bad").exists()
+
+
+def test_a_loss_that_is_not_finite_stops_with_its_log(digits: Split) -> None:
+    with pytest.raises(TrainingDiverged, match="lower the learning rate") as caught:
+        fit(_model(), digits, torch.arange(200), Standard(), replace(SHORT, lr=1e30), seed=0)
+    assert 1 <= len(caught.value.fit.loss) <= SHORT.steps
+
+
+def test_alarms() -> None:
+    stuck = Fit(loss=[2.31] * 100, accuracy=[0.1] * 100)
+    assert "stuck at chance" in stuck.alarms(10)[0]
+    collapsed = Fit(loss=[0.5] * 100, accuracy=[0.9] * 50 + [0.5] * 50)
+    assert "fell from 90.0%" in collapsed.alarms(10)[0]
+    assert Fit(loss=[0.1] * 100, accuracy=[0.9] * 100).alarms(10) == []
+
+
+def test_schedules_and_defences_refuse_nonsense() -> None:
+    for change in ({"shape": "cosin"}, {"reduction": "max"}, {"precision": "fp8"}, {"steps": 0}, {"lr": 0.0}):
+        with pytest.raises(RobustlibError):
+            replace(SHORT, **change)  # type: ignore[arg-type]
+    with pytest.raises(RobustlibError, match="steps are 1 or more"):
+        PgdTraining(LinfBall(0.1), steps=0, step_size=0.1)
+
+
+def test_one_cycle_rises_and_ends_near_zero() -> None:
+    schedule = Schedule(steps=100, batch=1, lr=1.0, shape="one_cycle")
+    rates = [schedule.rate(step) for step in range(100)]
+    assert max(rates) == pytest.approx(1.0, abs=0.01)
+    assert rates.index(max(rates)) in (28, 29)
+    assert rates[-1] == pytest.approx(0.0, abs=1e-9)
+
+
+def test_sum_and_mean_agree_under_plain_gradients(digits: Split) -> None:
+    """The two reductions differ by the batch size, no more."""
+    model = _model()
+    x, y = digits.images(torch.arange(8)), digits.y[:8]
+    losses = cross_entropy(model(x), y)
+    assert float(losses.sum()) == pytest.approx(8 * float(losses.mean()), rel=1e-5)
