@@ -16,10 +16,10 @@ from typing import Any
 from .data.registry import facts_of
 from .errors import RobustlibError, suggest
 from .experiments import profiles
-from .experiments.cost import evaluation_flops, training_flops
 from .experiments.host import device_name, resolve_device, source_digest, versions
 from .experiments.keys import key
-from .experiments.runner import Job, Summary, run, run_parallel, verify
+from .experiments.progress import ticker
+from .experiments.runner import Job, Summary, run, run_parallel, total_flops, verify
 from .experiments.store import REPOSITORY, Store, cache_root
 from .papers import plan
 from .papers.base import PAPERS, Item, find_item, items
@@ -95,40 +95,12 @@ def _items(args: argparse.Namespace) -> int:
     return 0
 
 
-def _ticker() -> Callable[[str, int, int], None]:
-    """A progress bar in a terminal, a line every 30 s in a log."""
-    from tqdm import tqdm
-
-    bar: list[Any] = []
-    said = [time.monotonic()]
-
-    def tick(what: str, done: int, total: int) -> None:
-        if sys.stderr.isatty():
-            if not bar or bar[0].desc != f"{what}: ":
-                for old in bar:
-                    old.close()
-                bar[:] = [tqdm(total=total, desc=what, leave=False)]
-            bar[0].update(done - bar[0].n)
-        elif time.monotonic() - said[0] > 30:
-            said[0] = time.monotonic()
-            print(f"  {what}: {done} of {total}", file=sys.stderr, flush=True)
-
-    return tick
-
-
-def _cost(jobs: Sequence[Job]) -> float:
-    networks = {key(n): n for job in jobs for n in job.evaluation.networks}
-    return sum(training_flops(n) for n in networks.values()) + sum(
-        evaluation_flops(job.evaluation, job.evaluation.subset.n or 10_000) for job in jobs
-    )
-
-
 def _dry_run(jobs: Sequence[Job], profile: str, store: Store, *, recompute: bool) -> int:
     missing = [job for job in jobs if recompute or store.find(job.evaluation, profile) is None]
     for job in jobs:
         state = "to run" if job in missing else "present"
         print(f"{state:<8} {job.evaluation.subject.name}/{job.evaluation.name}-{key(job.evaluation)[:8]}")
-    cost = _cost(missing)
+    cost = total_flops(missing)
     print(f"{len(jobs)} evaluations, {len(missing)} to run: {cost:.3g} operations, about "
           f"{cost / GIGA_PER_SECOND / 6e10:.1f} min at {GIGA_PER_SECOND:.0f} GFLOP/s (an estimate)")  # fmt: skip
     return 0
@@ -152,7 +124,7 @@ def _run(args: argparse.Namespace) -> int:
     if args.jobs > 1:
         summary = run_parallel(jobs, args.jobs, root=args.root, **options)
     else:
-        summary = run(jobs, store=store, tick=_ticker(), **options)
+        summary = run(jobs, store=store, tick=ticker(), **options)
     return _closing(summary, time.monotonic() - began)
 
 
@@ -177,14 +149,14 @@ def _reproduce(args: argparse.Namespace) -> int:
     if not jobs:
         print(f"{args.paper}: nothing to run in the {args.profile} profile")
         return 0
-    cost = _cost([job for job in jobs if store.find(job.evaluation, args.profile) is None])
+    cost = total_flops([job for job in jobs if store.find(job.evaluation, args.profile) is None])
     minutes = cost / GIGA_PER_SECOND / 6e10
     print(f"{args.paper}, profile {args.profile}: {len(jobs)} evaluations, about {minutes:.1f} min "
           f"on two cores (an estimate); resumes what was interrupted below {args.out}")  # fmt: skip
     began = time.monotonic()
     summary = run(
         jobs, profile=args.profile, store=store, device=args.device, cache=out / "networks", committed=None,
-        tick=_ticker(),
+        tick=ticker(),
     )  # fmt: skip
     code = _closing(summary, time.monotonic() - began)
     from .report.generate import CHAPTERS, compare, generate

@@ -179,7 +179,7 @@ def run_parallel(
         groups.setdefault(key(job.evaluation.subject), []).append(job)
     shares: list[tuple[float, list[Job]]] = [(0.0, []) for _ in range(workers)]
     # Longest first, each to the process with the least to do.
-    for cost, group in sorted(((_cost(g), g) for g in groups.values()), key=lambda pair: -pair[0]):
+    for cost, group in sorted(((total_flops(g), g) for g in groups.values()), key=lambda pair: -pair[0]):
         lightest = min(range(workers), key=lambda i: shares[i][0])
         shares[lightest] = (shares[lightest][0] + cost, shares[lightest][1] + group)
     threads = threads or max(1, torch.get_num_threads() // workers)
@@ -194,8 +194,10 @@ def run_parallel(
     return total
 
 
-def _cost(jobs: Sequence[Job]) -> float:
-    return training_flops(jobs[0].evaluation.subject) + sum(
+def total_flops(jobs: Sequence[Job]) -> float:
+    """Operations of all trainings and evaluations, each network once: an upper bound."""
+    networks = {key(n): n for job in jobs for n in job.evaluation.networks}
+    return sum(training_flops(n) for n in networks.values()) + sum(
         evaluation_flops(job.evaluation, job.evaluation.subset.n or 10_000) for job in jobs
     )
 
@@ -317,7 +319,13 @@ def verify(evaluation: Evaluation, committed: Record, *, device: str, folder: Pa
         )
     dataset = load(evaluation.subject.dataset, device=networks.device)
     found = measure(evaluation, dataset, models)
-    pairs = [(old.value, found.metrics[name].value) for name, old in committed.metrics.items() if name in found.metrics]
+    pairs = [
+        (old.value, found.metrics[name].value)
+        for name, old in committed.metrics.items()
+        if name in found.metrics
+    ]
     if not pairs:
-        raise RobustlibError(f"{committed.path} has none of the metrics {sorted(found.metrics)}; run it again")
+        raise RobustlibError(
+            f"{committed.path} has none of the metrics {sorted(found.metrics)}; run it again"
+        )
     return max(pairs, key=lambda pair: abs(pair[0] - pair[1]) / max(1.0, abs(pair[0])))

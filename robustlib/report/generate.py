@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from safetensors import safe_open
@@ -15,14 +15,13 @@ from safetensors import safe_open
 from ..errors import RobustlibError, suggest
 from ..experiments import profiles
 from ..experiments.keys import key
-from ..experiments.records import Record
 from ..experiments.runner import Job
 from ..experiments.store import REPOSITORY, Store
 from ..papers import plan
 from ..papers.base import PAPERS, Item, items
 from . import tables
 from .build import item_verdicts, rows, statements
-from .display import record_target
+from .record_pages import write_records
 from .verdicts import RULE
 
 CHAPTERS = {"madry2018": "notebooks/04_madry"}
@@ -110,7 +109,7 @@ def statements_of_all(profile: str, store: Store) -> list[str]:
     return [s.state for item in items() if not item.parent for s in statements(item.id, profile, store)]
 
 
-# Costs and records --------------------------------------------------------------------------------------------
+# Costs --------------------------------------------------------------------------------------------
 
 
 def _minutes(seconds: float) -> str:
@@ -134,103 +133,6 @@ def costs(store: Store) -> str:
                 f"{_minutes(sum(networks.values()))} | {_minutes(sum(r.cpu_s for r in found))} | {devices} |"
             )
     return "\n".join(lines) + "\n"
-
-
-def _record_section(record: Record) -> str:
-    name = Path(record.path).name
-    measurement = record.evaluation["measurement"]
-    settings = json.dumps({**measurement, "source": _source(measurement.get("source"))}, ensure_ascii=False)
-    metrics = "; ".join(
-        f"{label} {metric.value:.6g}"
-        + (f" [{metric.low:.6g}, {metric.high:.6g}]" if metric.low is not None else "")
-        + f" {metric.unit}, n = {metric.n:,}"
-        for label, metric in list(record.metrics.items())[:16]
-    )
-    subset = record.evaluation["subset"]
-    points = (
-        "whole split"
-        if subset["n"] is None
-        else f"{subset['n']:,} class-balanced points, seed {subset['seed']}"
-    )
-    lines = [
-        f"({record_target(record.path)})=",
-        f"## {name.removesuffix('.json')}",
-        "",
-        f"- measured: {metrics}",
-        f"- settings: `{settings}`",
-        f"- points: {subset['split']} split, {points}",
-        f"- evaluation key `{record.evaluation_key}`, {record.created}, {record.wall_s:g} s, {record.device}",
-        f"- file: {{download}}`{record.path} <../{record.path}>`",
-    ]
-    return "\n".join(lines)
-
-
-def _source(source: object) -> object:
-    return {"training": source} if isinstance(source, dict) else source
-
-
-def record_page(records: Sequence[Record]) -> str:
-    """The page of one network in one profile: how it was made, then each measurement of it."""
-    first = records[0]
-    network = Path(first.path).parent.name
-    inexact = sum(first.dataset["inexact"].values())
-    findings = [f"- finding: {text}" for text in first.findings]
-    deviations = sorted(
-        {text for record in records for text in record.deviations if text.startswith("subject")}
-    )
-    head = [
-        f"# {network} ({first.profile})",
-        "",
-        f"- training key `{first.training_key}`, weights `{first.weights_digest[:16]}`",
-        f"- data: {first.dataset['name']}, digest `{first.dataset['digest'][:16]}`, "
-        + ("official bytes" if not inexact else f"{inexact} rows are not the official bytes"),
-        f"- training: {first.training_s:g} s, {first.training_cpu_s:g} s of processor time",
-        f"- code: commit `{first.commit[:12]}`, source `{first.source_digest}`; "
-        + ", ".join(f"{name} {version}" for name, version in first.versions.items()),
-        f"- to make it again: `robustlib run --profile {first.profile} --recompute`, "
-        "with the items that the chapter names",
-        *findings,
-        "",
-        "Departures from the paper's training:" if deviations else "Trained as in the paper.",
-        "",
-        *(f"- {text.removeprefix('subject.')}" for text in deviations),
-        "",
-        "```{code-block} json",
-        json.dumps(first.training, indent=1, ensure_ascii=False),
-        "```",
-        "",
-    ]
-    return "\n".join(head) + "\n" + "\n\n".join(_record_section(record) for record in records) + "\n"
-
-
-def write_records(destination: Path, store: Store, names: Iterable[str]) -> None:
-    """One page a network and profile, and their index."""
-    destination.mkdir(parents=True, exist_ok=True)
-    index = [
-        "# Records",
-        "",
-        "Each page is one trained network: how it was made, and every measurement of it.",
-        "",
-    ]
-    for profile in names:
-        groups: dict[str, list[Record]] = {}
-        for record in store.records(profile):
-            groups.setdefault(Path(record.path).parent.name, []).append(record)
-        if groups:
-            index += [
-                f"## {profile}",
-                "",
-                profiles.profile(profile).note + ".",
-                "",
-                "| network | records |",
-                "|---|---|",
-            ]
-        for network, group in groups.items():
-            stem = f"{profile}-{network}"
-            (destination / f"{stem}.md").write_text(record_page(group))
-            index.append(f"| [{network}]({stem}.md) | {len(group)} |")
-        index.append("")
-    (destination / "index.md").write_text("\n".join([*index, ""]))
 
 
 # Exports ------------------------------------------------------------------------------------------------------

@@ -14,7 +14,16 @@ from robustlib.data import Split, load
 from robustlib.errors import RobustlibError
 from robustlib.models import ModelSpec, build
 from robustlib.threat import LinfBall
-from robustlib.training import Defence, FgsmTraining, Fit, PgdTraining, Schedule, Standard, TrainingDiverged, fit
+from robustlib.training import (
+    Defence,
+    FgsmTraining,
+    Fit,
+    PgdTraining,
+    Schedule,
+    Standard,
+    TrainingDiverged,
+    fit,
+)
 from robustlib.training.loop import load_checkpoint, save_checkpoint
 
 SHORT = Schedule(steps=12, batch=16, lr=1e-3)
