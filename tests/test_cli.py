@@ -1,0 +1,158 @@
+"""The command line, and the smoke run of every implemented paper from nothing."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from robustlib.cli import main
+from robustlib.experiments import profiles
+from robustlib.experiments.store import REPOSITORY, Store
+from robustlib.papers import plan
+from robustlib.papers.base import items
+
+STATES = {"done", "partial", "missing", "unavailable"}
+MNIST_ITEMS = (
+    "madry2018/table-1", "madry2018/loss-during-pgd/mnist", "madry2018/more-loss-curves/mnist",
+    "madry2018/local-maxima/mnist", "madry2018/capacity/mnist", "madry2018/accuracy-vs-eps/mnist",
+    "madry2018/training-loss/mnist",
+)  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def from_nothing(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """``reproduce`` of every implemented paper in the smoke profile, once, in an empty folder."""
+    out = tmp_path_factory.mktemp("smoke")
+    said = ""
+    for paper in plan.MODULES:
+        done = subprocess.run(
+            [sys.executable, "-m", "robustlib", "reproduce", paper, "--profile", "smoke", "--device", "cpu",
+             "--no-notebook", "--out", str(out)],
+            capture_output=True, text=True, check=False, cwd=REPOSITORY, timeout=500,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr[-3000:]
+        said += done.stdout
+    return out, said
+
+
+def _json(capsys: pytest.CaptureFixture[str], *arguments: str) -> Any:
+    assert main(list(arguments)) == 0
+    return json.loads(capsys.readouterr().out)
+
+
+def test_a_smoke_run_from_nothing_makes_every_item(from_nothing: tuple[Path, str]) -> None:
+    out, said = from_nothing
+    store = Store(out)
+    assert not store.faults
+    for name in MNIST_ITEMS:
+        (item,) = plan.select([name])
+        assert plan.state(item, "smoke", store) == "done", name
+        assert (out / "pages" / "tables" / f"{name.replace('/', '-')}.csv").exists()
+    assert "records equal the committed ones" in said
+
+
+def test_a_smoke_run_agrees_with_the_committed_records(from_nothing: tuple[Path, str]) -> None:
+    """Same code, other machine or threads: accuracies on 100 digits may move by a few points, no more."""
+    ours, theirs = Store(from_nothing[0]), Store(REPOSITORY)
+    compared = 0
+    for record in ours.records("smoke"):
+        old = next((r for r in theirs.records("smoke") if r.evaluation_key == record.evaluation_key), None)
+        natural = record.evaluation["subject"]["defence"]["type"] == "Standard"
+        if old is None or "accuracy" not in record.metrics or not natural:
+            continue
+        compared += 1
+        assert abs(record.metrics["accuracy"].value - old.metrics["accuracy"].value) <= 0.08, record.path
+    assert compared >= 10
+
+
+def test_a_second_run_finds_everything_there(
+    from_nothing: tuple[Path, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    out, _ = from_nothing
+    before = {path: path.stat().st_mtime_ns for path in out.rglob("*.json")}
+    assert main(["--root", str(out), "run", "madry2018", "--profile", "smoke", "--device", "cpu"]) == 0
+    assert "0 records written" in capsys.readouterr().out
+    assert all(path.stat().st_mtime_ns == stamp for path, stamp in before.items() if "results" in path.parts)
+
+
+def test_items_as_json_follows_the_contract(capsys: pytest.CaptureFixture[str]) -> None:
+    found = _json(capsys, "items", "--json")
+    assert len(found) == len(items())
+    assert sum(1 for item in found if item["item"].count("/") == 1) == 68
+    for item in found:
+        assert set(item) == {"item", "paper", "kind", "number", "title", "profiles", "cells", "verified", "verdicts"}
+        assert set(item["profiles"]) == {"smoke", "quick", "full"}
+        assert set(item["profiles"].values()) <= STATES
+        assert item["verified"] <= item["cells"]
+    assert {i["paper"] for i in _json(capsys, "items", "--json", "--paper", "madry2018")} == {"madry2018"}
+
+
+@pytest.mark.parametrize("profile", ["smoke", "quick"])
+@pytest.mark.parametrize("name", MNIST_ITEMS)
+def test_committed_records_cover_madry_on_mnist(name: str, profile: str) -> None:
+    (item,) = plan.select([name])
+    assert plan.state(item, profile, Store(REPOSITORY)) == "done"
+
+
+def test_dry_run_lists_the_full_protocol(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["run", "madry2018/table-1", "--profile", "full", "--dry-run"]) == 0
+    said = capsys.readouterr().out
+    assert "mnist-madry_cnn16-pgd-s4/" in said
+    assert "operations" in said
+
+
+@pytest.mark.parametrize("form", ["csv", "json", "latex", "markdown", "bibtex"])
+def test_export(form: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["export", "madry2018/table-1", "--format", form]) == 0
+    said = capsys.readouterr().out
+    assert len(said) > 80
+    if form == "json":
+        assert len(json.loads(said)) == 17
+
+
+def test_check_is_clean_and_names_faults(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["check"]) == 0
+    assert "are sound" in capsys.readouterr().out
+    bad = tmp_path / "results" / "smoke" / "x"
+    bad.mkdir(parents=True)
+    (bad / "clean-00000000.json").write_text("{")
+    assert main(["--root", str(tmp_path), "check"]) == 1
+    assert capsys.readouterr().out.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "hint"),
+    [
+        (["run", "madry2018", "--profile", "quik"], "did you mean 'quick'"),
+        (["run", "madry2018/table-11"], "did you mean 'madry2018/table-1'"),
+        (["run", "madri2018"], "madry2018"),
+        (["items", "--paper", "madry2081"], "did you mean 'madry2018'"),
+        (["data", "verify", "mnits"], "did you mean 'mnist'"),
+        (["reproduce", "madry"], "madry2018"),
+        (["rnu"], "rnu"),
+        (["export", "madry2018/table-2"], "no cells"),
+        (["verify", "madry2018/filters"], "no record"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_bad_input_is_one_line_that_helps(arguments: list[str], hint: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(arguments) in (1, 2)
+    said = capsys.readouterr().err.strip()
+    assert hint in said
+    assert said.count("\n") == 0
+
+
+def test_data_list_and_doctor(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["data", "list"]) == 0
+    assert "digits" in capsys.readouterr().out
+    assert main(["doctor"]) == 0
+    assert "device" in capsys.readouterr().out
+
+
+def test_every_profile_has_a_note() -> None:
+    assert all(profiles.profile(name).note for name in profiles.NAMES)
