@@ -1,0 +1,189 @@
+"""Profiles and plans: what is run of each item, and in which state an item is."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from robustlib.errors import RobustlibError
+from robustlib.experiments import profiles
+from robustlib.experiments.keys import key
+from robustlib.experiments.specs import Accuracy
+from robustlib.experiments.store import Store
+from robustlib.papers import plan
+from robustlib.papers.base import Cell, find_item, items
+from tests.experiments.tiny import CLEAN, FGSM, PGD, accuracy, file
+
+# Profiles -----------------------------------------------------------------------------------------------------
+
+
+def test_unknown_profiles_are_refused_with_the_nearest() -> None:
+    for ask in (profiles.profile, profiles.search_order):
+        with pytest.raises(RobustlibError, match="unknown profile 'quik'; did you mean 'quick'"):
+            ask("quik")
+    with pytest.raises(RobustlibError, match="unknown profile 'smok'; did you mean 'smoke'"):
+        plan.evaluations(plan.cells_of("madry2018/table-1")[0], "smok")
+
+
+def test_stand_in_data_is_never_published() -> None:
+    assert "smoke" in profiles.NAMES
+    assert "smoke" not in profiles.FAITHFUL_FIRST
+    assert profiles.search_order(profiles.BEST) == profiles.FAITHFUL_FIRST
+    assert profiles.search_order("smoke") == ("smoke",)
+    assert set(profiles.FAITHFUL_FIRST) < set(profiles.NAMES)
+    for name in profiles.FAITHFUL_FIRST:
+        assert all(job.evaluation.subject.dataset != "digits" for job in plan.jobs(plan.select([]), name))
+
+
+def test_full_changes_nothing_and_the_others_write_down_what_they_change() -> None:
+    for job in plan.jobs(plan.select([]), "full"):
+        assert job.evaluation is job.full
+        assert job.deviations == []
+    for name in ("smoke", "quick"):
+        for job in plan.jobs(plan.select([]), name):
+            assert job.deviations
+            assert all(line.startswith(("subject", "measurement", "subset")) for line in job.deviations)
+
+
+def test_smoke_is_digits_and_small() -> None:
+    for job in plan.jobs(plan.select([]), "smoke"):
+        assert all(network.dataset == "digits" for network in job.evaluation.networks)
+        assert all(network.schedule.steps <= 300 for network in job.evaluation.networks)
+        assert job.evaluation.subset.n is None or job.evaluation.subset.n <= 100
+
+
+def test_a_profile_keeps_threats_and_seeds() -> None:
+    for name in profiles.NAMES:
+        for job in plan.jobs(plan.select(["madry2018/table-1"]), name):
+            full, ran = job.full.measurement, job.evaluation.measurement
+            assert isinstance(full, Accuracy)
+            assert isinstance(ran, Accuracy)
+            assert ran.threat == full.threat
+            assert type(ran.attack) is type(full.attack)
+            assert job.evaluation.subject.seed == job.full.subject.seed
+            assert (ran.source is None) == (full.source is None)
+
+
+def test_a_restart_attack_keeps_the_reach_of_its_steps() -> None:
+    for job in plan.jobs(plan.select(["madry2018/table-1"]), "smoke"):
+        full, ran = (getattr(e.measurement, "attack", None) for e in (job.full, job.evaluation))
+        if hasattr(full, "steps"):
+            assert ran.steps * ran.step_size == pytest.approx(full.steps * full.step_size)  # type: ignore[union-attr]
+
+
+# Plans --------------------------------------------------------------------------------------------------------
+
+
+def test_everything_is_selected_by_item_or_paper() -> None:
+    assert plan.select([]) == list(items())
+    assert [item.id for item in plan.select(["madry2018/table-1"])] == ["madry2018/table-1"]
+    chapter = plan.select(["madry2018"])
+    assert {item.paper for item in chapter} == {"madry2018"}
+    assert plan.select(["madry2018", "madry2018/table-1"]) == chapter
+    with pytest.raises(RobustlibError, match="unknown item 'madry2017'"):
+        plan.select(["madry2017"])
+
+
+def test_a_plan_has_each_evaluation_once_and_all_that_its_cells_and_claims_need() -> None:
+    for name in profiles.NAMES:
+        jobs = plan.jobs(plan.select([]), name)
+        planned = {key(job.evaluation) for job in jobs}
+        assert len(planned) == len(jobs)
+        for item in items():
+            for cell in plan.cells_of(item.id):
+                assert {key(job.evaluation) for job in plan.evaluations(cell, name)} <= planned
+                profile = profiles.profile(name)
+                seeds = profile.table_seeds if item.kind == "table" else profile.figure_seeds
+                assert len(plan.evaluations(cell, name)) <= seeds
+            for predicate in plan.predicates_of(item.id):
+                assert {key(shrunk) for full in predicate.needs if (shrunk := plan.shrink(full, name))} <= planned
+
+
+def test_a_parent_has_the_cells_of_its_panels() -> None:
+    assert plan.cells_of("madry2018/capacity") == plan.cells_of("madry2018/capacity/mnist")
+    whole, panel = (plan.predicates_of(f"madry2018/capacity{part}") for part in ("", "/mnist"))
+    assert [predicate.text for predicate in whole] == [predicate.text for predicate in panel] != []
+    assert plan.cells_of("madry2018/capacity/cifar10") == ()
+    # One item's id may begin with another's.
+    assert all(cell.item != "madry2018/capacity-cifar10" for cell in plan.cells_of("madry2018/capacity"))
+
+
+def test_a_claim_waits_for_all_its_records(tmp_path: Path) -> None:
+    predicate = next(p for p in plan.predicates_of("madry2018/loss-during-pgd") if len(p.needs) == 2)
+    wanted = [plan.shrink(full, "smoke") for full in predicate.needs]
+    assert plan.records_of(predicate, "smoke", Store(tmp_path)) is None
+    for shrunk in wanted:
+        assert plan.records_of(predicate, "smoke", Store(tmp_path)) is None
+        assert shrunk is not None
+        file(tmp_path, shrunk, "smoke", correct=1.0)
+    records = plan.records_of(predicate, "smoke", Store(tmp_path))
+    assert records is not None
+    assert [record.evaluation_key for record in records] == [key(shrunk) for shrunk in wanted if shrunk]
+    assert plan.records_of(predicate, "full", Store(tmp_path)) is None
+
+
+# States -------------------------------------------------------------------------------------------------------
+
+ITEM = "madry2018/table-1"
+
+
+@pytest.fixture
+def three_cells(monkeypatch: pytest.MonkeyPatch) -> list[Cell]:
+    """Table 1 has a cell of two seeds, one of one seed, and one that nobody can measure."""
+    cells = [
+        Cell(ITEM, "a", "x", evaluations=(CLEAN, accuracy(replace(CLEAN.subject, seed=5)))),
+        Cell(ITEM, "b", "x", evaluations=(FGSM,)),
+        Cell(ITEM, "c", "x", unavailable="other people's defence"),
+    ]
+    monkeypatch.setattr(plan, "cells_of", lambda item: tuple(c for c in cells if c.item == item))
+    return cells
+
+
+def state(folder: Path, item: str = ITEM, profile: str = "full") -> str:
+    return plan.state(find_item(item), profile, Store(folder))
+
+
+def test_an_item_is_done_when_every_available_cell_has_all_its_records(tmp_path: Path, three_cells: list[Cell]) -> None:
+    seen = [state(tmp_path)]
+    for cell in three_cells:
+        for evaluation in cell.evaluations:
+            file(tmp_path, evaluation)
+            seen.append(state(tmp_path))
+    # One seed of two does not make the first cell.
+    assert seen == ["missing", "missing", "partial", "done"]
+    assert state(tmp_path, profile="smoke") == "missing"
+
+
+def test_an_item_that_a_profile_leaves_out_is_unavailable(
+    tmp_path: Path, three_cells: list[Cell], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert state(tmp_path, profile="quick") == "unavailable"  # quick knows MNIST alone, the cells are digits
+    three_cells[:] = [three_cells[2]]
+    assert state(tmp_path) == "unavailable"
+    three_cells.clear()
+    assert state(tmp_path) == "missing"
+
+
+def test_a_parent_is_what_its_panels_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    parent, mnist, cifar = (f"madry2018/capacity{panel}" for panel in ("", "/mnist", "/cifar10"))
+    cells = {mnist: [Cell(mnist, "a", "x", evaluations=(CLEAN,))], cifar: [Cell(cifar, "a", "x", evaluations=(PGD,))]}
+    monkeypatch.setattr(plan, "cells_of", lambda item: tuple(cells.get(item, ())))
+    assert state(tmp_path, parent) == "missing"
+    file(tmp_path, CLEAN)
+    assert (state(tmp_path, mnist), state(tmp_path, cifar), state(tmp_path, parent)) == ("done", "missing", "partial")
+    file(tmp_path, PGD)
+    assert state(tmp_path, parent) == "done"
+    cells[cifar] = [Cell(cifar, "a", "x", unavailable="no such data")]
+    assert state(tmp_path, parent) == "done"
+    cells[cifar] = []  # not part of the edition: the whole item is not done
+    assert state(tmp_path, parent) == "partial"
+
+
+def test_every_item_has_a_state_in_every_profile(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    for item in items():
+        for name in profiles.NAMES:
+            expected = {"missing", "unavailable"}
+            assert plan.state(item, name, store) in expected, item.id
