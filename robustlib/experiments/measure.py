@@ -101,7 +101,7 @@ def measure(
                 "final_loss": _loss_metric(traces[:, :, -1]),
             },
             series={
-                f"example_{row}": np.round(trace, 4).tolist()
+                f"example_{row}": np.round(trace.astype(float), 3).tolist()
                 for row, trace in zip(rows.tolist(), traces, strict=True)
             },
         )
