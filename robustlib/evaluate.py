@@ -117,6 +117,8 @@ def distances_under(
     0 for a point misclassified to begin with, infinity where the attack found nothing; the network is
     asked again about every returned point before its distance counts.
     """
+    if domain is None:
+        raise RobustlibError(f"domain is missing for {attack}, which starts from noise in it; give (lo, hi)")
     measure, found = ball(norm, 0.0, domain), []
     for index, x, y in _chunks(split, rows, progress):
         generator = chunk_generator(name, index, x.device)

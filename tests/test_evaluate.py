@@ -190,6 +190,11 @@ def test_distances_are_to_the_other_class(norm: str, model: nn.Module, split: Sp
     np.testing.assert_array_equal(distance, distances_under(model, wrong, ROWS, Boundary(50), **options))
 
 
+def test_boundary_attacks_need_a_domain(model: nn.Module, split: Split) -> None:
+    with pytest.raises(RobustlibError, match="domain is missing for Boundary"):
+        distances_under(model, split, ROWS, Boundary(2), norm="linf", domain=None, name="a")
+
+
 def test_a_point_without_another_class_is_infinitely_far(split: Split) -> None:
     class Constant(nn.Module):
         def forward(self, x: Tensor) -> Tensor:

@@ -6,7 +6,7 @@ import contextlib
 import hashlib
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import torch
@@ -125,8 +125,12 @@ def half_precision(model: nn.Module) -> None:
 
 def weights_digest(model: nn.Module) -> str:
     """SHA-256 over names and float16 bytes, whatever file they lie in."""
+    return _digest(model.state_dict())
+
+
+def _digest(tensors: Mapping[str, Tensor]) -> str:
     digest = hashlib.sha256()
-    for name, tensor in sorted(model.state_dict().items()):
+    for name, tensor in sorted(tensors.items()):
         digest.update(name.encode())
         digest.update(_stored(tensor).numpy().tobytes())
     return digest.hexdigest()
@@ -144,32 +148,49 @@ def save_weights(path: Path, model: nn.Module, network: Network) -> None:
     write_atomically(path, save_tensors(tensors, metadata=metadata))
 
 
-def load_weights(path: Path, model: nn.Module, network: Network) -> None:
-    """Fill ``model`` from a safetensors file of that network.
+_RESTORE = "delete it, or restore it with git checkout"
+
+
+def read_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Tensors of a weights file, and what was written beside them: network, training_key and digest.
 
     Raises:
-        RobustlibError: the file is not a complete safetensors file of this network, or its weights are not
-            those that were written. Pickles are never loaded.
+        RobustlibError: not a complete safetensors file, or not with the weights that were written. Pickles
+            are never loaded.
     """
     try:
         content = path.read_bytes()
         tensors = load_tensors(content)
+        header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
+    except (SafetensorError, OSError, ValueError) as error:
+        raise RobustlibError(
+            f"{path.name} is not a complete safetensors file ({type(error).__name__}); {_RESTORE}"
+        ) from error
+    facts = {"network": "", "training_key": "", "digest": "", **header.get("__metadata__", {})}
+    if (found := _digest(tensors)) != facts["digest"]:
+        raise RobustlibError(
+            f"{path.name} was written with weights {facts['digest'][:16] or 'unknown'}, it has {found[:16]}; {_RESTORE}"
+        )
+    return tensors, facts
+
+
+def load_weights(path: Path, model: nn.Module, network: Network) -> None:
+    """Fill ``model`` from the weights file of that network.
+
+    Raises:
+        RobustlibError: as :func:`read_weights`, or the file was written for another network.
+    """
+    tensors, facts = read_weights(path)
+    # A file that was renamed would else be measured under this network's name.
+    if facts["training_key"] != key(network):
+        raise RobustlibError(
+            f"{path.name} was written for training_key {facts['training_key']}, here it is {key(network)}; {_RESTORE}"
+        )
+    try:
         model.load_state_dict({name: tensor.float() if tensor.dtype == torch.half else tensor
                                for name, tensor in tensors.items()})  # fmt: skip
-        header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
-        written = dict(header.get("__metadata__", {}))
-    except (SafetensorError, OSError, RuntimeError, KeyError, ValueError) as error:
-        raise RobustlibError(
-            f"{path.name} is not a complete safetensors file of this network ({type(error).__name__}); "
-            "delete it, or restore it with git checkout"
-        ) from error
-    # A file that was renamed or damaged would else be measured under this network's name.
-    for name, ours in (("training_key", key(network)), ("digest", weights_digest(model))):
-        if written.get(name) != ours:
-            raise RobustlibError(
-                f"{path.name} was written for {name} {str(written.get(name))[:16]}, here it is {ours[:16]}; "
-                "delete it, or restore it with git checkout"
-            )
+    except RuntimeError as error:
+        raise RobustlibError(f"{path.name} does not hold {network.model.name}'s weights; {_RESTORE}") from error
 
 
 def weights_path(folder: Path, network: Network) -> Path:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..errors import RobustlibError
+from ..experiments.profiles import profile as profile_of
 from ..experiments.profiles import search_order
 from ..experiments.records import Record
 from ..experiments.store import Store
@@ -105,6 +106,11 @@ def rows(item: str, profile: str, store: Store) -> list[Row]:
     return [row(cell, profile, store) for cell in cells_of(item)]
 
 
+def title_suffix(found: Sequence[Row]) -> str:
+    """What titles add for the profiles behind these rows, such as "digits stand-in"."""
+    return "".join(dict.fromkeys(profile_of(row.profile).suffix for row in found if row.profile))
+
+
 def statements(item: str, profile: str, store: Store) -> list[Statement]:
     """The item's declared claims, tested on the most faithful profile that has every record they need."""
     found = []
@@ -144,4 +150,6 @@ def why_not(item: Item) -> str:
     return NOT_IN_EDITION
 
 
-__all__ = ["Row", "Statement", "Verdict", "item_verdicts", "measured", "row", "rows", "statements", "why_not"]
+__all__ = [
+    "Row", "Statement", "Verdict", "item_verdicts", "measured", "row", "rows", "statements", "title_suffix", "why_not",
+]  # fmt: skip

@@ -12,7 +12,7 @@ from ..experiments.keys import key, parse
 from ..experiments.profiles import profile
 from ..experiments.records import Record
 from ..experiments.specs import Evaluation
-from ..experiments.store import Store
+from ..experiments.store import Store, read_weights
 from .generate import readme_text
 
 
@@ -69,10 +69,18 @@ def faults(root: Path) -> list[str]:
         except RobustlibError as error:
             found.append(f"{record.path}: {error}")
     found += unsound(store.records())
+    for path in sorted((root / "weights").glob("*.safetensors")):
+        try:
+            read_weights(path)
+        except RobustlibError as error:
+            found.append(f"weights/{error}")
+    if found:
+        # What is generated from them cannot be judged before they are sound.
+        return found
     try:
         generated = readme_text(root)
     except RobustlibError as error:
-        return [*found, str(error)]
+        return [str(error)]
     for path, text in generated.items():
         if path.read_text() != text:
             found.append(f"{path.name}: its generated part does not match the records; run make publish")

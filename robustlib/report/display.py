@@ -14,14 +14,13 @@ from pathlib import Path
 from IPython.display import display
 from matplotlib.figure import Figure
 
-from ..experiments.profiles import profile as profile_of
 from ..experiments.profiles import search_order
 from ..experiments.specs import Evaluation
 from ..experiments.store import Store
 from ..papers.base import Published, find_item
 from ..papers.plan import shrink
 from . import style, tables
-from .build import Statement, rows, statements
+from .build import Statement, rows, statements, title_suffix
 from .rows import Row
 
 Drawing = tuple[Figure, str] | str
@@ -42,11 +41,6 @@ def record_page(path: str) -> str:
 
 def _bundle(markdown: str, page: str, text: str) -> None:
     display({"text/markdown": markdown, "text/html": page, "text/plain": text}, raw=True)  # type: ignore[no-untyped-call]
-
-
-def title_suffix(found: Sequence[Row]) -> str:
-    """What titles add for the profiles behind these rows, such as "digits stand-in"."""
-    return "".join(dict.fromkeys(profile_of(row.profile).suffix for row in found if row.profile))
 
 
 def show_rows(found: Sequence[Row], *, name: str, caption: str) -> None:

@@ -10,17 +10,15 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from safetensors import safe_open
-
 from ..errors import RobustlibError, suggest
 from ..experiments import profiles
 from ..experiments.keys import key
 from ..experiments.runner import Job
-from ..experiments.store import REPOSITORY, Store
+from ..experiments.store import REPOSITORY, Store, read_weights
 from ..papers import plan
 from ..papers.base import PAPERS, Item, items
 from . import tables
-from .build import item_verdicts, rows, statements
+from .build import item_verdicts, rows, statements, title_suffix
 from .record_pages import write_records
 from .verdicts import RULE
 
@@ -150,7 +148,7 @@ def export(item: Item, form: str, *, profile: str, store: Store) -> str:
     found = rows(item.id, profile, store)
     if not found:
         raise RobustlibError(f"{item.id} has no cells in this edition; robustlib items lists those that do")
-    caption = f"{item.number}: {item.title}"
+    caption = f"{item.number}: {item.title}{title_suffix(found)}"
     makers: dict[str, Callable[[], str]] = {
         "csv": lambda: tables.to_csv(found),
         "json": lambda: tables.to_json(found),
@@ -211,10 +209,11 @@ def compare(jobs: Sequence[Job], profile: str, *, ours: Store, theirs: Store) ->
 def readme_text(root: Path) -> dict[Path, str]:
     """README.md and weights/README.md with their generated parts made anew, by path."""
     store, found = Store(root), {}
-    for path, body in (
-        (root / "README.md", lambda: f"{summary(profiles.BEST, store)}\n{costs(store)}"),
-        (root / "weights" / "README.md", lambda: cards(root / "weights", store)),
-    ):
+    bodies: dict[Path, Callable[[], str]] = {
+        root / "README.md": lambda: f"{summary(profiles.BEST, store)}\n{costs(store)}",
+        root / "weights" / "README.md": lambda: cards(root / "weights", store),
+    }
+    for path, body in bodies.items():
         if path.exists():
             before, start, rest = path.read_text().partition(MARK[0])
             _, end, after = rest.partition(MARK[1])
@@ -228,8 +227,7 @@ def cards(folder: Path, store: Store) -> str:
     """A card for each committed network: what it is, how it was made, what was measured on it."""
     parts = []
     for path in sorted(folder.glob("*.safetensors")):
-        with safe_open(path, "pt") as handle:
-            facts = handle.metadata()
+        _, facts = read_weights(path)
         records = [record for record in store.records() if record.weights_digest == facts["digest"]]
         parts += [f"## {path.name}", "", f"- training key `{facts['training_key']}`, digest `{facts['digest'][:16]}`",
                   f"- size {path.stat().st_size / 2**20:.1f} MB, float16; computes in float32"]  # fmt: skip
@@ -274,10 +272,14 @@ def generate(
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """``DEST [README]``: generate below DEST; with README, rewrite the README's generated part as well."""
+    """``DEST [--readme]``: generate below DEST; with --readme, rewrite the READMEs' generated parts as well."""
     given = list(sys.argv[1:] if arguments is None else arguments)
-    generate(Path(given[0]))
-    if "--readme" in given:
+    options = [text for text in given if text.startswith("-")]
+    if len(given) != len(options) + 1 or options not in ([], ["--readme"]):
+        print("usage: python -m robustlib.report.generate DEST [--readme]", file=sys.stderr)
+        return 2
+    generate(Path(next(text for text in given if text not in options)))
+    if options:
         for path, text in readme_text(REPOSITORY).items():
             path.write_text(text)
     return 0
