@@ -54,6 +54,10 @@ class Store:
             except RobustlibError as error:
                 self.faults[path] = str(error)
                 continue
+            if path.stem[-8:] != record.evaluation_key[:8]:
+                # A copy over another's name would else push the right record out as its duplicate.
+                self.faults[path] = f"{record.path} holds evaluation {record.evaluation_key}; rename or delete it"
+                continue
             earlier = self._records.get((record.profile, record.evaluation_key))
             if earlier is not None:
                 self.faults[path] = (

@@ -65,11 +65,11 @@ def test_an_empty_folder_is_an_empty_store(tmp_path: Path) -> None:
 
 def test_a_second_file_of_one_evaluation_is_a_fault(copy: Path) -> None:
     path = Store(copy).path_of(CLEAN, "smoke")
-    second = path.with_name("zz-copy.json")
+    second = path.with_name(f"zz-{key(CLEAN)[:8]}.json")
     shutil.copy(path, second)
     store = Store(copy)
     assert list(store.faults) == [second]
-    assert "zz-copy.json repeats the evaluation of results/smoke/" in store.faults[second]
+    assert f"{second.name} repeats the evaluation of results/smoke/" in store.faults[second]
     assert store.find(CLEAN, "smoke") is not None
 
 
@@ -81,6 +81,17 @@ def test_a_record_in_another_profiles_folder_is_a_fault(copy: Path) -> None:
     store = Store(copy)
     assert "says profile 'smoke' but lies in full/" in store.faults[moved]
     assert store.find(CLEAN, "full") is store.find(CLEAN, "smoke") is None
+
+
+def test_a_copy_over_another_name_does_not_push_the_right_record_out(copy: Path) -> None:
+    path, over = (Store(copy).path_of(evaluation, "smoke") for evaluation in (PGD, FGSM))
+    assert over.name < path.name
+    shutil.copy(path, over)
+    store = Store(copy)
+    assert store.faults == {over: f"{over.relative_to(copy)} holds evaluation {key(PGD)}; rename or delete it"}
+    assert store.find(PGD, "smoke") is not None
+    store.set_aside_faults()
+    assert [record.evaluation_key for record in execute(copy, *EVERY).written] == [key(FGSM)]
 
 
 def test_another_evaluations_record_is_not_taken_for_this_one(copy: Path) -> None:

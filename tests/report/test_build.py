@@ -1,0 +1,209 @@
+"""Rows and statements: the published number, the right records of the right profile, and the verdict on them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from robustlib.errors import RobustlibError
+from robustlib.experiments import profiles
+from robustlib.experiments.records import Metric
+from robustlib.experiments.specs import Evaluation, Subset
+from robustlib.experiments.store import Store
+from robustlib.papers import plan
+from robustlib.papers.base import Cell, Predicate, Published, find_item, items
+from robustlib.report import build
+from robustlib.report.build import item_verdicts, measured, row, rows, statements, title_suffix
+from tests.experiments.tiny import CLEAN, CURVE, FGSM, PGD, TRACE, fabricate, file
+
+ITEM = "madry2018/table-1"
+PAPER = Published("x-1", ITEM, "a", "Accuracy", 90.0, "90.0", "%", True, "page 1")
+WHOLE = [replace(CLEAN, subject=replace(CLEAN.subject, seed=seed), subset=Subset()) for seed in range(3)]
+"""Three seeds on the whole test set."""
+CELL = Cell(ITEM, "a", "Accuracy", published=PAPER, evaluations=tuple(WHOLE))
+
+
+def fill(folder: Path, profile: str, shares: list[float], cell: Cell = CELL, **changes: Any) -> Store:
+    """Records of the cell's first seeds, as the profile names them."""
+    for job, share in zip(plan.evaluations(cell, profile), shares, strict=False):
+        file(folder, job.evaluation, profile, correct=share, **({"n": 1000} | changes))
+    return Store(folder)
+
+
+# Rows ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_cell_without_records_is_not_run_and_says_why(tmp_path: Path) -> None:
+    found = row(CELL, profiles.BEST, Store(tmp_path))
+    assert (found.verdict.name, found.verdict.detail) == ("not run", "no record of this cell yet")
+    assert (found.published, found.decimals, found.verified) == (90.0, 1, True)
+    assert (found.values, found.low, found.n, found.profile, found.records) == ((), None, None, None, ())
+    unavailable = replace(CELL, evaluations=(), unavailable="other people's defence")
+    assert row(unavailable, profiles.BEST, Store(tmp_path)).verdict.detail == "other people's defence"
+
+
+def test_three_full_seeds_that_agree_are_reproduced(tmp_path: Path) -> None:
+    found = row(CELL, "full", fill(tmp_path, "full", [0.90, 0.91, 0.905]))
+    assert found.verdict.name == "reproduced"
+    assert found.values == pytest.approx((90.0, 91.0, 90.5))
+    assert (found.protocol, found.profile, found.n, found.seeds) == ("full", "full", 1000, 3)
+    assert found.difference == pytest.approx(0.5)
+    assert len(set(found.records)) == 3
+    assert all(path.startswith("results/full/") for path in found.records)
+
+
+def test_far_from_the_paper_has_a_side(tmp_path: Path) -> None:
+    assert row(CELL, "full", fill(tmp_path, "full", [0.70, 0.71, 0.705])).verdict.name == "lower"
+    assert row(CELL, "full", fill(tmp_path, "full", [0.98, 0.99, 0.985])).verdict.name == "higher"
+
+
+def test_fewer_seeds_only_agree_or_do_not(tmp_path: Path) -> None:
+    assert row(CELL, "full", fill(tmp_path, "full", [0.90, 0.91])).verdict.name == "consistent"
+    assert row(CELL, "full", fill(tmp_path, "full", [0.70, 0.71])).verdict.name == "not consistent"
+
+
+def test_an_open_protocol_or_inexact_data_keep_it_from_being_reproduced(tmp_path: Path) -> None:
+    store = fill(tmp_path, "full", [0.90, 0.91, 0.905])
+    found = row(replace(CELL, protocol_known=False, note="steps are not printed"), "full", store)
+    assert found.verdict.name == "consistent"
+    assert found.footnotes == ("steps are not printed",)
+    inexact = {"name": "cifar10", "digest": "0" * 64, "inexact": {"train": 0, "test": 20}}
+    found = row(CELL, "full", fill(tmp_path, "full", [0.90, 0.91, 0.905], dataset=inexact))
+    assert found.verdict.name == "consistent"
+    assert found.footnotes == ("† 20 rows of the data are not the official bytes",)
+
+
+def test_an_unverified_number_decides_nothing(tmp_path: Path) -> None:
+    store = fill(tmp_path, "full", [0.5, 0.5, 0.5])
+    assert row(replace(CELL, published=replace(PAPER, verified=False)), "full", store).verdict.name == "unverified"
+    assert row(replace(CELL, published=None), "full", store).verdict.name == "measured"
+
+
+def test_a_departure_under_full_is_a_scaled_protocol(tmp_path: Path) -> None:
+    found = row(CELL, "full", fill(tmp_path, "full", [0.9, 0.9, 0.9], deviations=["subject.schedule.steps: 5 -> 4"]))
+    assert (found.verdict.name, found.protocol, found.profile) == ("scaled", "scaled", "full")
+
+
+def test_the_interval_is_that_of_the_records(tmp_path: Path) -> None:
+    store = fill(tmp_path, "full", [0.9])
+    found = row(CELL, "full", store)
+    metric = store.records()[0].metrics["accuracy"]
+    assert metric.low is not None
+    assert metric.high is not None
+    assert (found.low, found.high) == pytest.approx((100 * metric.low, 100 * metric.high))
+    several = row(CELL, "full", fill(tmp_path, "full", [0.9, 0.8, 0.7]))
+    ends = np.mean([(r.metrics["accuracy"].low, r.metrics["accuracy"].high) for r in Store(tmp_path).records()], 0)
+    assert (several.low, several.high) == pytest.approx(tuple(100 * ends))
+
+
+def test_a_loss_has_its_own_unit_and_no_interval(tmp_path: Path) -> None:
+    cell = Cell(ITEM, "loss", "x", evaluations=(CURVE,), metric="final_loss", scale=1.0, unit="nats")
+    file(tmp_path, CURVE, correct=0.25)
+    found = row(cell, "full", Store(tmp_path))
+    assert (found.values, found.unit, found.low, found.decimals) == ((0.25,), "nats", None, 3)
+    assert found.verdict.name == "measured"
+
+
+# Which records ------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def mnist(monkeypatch: pytest.MonkeyPatch) -> Cell:
+    """A cell of Table 1 itself, which every profile runs."""
+    return next(cell for cell in plan.cells_of(ITEM) if cell.row == "PGD 40/1, source A")
+
+
+def test_the_most_faithful_profile_is_shown_and_stand_ins_never(tmp_path: Path, mnist: Cell) -> None:
+    order = (("smoke", None, "not run"), ("quick", "quick", "quick"), ("full", "full", "consistent"))
+    for profile, expected, verdict in order:
+        store = fill(tmp_path, profile, [0.932, 0.932], mnist)
+        assert measured(mnist, profiles.BEST, store)[0] == expected
+        found = row(mnist, profiles.BEST, store)
+        assert (found.profile, found.verdict.name) == (expected, verdict)
+    # Asked for by name, each profile shows its own.
+    for profile in profiles.NAMES:
+        assert row(mnist, profile, store).profile == profile
+    with pytest.raises(RobustlibError, match="did you mean 'quick'"):
+        row(mnist, "quik", store)
+
+
+def test_a_record_without_the_cells_metric_is_not_shown(tmp_path: Path) -> None:
+    file(tmp_path, PGD, metrics={"other": Metric(0.5, 10)}, outcomes={})
+    assert measured(Cell(ITEM, "a", "x", evaluations=(PGD,)), "full", Store(tmp_path)) == (None, [])
+
+
+def test_titles_tell_stand_in_data(tmp_path: Path, mnist: Cell) -> None:
+    store = fill(tmp_path, "smoke", [0.9], mnist)
+    assert title_suffix(rows(ITEM, "smoke", store)) == " (digits stand-in)"
+    assert title_suffix(rows(ITEM, profiles.BEST, store)) == ""
+
+
+def test_every_item_has_rows_for_its_cells(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    for item in items():
+        found = rows(item.id, profiles.BEST, store)
+        assert len(found) == len(plan.cells_of(item.id))
+        assert sum(item_verdicts(item, profiles.BEST, store).values()) == len(found)
+    with pytest.raises(RobustlibError, match="did you mean 'madry2018/table-1'"):
+        rows("madry2018/table1", profiles.BEST, store)
+
+
+def test_verdicts_are_counted(tmp_path: Path, mnist: Cell) -> None:
+    store = fill(tmp_path, "quick", [0.9, 0.9], mnist)
+    assert item_verdicts(find_item(ITEM), profiles.BEST, store) == {"quick": 1, "not run": 16}
+
+
+# Statements ---------------------------------------------------------------------------------------------------
+
+
+def claim(monkeypatch: pytest.MonkeyPatch, test: Any, *needs: Evaluation) -> None:
+    predicate = Predicate("madry2018/capacity/mnist", "it is so", needs, test)
+    monkeypatch.setattr(build, "predicates_of", lambda item: (predicate,))
+
+
+def test_a_claim_holds_fails_or_was_not_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def above(records: Any) -> bool:
+        first, second = (record.metrics["accuracy"].value for record in records)
+        return bool(first > second)
+
+    claim(monkeypatch, above, PGD, FGSM)
+    file(tmp_path, PGD, correct=0.9)
+    (found,) = statements("madry2018/capacity", "full", Store(tmp_path))
+    assert (found.text, found.state, found.profile, found.records) == ("it is so", "not run", None, ())
+    for share, state in ((0.5, "holds"), (0.95, "fails")):
+        file(tmp_path, FGSM, correct=share)
+        (found,) = statements("madry2018/capacity", profiles.BEST, Store(tmp_path))
+        assert (found.state, found.profile) == (state, "full")
+        assert len(found.records) == 2
+
+
+def test_a_claim_that_cannot_be_tested_names_its_records(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    record = file(tmp_path, TRACE)
+    for test in (lambda r: r[0].metrics["gone"], lambda r: max([]), lambda r: 1 / 0, lambda r: r[5], lambda r: +r):
+        claim(monkeypatch, test, TRACE)
+        with pytest.raises(RobustlibError, match="'it is so' cannot be tested on") as caught:
+            statements("madry2018/capacity", "full", Store(tmp_path))
+        assert record.path in str(caught.value)
+
+
+def test_the_committed_smoke_records_make_every_row_and_claim(root: Path) -> None:
+    store = Store(root)
+    for item in items():
+        for found in rows(item.id, "smoke", store):
+            available = next(c for c in plan.cells_of(item.id) if (c.row, c.column) == (found.label, found.column))
+            assert found.verdict.name == ("not run" if available.unavailable else "smoke")
+        assert all(statement.state in ("holds", "fails") for statement in statements(item.id, "smoke", store))
+
+
+def test_invented_records_are_like_measured_ones(root: Path) -> None:
+    store = Store(root)
+    for job in plan.jobs(plan.select([]), "smoke"):
+        real, invented = store.find(job.evaluation, "smoke"), fabricate(job.evaluation, "smoke")
+        assert real is not None
+        assert {name for name in invented.metrics if "_over_" not in name} <= set(real.metrics)
+        assert set(invented.outcomes) == set(real.outcomes)
+        assert invented.training == real.training

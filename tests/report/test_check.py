@@ -1,0 +1,176 @@
+"""``robustlib check``: one line for each record, weights file or generated text that is not what it says it is."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from robustlib.cli import main
+from robustlib.experiments.keys import describe, key
+from robustlib.experiments.records import pack
+from robustlib.experiments.specs import Subset
+from robustlib.experiments.store import Store, weights_path
+from robustlib.report.check import faults
+from robustlib.report.generate import MARK, readme_text
+from tests.experiments.tiny import CLEAN, FGSM, NETWORK, OTHER, PGD, TRACE, Made, fabricate, file, made
+
+
+@pytest.fixture(scope="module", name="made")
+def _made() -> Made:
+    return made()
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    file(tmp_path, CLEAN)
+    file(tmp_path, PGD)
+    return Store(tmp_path)
+
+
+def edit(store: Store, change: Callable[[dict[str, Any]], object]) -> None:
+    """Edit the clean record by hand."""
+    path = store.path_of(CLEAN, "full")
+    content = json.loads(path.read_text())
+    change(content)
+    path.write_text(json.dumps(content))
+
+
+def test_sound_records_have_no_faults(store: Store, made: Made) -> None:
+    assert faults(store.root) == []
+    assert faults(made.folder) == []
+
+
+def test_the_repository_s_records_and_weights_are_sound(root: Path) -> None:
+    # Whether generated text is up to date is for `robustlib check` and `make publish`; here it may be in the making.
+    assert [line for line in faults(root) if "run make publish" not in line] == []
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda c: c.update(schema=7), "has schema 7"),
+        (lambda c: c.update(profile="quick"), "says profile 'quick' but lies in full/"),
+        (lambda c: c["evaluation"]["subset"].update(n=61), "its keys are not those of its specification"),
+        (lambda c: c["evaluation"]["subject"].update(seed=5), "its keys are not those of its specification"),
+        (lambda c: c["training"]["schedule"].update(steps=5), "its keys are not those of its specification"),
+        (lambda c: c.update(evaluation_key=c["evaluation_key"][:8] + "0" * 8), "its keys are not those of its"),
+        (lambda c: c.update(evaluation_key="0" * 16), "holds evaluation 0000000000000000; rename or delete it"),
+        (lambda c: c.update(training_key=key(OTHER)), "its keys are not those of its specification"),
+        (lambda c: c["evaluation"]["measurement"].update(type="Acuracy"), "unknown specification type 'Acuracy'"),
+        (lambda c: c["evaluation"]["measurement"].update(eps=1), "unknown Accuracy key 'eps'"),
+        (lambda c: c["evaluation"].update(type="Network"), "unknown Network key"),
+        (lambda c: c["evaluation"]["subject"].update(rows=["a", 3]), r"Network.rows[0]='a' has the wrong type"),
+        (lambda c: c["evaluation"].update(subject={"type": "Clean"}), "Evaluation.subject=Clean"),
+        (lambda c: c.update(training={"type": "Clean"}), "its keys are not those of its specification"),
+    ],
+)  # fmt: skip
+def test_an_edited_record_is_one_line(
+    change: Callable[[dict[str, Any]], object], words: str, store: Store, capsys: pytest.CaptureFixture[str]
+) -> None:
+    edit(store, change)
+    (line,) = faults(store.root)
+    assert words in line
+    assert line.startswith(f"results/full/{NETWORK.name}/clean-")
+    assert main(["--root", str(store.root), "check"]) == 1
+    assert capsys.readouterr().out == line + "\n"
+
+
+def test_a_record_of_no_evaluation_is_a_fault(store: Store) -> None:
+    inner = {"type": "Evaluation", "subject": describe(NETWORK), "measurement": describe(CLEAN.measurement)}
+    edit(store, lambda c: c["evaluation"].update(inner, subset=describe(Subset()) | {"n": "x"}))
+    (line,) = faults(store.root)
+    assert "Subset.n='x' has the wrong type" in line
+
+
+def test_a_record_under_another_name_is_a_fault(store: Store) -> None:
+    path = store.path_of(CLEAN, "full")
+    moved = path.parent.with_name("mnist-madry_cnn16-pgd-s0") / path.name
+    moved.parent.mkdir()
+    path.rename(moved)
+    (line,) = faults(store.root)
+    assert line.startswith("results/full/mnist-madry_cnn16-pgd-s0/clean-")
+    assert f"it belongs to {path.relative_to(store.root).as_posix()}; move it there" in line
+
+
+def test_a_record_of_an_unknown_profile_is_a_fault(tmp_path: Path) -> None:
+    Store(tmp_path).write(replace(fabricate(CLEAN), profile="quik"), CLEAN)
+    (line,) = faults(tmp_path)
+    assert "unknown profile 'quik'; did you mean 'quick'" in line
+
+
+def test_each_fault_has_its_line(store: Store) -> None:
+    store.path_of(CLEAN, "full").write_text("")
+    shutil.copy(store.path_of(PGD, "full"), store.path_of(FGSM, "full"))
+    found = faults(store.root)
+    assert len(found) == 2
+    assert all(line.count("\n") == 0 for line in found)
+
+
+def test_damaged_weights_are_a_fault(store: Store, made: Made) -> None:
+    folder = store.root / "weights"
+    folder.mkdir()
+    for network in (NETWORK, OTHER):
+        shutil.copy(weights_path(made.folder / "networks", network), folder)
+    assert faults(store.root) == []
+    path = weights_path(folder, OTHER)
+    path.write_bytes(path.read_bytes()[:-7])
+    (line,) = faults(store.root)
+    assert line.startswith(f"weights/{path.name} is not a complete safetensors file")
+
+
+# Generated text -----------------------------------------------------------------------------------------------
+
+
+def readme(folder: Path, text: str = "old numbers") -> Path:
+    path = folder / "README.md"
+    path.write_text(f"# Title\n\n{MARK[0]}\n{text}\n{MARK[1]}\n\nThe end.\n")
+    return path
+
+
+def test_a_readme_that_does_not_match_its_records_is_a_fault(store: Store) -> None:
+    path = readme(store.root)
+    (line,) = faults(store.root)
+    assert line == "README.md: its generated part does not match the records; run make publish"
+    ((written, text),) = readme_text(store.root).items()
+    assert written == path
+    path.write_text(text)
+    assert faults(store.root) == []
+    assert text.startswith("# Title\n")
+    assert text.endswith("\n\nThe end.\n")
+    assert "old numbers" not in text
+    path.write_text(text.replace("measures", "reproduces"))
+    assert len(faults(store.root)) == 1
+
+
+def test_a_readme_without_its_marks_is_a_fault(store: Store) -> None:
+    readme(store.root).write_text("# Title\n")
+    (line,) = faults(store.root)
+    assert "README.md has lost its marks" in line
+
+
+def test_a_claim_that_cannot_be_tested_is_a_fault(tmp_path: Path) -> None:
+    from robustlib.papers import madry2018 as paper
+
+    readme(tmp_path)
+    for regime in ("natural", "PGD"):
+        file(tmp_path, paper.trace(regime), metrics=fabricate(PGD).metrics)
+    (line,) = faults(tmp_path)
+    assert "madry2018/loss-during-pgd/mnist" in line
+    assert "cannot be tested on results/full/" in line
+
+
+def test_outcomes_of_a_certificate_need_not_be_the_accuracy(tmp_path: Path) -> None:
+    record = replace(fabricate(PGD, correct=0.9), outcomes={"certified": pack(fabricate(PGD, correct=0.2).outcome())})
+    Store(tmp_path).write(record, PGD)
+    assert faults(tmp_path) == []
+
+
+def test_a_loss_trace_is_no_soundness_claim(tmp_path: Path) -> None:
+    file(tmp_path, TRACE)
+    assert faults(tmp_path) == []
