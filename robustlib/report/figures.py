@@ -60,9 +60,11 @@ def _draw_curves(ax: Axes, curves: Mapping[str, Curve], order: Sequence[str]) ->
             ax.plot(x[given], published[given], linestyle="none", marker=MARKERS[place], zorder=3,
                     markeredgecolor=colour, **_HOLLOW)  # fmt: skip
     sns.lineplot(
-        pd.concat(frames), x="x", y="y", hue="series", style="series", hue_order=order, style_order=order,
-        palette=list(theme.colours[: len(order)]), markers=list(MARKERS[: len(order)]),
-        dashes=list(LINES[: len(order)]), errorbar=None, legend=False, ax=ax, markeredgecolor=theme.ground,
+        # Labels must differ from row to row, or seaborn stumbles over those that are NaN.
+        pd.concat(frames, ignore_index=True), x="x", y="y", hue="series", style="series",
+        hue_order=order, style_order=order, palette=list(theme.colours[: len(order)]),
+        markers=list(MARKERS[: len(order)]), dashes=list(LINES[: len(order)]),
+        errorbar=None, legend=False, ax=ax, markeredgecolor=theme.ground,
     )  # fmt: skip
     return any_published
 

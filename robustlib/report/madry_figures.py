@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from matplotlib.figure import Figure
 
 from ..experiments.profiles import profile as profile_of
 from ..experiments.profiles import search_order
@@ -17,6 +18,7 @@ from ..papers.plan import shrink
 from . import figures
 from .display import Drawing
 from .figures import Curve
+from .style import current
 
 MISSING = "no record of this figure yet"
 REGIMES = {"natural": "natural training", "PGD": "PGD training"}
@@ -33,35 +35,51 @@ def record_of(evaluation: Evaluation, profile: str, store: Store) -> Record | No
 
 
 def _suffix(records: Sequence[Record]) -> str:
-    return profile_of(records[0].profile).suffix
+    return "".join(dict.fromkeys(profile_of(record.profile).suffix for record in records))
+
+
+def _stamped(figure: Figure, records: Sequence[Record]) -> Figure:
+    """The same figure with the protocol of its records at the foot, so that a copied picture still says it."""
+    names = ", ".join(dict.fromkeys(record.profile for record in records))
+    figure.supxlabel(
+        f"{names} records{_suffix(records)}", x=0.99, ha="right", fontsize=9, color=current().colours[4]
+    )
+    return figure
+
+
+def _mean(record: Record, metric: str = "final_loss") -> str:
+    return f"{record.metrics[metric].value:.3g}"
 
 
 def loss_during_pgd(profile: str, store: Store, *, examples: int = 1) -> Drawing:
-    """Loss against PGD iteration, many starts, natural beside PGD training (arXiv figures 1 and 11)."""
-    traces: dict[str, np.ndarray] = {}
-    used = []
-    for regime, label in REGIMES.items():
-        record = record_of(madry.trace(regime), profile, store)
-        if record is None:
-            return MISSING
-        used.append(record)
-        for index, (_, runs) in enumerate(sorted(record.series.items())[:examples]):
-            traces[label if examples == 1 else f"{label}, example {index + 1}"] = np.asarray(runs, float)
-    if examples > 1:
-        # Natural and robust side by side, one row an example.
-        traces = {
-            name: traces[name]
-            for i in range(examples)
-            for name in traces
-            if name.endswith(f"example {i + 1}")
-        }
+    """Loss against PGD iteration, many starts, natural beside PGD training (arXiv figures 1 and 11).
+
+    Args:
+        profile, store: where records are looked for.
+        examples: how many, those first on which the PGD-trained network's loss ends highest.
+    """
+    natural, robust = (record_of(madry.trace(regime), profile, store) for regime in REGIMES)
+    if natural is None or robust is None:
+        return MISSING
+    used = [natural, robust]
+    ends = {name: float(np.asarray(runs, float)[:, -1].mean()) for name, runs in robust.series.items()}
+    names = sorted(ends, key=lambda name: -ends[name])[:examples]
+    # Natural and robust side by side, one row an example.
+    traces = {
+        label if len(names) == 1 else f"{label}, example {index + 1}": np.asarray(record.series[name], float)
+        for index, name in enumerate(names)
+        for label, record in zip(REGIMES.values(), used, strict=True)
+    }
     figure = figures.loss_traces(traces, xlabel="PGD iteration", ylabel="cross-entropy (nats)", columns=2)
     runs = next(iter(traces.values()))
+    final = [np.mean([np.asarray(record.series[name], float)[:, -1] for name in names]) for record in used]
+    points = "one example" if examples == 1 else f"{examples} examples"
     alt = (
-        f"Cross-entropy along PGD from {len(runs)} random starts on {examples} example(s){_suffix(used)}: one line a "
-        "start; the scales of the panels differ, natural training left and PGD training right."
+        f"Cross-entropy along PGD from {len(runs)} random starts on {points}{_suffix(used)}, one line a start, natural "
+        "training left and PGD training right, on scales of their own. "
+        f"The loss ends at {final[0]:.3g} nats on average after natural and at {final[1]:.3g} after PGD training."
     )
-    return figure, alt
+    return _stamped(figure, used), alt
 
 
 def local_maxima(profile: str, store: Store) -> Drawing:
@@ -85,24 +103,38 @@ def local_maxima(profile: str, store: Store) -> Drawing:
     figure = figures.loss_histograms(panels, xlabel="final cross-entropy (nats)", ylabel="starts", columns=2)
     starts = int(sum(next(iter(natural.histograms.values()))["counts"]))
     alt = (
-        f"Histograms of the loss at which PGD ends from {starts} random starts on {len(panels)} examples"
-        f"{_suffix([natural])}, natural beside PGD training, counts on a logarithmic axis."
+        f"Histograms of the loss at which PGD ends from {starts} random starts on each of {len(panels)} examples"
+        f"{_suffix([natural, robust])}, counts on a logarithmic axis. The mean is {_mean(natural)} nats after natural "
+        f"and {_mean(robust)} after PGD training."
     )
-    return figure, alt
+    return _stamped(figure, [natural, robust]), alt
 
 
-def _curve(
-    points: list[tuple[float, Record | None, str, float | None]], factor: float = 100.0
-) -> Curve | None:
+Point = tuple[float, Record | None, str, float | None]
+"""(x, record, metric, published)."""
+
+
+def _used(points: Sequence[Point]) -> list[Record]:
+    return [record for _, record, _, _ in points if record is not None]
+
+
+def _end(points: Sequence[Point], at: float) -> str:
+    """What was measured at x = ``at``, for an alt text: ``91.5 %``."""
+    found = [record.metrics[name].value for x, record, name, _ in points if record is not None and x == at]
+    return f"{found[0]:.1%}" if found else "not run"
+
+
+def _curve(points: Sequence[Point], factor: float = 100.0) -> Curve | None:
     """x, y, low, high and published from (x, record, metric, published); None when nothing was measured."""
-    known = [(x, r.metrics[m], p) for x, r, m, p in points if r is not None and m in r.metrics]
-    if not known:
+    columns = []
+    for at, record, name, number in points:
+        metric = None if record is None else record.metrics.get(name)
+        ours = (None, None, None) if metric is None else (metric.value, metric.low, metric.high)
+        scaled = [np.nan if value is None else factor * value for value in ours]
+        # A published number stays in the picture where there is none of ours.
+        columns.append((at, *scaled, np.nan if number is None else number))
+    if all(np.isnan(column[1]) for column in columns):
         return None
-    columns = [
-        (x, factor * m.value, np.nan if m.low is None else factor * m.low,
-         np.nan if m.high is None else factor * m.high, np.nan if p is None else p)
-        for x, m, p in known
-    ]  # fmt: skip
     x, y, low, high, published = (np.asarray(column, float) for column in zip(*columns, strict=True))
     return x, y, low, high, published
 
@@ -111,6 +143,8 @@ def capacity(profile: str, store: Store) -> Drawing:
     """Accuracy and training loss against capacity, three ways of training (arXiv figure 4)."""
     numbers = published_of("madry2018/capacity")
     panels: dict[str, dict[str, Curve]] = {}
+    used: list[Record] = []
+    under_pgd = []
     for regime, title in madry.PANELS.items():
         curves = {}
         for name, attack in madry.ATTACKS.items():
@@ -124,6 +158,9 @@ def capacity(profile: str, store: Store) -> Drawing:
                 for s in madry.SCALES
             ]
             curve = _curve(points)
+            used += _used(points)
+            if name == "PGD":
+                under_pgd.append(f"{_end(points, madry.SCALES[-1])} after {regime} training")
             if curve is not None:
                 curves[{"Natural": "clean"}.get(name, name)] = curve
         if curves:
@@ -141,6 +178,7 @@ def capacity(profile: str, store: Store) -> Drawing:
             for s in madry.SCALES
         ]
         curve = _curve(points, 1.0)
+        used += _used(points)
         if curve is not None:
             losses[f"{regime} training"] = curve
     if not panels:
@@ -155,22 +193,27 @@ def capacity(profile: str, store: Store) -> Drawing:
     )
     alt = (
         "Four panels against capacity scale 1 to 16: accuracy on clean, FGSM and PGD inputs after (a) standard, "
-        "(b) FGSM and (c) PGD training, and (d) the loss on training batches. Hollow markers are the paper's values."
+        "(b) FGSM and (c) PGD training, and (d) the loss on training batches. Hollow markers are the paper's values. "
+        f"Under PGD the largest scale keeps {', '.join(under_pgd)}{_suffix(used)}."
     )
-    return figure, alt
+    return _stamped(figure, used), alt
 
 
 def accuracy_vs_eps(profile: str, store: Store, norm: str) -> Drawing:
     """Accuracy against the radius of the attack, one norm (arXiv figure 6, panels a and b)."""
     numbers = published_of("madry2018/accuracy-vs-eps")
-    panel, grid, digits = (
-        ("(a) MNIST linf", madry.LINF_GRID, 2) if norm == "linf" else ("(b) MNIST l2", madry.L2_GRID, 1)
+    panel, radii, digits, told = (
+        ("(a) MNIST linf", madry.LINF_GRID, 2, 0.3)
+        if norm == "linf"
+        else ("(b) MNIST l2", madry.L2_GRID, 1, 2.0)
     )
     curves: dict[str, Curve] = {}
+    used: list[Record] = []
+    outcome = []
     for regime, name in (("PGD", "adv. trained"), ("natural", "standard")):
         for decision, column in ((False, f"PGD {name}"), (True, f"DBA (2000 steps) {name}")):
-            points = []
-            for eps in grid:
+            points: list[Point] = []
+            for eps in radii:
                 evaluation = madry.distances(regime, norm) if decision else madry.sweep(regime, norm, eps)
                 metric = f"accuracy@{eps:g}" if decision else "accuracy"
                 number = numbers.get((f"{panel}; eps={eps:.{digits}f}", column))
@@ -179,21 +222,23 @@ def accuracy_vs_eps(profile: str, store: Store, norm: str) -> Drawing:
                 )
             curve = _curve(points)
             if curve is not None:
-                curves[column.replace("DBA (2000 steps)", "boundary attack,").replace("PGD ", "PGD, ")] = (
-                    curve
-                )
+                label = column.replace("DBA (2000 steps)", "boundary attack,").replace("PGD ", "PGD, ")
+                curves[label] = curve
+                used += _used(points)
+                outcome.append(f"{label} {_end(points, told)}")
     if not curves:
         return MISSING
     figure = figures.accuracy_curves(
-        curves, xlabel=f"ε ({'l∞' if norm == 'linf' else 'l2'})", ylabel="accuracy (%)",
+        curves, ylabel="accuracy (%)",
+        xlabel=r"radius $\varepsilon$ ($\ell_\infty$)" if norm == "linf" else r"radius $\varepsilon$ ($\ell_2$)",
         mark_eps=madry.THREAT.eps if norm == "linf" else None,
     )  # fmt: skip
     alt = (
         f"Accuracy against the {'l-infinity' if norm == 'linf' else 'l2'} radius for the PGD-trained and the standard "
         "network, under PGD and under the decision-based boundary attack, with 95 % bands; hollow markers are the "
-        "paper's values."
+        f"paper's values. At radius {told:g}: {', '.join(outcome)}{_suffix(used)}."
     )
-    return figure, alt
+    return _stamped(figure, used), alt
 
 
 def training_loss(profile: str, store: Store) -> Drawing:
@@ -203,5 +248,8 @@ def training_loss(profile: str, store: Store) -> Drawing:
         return MISSING
     steps, loss = (np.asarray(record.series[name], float) for name in ("step", "loss"))
     figure = figures.training_loss(steps, loss, smooth=5, xlabel="update", ylabel="cross-entropy (nats)")
-    alt = f"Cross-entropy on PGD batches during the training of network A{_suffix([record])}, on a logarithmic axis."
-    return figure, alt
+    alt = (
+        f"Cross-entropy on PGD batches during the training of network A{_suffix([record])}, on a logarithmic axis: "
+        f"{loss[0]:.2f} nats over the first updates, {_mean(record)} over the last twentieth of training."
+    )
+    return _stamped(figure, [record]), alt
