@@ -13,6 +13,7 @@ from pathlib import Path
 from ..errors import RobustlibError, suggest
 from ..experiments import profiles
 from ..experiments.keys import key
+from ..experiments.records import Record
 from ..experiments.runner import Job
 from ..experiments.store import REPOSITORY, Store, read_weights
 from ..papers import plan
@@ -184,6 +185,10 @@ def write_exports(destination: Path, profile: str, store: Store, names: Sequence
                 (destination / f"{item.id.replace('/', '-')}.{suffix}").write_text(text)
 
 
+def _shown(record: Record, name: str) -> str:
+    return f"{record.metrics[name].value:.6g}" if name in record.metrics else "none"
+
+
 def compare(jobs: Sequence[Job], profile: str, *, ours: Store, theirs: Store) -> list[str]:
     """How records made now differ from the committed ones: a line for each difference, then a count."""
     lines, same, missing = [], 0, 0
@@ -193,10 +198,12 @@ def compare(jobs: Sequence[Job], profile: str, *, ours: Store, theirs: Store) ->
             missing += 1
             continue
         moved = [
-            f"{name} {old.metrics[name].value:.6g} -> {metric.value:.6g}"
-            for name, metric in new.metrics.items()
-            if name in old.metrics and old.metrics[name].value != metric.value
+            f"{name} {_shown(old, name)} -> {_shown(new, name)}"
+            for name in sorted({*old.metrics, *new.metrics})
+            if old.metrics.get(name) != new.metrics.get(name)
         ]
+        if not moved and old.outcomes != new.outcomes:
+            moved = ["the same share of other points"]
         same += not moved
         if moved:
             lines.append(f"{new.path}: {'; '.join(moved[:4])}")

@@ -1,0 +1,264 @@
+"""What the book and the README take from records: scorecard, costs, record pages, exports, cards, comparisons."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from robustlib.errors import RobustlibError
+from robustlib.experiments import profiles
+from robustlib.experiments.records import Metric
+from robustlib.experiments.runner import Job
+from robustlib.experiments.store import Store, weights_path
+from robustlib.papers import plan
+from robustlib.papers.base import PAPERS, find_item, items
+from robustlib.report import generate as generated
+from robustlib.report.display import record_target
+from robustlib.report.generate import cards, compare, costs, counts, export, generate, scorecard, summary
+from robustlib.report.record_pages import record_page, write_records
+from tests.experiments.tiny import CLEAN, DISTANCES, FGSM, NETWORK, PGD, Made, fabricate, file, made
+
+TABLE = find_item("madry2018/table-1")
+CELLS = plan.cells_of(TABLE.id)
+
+
+@pytest.fixture(scope="module", name="made")
+def _made() -> Made:
+    return made()
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    """Full records of the first row's first three seeds, a quick and a smoke record of the second row."""
+    for evaluation in CELLS[0].evaluations[:3]:
+        file(tmp_path, evaluation, correct=0.988, n=10_000)
+    for profile in ("quick", "smoke"):
+        file(tmp_path, plan.evaluations(CELLS[1], profile)[0].evaluation, profile)
+    return Store(tmp_path)
+
+
+# Scorecard ----------------------------------------------------------------------------------------------------
+
+
+def test_the_scorecard_has_every_item_once(store: Store) -> None:
+    # Panels stand apart where one of them is measured.
+    shown = [item for item in items() if not item.parent or plan.cells_of(item.parent)]
+    assert len([item for item in shown if not item.parent]) == 68
+    text = scorecard(profiles.BEST, store)
+    lines = [line for line in text.splitlines() if line.startswith("|") and not line.startswith(("|---", "| item"))]
+    assert len(lines) == len(shown)
+    assert [line for line in text.splitlines() if line.startswith("### ")] == [f"### {t}" for t in PAPERS.values()]
+    for item, line in zip(shown, lines, strict=True):
+        assert item.title in line
+        assert line.count(" | ") == 3
+        assert ("↳" in line) == bool(item.parent)
+        assert "verdict-" in line
+
+
+def test_the_scorecard_says_what_stands(store: Store) -> None:
+    text = scorecard(profiles.BEST, store)
+    line = next(line for line in text.splitlines() if TABLE.title in line and "Table 1" in line)
+    assert "[reproduced]{.verdict .verdict-reproduced} 1" in line
+    assert "[quick]{.verdict .verdict-quick} 1" in line
+    assert "[not run]{.verdict .verdict-not-run} 15" in line
+    assert "](notebooks/04_madry.ipynb)" in line
+    assert "smoke" not in scorecard(profiles.BEST, store)
+    other = next(line for line in scorecard(profiles.BEST, store).splitlines() if "| Fig 9 |" in line)
+    assert "not run" in other
+    assert "still to come" in other
+
+
+def test_the_summary_counts_what_the_scorecard_shows(store: Store) -> None:
+    total = counts(profiles.BEST, store)
+    # In quick, the FGSM row of Table 1 and a point of the capacity figure are one measurement.
+    assert (total["reproduced"], total["quick"]) == (1, 2)
+    assert sum(total.values()) == sum(len(plan.cells_of(item.id)) for item in items() if not item.parent)
+    text = summary(profiles.BEST, store)
+    assert text.startswith("Of 68 tables and figures, this edition measures 7 in whole or in part.")
+    assert "2 quick, 1 reproduced" in text
+    claims = sum(len(plan.predicates_of(item.id)) for item in items() if not item.parent)
+    assert f"Of {claims} claims that the figures make, 0 were tested and 0 hold." in text
+
+
+def test_claims_are_counted_in_the_scorecard(root: Path) -> None:
+    line = next(line for line in scorecard("smoke", Store(root)).splitlines() if "Loss during PGD]" in line)
+    assert re.search(r"\d of 2 claims hold", line)
+
+
+def test_costs_count_each_network_once(tmp_path: Path) -> None:
+    file(tmp_path, CELLS[0].evaluations[0], training_cpu_s=600.0, cpu_s=30.0, device="H")
+    file(tmp_path, CELLS[1].evaluations[0], training_cpu_s=600.0, cpu_s=90.0, device="H")
+    file(tmp_path, CELLS[1].evaluations[1], training_cpu_s=300.0, cpu_s=0.0, device="H")
+    (line,) = costs(Store(tmp_path)).splitlines()[2:]
+    assert line == "| Madry et al. 2018 | full | 3 | 2 | 15.0 | 2.0 | H |"
+
+
+# Record pages -------------------------------------------------------------------------------------------------
+
+
+def test_a_record_page_has_everything_to_judge_a_number(made: Made) -> None:
+    records = [made.record(CLEAN), made.record(PGD), made.record(DISTANCES)]
+    text = record_page(records)
+    assert text.startswith(f"# {NETWORK.name} (smoke)\n")
+    for record in records:
+        assert f"({record_target(record.path)})=" in text
+        assert record.evaluation_key in text
+        assert f"<../{record.path}>" in text
+    first = records[0]
+    for fact in (first.training_key, first.weights_digest[:16], first.dataset["digest"][:16], first.source_digest):
+        assert fact in text
+    assert "official bytes" in text
+    assert "Trained as in the paper." in text
+    assert '"restarts": 2' in text
+    assert f"accuracy {records[1].metrics['accuracy'].value:.6g} [" in text
+
+
+def test_a_record_page_says_what_departs_and_what_was_found() -> None:
+    record = fabricate(
+        PGD, path=f"results/quick/{NETWORK.name}/x-00000000.json", findings=["loss stuck at chance"],
+        deviations=["subject.schedule.steps: 100000 -> 5", "subset.n: whole split -> 5"],
+        dataset={"name": "cifar10", "digest": "0" * 64, "inexact": {"train": 0, "test": 20}},
+    )  # fmt: skip
+    text = record_page([record])
+    assert "Departures from the paper's training:" in text
+    assert "- schedule.steps: 100000 -> 5" in text
+    assert "subset.n" not in text.split("```")[0]
+    assert "- finding: loss stuck at chance" in text
+    assert "20 rows are not the official bytes" in text
+
+
+def test_each_network_of_each_profile_has_a_page(store: Store, tmp_path: Path) -> None:
+    target = tmp_path / "records"
+    write_records(target, store, profiles.FAITHFUL_FIRST)
+    pages = sorted(path.name for path in target.iterdir())
+    assert "index.md" in pages
+    assert [name.split("-")[0] for name in pages if name != "index.md"] == ["full"] * 3 + ["quick"]
+    index = (target / "index.md").read_text()
+    assert all(f"]({name})" in index for name in pages if name != "index.md")
+    assert "smoke" not in index
+
+
+def test_targets_of_records_are_different_and_plain(root: Path) -> None:
+    paths = [record.path for record in Store(root).records()]
+    targets = {record_target(path) for path in paths}
+    assert len(targets) == len(paths)
+    assert all(re.fullmatch("record-[a-z0-9-]+", target) for target in targets)
+
+
+# Exports ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("form", ["csv", "json", "latex", "markdown"])
+def test_an_export_has_every_row(form: str, store: Store) -> None:
+    text = export(TABLE, form, profile=profiles.BEST, store=store)
+    assert text.endswith("\n")
+    if form == "csv":
+        lines = list(csv.DictReader(io.StringIO(text)))
+        assert len(lines) == 17
+        assert (lines[0]["published"], lines[0]["verdict"], lines[0]["seeds"]) == ("98.8", "reproduced", "3")
+        assert lines[0]["records"].count("results/full/") == 3
+    elif form == "json":
+        assert [line["verdict"] for line in json.loads(text)][:3] == ["reproduced", "quick", "not run"]
+    else:
+        assert "White/black-box accuracy" in text
+        assert "98.8" in text
+        assert "stand-in" not in text
+
+
+def test_an_export_of_stand_in_data_says_so(store: Store) -> None:
+    for form in ("latex", "markdown"):
+        assert "(digits stand-in)" in export(TABLE, form, profile="smoke", store=store)
+
+
+def test_a_citation_names_its_records(store: Store) -> None:
+    text = export(TABLE, "bibtex", profile=profiles.BEST, store=store)
+    assert text.startswith("@misc{robustlib-madry2018-table-1,\n")
+    assert text.count("{") == text.count("}")
+    keys = [record.evaluation_key[:8] for record in store.records() if record.profile != "smoke"]
+    assert all(name in text for name in keys)
+    empty = export(find_item("madry2018/filters"), "bibtex", profile=profiles.BEST, store=store)
+    assert "Records none" in empty
+
+
+def test_what_cannot_be_exported_is_said(store: Store) -> None:
+    with pytest.raises(RobustlibError, match="unknown format 'cvs'; did you mean 'csv'"):
+        export(TABLE, "cvs", profile=profiles.BEST, store=store)
+    with pytest.raises(RobustlibError, match="madry2018/filters has no cells in this edition"):
+        export(find_item("madry2018/filters"), "csv", profile=profiles.BEST, store=store)
+
+
+def test_everything_is_generated_below_one_folder(store: Store, tmp_path: Path) -> None:
+    target = tmp_path / "deep" / "pages"
+    generate(target, root=store.root, profile="quick", names=["madry2018/table-1"])
+    names = {path.relative_to(target).as_posix() for path in target.rglob("*") if path.is_file()}
+    assert {"summary.md", "scorecard.md", "verdict_rule.md", "costs.md", "records/index.md"} <= names
+    assert {f"tables/madry2018-table-1.{suffix}" for suffix in ("csv", "json", "tex", "md")} <= names
+    assert all((target / name).read_text().strip() for name in names)
+    before = {name: (target / name).read_bytes() for name in names}
+    generate(target, root=store.root, profile="quick", names=["madry2018/table-1"])
+    assert {name: (target / name).read_bytes() for name in names} == before
+
+
+def test_the_command_wants_a_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for arguments in ([], ["--readme"], ["a", "b"], [str(tmp_path), "--reame"]):
+        assert generated.main(arguments) == 2
+        assert capsys.readouterr().err.startswith("usage: ")
+    assert not list(tmp_path.iterdir())
+
+
+# Cards and comparisons ----------------------------------------------------------------------------------------
+
+
+def test_a_committed_network_has_a_card(made: Made, tmp_path: Path) -> None:
+    assert cards(tmp_path, Store(made.folder)) == ""
+    path = weights_path(made.folder / "networks", NETWORK)
+    shutil.copy(path, tmp_path)
+    text = cards(tmp_path, Store(made.folder))
+    assert f"## {path.name}" in text
+    assert made.record(CLEAN).training_key in text
+    assert "as `Standard`" in text
+    accuracies = [e for e in (CLEAN, FGSM, PGD) if made.record(e).metrics["accuracy"].low is not None]
+    assert all(f"](../{made.record(evaluation).path}) |" in text for evaluation in accuracies)
+    (tmp_path / path.name).write_bytes(b"")
+    with pytest.raises(RobustlibError, match=r"is not a complete safetensors file .*git checkout"):
+        cards(tmp_path, Store(made.folder))
+
+
+def test_a_comparison_counts_what_is_equal_moved_and_missing(tmp_path: Path) -> None:
+    ours, theirs = tmp_path / "ours", tmp_path / "theirs"
+    for folder in (ours, theirs):
+        file(folder, CLEAN, correct=0.9)
+    file(ours, FGSM, correct=0.5)
+    moved = file(theirs, FGSM, correct=0.55)
+    file(ours, PGD)
+    jobs = [Job(evaluation, evaluation) for evaluation in (CLEAN, FGSM, PGD, DISTANCES)]
+    assert compare(jobs, "full", ours=Store(ours), theirs=Store(theirs)) == [
+        f"{moved.path}: accuracy 0.55 -> 0.5",
+        "1 records equal the committed ones, 1 differ, 2 have nothing to compare with",
+    ]
+
+
+def test_a_comparison_is_of_outcomes_too(tmp_path: Path) -> None:
+    ours, theirs = tmp_path / "ours", tmp_path / "theirs"
+    first, second = fabricate(PGD, correct=0.5), fabricate(PGD, correct=0.5)
+    flipped = replace(second, outcomes={"correct": fabricate(PGD, correct=~first.outcome()).outcomes["correct"]})
+    Store(ours).write(first, PGD)
+    Store(theirs).write(flipped, PGD)
+    (line, last) = compare([Job(PGD, PGD)], "full", ours=Store(ours), theirs=Store(theirs))
+    assert line.endswith(": the same share of other points")
+    assert last.startswith("0 records equal the committed ones, 1 differ")
+
+
+def test_metrics_that_only_one_side_has_are_a_difference(tmp_path: Path) -> None:
+    ours, theirs = tmp_path / "ours", tmp_path / "theirs"
+    record = file(ours, PGD)
+    file(theirs, PGD, metrics={**record.metrics, "old": Metric(1.0, 5, unit="nats")})
+    (line, _) = compare([Job(PGD, PGD)], "full", ours=Store(ours), theirs=Store(theirs))
+    assert line.endswith(": old 1 -> none")
