@@ -324,6 +324,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if not args.root.is_dir():
             raise RobustlibError(f"--root {args.root} is no folder; give the one that holds results/")
         code: int = args.action_function(args)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # The reader, `head` perhaps, has seen enough; nothing is left to be written at exit either.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except RobustlibError as error:
         print(f"robustlib: {error}", file=sys.stderr)
         return 2

@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 import sys
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -66,36 +66,52 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, object]:
     return {record.evaluation_key: content(record) for record in written}
 
 
+@dataclass(frozen=True)
+class Ended:
+    """A run that was stopped in the middle of its training."""
+
+    folder: Path
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture(scope="module")
+def ended(root: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Ended]:
+    """Two runs, at the same time to save time: one was told to stop, one was killed."""
+    folders = {name: tmp_path_factory.mktemp(name) for name in ("interrupted", "killed")}
+    processes = {name: start(root, folder, folder / "marker", 37) for name, folder in folders.items()}
+    for name, process in processes.items():
+        until(process, "waiting")
+        process.send_signal(signal.SIGINT if name == "interrupted" else signal.SIGKILL)
+        (folders[name] / "marker").touch()
+    said = {name: process.communicate(timeout=240) for name, process in processes.items()}
+    return {name: Ended(folders[name], process.returncode, *said[name]) for name, process in processes.items()}
+
+
 def test_ctrl_c_in_a_training_leaves_a_checkpoint_and_no_trace(
-    root: Path, tmp_path: Path, undisturbed: dict[str, object]
+    ended: dict[str, Ended], undisturbed: dict[str, object]
 ) -> None:
-    marker = tmp_path / "marker"
-    process = start(root, tmp_path, marker, 37)
-    until(process, "waiting")
-    process.send_signal(signal.SIGINT)
-    marker.touch()
-    out, err = process.communicate(timeout=120)
-    assert process.returncode not in (0, -signal.SIGINT), "the run did not stop"
-    assert "stopping at the next checkpoint; Ctrl-C again stops at once" in out
-    assert f"KeyboardInterrupt: stopped; {len(EXPERIMENTS)} evaluations are left, run again to go on" in err
-    assert weights_path(tmp_path / "networks", LONG).with_suffix(".checkpoint").exists()
-    assert not any(tmp_path.glob("results/*/*/*"))
+    run = ended["interrupted"]
+    assert run.code not in (0, -signal.SIGINT), "the run did not stop"
+    assert "stopping at the next checkpoint; Ctrl-C again stops at once" in run.out
+    assert f"KeyboardInterrupt: stopped; {len(EXPERIMENTS)} evaluations are left, run again to go on" in run.err
+    checkpoint = weights_path(run.folder / "networks", LONG).with_suffix(".checkpoint")
+    assert checkpoint.exists()
+    assert not any(run.folder.glob("results/*/*/*"))
     with one_thread():
-        summary = execute(tmp_path, *EXPERIMENTS)
+        summary = execute(run.folder, *EXPERIMENTS)
+    assert not checkpoint.exists()
     assert {record.evaluation_key: content(record) for record in summary.written} == undisturbed
 
 
-def test_a_killed_run_costs_what_came_after_its_last_record(
-    root: Path, tmp_path: Path, undisturbed: dict[str, object]
-) -> None:
-    process = start(root, tmp_path, tmp_path / "never", 37)
-    until(process, "waiting")
-    process.kill()
-    process.communicate(timeout=120)
+def test_a_killed_run_is_made_good_by_the_next(ended: dict[str, Ended], undisturbed: dict[str, object]) -> None:
+    run = ended["killed"]
+    assert run.code == -signal.SIGKILL
     with one_thread():
-        summary = execute(tmp_path, *EXPERIMENTS)
+        summary = execute(run.folder, *EXPERIMENTS)
     assert {record.evaluation_key: content(record) for record in summary.written} == undisturbed
-    assert Store(tmp_path).faults == {}
+    assert Store(run.folder).faults == {}
 
 
 def test_two_runs_at_once_write_each_record_once_and_agree(
