@@ -1,0 +1,58 @@
+"""Golden numbers: a tiny seeded run of each component. Moved numbers need a raised ``protocol``."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from robustlib.attacks.suite import Fgsm, Noise, Pgd, run_attack
+from robustlib.data import load
+from robustlib.models import ModelSpec, build
+from robustlib.threat import L2Ball, LinfBall
+from robustlib.training import FgsmTraining, PgdTraining, Schedule, Standard, fit
+
+FILE = Path(__file__).with_name("golden.json")
+
+
+def _model(name: str = "madry_cnn", init: str = "paper") -> torch.nn.Module:
+    generator = torch.Generator().manual_seed(0)
+    return build(ModelSpec(name, 2, init=init), input_shape=(1, 8, 8), classes=10, generator=generator)
+
+
+def numbers() -> dict[str, float]:
+    """One number for each component."""
+    digits, found = load("digits"), {}
+    for name, init in (("madry_cnn", "paper"), ("madry_cnn", "kaiming_uniform"), ("architecture_b", "paper")):
+        weights = _model(name, init).parameters()
+        found[f"init {name} {init}"] = sum(float(p.detach().double().abs().sum()) for p in weights)
+    defences: list[Any] = [Standard(), FgsmTraining(LinfBall(0.1)), PgdTraining(LinfBall(0.1), 2, 0.06)]
+    for defence in defences:
+        log = fit(_model(), digits.train, torch.arange(200), defence, Schedule(8, 16, 1e-3), seed=0)
+        found[f"training {defence.name}"] = sum(log.loss[-4:]) / 4
+    x, y = digits.test.images(torch.arange(40)), digits.test.y[:40]
+    model = _model()
+    for attack in (Noise(), Fgsm(), Pgd(5, 0.05), Pgd(5, 0.05, loss="margin"), Pgd(5, 0.05, targeted=True)):
+        for threat in (LinfBall(0.1), L2Ball(0.8)):
+            moved = run_attack(attack, model, x, y, threat, generator=torch.Generator().manual_seed(1))
+            found[f"{attack} {threat.norm}"] = float((moved - x).double().abs().sum())
+    return found
+
+
+@pytest.fixture(scope="module")
+def now() -> dict[str, float]:
+    return numbers()
+
+
+@pytest.mark.parametrize("name", json.loads(FILE.read_text()))
+def test_numbers_have_not_moved(name: str, now: dict[str, float]) -> None:
+    wanted = json.loads(FILE.read_text())[name]
+    message = f"{name}: {now[name]} was {wanted}; raise the component's protocol, or restore the numbers"
+    assert now[name] == pytest.approx(wanted, rel=5e-3), message
+
+
+def test_every_component_is_held(now: dict[str, float]) -> None:
+    assert set(now) == set(json.loads(FILE.read_text()))
