@@ -86,9 +86,9 @@ def _plain(text: str) -> str:
 
 
 def both_forms(
-    heads: Sequence[str], lines: Sequence[Sequence[str]], *, name: str, caption: str
+    heads: Sequence[str], lines: Sequence[Sequence[str]], *, name: str, caption: str, note: str = ""
 ) -> tuple[str, str]:
-    """The table as MyST, numbered and named, and as HTML."""
+    """The table as MyST, numbered and named, and as HTML; the note stands below, where wide tables do not cut it."""
     escape = tables.myst_escape
     parts = [f"```{{list-table}} {escape(caption)}", f":name: {name}", ":header-rows: 1", ":class: robust-table", ""]
     for cells in [heads, *lines]:
@@ -105,7 +105,11 @@ def both_forms(
         f'<table class="dataframe robust-table"><caption>{html.escape(caption)}</caption>'
         f"<thead><tr>{top}</tr></thead><tbody>{body}</tbody></table>"
     )
-    return "\n".join([*parts, "```"]) + "\n", page
+    parts.append("```")
+    if note:
+        parts += ["", "{.footnotes-row}", escape(note)]
+        page += f'<p class="footnotes-row">{html.escape(note)}</p>'
+    return "\n".join(parts) + "\n", page
 
 
 def show_pivot(
@@ -113,10 +117,11 @@ def show_pivot(
     *,
     name: str,
     caption: str,
+    note: str = "",
     label: Name = lambda n: n.row,
     column: Name = lambda n: n.column,
 ) -> None:
     """Published numbers in the shape of the paper's table, as a cell's output in both forms."""
     heads, lines = pivot(numbers, label=label, column=column)
-    markdown, page = both_forms(heads, lines, name=name, caption=caption)
-    display({"text/markdown": markdown, "text/html": page, "text/plain": caption}, raw=True)  # type: ignore[no-untyped-call]
+    markdown, page = both_forms(heads, lines, name=name, caption=caption, note=note)
+    display({"text/markdown": markdown, "text/html": page, "text/plain": f"{caption} {note}".strip()}, raw=True)  # type: ignore[no-untyped-call]
