@@ -87,10 +87,11 @@ pdf: $(STAMP) ## the book as one file, _build/book.pdf (needs Chromium)
 	echo _build/book.pdf
 
 bench: $(STAMP) ## side by side with other libraries, in an environment of its own
-	@if [ ! -f benchmarks/run.py ]; then echo "there is no benchmarks/run.py in this copy" >&2; exit 1; fi
+	@if [ ! -f benchmarks/attacks.py ]; then echo "there is no benchmarks/attacks.py in this copy" >&2; exit 1; fi
 	$(MAKE) VENV=.venv-bench setup
 	.venv-bench/bin/python -m pip install -q -r benchmarks/requirements.txt
-	.venv-bench/bin/python -u benchmarks/run.py
+	.venv-bench/bin/python -u -m benchmarks.attacks
+	.venv-bench/bin/python -u -m benchmarks.training
 
 lint: $(STAMP) ## style and types
 	@$(VENV)/bin/ruff check .

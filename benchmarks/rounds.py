@@ -1,4 +1,4 @@
-"""Interleaved rounds: every contestant runs once a round, and each ratio is formed within its round.
+"""Interleaved rounds: every contestant works on the round's points, and each ratio is formed within its round.
 
 A machine that slows down for a moment slows all contestants of that round, so the median of the ratios
 holds from machine to machine where times do not.
@@ -6,29 +6,67 @@ holds from machine to machine where times do not.
 
 from __future__ import annotations
 
+import gc
 import statistics
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
 
-Work = Callable[[], object]
+Block = TypeVar("Block")
+Result = TypeVar("Result")
 
 
-def ratios(contestants: Mapping[str, Work], *, floor: str, rounds: int) -> dict[str, float]:
-    """Median over rounds of processor time divided by the floor's, for each contestant.
+@dataclass
+class Measured(Generic[Result]):
+    """One contestant's rounds: processor time over the floor's in the same round, and what its call returned."""
+
+    ratios: list[float] = field(default_factory=list)
+    results: list[Result] = field(default_factory=list)
+
+    @property
+    def ratio(self) -> float:
+        """Median over the rounds."""
+        return statistics.median(self.ratios)
+
+
+def interleave(
+    contestants: Mapping[str, Callable[[Block], Result]],
+    blocks: Sequence[Block],
+    *,
+    floor: str,
+    warm_up: Block | None = None,
+    limits: Mapping[str, int] | None = None,
+    say: Callable[[str], None] = lambda line: None,
+) -> dict[str, Measured[Result]]:
+    """Every contestant on every block, one round a block.
 
     Args:
-        contestants: name to a call that does the whole work once.
-        floor: the contestant that the others are divided by.
-        rounds: how many rounds; one more is run first and thrown away.
+        contestants: name to a call that does the whole work on a block.
+        blocks: what each round works on.
+        floor: the contestant whose time divides the others'; it takes part in every round.
+        warm_up: a block on which each contestant runs once, untimed, before the rounds.
+        limits: contestants that are slow: how many rounds, from the first, they take part in.
+        say: prints one line a round.
+
+    Each round begins with the next contestant in turn, so that none always follows the same neighbour.
     """
-    found: dict[str, list[float]] = {name: [] for name in contestants}
-    for index in range(rounds + 1):
-        spent = {}
-        for name, work in contestants.items():
+    if warm_up is not None:
+        for work in contestants.values():
+            work(warm_up)
+    measured: dict[str, Measured[Result]] = {name: Measured() for name in contestants}
+    names = list(contestants)
+    for index, block in enumerate(blocks):
+        taking_part = [name for name in names if index < (limits or {}).get(name, len(blocks))]
+        turn = index % len(taking_part)
+        seconds = {}
+        for name in taking_part[turn:] + taking_part[:turn]:
+            gc.collect()
             began = time.process_time()
-            work()
-            spent[name] = time.process_time() - began
-        if index:
-            for name, seconds in spent.items():
-                found[name].append(seconds / spent[floor])
-    return {name: statistics.median(values) for name, values in found.items()}
+            result = contestants[name](block)
+            seconds[name] = time.process_time() - began
+            measured[name].results.append(result)
+        for name in taking_part:
+            measured[name].ratios.append(seconds[name] / seconds[floor])
+        say(f"round {index + 1}/{len(blocks)}: " + ", ".join(f"{n} {seconds[n]:.1f} s" for n in taking_part))
+    return measured

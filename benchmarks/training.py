@@ -1,0 +1,100 @@
+"""A PGD training step on network A against torchattacks and the floor.
+
+    make bench          (or: python -m benchmarks.training --json)
+
+The floor is the attack's own floor (steps x one forward and one backward to the input, parameters frozen,
+eager, float32) and one forward and backward to the weights with Adam.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from robustlib.attacks.losses import cross_entropy
+from robustlib.experiments.host import device_name, tune_allocator
+from robustlib.models import ModelSpec, build
+from robustlib.threat import LinfBall
+from robustlib.training import PgdTraining, low_precision_copy, objective
+
+from . import peers
+from .attacks import floor
+from .rounds import interleave
+
+THREAT = LinfBall(0.3)
+
+
+def _network() -> nn.Module:
+    generator = torch.Generator().manual_seed(0)
+    return build(ModelSpec("madry_cnn", 16), input_shape=(1, 28, 28), classes=10, generator=generator)
+
+
+def rows(rounds: int, steps: int = 7, batch: int = 128) -> list[dict[str, object]]:
+    """One PGD training step on a batch."""
+    generator = torch.Generator().manual_seed(2)
+    x, y = torch.rand(batch, 1, 28, 28, generator=generator), torch.randint(10, (batch,), generator=generator)
+    defence = PgdTraining(THREAT, steps=steps, step_size=2 * THREAT.eps / steps)
+    models = {name: _network() for name in ("floor", "float32", "bfloat16", "peer")}
+    optimisers = {
+        name: torch.optim.Adam(model.parameters(), lr=1e-4, fused=True) for name, model in models.items()
+    }
+    copy = low_precision_copy(models["bfloat16"])
+    # The attack follows the network that is trained: no copy.
+    peer = peers.torchattacks(models["peer"], "PGD", own=False, eps=0.3, alpha=2 * THREAT.eps / steps, steps=steps)
+    gradients = floor(models["floor"], steps)
+
+    def update(name: str, losses: Tensor) -> None:
+        optimisers[name].zero_grad(set_to_none=True)
+        losses.mean().backward()
+        if name == "bfloat16":
+            copy.hand_over_gradients()
+        optimisers[name].step()
+        if name == "bfloat16":
+            copy.refresh()
+
+    def least(_: int) -> None:
+        gradients(x, y, y)
+        update("floor", cross_entropy(models["floor"](x), y))
+
+    def ours(name: str, worker: nn.Module) -> None:
+        update(name, objective(defence, worker, x, y, progress=1.0, generator=generator)[0])
+
+    def theirs(_: int) -> None:
+        update("peer", cross_entropy(models["peer"](peer(x, y, y)), y))
+
+    works: dict[str, Callable[[int], None]] = {
+        "floor": least,
+        "robustlib": lambda _: ours("float32", models["float32"]),
+        "robustlib, bfloat16": lambda _: ours("bfloat16", copy),
+        "torchattacks loop": theirs,
+    }
+    found = interleave(works, range(rounds), floor="floor", warm_up=0)
+    return [
+        {"work": f"PGD-{steps} training step", "library": name, "ratio_to_floor": round(measured.ratio, 3)}
+        for name, measured in found.items()
+    ]
+
+
+def main() -> None:
+    """Print a table, or JSON with --json."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.training")
+    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--rounds", type=int, default=15)
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    tune_allocator()
+    found = rows(options.rounds)
+    if options.json:
+        print(json.dumps(found, indent=1))
+        return
+    print(f"{device_name(torch.device('cpu'))}\n\n| work | library | ratio_to_floor |\n|---|---|---|")
+    for row in found:
+        print(f"| {row['work']} | {row['library']} | {row['ratio_to_floor']:.2f} |")
+
+
+if __name__ == "__main__":
+    main()
