@@ -1,0 +1,99 @@
+"""DeepFool (Moosavi-Dezfooli, Fawzi and Frossard, CVPR 2016): steps to the nearest face of a linearised region."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from ..errors import RobustlibError
+from ..threat import Ball, Domain, ball, parse_number
+from ._model import check_call, check_steps, frozen, logits_of
+from .boundary import SAFETY
+from .losses import margin
+
+
+def deepfool(
+    model: nn.Module,
+    x: Tensor,
+    y: Tensor,
+    *,
+    norm: str = "l2",
+    domain: Domain | None = (0.0, 1.0),
+    steps: int = 50,
+    overshoot: float = 0.02,
+    candidates: int = 10,
+) -> Tensor:
+    """Misclassified points near x, by Algorithm 2: x_{i+1} = x_i + r_i towards the nearest linearised class.
+
+    With w'_k = grad f_k - grad f_y and f'_k = f_k - f_y at x_i, the nearest class is
+    l = argmin_k |f'_k| / ||w'_k||_q and r_i = |f'_l| / ||w'_l||_q^q |w'_l|^(q-1) sign(w'_l), where q = 2 for l_2
+    (eqs. 8 and 9) and q = 1 for l_inf (eqs. 10 and 11). As in the authors' code, decisions and
+    gradients are taken at x_0 + (1 + eta) sum_i r_i; ours are the cut to the domain, and that the class aimed
+    at must lead by ``SAFETY`` logits, so that the point is still broken in another batch size.
+
+    Args:
+        model: eval mode, (N, ...) inputs to (N, K) logits f.
+        x: (N, ...) inputs in the domain.
+        y: (N,) int64 labels.
+        norm: "l2" or "linf".
+        domain: (lo, hi) of every coordinate, or None.
+        steps: linearisations per example, >= 1; each costs one forward pass and a backward pass per rival.
+        overshoot: eta >= 0; 0.02 in the paper.
+        candidates: classes considered, >= 2: those of largest logits at x, the label's own among them.
+
+    Returns:
+        (N, ...) points. One misclassified to begin with is returned as it is; so is one that no step broke.
+
+    Raises:
+        RobustlibError: the call's arguments do not fit.
+    """
+    around = ball(norm, 0.0, domain)
+    check_steps(steps=steps, candidates=candidates)
+    overshoot = parse_number(overshoot, name="overshoot")
+    if overshoot < 0:
+        raise RobustlibError(f"overshoot={overshoot} is negative; give 0 or more, 0.02 in the paper")
+    if candidates < 2:
+        raise RobustlibError(f"candidates={candidates}; give 2 or more, the label's own class is one of them")
+    check_call(model, x, y, around)
+    result = x.clone()
+    if len(x) == 0:
+        return result
+    with frozen(model):
+        with torch.no_grad():
+            logits = logits_of(model, x, y)
+        standing = (logits.argmax(1) == y).nonzero().flatten()
+        ranked = logits[standing].scatter(1, y[standing, None], torch.inf)
+        rivals = ranked.topk(min(candidates, logits.shape[1]), dim=1).indices[:, 1:]
+        total = torch.zeros_like(x[standing])
+        for step in range(steps + 1):
+            if len(standing) == 0:
+                break
+            point = around.clip(x[standing] + (1 + overshoot) * total).requires_grad_(True)
+            with torch.set_grad_enabled(step < steps):
+                logits = model(point)
+            broken = margin(logits.detach(), y[standing]) < -SAFETY
+            result[standing[broken]] = point.detach()[broken]
+            if step == steps:
+                break
+            total = total + _nearest(logits, point, y[standing], rivals, around)
+            standing, rivals, total = standing[~broken], rivals[~broken], total[~broken]
+    return result
+
+
+def _nearest(logits: Tensor, point: Tensor, y: Tensor, rivals: Tensor, around: Ball) -> Tensor:
+    """r_i: the shortest step to the linearised boundary with one of the (N, k) rivals."""
+    best = torch.full((len(y),), torch.inf, device=point.device, dtype=point.dtype)
+    step = torch.zeros_like(point)
+    gaps = logits.gather(1, rivals) - logits.gather(1, y[:, None])
+    for column in range(rivals.shape[1]):
+        (slope,) = torch.autograd.grad(
+            gaps[:, column].sum(), point, retain_graph=column + 1 < rivals.shape[1]
+        )
+        flat = slope.flatten(1)
+        dual = flat.norm(dim=1) if around.norm == "l2" else flat.abs().sum(1)
+        # Twice the lead that is asked for: rounding must not leave a point just short of it.
+        length = (2 * SAFETY - gaps[:, column].detach()).clamp_min(0) / dual
+        nearer = (length < best).view(-1, *[1] * (point.dim() - 1))
+        best = torch.minimum(best, length)
+        step = torch.where(nearer, length.view_as(nearer) * around.steepest(slope), step)
+    return step
