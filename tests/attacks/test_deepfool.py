@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from robustlib.attacks.deepfool import deepfool
@@ -18,6 +18,7 @@ from .models import batch, batch_norm, linear, small_cnn
 NORMS = ["l2", "linf"]
 
 
+@settings(max_examples=40)
 @given(seed=st.integers(0, 10**6), classes=st.integers(2, 6), norm=st.sampled_from(NORMS))
 def test_one_step_reaches_the_nearest_face_of_a_linear_model(seed: int, classes: int, norm: str) -> None:
     model, (x, _) = linear(classes), batch(8, shape=(1, 3, 4), seed=seed)
