@@ -21,11 +21,18 @@ from .errors import RobustlibError, suggest
 Domain = tuple[float, float]
 
 
-def parse_number(value: object, *, name: str = "eps") -> float:
+def parse_number(
+    value: object, *, name: str = "eps", above: float | None = None, least: float | None = None
+) -> float:
     """A finite number from a float, an int or text such as ``"8/255"``.
 
+    Args:
+        value: what was given.
+        name: of the argument, for messages.
+        above, least: bounds that the number must exceed, or must reach.
+
     Raises:
-        RobustlibError: the value is a bool, not a number, NaN or infinite.
+        RobustlibError: the value is a bool, not a number, NaN, infinite or below its bound.
     """
     try:
         if isinstance(value, bool) or not isinstance(value, int | float | str | Fraction):
@@ -35,6 +42,10 @@ def parse_number(value: object, *, name: str = "eps") -> float:
         raise RobustlibError(f"{name}={value!r} is not a number; give one such as 0.3 or '8/255'") from None
     if not math.isfinite(number):
         raise RobustlibError(f"{name}={value!r} is not finite; give a number such as 0.3 or '8/255'")
+    if above is not None and number <= above:
+        raise RobustlibError(f"{name}={value!r} is too small; give a number above {above:g}")
+    if least is not None and number < least:
+        raise RobustlibError(f"{name}={value!r} is too small; give {least:g} or more")
     return number
 
 

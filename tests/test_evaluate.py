@@ -9,7 +9,6 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from robustlib import evaluate
 from robustlib.attacks.suite import Boundary, Clean, Fgsm, Noise, Pgd
 from robustlib.data import Split
 from robustlib.errors import RobustlibError
@@ -21,6 +20,7 @@ from robustlib.evaluate import (
     loss_traces,
     outcomes_under,
 )
+from robustlib.evaluate import outcomes as evaluate
 from robustlib.statistics import wilson
 from robustlib.threat import L2Ball, LinfBall
 

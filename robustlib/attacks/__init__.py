@@ -1,12 +1,23 @@
 """Attacks: ``attack(model, x, y, threat, *, knobs, generator) -> adversarial x``, one file per family.
 
-Every attack checks its inputs, needs the model in eval mode and leaves it exactly as it found it.
+Minimum-norm attacks take a ``norm`` and a ``domain`` in the threat's place. Every attack checks its inputs,
+needs the model in eval mode and leaves it exactly as it found it.
 """
 
+from .apgd import apgd
+from .autoattack import auto_attack
 from .boundary import boundary
+from .deepfool import deepfool
+from .fab import fab
 from .fgsm import fgsm
-from .losses import cross_entropy, margin_loss
+from .jsma import jsma
+from .losses import cross_entropy, dlr, margin_loss
+from .momentum import mi_fgsm
 from .noise import uniform_noise
 from .pgd import pgd, pgd_trace
+from .square import square
 
-__all__ = ["boundary", "cross_entropy", "fgsm", "margin_loss", "pgd", "pgd_trace", "uniform_noise"]
+__all__ = [
+    "apgd", "auto_attack", "boundary", "cross_entropy", "deepfool", "dlr", "fab", "fgsm", "jsma", "margin_loss",
+    "mi_fgsm", "pgd", "pgd_trace", "square", "uniform_noise",
+]  # fmt: skip

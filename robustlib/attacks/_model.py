@@ -13,6 +13,9 @@ from ..threat import Ball
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 
+ROUNDING = 1e-5
+"""Share of the largest logit by which a wrong class must lead before a point counts as broken."""
+
 
 def check_eval(model: nn.Module, *, name: str = "model") -> nn.Module:
     """The model itself; raise RobustlibError when any part of it is in train mode."""
@@ -70,13 +73,70 @@ def logits_of(model: nn.Module, x: Tensor, y: Tensor) -> Tensor:
         )
     if y.numel() and int(y.max()) >= logits.shape[1]:
         raise RobustlibError(f"y holds the label {int(y.max())}, the model has {logits.shape[1]} classes")
+    if not bool(torch.isfinite(logits).all()):
+        raise RobustlibError(
+            "model gives logits that are not finite; its weights or its arithmetic are broken"
+        )
     return logits
 
 
 def input_gradient(model: nn.Module, x: Tensor, y: Tensor, loss: Loss) -> tuple[Tensor, Tensor]:
     """Gradient of the summed loss to x, and the (N,) losses at x. The parameters' ``.grad`` is never touched."""
+    gradient, losses, _ = gradient_and_logits(model, x, y, loss)
+    return gradient, losses
+
+
+def gradient_and_logits(model: nn.Module, x: Tensor, y: Tensor, loss: Loss) -> tuple[Tensor, Tensor, Tensor]:
+    """As :func:`input_gradient`, and the (N, K) logits at x, from the same forward pass."""
     with torch.enable_grad():
         x = x.detach().requires_grad_(True)
-        losses = loss(model(x), y)
+        logits = model(x)
+        losses = loss(logits, y)
         (gradient,) = torch.autograd.grad(losses.sum(), x)
-    return gradient, losses.detach()
+    return gradient, losses.detach(), logits.detach()
+
+
+def per_example(values: Tensor, like: Tensor) -> Tensor:
+    """(N,) values shaped to broadcast over ``like`` (N, ...)."""
+    return values.view(-1, *[1] * (like.dim() - 1))
+
+
+class Standing:
+    """The examples of a batch that nothing has broken yet; broken ones leave with the point that broke them.
+
+    A search may be steered by another network than the one under attack (a transfer source, a copy in low
+    precision), so success is always asked of ``model`` itself, and only about points that look like one.
+
+    Attributes:
+        found: (N, ...) the points to return: what broke an example, else what was last put there, else x.
+        rows: (M,) positions in the batch of those that stand.
+    """
+
+    def __init__(self, model: nn.Module, x: Tensor, y: Tensor) -> None:
+        self.model, self.y = model, y
+        self.found = x.clone()
+        self.rows = torch.arange(len(x), device=x.device)
+
+    def leave(self, points: Tensor, logits: Tensor) -> Tensor:
+        """File those of the (M, ...) points that break their example; (M,) bool: which examples stay.
+
+        Args:
+            points: one for each standing example.
+            logits: (M, K) of the steering network, which say what is worth asking.
+        """
+        labels = self.y[self.rows]
+        stays = logits.argmax(1) == labels
+        asked = (~stays).nonzero().flatten()
+        if len(asked):
+            stays[asked] = ~lost(self.model, points[asked], labels[asked])
+            self.found[self.rows[~stays]] = points[~stays]
+            self.rows = self.rows[stays]
+        return stays
+
+
+@torch.no_grad()
+def lost(model: nn.Module, points: Tensor, y: Tensor) -> Tensor:
+    """(N,) bool: misclassified by more than rounding, so that another batch size gives the same answer."""
+    logits = logits_of(model, points, y)
+    others = logits.scatter(1, y[:, None], float("-inf")).amax(1)
+    return others - logits.gather(1, y[:, None]).squeeze(1) > ROUNDING * logits.abs().amax(1)

@@ -33,10 +33,34 @@ def margin_loss(kappa: float) -> Loss:
     return loss
 
 
+def dlr(logits: Tensor, y: Tensor) -> Tensor:
+    """Difference of logits ratio, -(z_y - max_{i != y} z_i) / (z_pi1 - z_pi3), to be increased; needs 3 classes.
+
+    Unlike the cross-entropy it does not change when all logits are multiplied by a number.
+
+    Source: Croce and Hein 2020, equation 6.
+    """
+    ordered = logits.topk(3, 1).values
+    return -margin(logits, y) / (ordered[:, 0] - ordered[:, 2]).clamp_min(1e-12)
+
+
+def dlr_targeted(logits: Tensor, labels: Tensor) -> Tensor:
+    """-(z_y - z_t) / (z_pi1 - (z_pi3 + z_pi4) / 2), to be increased; needs 4 classes.
+
+    Args:
+        logits: (N, K).
+        labels: (N, 2) int64: the class y and the target t of each row.
+
+    Source: Croce and Hein 2020, equation 7.
+    """
+    ordered, pair = logits.topk(4, 1).values, logits.gather(1, labels)
+    scale = (ordered[:, 0] - ordered[:, 2:].mean(1)).clamp_min(1e-12)
+    return (pair[:, 1] - pair[:, 0]) / scale
+
+
 def named_loss(name: str, *, kappa: float = 0.0) -> Loss:
-    """``"cross_entropy"`` or ``"margin"`` (with kappa, in logits)."""
-    if name == "cross_entropy":
-        return cross_entropy
-    if name == "margin":
-        return margin_loss(kappa)
-    raise RobustlibError(suggest("loss", name, ("cross_entropy", "margin")))
+    """``"cross_entropy"``, ``"margin"`` (with kappa, in logits) or ``"dlr"``."""
+    known = {"cross_entropy": cross_entropy, "margin": margin_loss(kappa), "dlr": dlr}
+    if name not in known:
+        raise RobustlibError(suggest("loss", name, known))
+    return known[name]

@@ -74,9 +74,7 @@ def pgd(
     """
     check_call(model, x, y, threat)
     check_steps(steps=steps, restarts=restarts)
-    step_size = parse_number(step_size, name="step_size")
-    if step_size <= 0:
-        raise RobustlibError(f"step_size={step_size} is not positive; give a length in the domain's units")
+    step_size = parse_number(step_size, name="step_size", above=0)
     if random_start and generator is None:
         raise RobustlibError("generator is missing; a random start needs an explicit torch.Generator")
     if target is not None:

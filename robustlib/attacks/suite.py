@@ -1,21 +1,33 @@
-"""Attacks as frozen descriptions, and the one function that runs a description.
+"""Attacks as frozen descriptions, and the functions that run a description.
 
 A description carries what belongs to the attack and nothing of the model, the data or the threat, so
-that it can be part of an evaluation's key.
+that it can be part of an evaluation's key. Its fields are the keyword arguments of the function it names.
 """
 
 from __future__ import annotations
 
+import dataclasses
+import inspect
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from ..errors import RobustlibError
-from ..threat import Ball
+from ..threat import Ball, Domain
+from ._model import per_example
+from .apgd import apgd
+from .autoattack import auto_attack
+from .boundary import boundary
+from .deepfool import deepfool
+from .fab import fab
 from .fgsm import fgsm
+from .momentum import mi_fgsm
 from .noise import uniform_noise
 from .pgd import pgd
+from .square import square
 
 
 @dataclass(frozen=True)
@@ -59,6 +71,46 @@ class Pgd:
 
 
 @dataclass(frozen=True)
+class MiFgsm:
+    """Momentum iterative FGSM; see :func:`robustlib.attacks.mi_fgsm`."""
+
+    steps: int
+    step_size: float | None = None
+    decay: float = 1.0
+    protocol: int = 1
+
+
+@dataclass(frozen=True)
+class Apgd:
+    """Auto-PGD; see :func:`robustlib.attacks.apgd`."""
+
+    steps: int = 100
+    restarts: int = 1
+    loss: str = "cross_entropy"
+    target_classes: int = 0
+    protocol: int = 1
+
+
+@dataclass(frozen=True)
+class Square:
+    """Random search on scores; see :func:`robustlib.attacks.square`."""
+
+    queries: int = 5_000
+    restarts: int = 1
+    protocol: int = 1
+
+
+@dataclass(frozen=True)
+class AutoAttack:
+    """Four attacks in a row; see :func:`robustlib.attacks.auto_attack`."""
+
+    steps: int = 100
+    queries: int = 5_000
+    target_classes: int = 9
+    protocol: int = 1
+
+
+@dataclass(frozen=True)
 class Boundary:
     """Decision-based boundary attack; see :func:`robustlib.attacks.boundary.boundary`."""
 
@@ -66,14 +118,85 @@ class Boundary:
     protocol: int = 1
 
 
-MinimumNorm = Boundary
-Attack = Clean | Noise | Fgsm | Pgd
+@dataclass(frozen=True)
+class DeepFool:
+    """Steps to the nearest linearised boundary; see :func:`robustlib.attacks.deepfool`."""
+
+    steps: int = 50
+    overshoot: float = 0.02
+    protocol: int = 1
+
+
+@dataclass(frozen=True)
+class Fab:
+    """Fast adaptive boundary attack; see :func:`robustlib.attacks.fab`."""
+
+    steps: int = 100
+    target_classes: int = 9
+    protocol: int = 1
+
+
+MinimumNorm = Boundary | DeepFool | Fab
+Attack = Clean | Noise | Fgsm | Pgd | MiFgsm | Apgd | Square | AutoAttack | MinimumNorm
+
+WITHIN: dict[type, Callable[..., Tensor]] = {
+    Noise: uniform_noise, Fgsm: fgsm, Pgd: pgd, MiFgsm: mi_fgsm, Apgd: apgd, Square: square, AutoAttack: auto_attack,
+}  # fmt: skip
+NEAREST: dict[type, Callable[..., Tensor]] = {
+    Boundary: boundary, DeepFool: deepfool, Fab: fab,
+}  # fmt: skip
 
 
 def random_targets(y: Tensor, classes: int, *, generator: torch.Generator) -> Tensor:
     """(N,) classes drawn uniformly among those that are not y."""
     shift = torch.randint(1, classes, y.shape, generator=generator, device=y.device)
     return (y + shift) % classes
+
+
+def passes(attack: Attack) -> float:
+    """Upper bound on an attack's cost for one example, in forward passes; a backward to the input counts as one."""
+    match attack:
+        case Clean() | Noise():
+            return 0.0
+        case Fgsm():
+            return 2.0
+        case Pgd(steps=steps, restarts=restarts):
+            return 2.0 * steps * restarts
+        case Apgd(steps=steps, restarts=restarts, target_classes=targets):
+            return 2.0 * (steps + 1) * restarts * max(1, targets)
+        case Square(queries=queries, restarts=restarts):
+            return float(queries * restarts)
+        case AutoAttack(steps=steps, queries=queries, target_classes=targets):
+            return 2.0 * (steps + 1) * (1 + targets) + 3.0 * steps * targets + queries
+        case MiFgsm(steps=steps):
+            return 2.0 * steps
+        case Boundary(steps=steps):
+            return float(steps)
+        case DeepFool(steps=steps):
+            return 11.0 * steps
+        case Fab(steps=steps, target_classes=targets):
+            return 3.0 * steps * targets
+
+
+def _call(function: Callable[..., Tensor], attack: Attack, *args: Any, **context: Any) -> Tensor:
+    """The attack's own function, with its fields and as much of the context as the function takes."""
+    knobs = {f.name: getattr(attack, f.name) for f in dataclasses.fields(attack)} | context
+    known = inspect.signature(function).parameters
+    return function(*args, **{name: value for name, value in knobs.items() if name in known})
+
+
+def find_nearest(
+    attack: MinimumNorm,
+    model: nn.Module,
+    x: Tensor,
+    y: Tensor,
+    *,
+    norm: str,
+    domain: Domain,
+    generator: torch.Generator,
+) -> Tensor:
+    """(N, ...) points of another class near x, as a minimum-norm attack finds them; x itself where it finds none."""
+    return _call(NEAREST[type(attack)], attack, model, x, y, norm=norm, domain=domain, generator=generator)
 
 
 def run_attack(
@@ -89,7 +212,8 @@ def run_attack(
     """Adversarial inputs for one batch.
 
     Args:
-        attack: the description.
+        attack: the description. Of a minimum-norm attack only the points inside the threat count; the others
+            are returned as they were.
         model: the network under attack, in eval mode.
         x: (N, ...) inputs in the threat's domain.
         y: (N,) int64 labels.
@@ -102,28 +226,19 @@ def run_attack(
         return x
     if threat is None:
         raise RobustlibError(f"threat is missing for the attack {attack}; give a LinfBall or an L2Ball")
-    if isinstance(attack, Noise):
-        return uniform_noise(model, x, y, threat, generator=generator)
-    if isinstance(attack, Fgsm):
-        return fgsm(
-            model, x, y, threat, random_step=attack.random_step, generator=generator, surrogate=surrogate
-        )
-    target = None
-    if attack.targeted:
+    if isinstance(attack, MinimumNorm):
+        if threat.domain is None:
+            raise RobustlibError(f"the threat of {attack} has no domain, in which it searches; give (lo, hi)")
+        context = {
+            "norm": threat.norm,
+            "domain": threat.domain,
+            "generator": generator,
+            "surrogate": surrogate,
+        }
+        near = _call(NEAREST[type(attack)], attack, model, x, y, **context)
+        return torch.where(per_example(threat.contains(near, x, slack=0.0), x), near, x)
+    context = {"generator": generator, "surrogate": surrogate}
+    if isinstance(attack, Pgd) and attack.targeted:
         with torch.no_grad():
-            classes = model(x[:1]).shape[1]
-        target = random_targets(y, classes, generator=generator)
-    return pgd(
-        model,
-        x,
-        y,
-        threat,
-        steps=attack.steps,
-        step_size=attack.step_size,
-        restarts=attack.restarts,
-        loss=attack.loss,
-        kappa=attack.kappa,
-        target=target,
-        generator=generator,
-        surrogate=surrogate,
-    )
+            context["target"] = random_targets(y, model(x[:1]).shape[1], generator=generator)
+    return _call(WITHIN[type(attack)], attack, model, x, y, threat, **context)

@@ -7,7 +7,7 @@ import functools
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from ..attacks.suite import Clean, Fgsm, Noise
+from ..attacks.suite import passes
 from ..data.registry import facts_of
 from ..models import ModelSpec, build
 from ..training import FgsmTraining, PgdTraining, Standard
@@ -48,16 +48,9 @@ def evaluation_flops(evaluation: Evaluation, n: int) -> float:
     what, forward = evaluation.measurement, _forward(evaluation.subject)
     if isinstance(what, Accuracy):
         steering = forward if what.source is None else _forward(what.source)
-        attack = what.attack
-        if isinstance(attack, Clean | Noise):
-            passes = 0.0
-        elif isinstance(attack, Fgsm):
-            passes = 2.0
-        else:
-            passes = 2.0 * attack.steps * attack.restarts
-        return n * (forward + passes * steering)
+        return n * (forward + passes(what.attack) * steering)
     if isinstance(what, Distances):
-        return n * what.attack.steps * forward
+        return n * passes(what.attack) * forward
     if isinstance(what, LossTrace):
         return n * what.runs * 2 * what.steps * forward
     if isinstance(what, LocalMaxima):

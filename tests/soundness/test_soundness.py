@@ -14,10 +14,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from robustlib import evaluate
 from robustlib.attacks.suite import Clean, Fgsm, Noise, Pgd
 from robustlib.cli import main
 from robustlib.errors import RobustlibError
+from robustlib.evaluate import outcomes as evaluate
 from robustlib.evaluate import worst_case
 from robustlib.experiments.records import Record, pack
 from robustlib.experiments.specs import Accuracy, Evaluation, Subset

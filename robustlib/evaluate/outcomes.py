@@ -7,20 +7,20 @@ that a result depends on nothing but the arguments.
 from __future__ import annotations
 
 import hashlib
+import warnings
 from collections.abc import Callable, Iterator
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from .attacks.boundary import boundary
-from .attacks.pgd import pgd_trace
-from .attacks.suite import Attack, MinimumNorm, run_attack
-from .data import Split
-from .errors import RobustlibError
-from .statistics import wilson
-from .threat import Ball, Domain, ball
-from .training.precision import LowPrecisionCopy
+from ..attacks.pgd import pgd_trace
+from ..attacks.suite import Attack, MinimumNorm, find_nearest, run_attack
+from ..data import Split
+from ..errors import RobustlibError
+from ..statistics import wilson
+from ..threat import Ball, Domain, ball
+from ..training.precision import LowPrecisionCopy
 
 CHUNK = 250
 Progress = Callable[[int, int], None]
@@ -39,6 +39,20 @@ def steering(model: nn.Module, search: str) -> nn.Module | None:
     if search == "bfloat16":
         return LowPrecisionCopy(model).eval()
     raise RobustlibError(f"search={search!r}; known: float32, bfloat16")
+
+
+def in_pieces(work: Callable[[Tensor, Tensor], Tensor], x: Tensor, y: Tensor) -> Tensor:
+    """work(x, y), row by row the same length; halved, with a warning, for as long as it does not fit in memory."""
+    try:
+        return work(x, y)
+    except (MemoryError, RuntimeError) as error:
+        full = isinstance(error, MemoryError | torch.OutOfMemoryError) or "allocate memory" in str(error)
+        if not full or len(x) < 2:
+            raise
+    # Outside the handler, so that what the failed attempt held is free again.
+    half = len(x) // 2
+    warnings.warn(f"{len(x)} points did not fit in memory at once; going on with {half}", ResourceWarning, stacklevel=2)
+    return torch.cat([in_pieces(work, x[:half], y[:half]), in_pieces(work, x[half:], y[half:])])
 
 
 def _chunks(split: Split, rows: Tensor, progress: Progress | None) -> Iterator[tuple[int, Tensor, Tensor]]:
@@ -84,7 +98,11 @@ def outcomes_under(
     correct, outside = [], 0
     for index, x, y in _chunks(split, rows, progress):
         generator = chunk_generator(name, index, x.device)
-        x_adv = run_attack(attack, model, x, y, threat, generator=generator, surrogate=surrogate)
+
+        def attacked(xs: Tensor, ys: Tensor, generator: torch.Generator = generator) -> Tensor:
+            return run_attack(attack, model, xs, ys, threat, generator=generator, surrogate=surrogate)
+
+        x_adv = in_pieces(attacked, x, y)
         if threat is not None:
             outside += int((~threat.contains(x_adv, x)).sum())
         with torch.no_grad():
@@ -122,7 +140,7 @@ def distances_under(
     measure, found = ball(norm, 0.0, domain), []
     for index, x, y in _chunks(split, rows, progress):
         generator = chunk_generator(name, index, x.device)
-        x_adv = boundary(model, x, y, norm=norm, domain=domain, steps=attack.steps, generator=generator)
+        x_adv = find_nearest(attack, model, x, y, norm=norm, domain=domain, generator=generator)
         with torch.no_grad():
             broken = model(x_adv).argmax(1) != y
         distance = measure.length(x_adv.double() - x.double())

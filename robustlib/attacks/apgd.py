@@ -1,0 +1,169 @@
+"""Auto-PGD (Croce and Hein, ICML 2020): PGD with momentum whose step size follows the progress it makes."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from ..errors import RobustlibError
+from ..threat import Ball
+from ._model import (
+    Loss,
+    Standing,
+    check_call,
+    check_eval,
+    check_steps,
+    frozen,
+    gradient_and_logits,
+    logits_of,
+    per_example,
+)
+from .losses import dlr_targeted, named_loss
+
+MOMENTUM = 0.75
+"""alpha of equation 2."""
+RISING = 0.75
+"""rho of condition 1: the share of steps that must raise the loss, else the step size is halved."""
+
+
+def checkpoints(steps: int) -> list[int]:
+    """w_j = ceil(p_j N) with p = 0.22, then intervals that shrink by 0.03 to no less than 0.06 (section 3.2)."""
+    found, p, interval = [], 0.22, 0.22
+    while p < 1:
+        found.append(-int(-p * steps // 1))
+        interval = max(interval - 0.03, 0.06)
+        p += interval
+    return found
+
+
+def apgd(
+    model: nn.Module,
+    x: Tensor,
+    y: Tensor,
+    threat: Ball,
+    *,
+    steps: int = 100,
+    restarts: int = 1,
+    loss: str = "cross_entropy",
+    target_classes: int = 0,
+    generator: torch.Generator,
+    surrogate: nn.Module | None = None,
+) -> Tensor:
+    """Momentum steps, halved and resumed from the best point whenever they stop paying.
+
+    An example leaves as soon as an iterate breaks it; one that no run breaks keeps the point of highest
+    loss of its last run.
+
+    Args:
+        model: eval mode, (N, ...) inputs to (N, K) logits.
+        x: (N, ...) inputs in the threat's domain.
+        y: (N,) int64 labels.
+        threat: l_inf or l_2 ball.
+        steps: N_iter, >= 1; each run takes one forward and one backward more.
+        restarts: runs from random points of the ball, >= 1 (for each target class, when targeted).
+        loss: "cross_entropy", "dlr" (needs 3 classes) or "margin"; unused when targeted.
+        target_classes: 0 for the untargeted attack; m > 0 runs the targeted DLR loss (needs 4 classes) on each
+            of the m classes that the clean logits rank next to y.
+        generator: draws the starts.
+        surrogate: network whose gradients steer; None: the model's own. Success is judged on ``model``.
+
+    Returns:
+        (N, ...) adversarial inputs, detached, inside the ball and the domain.
+
+    Raises:
+        RobustlibError: the call's arguments do not fit.
+
+    Source: Croce and Hein 2020, algorithm 1; the first step size is 2 eps, as there.
+    """
+    check_call(model, x, y, threat)
+    check_steps(steps=steps, restarts=restarts)
+    objective = dlr_targeted if target_classes else named_loss(loss)
+    if threat.eps == 0 or len(x) == 0:
+        return x.clone()
+    guide = model if surrogate is None else check_eval(surrogate, name="surrogate")
+    standing = Standing(model, x, y)
+    with frozen(model), frozen(guide):
+        with torch.no_grad():
+            logits = logits_of(model, x, y)
+        _check_classes(loss, target_classes, logits.shape[1])
+        targets = ranked_targets(logits, y)[:, :target_classes]
+        standing.leave(x, logits)
+        for run in range(restarts * max(1, target_classes)):
+            # Starts are drawn for the whole batch, so that they do not depend on who still stands.
+            start, labels = threat.random_start(x, generator=generator), y
+            if target_classes:
+                labels = torch.stack([y, targets[:, run // restarts]], 1)
+            if len(standing.rows):
+                _run(guide, standing, x, labels, threat, start, steps, objective)
+    return standing.found
+
+
+def ranked_targets(logits: Tensor, y: Tensor) -> Tensor:
+    """(N, K - 1) wrong classes of each example, the most likely first."""
+    return logits.scatter(1, y[:, None], float("-inf")).argsort(1, descending=True)[:, :-1]
+
+
+def _check_classes(loss: str, target_classes: int, classes: int) -> None:
+    if not 0 <= target_classes < classes:
+        raise RobustlibError(
+            f"target_classes={target_classes}; give 0 to {classes - 1}, the model has {classes} classes"
+        )
+    needed = 4 if target_classes else 3 if loss == "dlr" else 2
+    if classes < needed:
+        name = "the targeted DLR loss" if target_classes else f"loss={loss!r}"
+        raise RobustlibError(
+            f"{name} needs {needed} classes, the model has {classes}; use loss='cross_entropy'"
+        )
+
+
+def _run(
+    guide: nn.Module,
+    standing: Standing,
+    x: Tensor,
+    labels: Tensor,
+    threat: Ball,
+    start: Tensor,
+    steps: int,
+    objective: Loss,
+) -> None:
+    """One run on the standing examples; those that it breaks leave, the others keep their best point."""
+    at, rows, halvings = 0, standing.rows, checkpoints(steps)
+    # One row of each tensor belongs to one example; rows go when their example leaves.
+    s = {"x0": x[rows], "labels": labels[rows], "x": start[rows], "before": start[rows], "best": start[rows]}
+    s["eta"] = torch.full((len(rows),), 2 * threat.eps, device=x.device, dtype=x.dtype)
+    s["rises"] = torch.zeros_like(s["eta"])
+    for step in range(steps + 1):
+        s["gradient"], losses, logits = gradient_and_logits(guide, s["x"], s["labels"], objective)
+        if step == 0:
+            s |= {"f": losses, "f_best": losses, "g_best": s["gradient"]}
+            s |= {"eta_then": s["eta"], "f_then": losses}
+        stays = standing.leave(s["x"], logits)
+        if not bool(stays.all()):
+            s, losses = {name: values[stays] for name, values in s.items()}, losses[stays]
+            if len(losses) == 0:
+                return
+        s["rises"] = s["rises"] + (losses > s["f"])
+        better = losses > s["f_best"]
+        s["f"], s["f_best"] = losses, torch.where(better, losses, s["f_best"])
+        for best, now in (("best", "x"), ("g_best", "gradient")):
+            s[best] = torch.where(per_example(better, s["x"]), s[now], s[best])
+        if step in halvings:
+            stalled = s["rises"] < RISING * (step - at)
+            stuck = (s["eta_then"] == s["eta"]) & (s["f_then"] == s["f_best"])
+            halve = stalled | stuck
+            s["eta_then"], s["f_then"] = s["eta"], s["f_best"]
+            s["eta"] = torch.where(halve, s["eta"] / 2, s["eta"])
+            back = per_example(halve, s["x"])
+            s["x"] = torch.where(back, s["best"], s["x"])
+            s["gradient"] = torch.where(back, s["g_best"], s["gradient"])
+            s["f"] = torch.where(halve, s["f_best"], s["f"])
+            s["rises"], at = torch.zeros_like(s["rises"]), step
+        if step < steps:
+            z = threat.project(
+                s["x"] + per_example(s["eta"], s["x"]) * threat.steepest(s["gradient"]), s["x0"]
+            )
+            if step:
+                z = s["x"] + MOMENTUM * (z - s["x"]) + (1 - MOMENTUM) * (s["x"] - s["before"])
+                z = threat.project(z, s["x0"])
+            s["x"], s["before"] = z, s["x"]
+    standing.found[standing.rows] = s["best"]

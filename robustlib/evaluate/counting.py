@@ -1,0 +1,40 @@
+"""Counting what an evaluation spends: examples through forward and backward passes, seconds of processor time."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+
+
+@dataclass
+class Cost:
+    """Passes are counted in examples, so that chunks of any size give the same number."""
+
+    forwards: int = 0
+    backwards: int = 0
+    seconds: float = 0.0
+
+
+@contextmanager
+def counted(*models: nn.Module | None) -> Iterator[Cost]:
+    """Counts passes through the models, and wall seconds, inside the block."""
+    cost = Cost()
+
+    def seen(_: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        cost.forwards += len(inputs[0])
+        if output.requires_grad:
+            output.register_hook(_count_backward)
+
+    def _count_backward(gradient: Tensor) -> None:
+        cost.backwards += len(gradient)
+
+    began = time.perf_counter()
+    with ExitStack() as stack:
+        for model in {id(m): m for m in models if m is not None}.values():
+            stack.callback(model.register_forward_hook(seen).remove)
+        yield cost
+    cost.seconds = time.perf_counter() - began

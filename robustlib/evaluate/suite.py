@@ -1,0 +1,241 @@
+"""One call that evaluates a model under a suite of attacks: outcomes, intervals, cost, convergence, findings."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from ..attacks._model import check_call, frozen, logits_of, lost
+from ..attacks.losses import cross_entropy
+from ..attacks.pgd import ascend
+from ..attacks.suite import Apgd, Attack, Fab, Fgsm, Noise, Pgd, Square, passes, run_attack
+from ..errors import RobustlibError
+from ..statistics import wilson
+from ..threat import Ball
+from . import outcomes
+from .counting import Cost, counted
+from .findings import SHARE, Finding, diagnose
+from .outcomes import chunk_generator, in_pieces, steering
+
+
+@dataclass(frozen=True)
+class Line:
+    """One attack of a suite.
+
+    Args:
+        attack: its description.
+        source: name of the transfer source that steered it; "" for the model itself.
+        points: how many examples still stood and were attacked.
+        standing: (N,) bool: which examples stand after it and all before it.
+        accuracy, low, high: share that stands, with its Wilson 95 % interval.
+        cost: of this attack, verdicts included.
+    """
+
+    attack: Attack | None
+    source: str
+    points: int
+    standing: Tensor
+    accuracy: float
+    low: float
+    high: float
+    cost: Cost
+
+    @property
+    def name(self) -> str:
+        """``"clean"``, or the attack's type, with its source."""
+        name = "clean" if self.attack is None else type(self.attack).__name__
+        return f"{name} from {self.source}" if self.source else name
+
+
+@dataclass(frozen=True)
+class Convergence:
+    """Accuracy on a probe against steps and restarts of PGD, a point being lost once any of them broke it.
+
+    Args:
+        steps, restarts: the budgets.
+        accuracy: ``accuracy[i][j]`` after ``steps[i]`` steps and ``restarts[j]`` starts.
+        points: size of the probe.
+    """
+
+    steps: tuple[int, ...]
+    restarts: tuple[int, ...]
+    accuracy: tuple[tuple[float, ...], ...]
+    points: int
+
+    @property
+    def last_doubling(self) -> tuple[float, float]:
+        """What the last doubling of the steps, and of the restarts, took from the accuracy, as fractions."""
+        table = self.accuracy
+        return table[-2][-1] - table[-1][-1], table[-1][-2] - table[-1][-1]
+
+
+@dataclass(frozen=True)
+class Report:
+    """What :func:`evaluate` found. ``worst`` is (N,) bool: correct under everything."""
+
+    lines: tuple[Line, ...]
+    convergence: Convergence | None
+    findings: tuple[Finding, ...]
+    search: str
+
+    @property
+    def worst(self) -> Tensor:
+        return self.lines[-1].standing
+
+    @property
+    def masked(self) -> bool:
+        """Whether a finding says that the gradients are to be mistrusted."""
+        return any(finding.masking for finding in self.findings)
+
+
+def standard(threat: Ball, *, steps: int = 100, queries: int = 5_000, targets: int = 9) -> tuple[Attack, ...]:
+    """Noise, FGSM, PGD on two losses, then the four attacks of AutoAttack."""
+    size = threat.eps / 8
+    return (
+        Noise(), Fgsm(), Pgd(20, size), Pgd(20, size, loss="margin"),
+        Apgd(steps), Apgd(steps, target_classes=targets), Fab(steps, targets), Square(queries),
+    )  # fmt: skip
+
+
+def evaluate(
+    model: nn.Module,
+    x: Tensor,
+    y: Tensor,
+    threat: Ball,
+    attacks: Sequence[Attack] | None = None,
+    *,
+    sources: Mapping[str, nn.Module] | None = None,
+    search: str = "float32",
+    name: str = "evaluation",
+    converge: bool = True,
+) -> Report:
+    """Evaluate a model under a suite: the cheapest attack first, each later one on the points that still stand.
+
+    Args:
+        model: eval mode, (N, ...) inputs to (N, K) logits; every verdict is its own, in its own precision.
+        x: (N, ...) inputs in the threat's domain; visited in chunks, halved where memory runs out.
+        y: (N,) int64 labels.
+        threat: what the attacks may do.
+        attacks: the suite; None: :func:`standard`.
+        sources: networks, by name, whose PGD examples are tried on the points that are left.
+        search: precision of the steering gradients, "float32" or "bfloat16".
+        name: names the random choices; the same name gives the same draws.
+        converge: also measure accuracy against steps and restarts, on up to 100 points.
+
+    Raises:
+        RobustlibError: the call's arguments do not fit, or an attack left its threat model.
+    """
+    check_call(model, x, y, threat)
+    if len(x) == 0:
+        raise RobustlibError("x holds no points; give at least one")
+    copy = steering(model, search)
+    suite = sorted(standard(threat) if attacks is None else attacks, key=passes)
+    with counted(model) as cost, frozen(model), torch.no_grad():
+        standing = torch.cat([logits_of(model, a, b).argmax(1) == b for a, b in _split(x, y)])
+    lines = [_line(None, "", len(x), standing, cost)]
+    runs: list[tuple[Attack, str, nn.Module | None]] = [(attack, "", copy) for attack in suite]
+    runs += [(Pgd(20, threat.eps / 8), source, other.eval()) for source, other in (sources or {}).items()]
+    # Queries and transfer come last: what they break is what gradients could not find.
+    runs.sort(key=lambda run: bool(run[1]) or isinstance(run[0], Square))
+    for index, (attack, source, guide) in enumerate(runs):
+        before = standing
+        with counted(model, guide) as cost:
+            standing = _after(model, x, y, threat, attack, guide, standing, f"{name}/{index}")
+        lines.append(_line(attack, source, int(before.sum()), standing, cost))
+    generator = chunk_generator(name, -1, x.device)
+    findings = diagnose(model, x, y, threat, generator=generator) + _late(lines)
+    curve = convergence(model, x, y, threat, generator=generator) if converge and threat.eps > 0 else None
+    return Report(tuple(lines), curve, tuple(findings), search)
+
+
+def _split(x: Tensor, y: Tensor) -> list[tuple[Tensor, Tensor]]:
+    return list(zip(x.split(outcomes.CHUNK), y.split(outcomes.CHUNK), strict=True))
+
+
+def _line(attack: Attack | None, source: str, points: int, standing: Tensor, cost: Cost) -> Line:
+    low, high = wilson(int(standing.sum()), len(standing))
+    return Line(attack, source, points, standing, float(standing.double().mean()), low, high, cost)
+
+
+def _after(
+    model: nn.Module,
+    x: Tensor,
+    y: Tensor,
+    threat: Ball,
+    attack: Attack,
+    guide: nn.Module | None,
+    standing: Tensor,
+    name: str,
+) -> Tensor:
+    left, outside = standing.clone(), 0
+    for index, rows in enumerate(torch.arange(len(x), device=x.device).split(outcomes.CHUNK)):
+        rows = rows[standing[rows]]
+        if len(rows) == 0:
+            continue
+        generator = chunk_generator(name, index, x.device)
+
+        def attacked(xs: Tensor, ys: Tensor, generator: torch.Generator = generator) -> Tensor:
+            return run_attack(attack, model, xs, ys, threat, generator=generator, surrogate=guide)
+
+        points = in_pieces(attacked, x[rows], y[rows])
+        outside += int((~threat.contains(points, x[rows])).sum())
+        with frozen(model):
+            left[rows] = ~lost(model, points, y[rows])
+    if outside:
+        raise RobustlibError(f"{attack} left {threat} on {outside} points; nothing of it counts")
+    return left
+
+
+def _late(lines: Sequence[Line]) -> list[Finding]:
+    """Attacks without the model's gradients that broke what gradients had left."""
+    found = []
+    for before, line in itertools.pairwise(lines):
+        broken = int(before.standing.sum()) - int(line.standing.sum())
+        blind = (
+            "Square"
+            if isinstance(line.attack, Square)
+            else f"transfer from {line.source}"
+            if line.source
+            else ""
+        )
+        if blind and broken:
+            text = f"broke {broken} of the {line.points} points that gradient attacks had left standing"
+            found.append(Finding(f"{blind} beats gradients", text, broken > SHARE * line.points))
+    return found
+
+
+def convergence(
+    model: nn.Module,
+    x: Tensor,
+    y: Tensor,
+    threat: Ball,
+    *,
+    generator: torch.Generator,
+    steps: tuple[int, ...] = (10, 20, 40, 80),
+    restarts: tuple[int, ...] = (1, 2, 4),
+    points: int = 100,
+) -> Convergence:
+    """PGD with steps of eps / 8 on up to ``points`` examples, judged after each of ``steps`` in every start."""
+    x, y = (values[:: max(1, len(x) // points)][:points] for values in (x, y))
+    never = steps[-1] + 1
+    first = torch.full((restarts[-1], len(x)), never, device=x.device)
+    with frozen(model):
+        wrong = lost(model, x, y)
+        for start in range(restarts[-1]):
+            x_adv = threat.random_start(x, generator=generator)
+            rows, done = (~wrong).nonzero().flatten(), 0
+            for budget in steps:
+                x_adv[rows] = ascend(
+                    model, x[rows], y[rows], threat,
+                    start=x_adv[rows], steps=budget - done, step_size=threat.eps / 8, loss=cross_entropy,
+                )  # fmt: skip
+                done, broken = budget, lost(model, x_adv[rows], y[rows])
+                first[start, rows[broken]] = budget
+                rows = rows[~broken]
+    first[:, wrong] = 0
+    table = tuple(tuple(float((first[:j].amin(0) > i).double().mean()) for j in restarts) for i in steps)
+    return Convergence(steps, restarts, table, len(x))
