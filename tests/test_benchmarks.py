@@ -1,0 +1,138 @@
+"""The benchmark's own machinery, on toy contestants; no other library is needed."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from benchmarks import attacks, peers, rounds, works
+from benchmarks.works import THREAT, Work
+from robustlib.errors import RobustlibError
+
+SEEN = ("work", "library", "ratio_to_floor", "robust_accuracy", "mean_distance")
+
+
+@pytest.fixture
+def at() -> attacks.Setting:
+    """Ten points of two features at 0.5; class 0 below a first feature of 0.6, class 1 above; one label is wrong."""
+    model = nn.Sequential(nn.Flatten(), nn.Linear(2, 2))
+    with torch.no_grad():
+        model[1].weight.copy_(torch.tensor([[-1.0, 0.0], [1.0, 0.0]]))
+        model[1].bias.copy_(torch.tensor([0.6, -0.6]))
+    y = torch.zeros(10, dtype=torch.int64)
+    y[9] = 1
+    return attacks.Setting(model.eval(), torch.full((10, 1, 1, 2), 0.5), y, 1 - y)
+
+
+def _moved(by: float) -> peers.Attack:
+    def attack(x: Tensor, y: Tensor, target: Tensor) -> Tensor:
+        x_adv = x.clone()
+        x_adv[..., 0] += by
+        return x_adv
+
+    return attack
+
+
+def _rows(at: attacks.Setting, contestants: dict[str, peers.Attack], **settings: object) -> dict[str, dict]:
+    work = Work("toy", 2, lambda model: contestants, **settings)  # type: ignore[arg-type]
+    found = attacks.measure(work, at, rounds=2)
+    assert json.loads(json.dumps(found)) == found
+    assert all(set(SEEN) <= set(row) for row in found)
+    return {row["library"]: row for row in found}
+
+
+def test_rounds_divide_by_the_floor_of_the_same_round(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock, calls = [0.0], []
+    monkeypatch.setattr(rounds.time, "process_time", lambda: clock[0])
+
+    def worker(name: str, cost: float):
+        def work(block: int) -> int:
+            calls.append(name)
+            clock[0] += cost * block
+            return block
+
+        return work
+
+    contestants = {"floor": worker("floor", 1.0), "slow": worker("slow", 3.0), "once": worker("once", 2.0)}
+    found = rounds.interleave(contestants, [1, 10, 100], floor="floor", warm_up=1, limits={"once": 1})
+    assert found["slow"].ratios == [3.0, 3.0, 3.0]
+    assert found["floor"].ratio == 1.0
+    assert found["once"].results == [1], "a slow contestant takes part in the first rounds alone"
+    assert found["slow"].results == [1, 10, 100]
+    assert calls == ["floor", "slow", "once", "floor", "slow", "once", "slow", "floor", "floor", "slow"]
+
+
+def test_rows_count_what_was_broken_inside_the_ball(at: attacks.Setting) -> None:
+    rows = _rows(at, {"robustlib": _moved(0.2), "weak": _moved(0.05), "outside": _moved(0.4)})
+    assert rows["floor"]["ratio_to_floor"] == 1.0
+    assert rows["floor"]["robust_accuracy"] is None
+    # The point whose label is wrong to begin with turns right when it is moved.
+    assert (rows["robustlib"]["robust_accuracy"], rows["robustlib"]["success"]) == (0.1, 1.0)
+    assert rows["robustlib"]["mean_distance"] == pytest.approx(0.2, abs=1e-4)
+    assert (rows["weak"]["robust_accuracy"], rows["weak"]["success"]) == (0.9, 0.0)
+    assert rows["weak"]["mean_distance"] is None
+    assert (rows["outside"]["robust_accuracy"], rows["outside"]["success"]) == (0.9, 0.0)
+    assert all(row["points"] == 10 and row["rounds"] == 2 for row in rows.values())
+
+
+def test_distances_are_compared_on_the_same_points(at: attacks.Setting) -> None:
+    def half(x: Tensor, y: Tensor, target: Tensor) -> Tensor:
+        x_adv = _moved(0.3)(x, y, target)
+        x_adv[::2] = x[::2]
+        return x_adv
+
+    rows = _rows(at, {"robustlib": _moved(0.15), "half": half}, threat=None, norm="l2")
+    assert rows["half"]["success"] == pytest.approx(4 / 9, abs=1e-4)
+    assert rows["half"]["mean_distance"] == pytest.approx(0.3, abs=1e-4)
+    assert rows["half"]["robustlib_there"] == pytest.approx(0.15, abs=1e-4)
+    with pytest.raises(RobustlibError, match="left the domain"):
+        _rows(at, {"robustlib": _moved(0.6)}, threat=None, norm="l2")
+
+
+def test_a_targeted_success_is_the_target(at: attacks.Setting) -> None:
+    rows = _rows(at, {"robustlib": _moved(0.2), "still": _moved(0.0)}, threat=None, norm="l0", targeted=True)
+    # The tenth point is its target to begin with.
+    assert rows["robustlib"]["success"] == 1.0
+    assert rows["robustlib"]["mean_distance"] == 1.0
+    assert rows["still"]["success"] == 0.0
+
+
+def test_rounds_must_divide_the_points(at: attacks.Setting) -> None:
+    with pytest.raises(RobustlibError, match="rounds=3"):
+        attacks.measure(Work("toy", 1, lambda model: {}), at, rounds=3)
+
+
+def test_later_restarts_see_only_what_stands(at: attacks.Setting) -> None:
+    sizes = []
+
+    def half(x: Tensor, y: Tensor, target: Tensor) -> Tensor:
+        sizes.append(len(x))
+        x_adv = _moved(0.2)(x, y, target)
+        x_adv[len(x) // 2 :] = x[len(x) // 2 :]
+        return x_adv
+
+    nine = at.x[:9], at.y[:9], at.target[:9]
+    x_adv = peers.restarted(half, at.model, 3)(*nine)
+    assert sizes == [9, 5, 3]
+    assert (at.model(x_adv).argmax(1) != nine[1]).sum() == 7
+
+
+def test_every_work_of_the_issue_is_there() -> None:
+    assert {"FGSM", "PGD-40", "PGD-40 x 20 restarts", "MI-FGSM-20", "APGD-40", "C&W l2, 40 steps", "DeepFool l2",
+            "JSMA"} <= set(works.WORKS)  # fmt: skip
+    for work in works.WORKS.values():
+        assert work.points % work.rounds == 0
+        assert work.threat in (None, THREAT)
+
+
+def test_bad_arguments_are_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    assert attacks.main(["--work", "PGD-41", "--json"]) == 2
+    assert "PGD-40" in capsys.readouterr().err
+
+
+def test_a_missing_library_is_named() -> None:
+    with pytest.raises(RobustlibError, match="no_such_library is not installed"):
+        peers._library("no_such_library")
