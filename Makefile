@@ -90,7 +90,7 @@ bench: $(STAMP) ## side by side with other libraries, in an environment of its o
 	@if [ ! -f benchmarks/attacks.py ]; then echo "there is no benchmarks/attacks.py in this copy" >&2; exit 1; fi
 	$(MAKE) VENV=.venv-bench setup
 	.venv-bench/bin/python -m pip install -q -r benchmarks/requirements.txt
-	.venv-bench/bin/python -u -m benchmarks.attacks
+	.venv-bench/bin/python -u -m benchmarks.attacks --out benchmarks
 	.venv-bench/bin/python -u -m benchmarks.training
 
 lint: $(STAMP) ## style and types

@@ -17,6 +17,7 @@ import json
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -29,21 +30,18 @@ from robustlib.attacks.suite import Clean, random_targets
 from robustlib.data import balanced_subset, load
 from robustlib.errors import RobustlibError, suggest
 from robustlib.experiments import profiles
-from robustlib.experiments.host import device_name, exact_arithmetic, tune_allocator
+from robustlib.experiments.host import device_name, exact_arithmetic, tune_allocator, versions
 from robustlib.experiments.networks import Networks
 from robustlib.experiments.store import REPOSITORY, cache_root
 from robustlib.papers import madry2018
 
-from . import memory
+from . import memory, report
 from .peers import VERSIONS, Attack
 from .rounds import Measured, interleave
 from .works import BATCH, SEED, WORKS, Work
 
 VERDICT_BATCH = 250
 """Not the attacks' own, so that a success that holds in one batch size alone does not count."""
-COLUMNS = (
-    "work", "library", "ratio_to_floor", "robust_accuracy", "success", "mean_distance", "robustlib_there", "points"
-)  # fmt: skip
 Block = tuple[Tensor, Tensor, Tensor]
 
 
@@ -144,7 +142,7 @@ def _rows(work: Work, at: Setting, measured: dict[str, Measured[Tensor]]) -> lis
     rows = []
     for name, found in measured.items():
         row: dict[str, Any] = {"work": work.name, "library": name, "ratio_to_floor": round(found.ratio, 3)}
-        row |= dict.fromkeys(COLUMNS[3:])
+        row |= dict.fromkeys(report.COLUMNS[3:])
         x_adv = torch.cat(found.results)
         n = len(x_adv)
         if name != "floor":
@@ -181,6 +179,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--library", action="append", metavar="NAME", help=libraries)
     parser.add_argument("--points", type=int, help="points of every work, in place of its own number")
     parser.add_argument("--rounds", type=int, help="rounds, in place of each work's own number; divides the points")
+    parser.add_argument("--out", type=Path, metavar="FOLDER", help="keep the rows in its attacks.json and attacks.md")
     return parser
 
 
@@ -200,33 +199,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for name in chosen:
             if name not in WORKS and name != memory.NAME:
                 raise RobustlibError(suggest("work", name, [*WORKS, memory.NAME]))
-        say(device_name(torch.device("cpu")))
+        machine = {"device": device_name(torch.device("cpu"))} | versions()
         for name in chosen:
             say(f"== {name}")
             if name == memory.NAME:
-                found = [dict.fromkeys(COLUMNS) | memory.row()]
+                found = [dict.fromkeys(report.COLUMNS) | memory.row()]
             else:
                 work = WORKS[name]
                 at = setting(work.network, options.points or work.points)
                 found = measure(work, at, rounds=options.rounds or work.rounds, libraries=options.library, say=say)
-            rows += found
+            rows += [row | machine for row in found]
+            if options.out:
+                report.keep(rows, options.out)
             if not options.json:
-                print_table(found)
+                print(report.table(found), flush=True)
     except RobustlibError as error:
         print(f"benchmarks: {error}", file=sys.stderr)
         return 2
     if options.json:
         print(json.dumps(rows, indent=1))
     return 0
-
-
-def print_table(rows: Sequence[dict[str, Any]]) -> None:
-    """Rows as a Markdown table."""
-    columns = [*COLUMNS, "peak_mb"] if any("peak_mb" in row for row in rows) else [*COLUMNS]
-    print("| " + " | ".join(columns) + " |\n|" + "---|" * len(columns))
-    for row in rows:
-        print("| " + " | ".join("" if row.get(column) is None else str(row[column]) for column in columns) + " |")
-    print(flush=True)
 
 
 if __name__ == "__main__":

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 import torch
 from torch import Tensor, nn
 
-from benchmarks import attacks, peers, rounds, works
+from benchmarks import attacks, peers, report, rounds, works
 from benchmarks.works import THREAT, Work
 from robustlib.errors import RobustlibError
 
@@ -126,6 +127,17 @@ def test_every_work_of_the_issue_is_there() -> None:
     for work in works.WORKS.values():
         assert work.points % work.rounds == 0
         assert work.threat in (None, THREAT)
+
+
+def test_kept_rows_replace_those_of_the_same_work(tmp_path: Path) -> None:
+    old = {"work": "A", "library": "x", "ratio_to_floor": 2.0, "device": "d", "torch": "t", "rounds": 3}
+    report.keep([old, old | {"work": "B"}], tmp_path)
+    report.keep([old | {"ratio_to_floor": 1.5}], tmp_path)
+    kept = json.loads((tmp_path / "attacks.json").read_text())
+    assert [(row["work"], row["ratio_to_floor"]) for row in kept] == [("B", 2.0), ("A", 1.5)]
+    text = (tmp_path / "attacks.md").read_text()
+    assert "| x | 1.5 |" in text
+    assert "robust_accuracy" not in text, "columns that no row has are left out"
 
 
 def test_bad_arguments_are_one_line(capsys: pytest.CaptureFixture[str]) -> None:
