@@ -1,0 +1,189 @@
+"""Carlini and Wagner (IEEE S&P 2017): minimise the perturbation's length plus c times a margin loss.
+
+Their objective, their f and their rule for c: raised where an example stands, lowered where it is broken. The
+minimiser is ours. They let Adam run on x' = (tanh w + 1) / 2 for thousands of steps for each c; there a pixel
+that is exactly 0 or 1 can never move. Here the image itself moves and is cut to the domain, c adapts
+after every step, and steps have a set length, so that a few dozen of them do.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from ..errors import RobustlibError
+from ..threat import Ball, Domain, ball, parse_number
+from ._model import Loss, check_call, check_labels, check_steps, frozen, input_gradient, logits_of
+from .boundary import SAFETY, _shaped
+from .losses import margin
+
+SEARCH = (0.04, 0.2)
+"""Signed steps until an example is first broken: the first one's length, doubled up to the last, in domain widths."""
+FALL = 20.0
+"""The last step of a round is this many times shorter than its first, as a share of the best distance."""
+INERTIA = 0.6
+"""Share of the last direction kept in the next."""
+TAU = 0.9
+"""Factor by which the l_inf threshold tau lies below the best distance (section VI.C)."""
+HALVINGS = 8
+"""Bisection steps between x and the point found, at the end."""
+
+
+def carlini_wagner(
+    model: nn.Module,
+    x: Tensor,
+    y: Tensor,
+    *,
+    norm: str = "l2",
+    domain: Domain = (0.0, 1.0),
+    steps: int = 40,
+    binary_steps: int = 1,
+    initial_c: float = 1.0,
+    kappa: float = 0.0,
+    lr: float = 0.6,
+    target: Tensor | None = None,
+) -> Tensor:
+    """Points near x of another class: min ||delta||_2^2 + c f(x + delta), or min sum_i (|delta_i| - tau)^+ + c f.
+
+    f(x') = max(z_y - max_{i != y} z_i, -kappa) (their f_6, eq. in section V.A, for untargeted attacks), or
+    max(max_{i != t} z_i - z_t, -kappa) with a target t. Per example, c doubles after a step that leaves it
+    unbroken and halves after one that breaks it, in units in which c = 1 makes the two gradients equally long
+    (so that the logits' scale does not matter). Until first broken, an example follows the sign of grad f alone
+    (c without bound). A step is ``lr`` times the best distance so far and falls ``FALL``-fold over a round. In l_inf
+    tau = 0.9 of the best distance (section VI.C), and the penalty acts by its proximal step. The best point found
+    is at last drawn towards x by bisection, decisions only.
+
+    Args:
+        model: eval mode, (N, ...) inputs to (N, K) logits z.
+        x: (N, ...) inputs in the domain.
+        y: (N,) int64 labels.
+        norm: "l2" or "linf".
+        domain: (lo, hi) of every coordinate.
+        steps: gradient steps in a round, >= 1.
+        binary_steps: rounds, >= 1; each begins at the best point so far with c and step length as at first. The
+            paper needs 9, one for each c; here one round searches c by itself.
+        initial_c: c at the start of a round, > 0.
+        kappa: confidence, logits by which another class (or t) must lead, >= 0; at least ``SAFETY`` is asked for.
+        lr: a round's first step, as a share of the best distance, in (0, 1].
+        target: (N,) int64 classes t to reach; None: any class but y.
+
+    Returns:
+        (N, ...) points. One already misclassified (as t, with a target) is returned as it is; so is one for
+        which nothing was found.
+
+    Raises:
+        RobustlibError: the call's arguments do not fit.
+
+    Source: arXiv 1608.04644.
+    """
+    check_steps(steps=steps, binary_steps=binary_steps)
+    initial_c, kappa, lr = (
+        parse_number(value, name=name)
+        for name, value in (("initial_c", initial_c), ("kappa", kappa), ("lr", lr))
+    )
+    if initial_c <= 0 or kappa < 0 or not 0 < lr <= 1:
+        raise RobustlibError(
+            f"initial_c={initial_c}, kappa={kappa}, lr={lr}; give c > 0, kappa >= 0, 0 < lr <= 1"
+        )
+    around = ball(norm, 0.0, domain)
+    check_call(model, x, y, around)
+    goal = y
+    if target is not None:
+        check_labels(x, target, name="target")
+        goal = target
+
+    def lead(logits: Tensor, labels: Tensor) -> Tensor:
+        """The margin in f, before it is cut at -kappa."""
+        return margin(logits, labels) if target is None else -margin(logits, labels)
+
+    result = x.clone()
+    if len(x) == 0:
+        return result
+    with frozen(model):
+        with torch.no_grad():
+            predicted = logits_of(model, x, goal).argmax(1)
+        rows = ((predicted == y) if target is None else (predicted != goal)).nonzero().flatten()
+        if len(rows):
+            problem = _Problem(model, x[rows], goal[rows], around, lead, max(kappa, SAFETY))
+            result[rows] = problem.drawn_in(problem.minimised(steps, binary_steps, initial_c, lr))
+    return result
+
+
+@dataclass(frozen=True)
+class _Problem:
+    """Examples that stand, and when one counts as broken: f's lead below -kappa."""
+
+    model: nn.Module
+    x: Tensor
+    goal: Tensor
+    around: Ball
+    lead: Loss
+    kappa: float
+
+    def minimised(self, steps: int, rounds: int, initial_c: float, lr: float) -> Tensor:
+        """The nearest broken points met on the way; x itself where there was none."""
+        x, around = self.x, self.around
+        assert around.domain is not None
+        width = around.domain[1] - around.domain[0]
+        best, point = x.clone(), x.clone()
+        length = torch.full((len(x),), torch.inf, device=x.device, dtype=x.dtype)
+        for turn in range(rounds):
+            c, drift = torch.full_like(length, initial_c), torch.zeros_like(x)
+            point = torch.where(_shaped(length < torch.inf, x), best, point)
+            for step in range(steps):
+                slope, leads = input_gradient(self.model, point, self.goal, self.lead)
+                broken = leads < -self.kappa
+                best, length = self._nearer(point, broken, best, length)
+                stride = lr * FALL ** (-step / steps) * length
+                if around.norm == "l2":
+                    drift = INERTIA * drift + (1 - INERTIA) * self._direction(point, slope, c * ~broken)
+                    moved = point + _shaped(stride, x) * drift
+                else:
+                    moved = self._proximal(point, slope, c * ~broken, stride, TAU * length)
+                c = torch.where(broken, c / 2, c * 2).clamp(1e-6, 1e6)
+                first = min(SEARCH[0] * 2.0 ** (step + turn * steps), SEARCH[1]) * width
+                moved = torch.where(_shaped(length < torch.inf, x), moved, point - first * slope.sign())
+                point = around.clip(moved)
+        return self._nearer(point, self._broken(point), best, length)[0]
+
+    def _broken(self, point: Tensor) -> Tensor:
+        with torch.no_grad():
+            return self.lead(self.model(point), self.goal) < -self.kappa
+
+    def _nearer(self, point: Tensor, broken: Tensor, best: Tensor, length: Tensor) -> tuple[Tensor, Tensor]:
+        now = self.around.length(point - self.x)
+        nearer = broken & (now < length)
+        return torch.where(_shaped(nearer, point), point, best), torch.where(nearer, now, length)
+
+    def _direction(self, point: Tensor, slope: Tensor, c: Tensor) -> Tensor:
+        """Against 2 delta + c grad f, the second scaled to the first's length; pixels held by the domain left out."""
+        assert self.around.domain is not None
+        lo, hi = self.around.domain
+        pull = 2 * (point - self.x)
+        scale = c * self.around.length(pull)
+        gradient = pull + _shaped(scale, slope) * self.around.steepest(slope)
+        held = ((point <= lo) & (gradient > 0)) | ((point >= hi) & (gradient < 0))
+        return -self.around.steepest(gradient.masked_fill(held, 0.0))
+
+    def _proximal(self, point: Tensor, slope: Tensor, c: Tensor, stride: Tensor, tau: Tensor) -> Tensor:
+        """A signed step on c f, c at most 1; then what exceeds tau comes back by up to a stride."""
+        delta = point - self.x - _shaped(stride * c.clamp_max(1.0), slope) * slope.sign()
+        size = delta.abs()
+        size = torch.minimum(size, torch.maximum(_shaped(tau, slope), size - _shaped(stride, slope)))
+        return self.x + size * delta.sign()
+
+    def drawn_in(self, best: Tensor) -> Tensor:
+        """The broken points moved towards x, as far as they stay broken; x stays x."""
+        delta = best - self.x
+        near = torch.zeros(len(best), device=best.device, dtype=best.dtype)
+        far = torch.ones_like(near)
+        for _ in range(HALVINGS):
+            middle = (near + far) / 2
+            broken = self._broken(self._between(middle, delta))
+            far, near = torch.where(broken, middle, far), torch.where(broken, near, middle)
+        return self._between(far, delta)
+
+    def _between(self, share: Tensor, delta: Tensor) -> Tensor:
+        return self.around.clip(self.x + _shaped(share, delta) * delta)

@@ -1,0 +1,144 @@
+"""Carlini and Wagner: near the closed form, complete, within the domain, for targets and confidences, row by row."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from robustlib.attacks.carlini_wagner import carlini_wagner
+from robustlib.attacks.deepfool import deepfool
+from robustlib.attacks.losses import margin
+from robustlib.errors import RobustlibError
+from robustlib.threat import ball
+
+from .models import Saturated, batch, batch_norm, linear, small_cnn
+
+NORMS = ["l2", "linf"]
+
+
+@settings(max_examples=15)
+@given(seed=st.integers(0, 10**6), norm=st.sampled_from(NORMS), classes=st.integers(2, 5))
+def test_nears_the_closed_form_on_a_linear_model(seed: int, norm: str, classes: int) -> None:
+    """A wide domain, so that the nearest face is the answer; never nearer than it."""
+    model, (x, _) = linear(classes), batch(8, shape=(1, 3, 4), seed=seed)
+    with torch.no_grad():
+        logits = model(x)
+        y = logits.argmax(1)
+        slopes = model[1].weight[None] - model[1].weight[y][:, None]
+        dual = slopes.norm(dim=2) if norm == "l2" else slopes.abs().sum(2)
+        nearest = ((logits.gather(1, y[:, None]) - logits) / dual).scatter(1, y[:, None], torch.inf).amin(1)
+    found = carlini_wagner(model, x, y, norm=norm, domain=(-5.0, 5.0), steps=60)
+    length = ball(norm, 0.0).length(found - x)
+    assert bool((model(found).argmax(1) != y).all())
+    assert bool((length >= nearest).all())
+    assert float((length / nearest.clamp_min(0.01)).median()) < 1.15
+
+
+@pytest.mark.parametrize("norm", NORMS)
+def test_complete_inside_the_domain_and_in_any_batch_size(norm: str) -> None:
+    model, (x, _) = small_cnn(), batch(16)
+    x[:8] = x[:8].round()  # pixels at the domain's edge, where the tanh variable is stuck
+    y = model(x).argmax(1)
+    y[0] = (y[0] + 1) % 10
+    found = carlini_wagner(model, x, y, norm=norm)
+    assert torch.equal(found[0], x[0])
+    assert bool(((found >= 0) & (found <= 1)).all())
+    assert bool((model(found).argmax(1) != y).all())
+    assert bool((torch.cat([model(row[None]) for row in found]).argmax(1) != y).all())
+    length = ball(norm, 0.0).length
+    assert float(length(found - x).mean()) <= float(length(deepfool(model, x, y, norm=norm) - x).mean())
+
+
+def test_more_steps_and_rounds_come_nearer() -> None:
+    model, (x, _) = small_cnn(), batch(16)
+    y = model(x).argmax(1)
+    few, many, rounds = (
+        float((carlini_wagner(model, x, y, steps=s, binary_steps=b) - x).flatten(1).norm(dim=1).mean())
+        for s, b in ((10, 1), (60, 1), (10, 3))
+    )
+    assert many < few
+    assert rounds <= few
+
+
+@pytest.mark.parametrize("norm", NORMS)
+def test_targets_are_reached_and_confidence_is_kept(norm: str) -> None:
+    model, (x, _) = small_cnn(), batch(12)
+    scores = model(x).detach()
+    y, target = scores.argmax(1), scores.topk(2).indices[:, 1]
+    found = carlini_wagner(model, x, y, norm=norm, target=target)
+    assert torch.equal(model(found).argmax(1), target)
+    sure = carlini_wagner(model, x, y, norm=norm, target=target, kappa=0.02)
+    hit = model(sure).argmax(1) == target
+    assert bool(hit.any())
+    assert bool((margin(model(sure), target)[hit] > 0.0199).all())
+    assert torch.equal(sure[~hit], x[~hit])
+    length = ball(norm, 0.0).length
+    assert float(length(found - x)[hit].mean()) < float(length(sure - x)[hit].mean())
+
+
+def test_a_scale_of_logits_changes_little() -> None:
+    """Saturation does not mask anything: the loss is on logits and steps have a set length."""
+    model, (x, _) = small_cnn(), batch(12)
+    y = model(x).argmax(1)
+    masked = Saturated(model, 1e4).eval()
+    assert bool((model(carlini_wagner(masked, x, y)).argmax(1) != y).all())
+
+
+@pytest.mark.parametrize("norm", NORMS)
+def test_rows_are_independent_and_the_model_is_untouched(norm: str) -> None:
+    model, (x, _) = batch_norm(), batch(6)
+    y = model(x).argmax(1)
+    kept, rng, before = (
+        x.clone(),
+        torch.get_rng_state(),
+        {k: v.clone() for k, v in model.state_dict().items()},
+    )
+    whole = carlini_wagner(model, x, y, norm=norm, steps=12)
+    assert torch.equal(x, kept)
+    assert torch.equal(torch.get_rng_state(), rng)
+    assert not whole.requires_grad
+    assert all(p.grad is None and p.requires_grad for p in model.parameters())
+    assert all(torch.equal(value, before[key]) for key, value in model.state_dict().items())
+    # In float64 rounding cannot turn one path into another.
+    net, x = small_cnn().double(), batch(6)[0].double()
+    y = net(x).argmax(1)
+    whole = carlini_wagner(net, x, y, norm=norm, steps=12)
+    assert whole.dtype == torch.float64
+    torch.testing.assert_close(carlini_wagner(net, x[4:5], y[4:5], norm=norm, steps=12), whole[4:5])
+
+
+def test_what_cannot_be_broken_comes_back_as_it_is() -> None:
+    model, (x, _) = linear(), batch(4, shape=(1, 3, 4))
+    with torch.no_grad():
+        model[1].weight.zero_()
+    assert torch.equal(carlini_wagner(model, x, torch.zeros(4, dtype=torch.int64), steps=5), x)
+
+
+@pytest.mark.parametrize("size", [0, 1])
+def test_tiny_batches(size: int) -> None:
+    x, y = batch(size)
+    assert carlini_wagner(small_cnn(), x, y, steps=2).shape == x.shape
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"steps": 0}, "steps=0"),
+        ({"binary_steps": 0}, "binary_steps=0"),
+        ({"initial_c": 0.0}, "initial_c=0.0"),
+        ({"kappa": -1.0}, "kappa=-1.0"),
+        ({"lr": 2.0}, "lr=2.0"),
+        ({"norm": "l7"}, "norm"),
+        ({"target": torch.zeros(3, dtype=torch.int64)}, "target has shape"),
+        ({"x": torch.full((12, 1, 8, 8), 2.0)}, "domain"),
+    ],
+    ids=str,
+)
+def test_bad_calls_name_the_argument(change: dict[str, Any], message: str) -> None:
+    x, y = batch()
+    with pytest.raises(RobustlibError, match=message):
+        carlini_wagner(small_cnn(), **{"x": x, "y": y, **change})
