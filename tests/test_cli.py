@@ -83,7 +83,7 @@ def test_a_second_run_finds_everything_there(
 def test_items_as_json_follows_the_contract(capsys: pytest.CaptureFixture[str]) -> None:
     found = _json(capsys, "items", "--json")
     assert len(found) == len(items())
-    assert sum(1 for item in found if item["item"].count("/") == 1) == 68
+    assert sum(1 for item in found if item["item"].count("/") == 1) == 69
     for item in found:
         assert set(item) == {"item", "paper", "kind", "number", "title", "profiles", "cells", "verified", "verdicts"}
         assert set(item["profiles"]) == {"smoke", "quick", "full"}

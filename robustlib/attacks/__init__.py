@@ -7,6 +7,7 @@ needs the model in eval mode and leaves it exactly as it found it.
 from .apgd import apgd
 from .autoattack import auto_attack
 from .boundary import boundary
+from .carlini_wagner import carlini_wagner
 from .deepfool import deepfool
 from .fab import fab
 from .fgsm import fgsm
@@ -18,6 +19,6 @@ from .pgd import pgd, pgd_trace
 from .square import square
 
 __all__ = [
-    "apgd", "auto_attack", "boundary", "cross_entropy", "deepfool", "dlr", "fab", "fgsm", "jsma", "margin_loss",
-    "mi_fgsm", "pgd", "pgd_trace", "square", "uniform_noise",
+    "apgd", "auto_attack", "boundary", "carlini_wagner", "cross_entropy", "deepfool", "dlr", "fab", "fgsm", "jsma",
+    "margin_loss", "mi_fgsm", "pgd", "pgd_trace", "square", "uniform_noise",
 ]  # fmt: skip

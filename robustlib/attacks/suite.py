@@ -21,6 +21,7 @@ from ._model import per_example
 from .apgd import apgd
 from .autoattack import auto_attack
 from .boundary import boundary
+from .carlini_wagner import carlini_wagner
 from .deepfool import deepfool
 from .fab import fab
 from .fgsm import fgsm
@@ -128,6 +129,18 @@ class DeepFool:
 
 
 @dataclass(frozen=True)
+class CarliniWagner:
+    """Penalised minimum norm; see :func:`robustlib.attacks.carlini_wagner`."""
+
+    steps: int = 40
+    binary_steps: int = 1
+    initial_c: float = 1.0
+    kappa: float = 0.0
+    lr: float = 0.6
+    protocol: int = 1
+
+
+@dataclass(frozen=True)
 class Fab:
     """Fast adaptive boundary attack; see :func:`robustlib.attacks.fab`."""
 
@@ -136,14 +149,14 @@ class Fab:
     protocol: int = 1
 
 
-MinimumNorm = Boundary | DeepFool | Fab
+MinimumNorm = Boundary | DeepFool | CarliniWagner | Fab
 Attack = Clean | Noise | Fgsm | Pgd | MiFgsm | Apgd | Square | AutoAttack | MinimumNorm
 
 WITHIN: dict[type, Callable[..., Tensor]] = {
     Noise: uniform_noise, Fgsm: fgsm, Pgd: pgd, MiFgsm: mi_fgsm, Apgd: apgd, Square: square, AutoAttack: auto_attack,
 }  # fmt: skip
 NEAREST: dict[type, Callable[..., Tensor]] = {
-    Boundary: boundary, DeepFool: deepfool, Fab: fab,
+    Boundary: boundary, DeepFool: deepfool, CarliniWagner: carlini_wagner, Fab: fab,
 }  # fmt: skip
 
 
@@ -176,6 +189,8 @@ def passes(attack: Attack) -> float:
             return 11.0 * steps
         case Fab(steps=steps, target_classes=targets):
             return 3.0 * steps * targets
+        case CarliniWagner(steps=steps, binary_steps=rounds):
+            return 2.0 * steps * rounds
 
 
 def _call(function: Callable[..., Tensor], attack: Attack, *args: Any, **context: Any) -> Tensor:

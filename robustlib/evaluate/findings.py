@@ -82,8 +82,7 @@ def diagnose(
 
     noise = under(uniform_noise(model, x, y, threat, generator=generator))
     single = under(fgsm(model, x, y, threat))
-    steps = {"steps": 20, "step_size": threat.eps / 8, "generator": generator}
-    iterated = under(pgd(model, x, y, threat, **steps))
+    iterated = under(pgd(model, x, y, threat, steps=20, step_size=threat.eps / 8, generator=generator))
     counts = f"of {len(x)} points {{}} stand under {{}} and {{}} under {{}}"
     for name, weaker, stronger, words, masking in (
         ("noise beats FGSM", noise, single, ("random noise", "FGSM"), True),

@@ -9,9 +9,10 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from ..attacks.suite import passes
 from ..data.registry import facts_of
+from ..evaluate import standard
 from ..models import ModelSpec, build
 from ..training import FgsmTraining, PgdTraining, Standard
-from .specs import Accuracy, Distances, Evaluation, LocalMaxima, LossTrace, Network
+from .specs import Accuracy, Distances, Evaluation, LocalMaxima, LossTrace, Network, WorstCase
 
 
 @functools.cache
@@ -51,6 +52,9 @@ def evaluation_flops(evaluation: Evaluation, n: int) -> float:
         return n * (forward + passes(what.attack) * steering)
     if isinstance(what, Distances):
         return n * passes(what.attack) * forward
+    if isinstance(what, WorstCase):
+        suite = standard(what.threat, steps=what.steps, queries=what.queries, targets=what.target_classes)
+        return n * forward * (1 + sum(passes(attack) for attack in suite))
     if isinstance(what, LossTrace):
         return n * what.runs * 2 * what.steps * forward
     if isinstance(what, LocalMaxima):

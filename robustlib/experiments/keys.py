@@ -27,8 +27,8 @@ from . import specs
 _CLASSES: tuple[type, ...] = (
     ModelSpec, Schedule, Standard, FgsmTraining, PgdTraining, LinfBall, L2Ball,
     suite.Clean, suite.Noise, suite.Fgsm, suite.Pgd, suite.MiFgsm, suite.Apgd, suite.Square, suite.AutoAttack,
-    suite.Boundary, suite.DeepFool, suite.Fab,
-    specs.Network, specs.Subset, specs.Accuracy, specs.Distances, specs.LossTrace, specs.LocalMaxima,
+    suite.Boundary, suite.DeepFool, suite.CarliniWagner, suite.Fab,
+    specs.Network, specs.Subset, specs.Accuracy, specs.Distances, specs.WorstCase, specs.LossTrace, specs.LocalMaxima,
     specs.TrainingCurve,
     specs.Evaluation,
 )  # fmt: skip

@@ -12,10 +12,29 @@ from torch import Tensor, nn
 
 from ..data import Dataset, Split, balanced_subset
 from ..errors import RobustlibError
-from ..evaluate import Progress, accuracy_interval, distances_under, final_losses, loss_traces, outcomes_under
+from ..evaluate import (
+    Progress,
+    accuracy_interval,
+    distances_under,
+    evaluate,
+    final_losses,
+    loss_traces,
+    outcomes_under,
+    standard,
+)
 from .keys import key
 from .records import Metric, pack
-from .specs import Accuracy, Distances, Evaluation, LocalMaxima, LossTrace, Network, Subset, TrainingCurve
+from .specs import (
+    Accuracy,
+    Distances,
+    Evaluation,
+    LocalMaxima,
+    LossTrace,
+    Network,
+    Subset,
+    TrainingCurve,
+    WorstCase,
+)
 
 
 @dataclass
@@ -26,6 +45,7 @@ class Findings:
     outcomes: dict[str, str] = field(default_factory=dict)
     series: dict[str, Any] = field(default_factory=dict)
     histograms: dict[str, dict[str, list[float]]] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
 
 
 def rows_of(subset: Subset, dataset: Dataset) -> tuple[Split, Tensor]:
@@ -84,6 +104,8 @@ def measure(
             progress=progress,
         )
         return _distances(what, distances)
+    if isinstance(what, WorstCase):
+        return _worst_case(subject, split, rows, what, name)
     if isinstance(what, LossTrace):
         traces = loss_traces(
             subject,
@@ -124,6 +146,27 @@ def _distances(what: Distances, distances: np.ndarray) -> Findings:
     broken = distances[np.isfinite(distances)]
     if len(broken):
         found.metrics["median_distance"] = Metric(float(np.median(broken)), len(broken), unit=what.norm)
+    return found
+
+
+def _worst_case(subject: nn.Module, split: Split, rows: Tensor, what: WorstCase, name: str) -> Findings:
+    chosen = rows.to(split.y.device)
+    suite = standard(what.threat, steps=what.steps, queries=what.queries, targets=what.target_classes)
+    report = evaluate(
+        subject, split.images(chosen), split.y[chosen], what.threat, suite, search=what.search, name=name
+    )
+    last = report.lines[-1]
+    found = Findings(
+        metrics={"accuracy": Metric(last.accuracy, len(rows), last.low, last.high)},
+        outcomes={"correct": pack(report.worst.cpu().numpy())},
+        notes=[f"{finding.name}: {finding.text}" for finding in report.findings],
+    )
+    for line in report.lines:
+        # Two losses of one attack are one stage: the later line holds what both left.
+        found.metrics[f"after {line.name}"] = Metric(line.accuracy, len(rows), line.low, line.high)
+    found.series["passes"] = [[line.points, line.cost.forwards, line.cost.backwards] for line in report.lines]
+    if report.convergence is not None:
+        found.series["convergence"] = [list(row) for row in report.convergence.accuracy]
     return found
 
 

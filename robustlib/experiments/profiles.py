@@ -15,7 +15,17 @@ from dataclasses import dataclass, replace
 from ..attacks.suite import Pgd
 from ..errors import RobustlibError, suggest
 from ..training import FgsmTraining, PgdTraining, Schedule, Standard
-from .specs import Accuracy, Distances, Evaluation, LocalMaxima, LossTrace, Network, Subset, TrainingCurve
+from .specs import (
+    Accuracy,
+    Distances,
+    Evaluation,
+    LocalMaxima,
+    LossTrace,
+    Network,
+    Subset,
+    TrainingCurve,
+    WorstCase,
+)
 
 
 @dataclass(frozen=True)
@@ -70,6 +80,8 @@ def _smoke(evaluation: Evaluation) -> Evaluation:
         what = replace(what, attack=attack, source=source)
     elif isinstance(what, Distances):
         what, n = replace(what, attack=replace(what.attack, steps=50)), 20
+    elif isinstance(what, WorstCase):
+        what, n = replace(what, steps=10, queries=100, target_classes=2), 40
     elif isinstance(what, LossTrace):
         what = replace(what, steps=20, step_size=5 * what.step_size, runs=5)
     elif isinstance(what, LocalMaxima):
@@ -128,6 +140,10 @@ def _quick(evaluation: Evaluation) -> Evaluation | None:
         source = None if what.source is None else _quick_network(what.source)
         search = "bfloat16" if isinstance(what.attack, Pgd) else what.search
         what = replace(what, source=source, search=search)
+    elif isinstance(what, WorstCase):
+        # On 200 points of network A the classes that rank fourth and later and the queries beyond the first
+        # thousand broke nothing that the rest had left, in most of the suite's time.
+        what, n = replace(what, queries=1_000, target_classes=3, search="bfloat16"), 500
     elif isinstance(what, LocalMaxima):
         what = replace(what, starts=100, search="bfloat16")
     elif isinstance(what, TrainingCurve):

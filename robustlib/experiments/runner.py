@@ -269,7 +269,7 @@ def _run_one(
             outcomes=found.outcomes,
             series=found.series,
             histograms=found.histograms,
-            findings=[] if log is None else list(log["alarms"]),
+            findings=([] if log is None else list(log["alarms"])) + found.notes,
             deviations=job.deviations,
             dataset={
                 "name": dataset.name,

@@ -100,6 +100,26 @@ class Distances:
 
 
 @dataclass(frozen=True)
+class WorstCase:
+    """What a whole suite leaves: noise, FGSM, PGD on two losses, then AutoAttack, each on what still stands.
+
+    Args:
+        threat: what the attacks may do.
+        steps: of each run of APGD and FAB.
+        queries: of Square.
+        target_classes: of targeted APGD and FAB.
+        search: precision of the steering gradients; verdicts are float32.
+    """
+
+    threat: Ball
+    steps: int = 100
+    queries: int = 5_000
+    target_classes: int = 9
+    search: str = "float32"
+    protocol: int = 1
+
+
+@dataclass(frozen=True)
 class LossTrace:
     """Cross-entropy along PGD from several random starts on single examples."""
 
@@ -136,7 +156,7 @@ class TrainingCurve:
     protocol: int = 1
 
 
-Measurement = Accuracy | Distances | LossTrace | LocalMaxima | TrainingCurve
+Measurement = Accuracy | Distances | WorstCase | LossTrace | LocalMaxima | TrainingCurve
 
 
 @dataclass(frozen=True)

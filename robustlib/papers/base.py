@@ -24,6 +24,10 @@ PAPERS = {
 """Paper ids in the book's order, with their titles."""
 
 
+OWN = "this book"
+"""Source of an item that no paper has: an evaluation that readers expect today."""
+
+
 @dataclass(frozen=True)
 class Published:
     """One line of published.csv. ``value`` is None where the paper prints none; ``text`` is what it prints."""
@@ -136,7 +140,10 @@ def _slug(text: str) -> str:
 
 @functools.cache
 def items() -> tuple[Item, ...]:
-    """The 68 items in file order, each followed by its sub-items where it has panels on several datasets."""
+    """The five papers' 68 items and this book's own, in file order.
+
+    Each is followed by its sub-items where it has panels on several datasets.
+    """
     found: list[Item] = []
     for row in _rows("items.csv"):
         item = Item(

@@ -21,6 +21,7 @@ from ..experiments.specs import (
     Network,
     Subset,
     TrainingCurve,
+    WorstCase,
 )  # fmt: skip
 from ..models import ModelSpec
 from ..threat import Ball, L2Ball, LinfBall
@@ -234,6 +235,30 @@ def _training_loss() -> list[Cell]:
     ]  # fmt: skip
 
 
+STAGES = {
+    "clean": "after clean", "noise": "after Noise", "FGSM": "after Fgsm", "PGD": "after Pgd", "worst case": "accuracy",
+}  # fmt: skip
+"""Columns of the bracket, and the metric that holds what stands once this and everything before it was tried."""
+
+
+def worst_case(regime: str, scale: int, *, seed: int = 0) -> Evaluation:
+    """The whole suite on one network, at the paper's threat."""
+    return Evaluation(network(regime, scale=scale, seed=seed), WorstCase(THREAT))
+
+
+def _bracket() -> list[Cell]:
+    return [
+        Cell(
+            item="madry2018/bracket", row=f"{regime} training, scale {scale}", column=column,
+            evaluations=(worst_case(regime, scale),), metric=metric,
+            note="an evaluation of this book's: each attack is run on what the attacks before it left",
+        )
+        for regime in DEFENCES
+        for scale in SCALES
+        for column, metric in STAGES.items()
+    ]  # fmt: skip
+
+
 def cells() -> list[Cell]:
     """Every cell of the paper that this edition knows how to measure, or can say why it does not."""
     return [
@@ -244,6 +269,7 @@ def cells() -> list[Cell]:
         *_capacity(),
         *_accuracy_vs_eps(),
         *_training_loss(),
+        *_bracket(),
     ]
 
 

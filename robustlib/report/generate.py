@@ -17,7 +17,7 @@ from ..experiments.records import Record
 from ..experiments.runner import Job
 from ..experiments.store import REPOSITORY, Store, read_weights
 from ..papers import plan
-from ..papers.base import PAPERS, Item, items
+from ..papers.base import OWN, PAPERS, Item, items
 from . import tables
 from .build import item_verdicts, rows, statements, title_suffix
 from .record_pages import write_records
@@ -91,7 +91,7 @@ def counts(profile: str, store: Store) -> dict[str, int]:
 
 def summary(profile: str, store: Store) -> str:
     """Two sentences that say what stands, from the records."""
-    top = [item for item in items() if not item.parent]
+    top = [item for item in items() if not item.parent and item.source != OWN]
     started = [item for item in top if plan.cells_of(item.id)]
     found = statements_of_all(profile, store)
     run = [s for s in found if s != "not run"]

@@ -27,6 +27,7 @@ from robustlib.experiments.specs import (
     Network,
     Subset,
     TrainingCurve,
+    WorstCase,
 )
 from robustlib.experiments.store import Store
 from robustlib.models import ModelSpec
@@ -119,12 +120,15 @@ def fabricate(
     """
     what = evaluation.measurement
     given: dict[str, Any] = {}
-    if isinstance(what, Accuracy):
+    if isinstance(what, Accuracy | WorstCase):
         outcome = np.arange(n) < round(correct * n) if isinstance(correct, float) else np.asarray(correct, bool)
         value, low, high = accuracy_interval(outcome)
         given = {
             "metrics": {"accuracy": Metric(value, len(outcome), low, high)}, "outcomes": {"correct": pack(outcome)},
         }  # fmt: skip
+        if isinstance(what, WorstCase):
+            for name in ("clean", "Noise", "Fgsm", "Pgd"):
+                given["metrics"][f"after {name}"] = Metric(value, len(outcome), low, high)
     elif isinstance(what, Distances):
         low, high = max(0.0, float(correct) - 0.1), min(1.0, float(correct) + 0.1)
         given = {"metrics": {f"accuracy@{eps:g}": Metric(float(correct), n, low, high) for eps in what.grid}}

@@ -9,7 +9,15 @@ import pytest
 
 from robustlib.attacks.suite import Boundary, Clean, Pgd
 from robustlib.experiments import profiles
-from robustlib.experiments.specs import Accuracy, Distances, Evaluation, LocalMaxima, LossTrace, TrainingCurve
+from robustlib.experiments.specs import (
+    Accuracy,
+    Distances,
+    Evaluation,
+    LocalMaxima,
+    LossTrace,
+    TrainingCurve,
+    WorstCase,
+)
 from robustlib.papers import madry2018 as paper
 from robustlib.papers import plan
 from robustlib.papers.base import Cell, find_item, published, published_of
@@ -69,7 +77,7 @@ def test_each_cells_metric_is_one_that_its_measurement_makes() -> None:
     for cell in CELLS:
         for evaluation in cell.evaluations:
             assert cell.metric in fabricate(evaluation).metrics
-            percent = isinstance(evaluation.measurement, Accuracy | Distances)
+            percent = isinstance(evaluation.measurement, Accuracy | Distances | WorstCase)
             assert (cell.unit, cell.scale) == (("%", 100.0) if percent else ("nats", 1.0))
             # published.csv has "%" for panel (d) as well; the paper's axis is a cross-entropy.
             assert cell.published is None or cell.published.unit == cell.unit or cell.row.startswith("(d)")
