@@ -1,0 +1,165 @@
+"""L-BFGS attack (Szegedy et al., ICLR 2014): the nearest point of a target class, by a quasi-Newton method in the box.
+
+All examples run at once: one forward and one backward pass a step for the whole batch, with a memory, a step
+length and a c of its own for each example. Own code, since scipy's L-BFGS-B takes one example at a time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from ..errors import RobustlibError
+from ..threat import Domain, ball, parse_number
+from ._model import check_call, check_labels, check_steps, frozen, logits_of
+from .boundary import SAFETY, _shaped
+from .losses import cross_entropy, margin
+
+Evaluate = Callable[[Tensor], tuple[Tensor, Tensor]]
+Pair = tuple[Tensor, Tensor]
+
+MEMORY = 8
+"""Pairs of steps and gradient changes that the inverse Hessian is made of."""
+ARMIJO = 1e-4
+"""Share of the decrease that the slope promises which a step must reach."""
+FACTOR = 10.0
+"""Factor between values of c until one is too large and one small enough; then their geometric mean."""
+
+
+def lbfgs(
+    model: nn.Module,
+    x: Tensor,
+    y: Tensor,
+    *,
+    domain: Domain = (0.0, 1.0),
+    target: Tensor | None = None,
+    steps: int = 50,
+    binary_steps: int = 9,
+    initial_c: float = 0.01,
+) -> Tensor:
+    """Minimise c ||x - x'||_2^2 + loss_f(x', t) over the box, for the largest c whose minimiser is of class t.
+
+    loss_f is the cross-entropy (section 4.1; the paper writes |r| for the distance, its own code and others'
+    square it). A round minimises from x with one c for each example: projected L-BFGS, pixels that the
+    domain holds left out, the step halved until the objective falls. The nearest point of class t
+    met on the way is kept.
+
+    Args:
+        model: eval mode, (N, ...) inputs to (N, K) logits.
+        x: (N, ...) inputs in the domain.
+        y: (N,) int64 labels.
+        domain: (lo, hi) of every coordinate.
+        target: (N,) int64 classes t; None: the runner-up at x, and any class but y counts.
+        steps: evaluations of objective and gradient in a round, >= 1; one more judges its end point.
+        binary_steps: values of c tried, >= 1.
+        initial_c: the first of them, > 0, in nats per squared unit of the domain.
+
+    Returns:
+        (N, ...) points. One already misclassified (as t, with a target) is returned as it is; so is one for
+        which nothing was found.
+
+    Raises:
+        RobustlibError: the call's arguments do not fit.
+
+    Source: arXiv 1312.6199.
+    """
+    check_steps(steps=steps, binary_steps=binary_steps)
+    initial_c = parse_number(initial_c, name="initial_c")
+    if initial_c <= 0:
+        raise RobustlibError(
+            f"initial_c={initial_c} is not positive; give the distance a weight, such as 0.01"
+        )
+    around = ball("l2", 0.0, domain)
+    check_call(model, x, y, around)
+    if target is not None:
+        check_labels(x, target, name="target")
+    result = x.clone()
+    if len(x) == 0:
+        return result
+    with frozen(model):
+        with torch.no_grad():
+            logits = logits_of(model, x, y if target is None else target)
+        predicted = logits.argmax(1)
+        runner_up = logits.scatter(1, y[:, None], -torch.inf).argmax(1)
+        goal = runner_up if target is None else target
+        rows = ((predicted == y) if target is None else (predicted != goal)).nonzero().flatten()
+        x, y, goal = x[rows], y[rows], goal[rows]
+        best, nearest = x.clone(), torch.full((len(x),), torch.inf, device=x.device, dtype=x.dtype)
+        c, low, high = torch.full_like(nearest, initial_c), torch.zeros_like(nearest), nearest.clone()
+        broken = torch.zeros_like(rows, dtype=torch.bool)
+
+        def evaluate(point: Tensor) -> tuple[Tensor, Tensor]:
+            """The objective and its gradient; what is broken and nearer than before is kept in passing."""
+            nonlocal best, nearest, broken
+            with torch.enable_grad():
+                point = point.detach().requires_grad_(True)
+                logits = model(point)
+                square = (point - x).square().flatten(1).sum(1)
+                objective = c * square + cross_entropy(logits, goal)
+                (slope,) = torch.autograd.grad(objective.sum(), point)
+            lead = -margin(logits.detach(), y) if target is None else margin(logits.detach(), goal)
+            broken = lead > SAFETY
+            closer = broken & (square.detach() < nearest)
+            best = torch.where(_shaped(closer, x), point.detach(), best)
+            nearest = torch.where(closer, square.detach(), nearest)
+            return objective.detach(), slope
+
+        for _ in range(binary_steps if len(rows) else 0):
+            point = _minimise(evaluate, x, around.domain or domain, steps)
+            evaluate(point)
+            # The distance may weigh more as long as the minimiser is of class t.
+            low, high = torch.where(broken, c, low), torch.where(broken, high, c)
+            c = torch.where(
+                high == torch.inf, c * FACTOR, torch.where(low == 0, c / FACTOR, (low * high).sqrt())
+            )
+        result[rows] = best
+    return result
+
+
+def _minimise(evaluate: Evaluate, start: Tensor, domain: Domain, steps: int) -> Tensor:
+    """Projected L-BFGS for a batch of separate problems, at ``steps`` evaluations; (N, ...) in, (N, ...) out."""
+    point = start
+    value, slope = evaluate(point)
+    pairs: list[Pair] = []
+    gamma = (domain[1] - domain[0]) / _dot(slope, slope).sqrt().clamp_min(1e-12)
+    direction = _direction(point, slope, pairs, gamma, domain)
+    stride = torch.ones_like(gamma)
+    for _ in range(steps - 1):
+        trial = (point + stride * direction).clamp(*domain)
+        new_value, new_slope = evaluate(trial)
+        moved = trial - point
+        better = _shaped(new_value <= value + ARMIJO * _dot(slope, moved).flatten(), point)
+        # A refused step leaves a pair of zeros, which has no curvature and so no weight.
+        moved, change = moved * better, (new_slope - slope) * better
+        gamma = torch.where(_dot(moved, change) > 0, _dot(moved, change) / _dot(change, change), gamma)
+        pairs = [*pairs, (moved, change)][-MEMORY:]
+        value = torch.where(better.flatten(), new_value, value)
+        point, slope = torch.where(better, trial, point), torch.where(better, new_slope, slope)
+        direction = torch.where(better, _direction(point, slope, pairs, gamma, domain), direction)
+        stride = torch.where(better, 1.0, stride / 2)
+    return point
+
+
+def _direction(point: Tensor, slope: Tensor, pairs: list[Pair], gamma: Tensor, domain: Domain) -> Tensor:
+    """-H grad by the two-loop recursion, over the pixels that are free to move; -gamma grad where that ascends."""
+    held = ((point <= domain[0]) & (slope > 0)) | ((point >= domain[1]) & (slope < 0))
+    free = slope.masked_fill(held, 0.0)
+    turned, kept = free, []
+    for pair in reversed(pairs):
+        moved, change = (part.masked_fill(held, 0.0) for part in pair)
+        curvature = _dot(moved, change)
+        rho = torch.where(curvature > 1e-8 * _dot(moved, moved), 1 / curvature, 0.0)
+        weight = rho * _dot(moved, turned)
+        turned = turned - weight * change
+        kept.append((moved, change, rho, weight))
+    turned = gamma * turned
+    for moved, change, rho, weight in reversed(kept):
+        turned = turned + (weight - rho * _dot(change, turned)) * moved
+    return -torch.where(_dot(turned, free) > 0, turned, gamma * free)
+
+
+def _dot(a: Tensor, b: Tensor) -> Tensor:
+    """Inner product of each row, shaped to broadcast."""
+    return _shaped((a * b).flatten(1).sum(1), a)
