@@ -139,6 +139,7 @@ def measure(
 def _rows(work: Work, at: Setting, measured: dict[str, Measured[Tensor]]) -> list[dict[str, Any]]:
     clean = _decisions(at.model, at.x)
     lengths: dict[str, Tensor] = {}
+    stood: dict[str, Tensor] = {}
     rows = []
     for name, found in measured.items():
         row: dict[str, Any] = {"work": work.name, "library": name, "ratio_to_floor": round(found.ratio, 3)}
@@ -158,12 +159,18 @@ def _rows(work: Work, at: Setting, measured: dict[str, Measured[Tensor]]) -> lis
             asked = clean[:n] != target if work.targeted else clean[:n] == y
             success = asked & inside & ((decision == target) if work.targeted else (decision != y))
             lengths[name] = _lengths(x_adv - x, work.norm).masked_fill(~success, torch.nan)
-            row["robust_accuracy"] = round(float(standing.double().mean()), 4)
+            stood[name] = standing.double()
+            row["robust_accuracy"] = round(float(stood[name].mean()), 4)
             row["success"] = round(float(success.sum() / asked.sum().clamp_min(1)), 4)
             row["mean_distance"] = _mean(lengths[name][success])
             if work.threat is None and "robustlib" in lengths:
                 both = success & ~lengths["robustlib"][:n].isnan()
                 row["robustlib_there"] = _mean(lengths["robustlib"][:n][both])
+            elif "robustlib" in stood and name != "robustlib":
+                differs = stood["robustlib"][:n] - stood[name]
+                row["robustlib_higher_by"] = round(float(differs.mean()), 4)
+                # Standard error of a difference between paired outcomes (McNemar).
+                row["noise"] = round(float(differs.abs().sum().sqrt() / n), 4)
         library = name.partition(",")[0].partition(" ")[0]
         version = importlib.metadata.version(VERSIONS[library]) if library in VERSIONS else None
         rows.append(row | {"points": n, "rounds": len(found.ratios), "norm": work.norm, "version": version})

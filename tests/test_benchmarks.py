@@ -76,6 +76,8 @@ def test_rows_count_what_was_broken_inside_the_ball(at: attacks.Setting) -> None
     assert (rows["weak"]["robust_accuracy"], rows["weak"]["success"]) == (0.9, 0.0)
     assert rows["weak"]["mean_distance"] is None
     assert (rows["outside"]["robust_accuracy"], rows["outside"]["success"]) == (0.9, 0.0)
+    # Nine points fall to the one and not to the other, the tenth the other way round.
+    assert (rows["weak"]["robustlib_higher_by"], rows["weak"]["noise"]) == (-0.8, pytest.approx(0.3162, abs=1e-4))
     assert all(row["points"] == 10 and row["rounds"] == 2 for row in rows.values())
 
 
