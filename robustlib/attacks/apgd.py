@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor, nn
 
@@ -30,7 +32,8 @@ def checkpoints(steps: int) -> list[int]:
     """w_j = ceil(p_j N) with p = 0.22, then intervals that shrink by 0.03 to no less than 0.06 (section 3.2)."""
     found, p, interval = [], 0.22, 0.22
     while p < 1:
-        found.append(-int(-p * steps // 1))
+        # Rounded first: 0.22 + 0.19 is a little more than 0.41 in floating point.
+        found.append(math.ceil(round(p * steps, 6)))
         interval = max(interval - 0.03, 0.06)
         p += interval
     return found

@@ -12,10 +12,27 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from robustlib.attacks import boundary, fgsm, pgd, uniform_noise
+from robustlib.attacks import apgd, auto_attack, boundary, fgsm, mi_fgsm, pgd, square, uniform_noise
 from robustlib.attacks.losses import margin, margin_loss
-from robustlib.attacks.suite import Clean, Fgsm, Noise, Pgd, random_targets, run_attack
+from robustlib.attacks.suite import (
+    Apgd,
+    AutoAttack,
+    Boundary,
+    CarliniWagner,
+    Clean,
+    DeepFool,
+    Fab,
+    Fgsm,
+    MiFgsm,
+    Noise,
+    Pgd,
+    Square,
+    passes,
+    random_targets,
+    run_attack,
+)
 from robustlib.errors import RobustlibError
+from robustlib.evaluate.counting import counted
 from robustlib.threat import Ball, L2Ball, LinfBall
 
 from .models import Saturated, batch, batch_norm, linear, small_cnn
@@ -42,6 +59,18 @@ ATTACKS: dict[str, Attack] = {
     "pgd margin 50": _pgd(loss="margin", kappa=50.0),
     "pgd targeted": lambda m, x, y, t: pgd(
         m, x, y, t, steps=5, step_size=0.05, target=(y + 1) % 10, generator=_generator()
+    ),
+    "mi-fgsm": lambda m, x, y, t: mi_fgsm(m, x, y, t, steps=4),
+    "apgd": lambda m, x, y, t: apgd(m, x, y, t, steps=9, restarts=2, generator=_generator()),
+    "apgd dlr": lambda m, x, y, t: apgd(m, x, y, t, steps=9, loss="dlr", generator=_generator()),
+    "apgd targeted": lambda m, x, y, t: apgd(m, x, y, t, steps=6, target_classes=3, generator=_generator()),
+    "apgd surrogate": lambda m, x, y, t: apgd(m, x, y, t, steps=6, generator=_generator(), surrogate=build_other()),
+    "square": lambda m, x, y, t: square(m, x, y, t, queries=30, generator=_generator()),
+    "square surrogate": lambda m, x, y, t: square(
+        m, x, y, t, queries=30, generator=_generator(), surrogate=build_other()
+    ),
+    "autoattack": lambda m, x, y, t: auto_attack(
+        m, x, y, t, steps=4, queries=10, target_classes=2, generator=_generator()
     ),
     "pgd surrogate": lambda m, x, y, t: pgd(
         m, x, y, t, steps=5, step_size=0.05, generator=_generator(), surrogate=small_cnn()
@@ -218,13 +247,23 @@ def build_other() -> nn.Module:
     return build(ModelSpec("madry_cnn", 2), input_shape=(1, 8, 8), classes=10, generator=_generator(11))
 
 
-@pytest.mark.parametrize(
-    "attack", [Clean(), Noise(), Fgsm(), Pgd(2, 0.05), Pgd(2, 0.05, targeted=True)], ids=str
-)
-def test_descriptions_run(attack: Any) -> None:
-    x, y = batch()
-    found = run_attack(attack, small_cnn(), x, y, LinfBall(0.1), generator=_generator())
-    assert bool(LinfBall(0.1).contains(found, x).all())
+DESCRIPTIONS = [
+    Clean(), Noise(), Fgsm(), Pgd(2, 0.05), Pgd(2, 0.05, targeted=True), MiFgsm(3), Apgd(5), Apgd(5, target_classes=2),
+    Square(10), AutoAttack(3, 5, 2), Boundary(20), DeepFool(5), CarliniWagner(5), Fab(5, 2),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("attack", DESCRIPTIONS, ids=str)
+@pytest.mark.parametrize("threat", [LinfBall(0.1), L2Ball(1.0)], ids=str)
+def test_descriptions_run_inside_their_threat_and_cost_what_they_say(attack: Any, threat: Ball) -> None:
+    model, (x, _) = small_cnn(), batch()
+    y = model(x).argmax(1)
+    with counted(model) as cost:
+        found = run_attack(attack, model, x, y, threat, generator=_generator())
+    assert bool(threat.contains(found, x).all())
+    # Verdicts and the look at one input come on top of the search; backwards are part of it.
+    assert cost.backwards <= passes(attack) * len(x)
+    assert cost.forwards <= (passes(attack) + 45) * len(x)
 
 
 BAD_CALLS: list[tuple[str, dict[str, Any], str]] = [
