@@ -12,6 +12,7 @@ from .deepfool import deepfool
 from .fab import fab
 from .fgsm import fgsm
 from .jsma import jsma
+from .lbfgs import lbfgs
 from .losses import cross_entropy, dlr, margin_loss
 from .momentum import mi_fgsm
 from .noise import uniform_noise
@@ -20,5 +21,5 @@ from .square import square
 
 __all__ = [
     "apgd", "auto_attack", "boundary", "carlini_wagner", "cross_entropy", "deepfool", "dlr", "fab", "fgsm", "jsma",
-    "margin_loss", "mi_fgsm", "pgd", "pgd_trace", "square", "uniform_noise",
+    "lbfgs", "margin_loss", "mi_fgsm", "pgd", "pgd_trace", "square", "uniform_noise",
 ]  # fmt: skip

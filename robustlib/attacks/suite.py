@@ -25,6 +25,7 @@ from .carlini_wagner import carlini_wagner
 from .deepfool import deepfool
 from .fab import fab
 from .fgsm import fgsm
+from .lbfgs import lbfgs
 from .momentum import mi_fgsm
 from .noise import uniform_noise
 from .pgd import pgd
@@ -141,6 +142,16 @@ class CarliniWagner:
 
 
 @dataclass(frozen=True)
+class Lbfgs:
+    """Quasi-Newton search in the box, for the Euclidean norm; see :func:`robustlib.attacks.lbfgs`."""
+
+    steps: int = 50
+    binary_steps: int = 9
+    initial_c: float = 0.01
+    protocol: int = 1
+
+
+@dataclass(frozen=True)
 class Fab:
     """Fast adaptive boundary attack; see :func:`robustlib.attacks.fab`."""
 
@@ -149,14 +160,14 @@ class Fab:
     protocol: int = 1
 
 
-MinimumNorm = Boundary | DeepFool | CarliniWagner | Fab
+MinimumNorm = Boundary | DeepFool | CarliniWagner | Lbfgs | Fab
 Attack = Clean | Noise | Fgsm | Pgd | MiFgsm | Apgd | Square | AutoAttack | MinimumNorm
 
 WITHIN: dict[type, Callable[..., Tensor]] = {
     Noise: uniform_noise, Fgsm: fgsm, Pgd: pgd, MiFgsm: mi_fgsm, Apgd: apgd, Square: square, AutoAttack: auto_attack,
 }  # fmt: skip
 NEAREST: dict[type, Callable[..., Tensor]] = {
-    Boundary: boundary, DeepFool: deepfool, CarliniWagner: carlini_wagner, Fab: fab,
+    Boundary: boundary, DeepFool: deepfool, CarliniWagner: carlini_wagner, Lbfgs: lbfgs, Fab: fab,
 }  # fmt: skip
 
 
@@ -189,7 +200,7 @@ def passes(attack: Attack) -> float:
             return 11.0 * steps
         case Fab(steps=steps, target_classes=targets):
             return 3.0 * steps * targets
-        case CarliniWagner(steps=steps, binary_steps=rounds):
+        case CarliniWagner(steps=steps, binary_steps=rounds) | Lbfgs(steps=steps, binary_steps=rounds):
             return 2.0 * steps * rounds
 
 

@@ -23,6 +23,7 @@ from robustlib.attacks.suite import (
     DeepFool,
     Fab,
     Fgsm,
+    Lbfgs,
     MiFgsm,
     Noise,
     Pgd,
@@ -249,7 +250,7 @@ def build_other() -> nn.Module:
 
 DESCRIPTIONS = [
     Clean(), Noise(), Fgsm(), Pgd(2, 0.05), Pgd(2, 0.05, targeted=True), MiFgsm(3), Apgd(5), Apgd(5, target_classes=2),
-    Square(10), AutoAttack(3, 5, 2), Boundary(20), DeepFool(5), CarliniWagner(5), Fab(5, 2),
+    Square(10), AutoAttack(3, 5, 2), Boundary(20), DeepFool(5), CarliniWagner(5), Lbfgs(3, 2), Fab(5, 2),
 ]  # fmt: skip
 
 

@@ -9,7 +9,23 @@ from typing import Any
 import pytest
 import torch
 
-from robustlib.attacks.suite import Fgsm, Noise, Pgd, run_attack
+from robustlib.attacks import jsma
+from robustlib.attacks.suite import (
+    Apgd,
+    AutoAttack,
+    Boundary,
+    CarliniWagner,
+    DeepFool,
+    Fab,
+    Fgsm,
+    Lbfgs,
+    MiFgsm,
+    Noise,
+    Pgd,
+    Square,
+    find_nearest,
+    run_attack,
+)
 from robustlib.data import load
 from robustlib.models import ModelSpec, build
 from robustlib.threat import L2Ball, LinfBall
@@ -35,10 +51,22 @@ def numbers() -> dict[str, float]:
         found[f"training {defence.name}"] = sum(log.loss[-4:]) / 4
     x, y = digits.test.images(torch.arange(40)), digits.test.y[:40]
     model = _model()
-    for attack in (Noise(), Fgsm(), Pgd(5, 0.05), Pgd(5, 0.05, loss="margin"), Pgd(5, 0.05, targeted=True)):
+    within = (
+        Noise(), Fgsm(), Pgd(5, 0.05), Pgd(5, 0.05, loss="margin"), Pgd(5, 0.05, targeted=True), MiFgsm(5), Apgd(8),
+        Apgd(8, loss="dlr"), Apgd(8, target_classes=2), Square(20), AutoAttack(5, 10, 2),
+    )  # fmt: skip
+    for attack in within:
         for threat in (LinfBall(0.1), L2Ball(0.8)):
             moved = run_attack(attack, model, x, y, threat, generator=torch.Generator().manual_seed(1))
             found[f"{attack} {threat.norm}"] = float((moved - x).double().abs().sum())
+    for nearest in (Boundary(20), DeepFool(), CarliniWagner(10), Lbfgs(5, 3), Fab(5, 2)):
+        for norm in ("linf", "l2"):
+            options = {"norm": norm, "domain": (0.0, 1.0), "generator": torch.Generator().manual_seed(1)}
+            moved = find_nearest(nearest, model, x, y, **options)
+            found[f"{nearest} {norm}"] = float((moved - x).double().abs().sum())
+    for outputs in ("softmax", "logits"):
+        moved = jsma(model, x, y, target=(y + 1) % 10, features=20, outputs=outputs)
+        found[f"jsma {outputs}"] = float((moved != x).sum())
     return found
 
 
