@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
@@ -12,6 +13,11 @@ from ..errors import RobustlibError
 from ..threat import Ball
 
 Loss = Callable[[Tensor, Tensor], Tensor]
+
+Form = tuple[torch.Size, torch.dtype]
+GRAPHS = 4
+"""Shapes that are captured for one model, at most; survivors come in many, and each graph holds memory."""
+_GRAPHS: WeakKeyDictionary[nn.Module, dict[Form, Callable[[Tensor], Tensor]]] = WeakKeyDictionary()
 
 ROUNDING = 1e-5
 """Share of the largest logit by which a wrong class must lead before a point counts as broken."""
@@ -80,13 +86,15 @@ def logits_of(model: nn.Module, x: Tensor, y: Tensor) -> Tensor:
     return logits
 
 
-def input_gradient(model: nn.Module, x: Tensor, y: Tensor, loss: Loss) -> tuple[Tensor, Tensor]:
+def input_gradient(model: Callable[[Tensor], Tensor], x: Tensor, y: Tensor, loss: Loss) -> tuple[Tensor, Tensor]:
     """Gradient of the summed loss to x, and the (N,) losses at x. The parameters' ``.grad`` is never touched."""
     gradient, losses, _ = gradient_and_logits(model, x, y, loss)
     return gradient, losses
 
 
-def gradient_and_logits(model: nn.Module, x: Tensor, y: Tensor, loss: Loss) -> tuple[Tensor, Tensor, Tensor]:
+def gradient_and_logits(
+    model: Callable[[Tensor], Tensor], x: Tensor, y: Tensor, loss: Loss
+) -> tuple[Tensor, Tensor, Tensor]:
     """As :func:`input_gradient`, and the (N, K) logits at x, from the same forward pass."""
     with torch.enable_grad():
         x = x.detach().requires_grad_(True)
@@ -94,6 +102,20 @@ def gradient_and_logits(model: nn.Module, x: Tensor, y: Tensor, loss: Loss) -> t
         losses = loss(logits, y)
         (gradient,) = torch.autograd.grad(losses.sum(), x)
     return gradient, losses.detach(), logits.detach()
+
+
+def captured(model: nn.Module, x: Tensor) -> Callable[[Tensor], Tensor]:
+    """The frozen model for many calls at x's shape: on a GPU its passes are CUDA graphs, elsewhere itself.
+
+    A graph reads the parameters where they lie, so that it stays right while training updates them in place.
+    """
+    graphs, form = _GRAPHS.setdefault(model, {}), (x.shape, x.dtype)
+    if not x.is_cuda or (form not in graphs and len(graphs) == GRAPHS):
+        return model
+    if form not in graphs:
+        sample = x.detach().clone().requires_grad_(True)
+        graphs[form] = torch.cuda.make_graphed_callables(lambda inputs: model(inputs), (sample,))
+    return graphs[form]
 
 
 def per_example(values: Tensor, like: Tensor) -> Tensor:

@@ -7,7 +7,17 @@ from torch import Tensor, nn
 
 from ..errors import RobustlibError
 from ..threat import Ball, parse_number
-from ._model import Loss, check_call, check_eval, check_labels, check_steps, frozen, input_gradient, logits_of
+from ._model import (
+    Loss,
+    captured,
+    check_call,
+    check_eval,
+    check_labels,
+    check_steps,
+    frozen,
+    input_gradient,
+    logits_of,
+)
 from .losses import cross_entropy, named_loss
 
 
@@ -23,9 +33,9 @@ def ascend(
     loss: Loss,
 ) -> Tensor:
     """The bare iteration x <- Proj(x + alpha steepest(grad L)): no checks, the model already frozen."""
-    x_adv = start
+    x_adv, network = start, captured(model, x)
     for _ in range(steps):
-        gradient, _ = input_gradient(model, x_adv, y, loss)
+        gradient, _ = input_gradient(network, x_adv, y, loss)
         x_adv = threat.project(x_adv + step_size * threat.steepest(gradient), x)
     return x_adv
 

@@ -342,6 +342,14 @@ def test_boundary_attack_ignores_masking_and_keeps_points_already_lost() -> None
     assert bool((masked(found).argmax(1) != y).float().mean() > 0.8)
 
 
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="CUDA graphs need a GPU, and there is none here")
+def test_a_captured_search_equals_an_eager_one() -> None:
+    model, (x, y) = small_cnn().cuda(), (values.cuda() for values in batch())
+    options: dict[str, Any] = {"steps": 20, "step_size": 0.01, "random_start": False}
+    found = pgd(model, x, y, LinfBall(0.1), **options).cpu()
+    torch.testing.assert_close(found, pgd(model.cpu(), x.cpu(), y.cpu(), LinfBall(0.1), **options))
+
+
 @settings(max_examples=40, deadline=None)
 @given(
     eps=st.floats(0, 0.9),
