@@ -45,7 +45,7 @@ from robustlib.models import ModelSpec, build
 from robustlib.papers import madry2018 as madry
 from robustlib.papers import plan
 from robustlib.papers.base import items, published_of
-from robustlib.report import board_figures, figures, style
+from robustlib.report import board_figures, bracket_figures, figures, style
 from robustlib.report import demo_figures as demo
 from robustlib.report import madry_figures as drawn
 from robustlib.report.build import statements, why_not
@@ -382,6 +382,40 @@ show_pivot(
 
 # %% tags=["remove-input"]
 show_item("madry2018/table-1", profile, store)
+
+# %% [markdown]
+# ### From clean inputs to the worst case
+#
+# Not in the paper. Each network meets noise, FGSM, PGD on two losses, and then the four attacks of AutoAttack, each attack on the points that
+# the attacks before it left standing. What is left at the end bounds the robust accuracy from above, and is the nearest to it that this book can
+# measure. The attacks are in the chapter on [attacks](00_attacks.ipynb).
+
+# %% tags=["remove-input"] mystnb={"figure": {"name": "fig-madry-bracket", "caption": "What is left of each network after each kind of attack at ε = 0.3, from clean inputs (right) to the worst case of the whole suite (left, with its 95 % interval)."}}
+show_drawing(
+    bracket_figures.bracket(
+        {
+            f"{regime} training": {f"scale {scale}": madry.worst_case(regime, scale) for scale in madry.SCALES}
+            for regime in madry.DEFENCES
+        },
+        profile, store,
+    )
+)  # fmt: skip
+
+# %% tags=["remove-input"]
+signs = {
+    record.path: record.findings
+    for regime in madry.DEFENCES for scale in madry.SCALES
+    if (record := drawn.record_of(madry.worst_case(regime, scale), profile, store)) is not None and record.findings
+}  # fmt: skip
+show_markdown(
+    "Signs that an evaluation should be mistrusted, as the suite found them:\n\n"
+    + "\n".join(f"- [{path.split('/')[2]}](#{record_target(path)}): {'; '.join(texts)}" for path, texts in signs.items())
+    if signs
+    else "No evaluation above showed a sign of masked gradients, leaked labels or randomness, or none was run."
+)
+
+# %% tags=["remove-input", "hide-output"]
+show_item("madry2018/bracket", profile, store)
 
 # %% [markdown]
 # ### Table 2: CIFAR-10 at $\varepsilon = 8/255$

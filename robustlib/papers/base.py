@@ -28,6 +28,12 @@ OWN = "this book"
 """Source of an item that no paper has: an evaluation that readers expect today."""
 
 
+STAGES = {
+    "clean": "after clean", "noise": "after Noise", "FGSM": "after Fgsm", "PGD": "after Pgd", "worst case": "accuracy",
+}  # fmt: skip
+"""Columns of a bracket, and the metric of a worst case that holds what stands after this and all before it."""
+
+
 @dataclass(frozen=True)
 class Published:
     """One line of published.csv. ``value`` is None where the paper prints none; ``text`` is what it prints."""

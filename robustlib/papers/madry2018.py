@@ -26,7 +26,7 @@ from ..experiments.specs import (
 from ..models import ModelSpec
 from ..threat import Ball, L2Ball, LinfBall
 from ..training import Defence, FgsmTraining, PgdTraining, Schedule, Standard
-from .base import Cell, Predicate, published_of
+from .base import STAGES, Cell, Predicate, published_of
 
 THREAT = LinfBall(0.3)
 SEEDS = (0, 1, 2, 3, 4)
@@ -233,12 +233,6 @@ def _training_loss() -> list[Cell]:
             evaluations=(Evaluation(network(), TrainingCurve()),), metric="final_loss", scale=1.0, unit="nats",
         )
     ]  # fmt: skip
-
-
-STAGES = {
-    "clean": "after clean", "noise": "after Noise", "FGSM": "after Fgsm", "PGD": "after Pgd", "worst case": "accuracy",
-}  # fmt: skip
-"""Columns of the bracket, and the metric that holds what stands once this and everything before it was tried."""
 
 
 def worst_case(regime: str, scale: int, *, seed: int = 0) -> Evaluation:

@@ -38,7 +38,7 @@ def _suffix(records: Sequence[Record]) -> str:
     return "".join(dict.fromkeys(profile_of(record.profile).suffix for record in records))
 
 
-def _stamped(figure: Figure, records: Sequence[Record]) -> Figure:
+def stamped(figure: Figure, records: Sequence[Record]) -> Figure:
     """The same figure with the protocol of its records at the foot, so that a copied picture still says it."""
     names = ", ".join(dict.fromkeys(record.profile for record in records))
     figure.supxlabel(
@@ -79,7 +79,7 @@ def loss_during_pgd(profile: str, store: Store, *, examples: int = 1) -> Drawing
         "training left and PGD training right, on scales of their own. "
         f"The loss ends at {final[0]:.3g} nats on average after natural and at {final[1]:.3g} after PGD training."
     )
-    return _stamped(figure, used), alt
+    return stamped(figure, used), alt
 
 
 def local_maxima(profile: str, store: Store) -> Drawing:
@@ -107,7 +107,7 @@ def local_maxima(profile: str, store: Store) -> Drawing:
         f"{_suffix([natural, robust])}, counts on a logarithmic axis. The mean is {_mean(natural)} nats after natural "
         f"and {_mean(robust)} after PGD training."
     )
-    return _stamped(figure, [natural, robust]), alt
+    return stamped(figure, [natural, robust]), alt
 
 
 Point = tuple[float, Record | None, str, float | None]
@@ -196,7 +196,7 @@ def capacity(profile: str, store: Store) -> Drawing:
         "(b) FGSM and (c) PGD training, and (d) the loss on training batches. Hollow markers are the paper's values. "
         f"Under PGD the largest scale keeps {', '.join(under_pgd)}{_suffix(used)}."
     )
-    return _stamped(figure, used), alt
+    return stamped(figure, used), alt
 
 
 def accuracy_vs_eps(profile: str, store: Store, norm: str) -> Drawing:
@@ -238,7 +238,7 @@ def accuracy_vs_eps(profile: str, store: Store, norm: str) -> Drawing:
         "network, under PGD and under the decision-based boundary attack, with 95 % bands; hollow markers are the "
         f"paper's values. At radius {told:g}: {', '.join(outcome)}{_suffix(used)}."
     )
-    return _stamped(figure, used), alt
+    return stamped(figure, used), alt
 
 
 def training_loss(profile: str, store: Store) -> Drawing:
@@ -252,4 +252,4 @@ def training_loss(profile: str, store: Store) -> Drawing:
         f"Cross-entropy on PGD batches during the training of network A{_suffix([record])}, on a logarithmic axis: "
         f"{loss[0]:.2f} nats over the first updates, {_mean(record)} over the last twentieth of training."
     )
-    return _stamped(figure, [record]), alt
+    return stamped(figure, [record]), alt

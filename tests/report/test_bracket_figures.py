@@ -1,0 +1,50 @@
+"""The bracket figure: what it shows, what it leaves out, and the order that it relies on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from robustlib.errors import RobustlibError
+from robustlib.experiments.profiles import profile
+from robustlib.experiments.store import Store
+from robustlib.papers import madry2018 as madry
+from robustlib.papers.base import STAGES
+from robustlib.report import bracket_figures
+from robustlib.report.madry_figures import MISSING
+from tests.experiments.tiny import file
+
+PANELS = {"PGD training": {"scale 1": madry.worst_case("PGD", 1), "scale 2": madry.worst_case("PGD", 2)}}
+
+
+def _filed(root: Path, scale: int, share: float) -> None:
+    evaluation = profile("quick").evaluation(madry.worst_case("PGD", scale))
+    assert evaluation is not None
+    file(root, evaluation, "quick", correct=share)
+
+
+def test_a_network_without_a_record_is_left_out(tmp_path: Path) -> None:
+    assert bracket_figures.bracket(PANELS, "best", Store(tmp_path)) == MISSING
+    _filed(tmp_path, 2, 0.4)
+    figure, alt = bracket_figures.bracket(PANELS, "best", Store(tmp_path))
+    (ax,) = figure.axes
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["scale 2"]
+    assert "PGD training, scale 2: 40% clean, 40% in the worst case" in alt
+    marks = {float(x) for line in ax.lines if line.get_marker() != "None" for x in np.atleast_1d(line.get_xdata())}
+    assert marks == {40.0}
+
+
+def test_nothing_to_draw_is_refused() -> None:
+    with pytest.raises(RobustlibError, match="nothing to draw"):
+        bracket_figures.brackets({}, xlabel="accuracy (%)")
+
+
+def test_committed_brackets_never_rise() -> None:
+    records = [r for r in Store().records() if r.evaluation["measurement"]["type"] == "WorstCase"]
+    assert records
+    for record in records:
+        values = [record.metrics[metric].value for metric in STAGES.values()]
+        assert values == sorted(values, reverse=True), record.path
+        assert record.metrics["accuracy"].value == pytest.approx(float(record.outcome().mean()))
