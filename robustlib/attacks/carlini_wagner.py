@@ -47,8 +47,8 @@ def carlini_wagner(
 ) -> Tensor:
     """Points near x of another class: min ||delta||_2^2 + c f(x + delta), or min sum_i (|delta_i| - tau)^+ + c f.
 
-    f(x') = max(z_y - max_{i != y} z_i, -kappa) (their f_6, eq. in section V.A, for untargeted attacks), or
-    max(max_{i != t} z_i - z_t, -kappa) with a target t. Per example, c doubles after a step that leaves it
+    f(x') = max(max_{i != t} z_i - z_t, -kappa) with a target t (f_6 of section V.A, with VI.A's kappa), or
+    max(z_y - max_{i != y} z_i, -kappa) without one. Per example, c doubles after a step that leaves it
     unbroken and halves after one that breaks it, in units in which c = 1 makes the two gradients equally long
     (so that the logits' scale does not matter). Until first broken, an example follows the sign of grad f alone
     (c without bound). A step is ``lr`` times the best distance so far and falls ``FALL``-fold over a round. In l_inf
