@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 from weakref import WeakKeyDictionary
 
 import torch
@@ -114,7 +115,8 @@ def captured(model: nn.Module, x: Tensor) -> Callable[[Tensor], Tensor]:
         return model
     if form not in graphs:
         sample = x.detach().clone().requires_grad_(True)
-        graphs[form] = torch.cuda.make_graphed_callables(lambda inputs: model(inputs), (sample,))
+        passes: Any = torch.cuda.make_graphed_callables(lambda inputs: model(inputs), (sample,))
+        graphs[form] = passes
     return graphs[form]
 
 
