@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import math
 import os
@@ -15,18 +16,16 @@ from typing import Any
 
 from .data.registry import facts_of
 from .errors import RobustlibError, suggest
-from .experiments import profiles
+from .experiments import cost, profiles
 from .experiments.host import device_name, resolve_device, source_digest, versions
 from .experiments.keys import key
+from .experiments.parcels import collect, packing
 from .experiments.progress import ticker
 from .experiments.runner import Job, Summary, run, run_parallel, total_flops, verify
 from .experiments.store import REPOSITORY, Store, cache_root
 from .papers import plan
 from .papers.base import PAPERS, Item, find_item, items
 from .threat import parse_number
-
-GIGA_PER_SECOND = 150.0
-"""Rate behind time estimates before anything was measured, in 10^9 operations per second on two cores."""
 
 
 class _Parser(argparse.ArgumentParser):
@@ -95,22 +94,43 @@ def _items(args: argparse.Namespace) -> int:
     return 0
 
 
-def _dry_run(jobs: Sequence[Job], profile: str, store: Store, *, recompute: bool) -> int:
+def _dry_run(jobs: Sequence[Job], profile: str, device: str, store: Store, *, recompute: bool) -> int:
+    """A line a network and one an evaluation: operations, launches' share in the time, memory, what it waits for."""
+    kind = resolve_device(device).type
     missing = [job for job in jobs if recompute or store.find(job.evaluation, profile) is None]
+    seen: set[str] = set()
+    total = 0.0
     for job in jobs:
         state = "to run" if job in missing else "present"
-        print(f"{state:<8} {job.evaluation.subject.name}/{job.evaluation.name}-{key(job.evaluation)[:8]}")
-    cost = total_flops(missing)
-    print(f"{len(jobs)} evaluations, {len(missing)} to run: {cost:.3g} operations, about "
-          f"{cost / GIGA_PER_SECOND / 6e10:.1f} min at {GIGA_PER_SECOND:.0f} GFLOP/s (an estimate)")  # fmt: skip
+        for network in job.evaluation.networks if state == "to run" else ():
+            if key(network) not in seen:
+                seen.add(key(network))
+                seconds = cost.training_seconds(network, kind)
+                total += seconds
+                print(f"train    {network.name}-{key(network)[:8]}: {cost.training_flops(network):.3g} operations, "
+                      f"{cost.training_launches(network):.3g} launches, about {seconds:.0f} s, "
+                      f"{cost.training_memory(network) / 2**20:.0f} MB")  # fmt: skip
+        seconds = cost.evaluation_seconds(job.evaluation, kind)
+        flops = cost.evaluation_flops(job.evaluation, cost.points(job.evaluation))
+        total += seconds if state == "to run" else 0.0
+        needs = [f"{network.name}-{key(network)[:8]}" for network in job.evaluation.networks[1:]]
+        print(f"{state:<8} {job.evaluation.subject.name}/{job.evaluation.name}-{key(job.evaluation)[:8]}: "
+              f"{flops:.3g} operations, about {seconds:.0f} s"
+              + (f", after {', '.join(needs)}" if needs else ""))  # fmt: skip
+    rate = cost.RATES[kind]
+    print(f"{len(jobs)} evaluations, {len(missing)} to run, {len(seen)} networks: about {total / 60:.1f} min on {kind} "
+          f"(an estimate: {rate.flops / 1e9:.0f} GFLOP/s and {rate.launch * 1e6:.0f} us a launch assumed)")  # fmt: skip
     return 0
 
 
 def _run(args: argparse.Namespace) -> int:
     profiles.profile(args.profile)
     jobs, store = plan.jobs(plan.select(args.names), args.profile), Store(args.root)
+    if not args.names:
+        # Whoever names items names their order too.
+        jobs = plan.by_value(jobs, args.profile, resolve_device(args.device).type)
     if args.dry_run:
-        return _dry_run(jobs, args.profile, store, recompute=args.recompute)
+        return _dry_run(jobs, args.profile, args.device, store, recompute=args.recompute)
     store.set_aside_faults()
     began = time.monotonic()
     options: dict[str, Any] = {
@@ -121,10 +141,12 @@ def _run(args: argparse.Namespace) -> int:
         "recompute": args.recompute,
         "committed": None if args.recompute else args.root / "weights",
     }
-    if args.jobs > 1:
-        summary = run_parallel(jobs, args.jobs, root=args.root, **options)
-    else:
-        summary = run(jobs, store=store, tick=ticker(), **options)
+    cache = args.cache or cache_root() / "networks"
+    with packing(args.out, args.profile, args.root, cache) if args.out else contextlib.nullcontext():
+        if args.jobs > 1:
+            summary = run_parallel(jobs, args.jobs, root=args.root, **options)
+        else:
+            summary = run(jobs, store=store, tick=ticker(), **options)
     return _closing(summary, time.monotonic() - began)
 
 
@@ -134,6 +156,17 @@ def _closing(summary: Summary, seconds: float) -> int:
     for failure in summary.failed:
         print(f"failed: {failure}", file=sys.stderr)
     return 1 if summary.failed else 0
+
+
+def _collect(args: argparse.Namespace) -> int:
+    filed = collect(args.folder, args.root, args.cache or cache_root() / "networks")
+    for name in filed.records + filed.networks + filed.checkpoints:
+        print(f"filed    {name}")
+    for line in filed.refused:
+        print(f"refused  {line}", file=sys.stderr)
+    print(f"{len(filed.records)} records, {len(filed.networks)} files of networks, {len(filed.checkpoints)} "
+          f"checkpoints filed; {len(filed.present)} were there, {len(filed.refused)} refused")  # fmt: skip
+    return 1 if filed.refused else 0
 
 
 def _reproduce(args: argparse.Namespace) -> int:
@@ -149,8 +182,8 @@ def _reproduce(args: argparse.Namespace) -> int:
     if not jobs:
         print(f"{args.paper}: nothing to run in the {args.profile} profile")
         return 0
-    cost = total_flops([job for job in jobs if store.find(job.evaluation, args.profile) is None])
-    minutes = cost / GIGA_PER_SECOND / 6e10
+    missing = [job for job in jobs if store.find(job.evaluation, args.profile) is None]
+    minutes = total_flops(missing) / cost.RATES["cpu"].flops / 60
     print(f"{args.paper}, profile {args.profile}: {len(jobs)} evaluations, about {minutes:.1f} min "
           f"on two cores (an estimate); resumes what was interrupted below {args.out}")  # fmt: skip
     began = time.monotonic()
@@ -290,6 +323,10 @@ def parser() -> argparse.ArgumentParser:
     )
     command.add_argument("--dry-run", action="store_true")
     command.add_argument("--recompute", action="store_true", help="measure again what has a record")
+    command.add_argument("--cache", type=Path, help="folder for networks and checkpoints")
+    command.add_argument("--out", type=Path, help="folder that travels: at most seven tar files of what is new")
+    command = add("collect", _collect, "file the records, networks and checkpoints that a run's --out holds")
+    command.add_argument("folder", type=Path)
     command.add_argument("--cache", type=Path, help="folder for networks and checkpoints")
     command = add(
         "reproduce", _reproduce, "everything of a paper from nothing, compared with the committed records"

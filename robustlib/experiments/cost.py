@@ -3,45 +3,136 @@
 from __future__ import annotations
 
 import functools
+from dataclasses import dataclass
+from typing import Any
 
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
 from ..attacks.suite import passes
 from ..data.registry import facts_of
 from ..evaluate import standard
+from ..evaluate.outcomes import CHUNK
 from ..models import ModelSpec, build
 from ..training import FgsmTraining, PgdTraining, Standard
 from .specs import Accuracy, Distances, Evaluation, LocalMaxima, LossTrace, Network, WorstCase
 
 
+@dataclass(frozen=True)
+class Rate:
+    """What a kind of device does, before anything was measured on it: every time made from it is an estimate.
+
+    Args:
+        flops: operations a second that these small networks reach.
+        launch: seconds between the starts of two kernels; small batches wait for little else.
+    """
+
+    flops: float
+    launch: float
+
+
+RATES = {"cpu": Rate(150e9, 5e-6), "cuda": Rate(15e12, 6e-6)}
+
+
+@dataclass(frozen=True)
+class Forward:
+    """One forward pass: operations and bytes of activations for one input, kernels for a batch."""
+
+    flops: float
+    kernels: int
+    activations: float
+    parameters: int
+
+
+class _Calls(TorchDispatchMode):
+    """Counts the operators that a forward pass calls, and the bytes that they give."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.kernels, self.bytes = 0, 0.0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = func(*args, **(kwargs or {}))
+        if not func.is_view:
+            self.kernels += 1
+            for tensor in result if isinstance(result, tuple | list) else (result,):
+                if isinstance(tensor, torch.Tensor):
+                    self.bytes += tensor.numel() * tensor.element_size()
+        return result
+
+
 @functools.cache
-def forward_flops(model: ModelSpec, input_shape: tuple[int, ...], classes: int) -> float:
-    """Operations (2 per multiply-add) of one forward pass of one input."""
+def forward_of(model: ModelSpec, input_shape: tuple[int, ...], classes: int) -> Forward:
+    """One forward pass of one input (2 operations per multiply-add)."""
     network = build(
         model, input_shape=input_shape, classes=classes, generator=torch.Generator().manual_seed(0)
     )
-    counter = FlopCounterMode(display=False)
-    with counter, torch.no_grad():
-        network(torch.zeros(1, *input_shape))
-    return float(counter.get_total_flops())
+    flops, calls = FlopCounterMode(display=False), _Calls()
+    with torch.no_grad():
+        with flops:
+            network(torch.zeros(1, *input_shape))
+        with calls:
+            network(torch.zeros(1, *input_shape))
+    parameters = sum(parameter.numel() for parameter in network.parameters())
+    return Forward(float(flops.get_total_flops()), calls.kernels, calls.bytes, parameters)
+
+
+def _one(network: Network) -> Forward:
+    facts = facts_of(network.dataset)
+    return forward_of(network.model, facts.shape, len(facts.classes))
 
 
 def _forward(network: Network) -> float:
-    facts = facts_of(network.dataset)
-    return forward_flops(network.model, facts.shape, len(facts.classes))
+    return _one(network).flops
 
 
-def training_flops(network: Network) -> float:
-    """A forward and a backward to the input cost 2 forwards, to weights and input 3."""
-    defence, schedule = network.defence, network.schedule
+def _passes(network: Network) -> float:
+    """Of one update: a forward and a backward to the input cost 2 forwards, to weights and input 3."""
+    defence = network.defence
     if isinstance(defence, Standard):
         inner = 0.0
     elif isinstance(defence, FgsmTraining):
         inner = 1.0
     elif isinstance(defence, PgdTraining):
         inner = sum(defence.ramp) / len(defence.ramp) if defence.ramp else float(defence.steps)
-    return (2 * inner + 3) * schedule.steps * schedule.batch * _forward(network)
+    return 2 * inner + 3
+
+
+def training_flops(network: Network) -> float:
+    """Operations of a whole training."""
+    return _passes(network) * network.schedule.steps * network.schedule.batch * _forward(network)
+
+
+def training_memory(network: Network) -> float:
+    """Bytes: weights, gradients and Adam's two moments in float32, activations of one batch kept for the backward."""
+    one = _one(network)
+    return 16.0 * one.parameters + one.activations * network.schedule.batch
+
+
+def training_launches(network: Network) -> float:
+    """Kernels that a GPU starts, one after another, in a whole training."""
+    return _passes(network) * network.schedule.steps * _one(network).kernels
+
+
+def training_seconds(network: Network, device: str) -> float:
+    """Estimated seconds on a kind of device, "cpu" or "cuda"."""
+    rate = RATES[device]
+    return max(training_flops(network) / rate.flops, training_launches(network) * rate.launch)
+
+
+def points(evaluation: Evaluation) -> int:
+    """How many inputs it visits."""
+    facts = facts_of(evaluation.subject.dataset)
+    return evaluation.subset.n or (facts.n_train if evaluation.subset.split == "train" else facts.n_test)
+
+
+def evaluation_seconds(evaluation: Evaluation, device: str) -> float:
+    """As :func:`training_seconds`; the points are visited in chunks."""
+    rate, one, n = RATES[device], _one(evaluation.subject), points(evaluation)
+    flops = evaluation_flops(evaluation, n)
+    launches = flops / one.flops / max(1, min(n, CHUNK)) * one.kernels
+    return max(flops / rate.flops, launches * rate.launch)
 
 
 def evaluation_flops(evaluation: Evaluation, n: int) -> float:

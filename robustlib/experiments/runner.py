@@ -22,7 +22,7 @@ import torch
 from ..data import load
 from ..errors import RobustlibError
 from ..training import TrainingDiverged
-from .cost import evaluation_flops, training_flops
+from .cost import evaluation_flops, points, training_flops
 from .files import lock
 from .host import (
     commit,
@@ -198,7 +198,7 @@ def total_flops(jobs: Sequence[Job]) -> float:
     """Operations of all trainings and evaluations, each network once: an upper bound."""
     networks = {key(n): n for job in jobs for n in job.evaluation.networks}
     return sum(training_flops(n) for n in networks.values()) + sum(
-        evaluation_flops(job.evaluation, job.evaluation.subset.n or 10_000) for job in jobs
+        evaluation_flops(job.evaluation, points(job.evaluation)) for job in jobs
     )
 
 

@@ -17,7 +17,8 @@ from torch import Tensor, nn
 
 from ..errors import RobustlibError
 from .files import write_atomically
-from .keys import key
+from .keys import key, parse
+from .profiles import profile
 from .records import Record, dumps, read
 from .specs import Evaluation, Network
 
@@ -114,6 +115,19 @@ class Store:
         filed = read(path, root=self.root)
         self._records[filed.profile, filed.evaluation_key] = filed
         return filed
+
+
+def check_specification(record: Record, store: Store) -> None:
+    """Raise RobustlibError unless keys, folder and file name are those of what the record says was measured."""
+    evaluation, training = parse(record.evaluation), parse(record.training)
+    if not isinstance(evaluation, Evaluation):
+        raise RobustlibError(f"its specification is a {type(evaluation).__name__}; run it again")
+    ours = (key(evaluation), key(evaluation.subject), key(training))
+    if ours != (record.evaluation_key, record.training_key, record.training_key):
+        raise RobustlibError("its keys are not those of its specification; it was edited, run it again")
+    place = store.path_of(evaluation, profile(record.profile).name)
+    if store.root / record.path != place:
+        raise RobustlibError(f"it belongs to {place.relative_to(store.root).as_posix()}; move it there")
 
 
 # Weights ---------------------------------------------------------------------------------------------------

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Iterable, Sequence
 
+from ..experiments.cost import evaluation_seconds, training_seconds
 from ..experiments.keys import key
 from ..experiments.profiles import Profile, profile
 from ..experiments.records import Record
@@ -93,6 +94,43 @@ def jobs(chosen: Iterable[Item], profile_name: str) -> list[Job]:
                 if shrunk is not None:
                     found.setdefault(key(shrunk), Job(full, shrunk))
     return list(found.values())
+
+
+def by_value(chosen: Sequence[Job], profile_name: str, device: str) -> list[Job]:
+    """Networks in the order of verified published cells per estimated second, each with all its evaluations.
+
+    A network that others need (a transfer's source) is paid for by the first that needs it.
+
+    Args:
+        chosen: jobs, in any order.
+        profile_name: whose cells count.
+        device: "cpu" or "cuda", for the estimate.
+    """
+    worth: dict[str, float] = {}
+    for item in items():
+        for cell in () if item.parent else cells_of(item.id):
+            if cell.published is not None and cell.published.verified:
+                parts = evaluations(cell, profile_name)
+                for job in parts:
+                    name = key(job.evaluation)
+                    worth[name] = worth.get(name, 0.0) + 1 / len(parts)
+    groups: dict[str, list[Job]] = {}
+    for job in chosen:
+        groups.setdefault(key(job.evaluation.subject), []).append(job)
+    trained: set[str] = set()
+
+    def value(group: list[Job]) -> float:
+        fresh = {key(n): n for job in group for n in job.evaluation.networks if key(n) not in trained}
+        seconds = sum(training_seconds(network, device) for network in fresh.values())
+        seconds += sum(evaluation_seconds(job.evaluation, device) for job in group)
+        return sum(worth.get(key(job.evaluation), 0.0) for job in group) / max(seconds, 1e-9)
+
+    ordered: list[Job] = []
+    while groups:
+        best = max(groups, key=lambda name: value(groups[name]))
+        ordered += groups.pop(best)
+        trained |= {key(n) for job in ordered for n in job.evaluation.networks}
+    return ordered
 
 
 def state(item: Item, profile_name: str, store: Store) -> str:

@@ -8,11 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import RobustlibError
-from ..experiments.keys import key, parse
-from ..experiments.profiles import profile
 from ..experiments.records import Record
-from ..experiments.specs import Evaluation
-from ..experiments.store import Store, read_weights
+from ..experiments.store import Store, check_specification, read_weights
 from .generate import readme_text
 
 
@@ -65,7 +62,7 @@ def faults(root: Path) -> list[str]:
     found = list(store.faults.values())
     for record in store.records():
         try:
-            _check_specification(record, store)
+            check_specification(record, store)
         except RobustlibError as error:
             found.append(f"{record.path}: {error}")
     found += unsound(store.records())
@@ -85,19 +82,6 @@ def faults(root: Path) -> list[str]:
         if path.read_text() != text:
             found.append(f"{path.name}: its generated part does not match the records; run make publish")
     return found
-
-
-def _check_specification(record: Record, store: Store) -> None:
-    """Raise RobustlibError unless keys, folder and file name are those of what the record says was measured."""
-    evaluation, training = parse(record.evaluation), parse(record.training)
-    if not isinstance(evaluation, Evaluation):
-        raise RobustlibError(f"its specification is a {type(evaluation).__name__}; run it again")
-    ours = (key(evaluation), key(evaluation.subject), key(training))
-    if ours != (record.evaluation_key, record.training_key, record.training_key):
-        raise RobustlibError("its keys are not those of its specification; it was edited, run it again")
-    place = store.path_of(evaluation, profile(record.profile).name)
-    if store.root / record.path != place:
-        raise RobustlibError(f"it belongs to {place.relative_to(store.root).as_posix()}; move it there")
 
 
 _STRENGTH = ("Clean", "Noise", "Fgsm", "Pgd")

@@ -15,7 +15,7 @@ import torch
 from robustlib.attacks.suite import Fgsm, Noise
 from robustlib.errors import RobustlibError
 from robustlib.experiments import networks, runner
-from robustlib.experiments.cost import evaluation_flops, forward_flops, training_flops
+from robustlib.experiments.cost import evaluation_flops, forward_of, training_flops
 from robustlib.experiments.host import resolve_device
 from robustlib.experiments.keys import key
 from robustlib.experiments.networks import Networks
@@ -323,7 +323,7 @@ def test_verifying_changes_no_file(made: Made) -> None:
 
 
 def test_operations_follow_from_the_protocol() -> None:
-    flops = forward_flops(NETWORK.model, (1, 8, 8), 10)
+    flops = forward_of(NETWORK.model, (1, 8, 8), 10).flops
     channels, hidden = (4, 8), 128
     by_hand = 2 * (64 * 25 * channels[0] + 16 * 25 * channels[0] * channels[1] + 4 * channels[1] * hidden + hidden * 10)
     assert flops == by_hand
