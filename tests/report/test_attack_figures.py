@@ -65,7 +65,7 @@ def test_an_image_left_as_it_was_has_a_grey_change() -> None:
     x, y = digit()
     card = drawn.card("nothing", network(), x, x, y)
     assert card.norms == (0, 0.0, 0.0)
-    np.testing.assert_allclose(drawn.attack_cards([card]).axes[0].images[1].get_array(), 0.5)  # type: ignore[arg-type]
+    np.testing.assert_allclose(drawn.attack_cards([card]).axes[0].images[1].get_array(), 0.5)
 
 
 def test_asked_lists_the_points_and_leaves_no_hook() -> None:
@@ -84,9 +84,9 @@ def test_paths_end_in_a_star_and_boxes_have_the_budget() -> None:
     figure = drawn.attack_paths({"one": [path], "two": [path, path + 0.1]}, REGION, start=START, eps=0.2)
     assert [ax.get_title(loc="left") for ax in figure.axes] == ["one", "two"]
     stars = [line for line in figure.axes[1].lines if line.get_marker() == "*"]
-    assert [(line.get_xdata()[0], line.get_ydata()[0]) for line in stars] == [tuple(path[-1]), tuple(path[-1] + 0.1)]  # type: ignore[index]
+    assert [(line.get_xdata()[0], line.get_ydata()[0]) for line in stars] == [tuple(path[-1]), tuple(path[-1] + 0.1)]
     (box,) = figure.axes[0].patches
-    assert box.get_bbox().bounds == pytest.approx((0.3, 0.55, 0.4, 0.4))  # type: ignore[attr-defined]
+    assert box.get_bbox().bounds == pytest.approx((0.3, 0.55, 0.4, 0.4))
 
 
 def test_letters_are_legible_and_the_bytes_the_same() -> None:
@@ -96,7 +96,7 @@ def test_letters_are_legible_and_the_bytes_the_same() -> None:
         lambda: drawn.attack_paths({"one": [[[0.5, 0.5], [0.4, 0.4]]]}, REGION, start=START, eps=0.1),
     ):
         assert style.png(make()) == style.png(make())
-        texts: list[Any] = [text for text in make().findobj(Text) if text.get_text().strip()]  # type: ignore[attr-defined]
+        texts: list[Any] = [text for text in make().findobj(Text) if text.get_text().strip()]
         assert min(text.get_fontsize() for text in texts) >= 9
 
 
