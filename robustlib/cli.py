@@ -17,6 +17,7 @@ from typing import Any
 from .data.registry import facts_of
 from .errors import RobustlibError, suggest
 from .experiments import cost, profiles
+from .experiments.cluster import run_on
 from .experiments.host import device_name, resolve_device, source_digest, versions
 from .experiments.keys import key
 from .experiments.parcels import collect, packing
@@ -128,7 +129,8 @@ def _run(args: argparse.Namespace) -> int:
     jobs, store = plan.jobs(plan.select(args.names), args.profile), Store(args.root)
     if not args.names:
         # Whoever names items names their order too.
-        jobs = plan.by_value(jobs, args.profile, resolve_device(args.device).type)
+        elsewhere = args.cluster and args.device.startswith("cuda")
+        jobs = plan.by_value(jobs, args.profile, "cuda" if elsewhere else resolve_device(args.device).type)
     if args.dry_run:
         return _dry_run(jobs, args.profile, args.device, store, recompute=args.recompute)
     store.set_aside_faults()
@@ -143,7 +145,9 @@ def _run(args: argparse.Namespace) -> int:
     }
     cache = args.cache or cache_root() / "networks"
     with packing(args.out, args.profile, args.root, cache) if args.out else contextlib.nullcontext():
-        if args.jobs > 1:
+        if args.cluster:
+            summary = run_on(jobs, args.cluster, root=args.root, **options)
+        elif args.jobs > 1:
             summary = run_parallel(jobs, args.jobs, root=args.root, **options)
         else:
             summary = run(jobs, store=store, tick=ticker(), **options)
@@ -318,9 +322,11 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument(
         "--time-budget", type=_seconds, default=math.inf, metavar="S", help="stop cleanly after S seconds"
     )
-    command.add_argument(
+    many = command.add_mutually_exclusive_group()
+    many.add_argument(
         "--jobs", type=_processes, default=1, metavar="N", help="processes; networks are spread over them"
     )
+    many.add_argument("--cluster", metavar="local:N|tcp://HOST:PORT", help="run on a dask.distributed cluster")
     command.add_argument("--dry-run", action="store_true")
     command.add_argument("--recompute", action="store_true", help="measure again what has a record")
     command.add_argument("--cache", type=Path, help="folder for networks and checkpoints")

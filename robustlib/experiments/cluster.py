@@ -1,0 +1,229 @@
+"""The same evaluations on a dask.distributed cluster: each training and each measurement is a task of its own.
+
+Workers share the folder of ``results/`` and the cache of networks, so that another one goes on from the checkpoint
+of one that died, and the locks between processes hold between workers too (where the file system has flock).
+Everything else works without ``distributed``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import math
+import re
+import signal
+import socket
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ..errors import RobustlibError
+from ..training import TrainingDiverged
+from .files import write_atomically
+from .host import exact_arithmetic, resolve_device, tune_allocator
+from .keys import key
+from .networks import Networks, Stopped
+from .runner import Job, Summary, _headline, _run_one, interrupts
+from .specs import Evaluation, Network
+from .store import Store, cache_root
+
+LINE_SECONDS = 30.0
+_store = functools.cache(Store)
+
+
+def run_on(
+    jobs: Sequence[Job], cluster: str, *, profile: str, root: Path, device: str = "auto", budget: float = math.inf,
+    recompute: bool = False, cache: Path | None = None, committed: Path | None = None,
+    say: Callable[[str], None] = print,
+) -> Summary:  # fmt: skip
+    """As :func:`~robustlib.experiments.runner.run` with the same arguments, on a cluster.
+
+    Args:
+        cluster: ``local:N`` (N worker processes here), or a scheduler's address, ``tcp://host:port`` or ``tls://...``.
+        root: folder of the store; workers see it, the cache and the committed weights under the same paths.
+        device: of the workers; with "cuda" each task asks for the resource ``GPU=1``.
+
+    Raises:
+        RobustlibError: ``distributed`` is missing, no scheduler answers, or a worker refuses: it does not see the
+            folders, or runs several tasks at a time.
+    """
+    workers, store, interrupted = _workers(cluster), Store(root), threading.Event()
+    root, cache = root.resolve(), (cache or cache_root() / "networks").resolve()
+    unique = {key(job.evaluation): job for job in jobs}
+    todo = [job for job in unique.values() if recompute or store.find(job.evaluation, profile) is None]
+    total = Summary(present=len(unique) - len(todo))
+    # Workers look for the marks, and at what the first one says: while it says "stop", they stop at a checkpoint.
+    marks = [folder / f".cluster-{uuid.uuid4().hex}" for folder in (cache, root / "results")]
+    gpu = {"GPU": 1.0} if device.startswith("cuda") else None
+    options = {
+        "marks": marks, "profile": profile, "root": root, "recompute": recompute, "device": device, "cache": cache,
+        "committed": committed and committed.resolve(),
+        "threads": max(1, torch.get_num_threads() // workers) if workers else None,
+    }  # fmt: skip
+    with interrupts(interrupted), _connected(cluster, workers, gpu) as client:
+        left: dict[Any, Job] = {}
+        try:
+            for mark in marks:
+                write_atomically(mark, b"go")
+            if recompute:
+                for network in {key(n): n for job in todo for n in job.evaluation.networks}.values():
+                    Networks(torch.device("cpu"), cache, None).forget(network)
+            left = _submit(client, todo, marks[0].name, gpu, options)
+            end, said, stopping, idle = time.monotonic() + budget, time.monotonic(), False, 0
+            # Once told to stop, everything ends at once or at a checkpoint; without workers, nothing does.
+            while left and idle < 5:
+                time.sleep(0.1)
+                busy = sum(map(bool, client.processing().values()))
+                if not stopping and (interrupted.is_set() or time.monotonic() > end):
+                    write_atomically(marks[0], b"stop")
+                    stopping = True
+                idle = idle + 1 if stopping and not busy else 0
+                for future in [future for future in left if future.done()]:
+                    _take(future, left.pop(future), total, say, f"{len(todo) - len(left)}/{len(todo)}")
+                if time.monotonic() - said > LINE_SECONDS:
+                    said = time.monotonic()
+                    hint = "" if busy else f": start one{' with --resources GPU=1' if gpu else ''}"
+                    say(f"  {len(left)} of {len(todo)} left, {busy} workers busy{hint}")
+        finally:
+            client.cancel(list(left))
+            for mark in marks:
+                mark.unlink(missing_ok=True)
+    total.unfinished += len(left)
+    if interrupted.is_set():
+        raise KeyboardInterrupt(f"stopped; {total.unfinished} evaluations are left, run again to go on")
+    return total
+
+
+def _workers(cluster: str) -> int:
+    """N of ``local:N``, 0 for an address."""
+    if local := re.fullmatch(r"local:([1-9]\d*)", cluster):
+        return int(local[1])
+    if not re.fullmatch(r"(tcp|tls)://\S+:\d+", cluster):
+        raise RobustlibError(f"cluster {cluster!r}; give local:N with N >= 1, tcp://host:port or tls://host:port")
+    return 0
+
+
+@contextmanager
+def _connected(cluster: str, workers: int, gpu: dict[str, float] | None) -> Iterator[Any]:
+    try:
+        from distributed import Client, LocalCluster
+    except ImportError as error:
+        raise RobustlibError("a cluster needs distributed: pip install -e '.[cluster]'") from error
+    target: Any = cluster
+    with contextlib.ExitStack() as stack:
+        if workers:
+            target = stack.enter_context(
+                LocalCluster(
+                    n_workers=workers, threads_per_worker=1, memory_limit=0, resources=gpu, preload=[__name__],
+                    dashboard_address=None,
+                )
+            )
+        try:
+            client = stack.enter_context(Client(target, set_as_default=False))
+        except OSError as error:
+            raise RobustlibError(f"no scheduler answers at {cluster} ({error}); start one: dask scheduler") from error
+        yield client
+
+
+def dask_setup(worker: Any) -> None:
+    """In local workers: Ctrl-C in a terminal reaches them as well, and is the submitter's to handle."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def _submit(client: Any, jobs: Sequence[Job], token: str, gpu: Any, options: dict[str, Any]) -> dict[Any, Job]:
+    """The measurements' futures; each waits for its networks, and they for their parents."""
+    trained: dict[str, Any] = {}
+
+    def task(what: Network | Job, spec: Network | Evaluation, needs: Sequence[Network]) -> Any:
+        for network in needs:
+            if key(network) not in trained:
+                trained[key(network)] = task(network, network, network.parents)
+        name, futures = f"{spec.name}-{key(spec)}{token}", [trained[key(network)] for network in needs]
+        order = -len(trained)  # the jobs that come first are worth most
+        return client.submit(_task, what, *futures, **options, key=name, resources=gpu, priority=order, pure=False)
+
+    return {task(job, job.evaluation, job.evaluation.networks): job for job in jobs}
+
+
+def _take(future: Any, job: Job, total: Summary, say: Callable[[str], None], place: str) -> None:
+    """Add what a measurement ended with."""
+    name = f"{job.evaluation.subject.name}/{job.evaluation.name}"
+    try:
+        part: Summary = future.result()
+    except RobustlibError:
+        raise
+    except Exception as error:  # a fault of one machine, or the end of every worker that tried
+        part = Summary(failed=[f"{type(error).__name__}: {error}"])
+    total.written += part.written
+    total.present += part.present
+    total.unfinished += part.unfinished
+    total.failed += [f"{name}: {reason}" for reason in part.failed]
+    for record in part.written:
+        say(f"[{place}] {name}: {_headline(record)} ({record.wall_s:.1f} s)")
+
+
+# On a worker -------------------------------------------------------------------------------------------------
+
+
+def _task(
+    what: Network | Job, *needs: Summary, marks: Sequence[Path], profile: str, root: Path, cache: Path,
+    committed: Path | None, device: str, recompute: bool, threads: int | None,
+) -> Summary:  # fmt: skip
+    """Train a network or measure, unless something that it needs failed or stopped: then that is the answer."""
+    for need in needs:
+        if need.failed or need.unfinished:
+            return need
+    _check(marks)
+    tune_allocator()
+    exact_arithmetic()
+    if threads is not None:
+        torch.set_num_threads(threads)
+    networks = Networks(resolve_device(device), cache, committed, stop=_told_to_stop(marks[0]))
+    try:
+        if networks.stop():
+            return Summary(unfinished=1)
+        if isinstance(what, Network):
+            networks.obtain(what)
+            return Summary()
+        record, ours = _run_one(what, profile, _store(root), networks, None, recompute=recompute)
+    except Stopped:
+        return Summary(unfinished=1)
+    except TrainingDiverged as error:
+        return Summary(failed=[next(iter(networks.diverged.values()), str(error))])
+    return Summary(written=[record]) if ours else Summary(present=1)
+
+
+def _check(marks: Sequence[Path]) -> None:
+    from distributed import get_worker
+
+    here = f"the worker on {socket.gethostname()}"
+    for folder in (mark.parent for mark in marks if not mark.exists()):
+        raise RobustlibError(
+            f"{here} does not see {folder} as the submitter does; give --root and --cache in folders that are shared"
+        )
+    if (tasks := get_worker().state.nthreads) > 1:
+        # Dropout is seeded through PyTorch's global generator: two trainings in a process would disturb each other.
+        raise RobustlibError(f"{here} runs {tasks} tasks at a time; start it with --nthreads 1, and more workers")
+
+
+def _told_to_stop(mark: Path) -> Callable[[], bool]:
+    """Whether the submitter asked to stop or is gone: reads its mark once a second."""
+    told, looked = False, -math.inf
+
+    def stop() -> bool:
+        nonlocal told, looked
+        if not told and time.monotonic() - looked > 1:
+            looked = time.monotonic()
+            try:
+                told = mark.read_bytes() == b"stop"
+            except FileNotFoundError:
+                told = True
+        return told
+
+    return stop
