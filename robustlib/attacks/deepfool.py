@@ -28,8 +28,8 @@ def deepfool(
     With w'_k = grad f_k - grad f_y and f'_k = f_k - f_y at x_i, the nearest class is
     l = argmin_k |f'_k| / ||w'_k||_q and r_i = |f'_l| / ||w'_l||_q^q |w'_l|^(q-1) sign(w'_l), where q = 2 for l_2
     (eqs. 8 and 9) and q = 1 for l_inf (eqs. 10 and 11). As in the authors' code, decisions and
-    gradients are taken at x_0 + (1 + eta) sum_i r_i; ours are the cut to the domain, and that the class aimed
-    at must lead by ``SAFETY`` logits, so that the point is still broken in another batch size.
+    gradients are taken at x_0 + (1 + eta) sum_i r_i; ours are the cut to the domain, after which sum_i r_i
+    is counted from where the point is, and that the class aimed at must lead by ``SAFETY`` logits, so that the point is still broken in another batch size.
 
     Args:
         model: eval mode, (N, ...) inputs to (N, K) logits f.
@@ -75,7 +75,9 @@ def deepfool(
             result[standing[broken]] = point.detach()[broken]
             if step == steps:
                 break
-            total = total + _nearest(logits, point, y[standing], rivals, around)
+            # From where the point is: what the domain cut off would else pile up and steer every later step.
+            moved = (point.detach() - x[standing]) / (1 + overshoot)
+            total = moved + _nearest(logits, point, y[standing], rivals, around)
             standing, rivals, total = standing[~broken], rivals[~broken], total[~broken]
     return result
 
