@@ -27,9 +27,10 @@ def deepfool(
 
     With w'_k = grad f_k - grad f_y and f'_k = f_k - f_y at x_i, the nearest class is
     l = argmin_k |f'_k| / ||w'_k||_q and r_i = |f'_l| / ||w'_l||_q^q |w'_l|^(q-1) sign(w'_l), where q = 2 for l_2
-    (eqs. 8 and 9) and q = 1 for l_inf (eqs. 10 and 11). As in the authors' code, decisions and
-    gradients are taken at x_0 + (1 + eta) sum_i r_i; ours are the cut to the domain, after which sum_i r_i
-    is counted from where the point is, and that the class aimed at must lead by ``SAFETY`` logits, so that the point is still broken in another batch size.
+    (eqs. 8 and 9) and q = 1 for l_inf (eqs. 10 and 11). As in the authors' code, decisions and gradients are
+    taken at x_0 + (1 + eta) sum_i r_i. Ours are the cut to the domain, after which sum_i r_i is counted from
+    where the point is, and that the class aimed at must lead by ``SAFETY`` logits, so that the point is still
+    broken in another batch size.
 
     Args:
         model: eval mode, (N, ...) inputs to (N, K) logits f.
