@@ -73,11 +73,11 @@ def say(verdicts):
 #
 # | fixed | what moves | known | attacks |
 # |---|---|---|---|
-# | 1. the budget, $\lVert\delta\rVert \le \varepsilon$ | a loss, upwards | gradients | FGSM, PGD, MI-FGSM, APGD |
-# | 2. the class, $m < 0$ | $\lVert\delta\rVert_2$ or $\lVert\delta\rVert_\infty$, downwards | gradients | DeepFool, C&W, FAB, L-BFGS |
-# | 3. the class | the number of features, downwards | gradients | JSMA |
-# | 4. the budget | $m$, downwards | scores | Square |
-# | 5. the class | $\lVert\delta\rVert_2$, downwards | decisions | boundary attack |
+# | 1. the budget, $\lVert\delta\rVert \le \varepsilon$ | a loss, up | gradients | FGSM, PGD, MI-FGSM, APGD |
+# | 2. the class, $m < 0$ | $\lVert\delta\rVert_2$ or $\lVert\delta\rVert_\infty$, down | gradients | DeepFool, C&W, FAB, L-BFGS |
+# | 3. the class | the number of features, down | gradients | JSMA |
+# | 4. the budget | $m$, down | scores | Square |
+# | 5. the class | $\lVert\delta\rVert_2$, down | decisions | boundary attack |
 #
 # The first and the fourth kind answer with yes or no at one radius, the others with a distance, from which the answer at any radius
 # follows. All of them only ever find an *upper bound* on robustness: a failed attack proves nothing.
@@ -570,7 +570,7 @@ say({
 # | {cite:t}`papernot2016` | JSMA, towards each of the 9 other classes | on softmax outputs; a feature is set to 1 (MNIST) or 2 (CIFAR-10 as preprocessed); at most 112 features; 100 test images, so 900 attempts |
 # | {cite:t}`wong2018` | FGSM | $\varepsilon$ = 0.1 (MNIST, Fashion-MNIST), 0.05 (HAR), 0.01 (SVHN); not cut to $[0,1]$ (*code*) |
 # | | PGD | from $x$ itself, 100 steps of 0.01, no restarts, not cut to $[0,1]$ (*code*; for SVHN and HAR the step is not known) |
-# | {cite:t}`wong2018scaling` | none in its main tables | certificates only |
+# | {cite:t}`wong2018scaling` | none in its main table | certificates only |
 # | {cite:t}`madry2018` | FGSM | $\varepsilon$ = 0.3 (MNIST), 8/255 (CIFAR-10) |
 # | | PGD | MNIST: 40 and 100 steps of 0.01, 1 and 20 restarts; CIFAR-10: 7 and 20 steps of 2/255 |
 # | | PGD, targeted | MNIST, 40 steps; how the class is chosen is not stated |
@@ -579,9 +579,9 @@ say({
 # | | PGD in $\ell_2$ | 100 steps of $2.5\,\varepsilon/100$, normalised |
 # | | boundary attack | MNIST, 2,000 steps |
 # | | transfer | FGSM, PGD and "CW" from an independent copy and another network |
-# | {cite:t}`zhang2019` | PGD, there called FGSM$^{20}$ and FGSM$^{40}$ | CIFAR-10: $\varepsilon$ = 0.031, 20 steps of 0.003; MNIST: $\varepsilon$ = 0.3, 40 steps of 0.01; one uniform start (*code*) |
-# | | FGSM$^{1{,}000}$ | steps of 0.003 and 0.01 (*recalled*) |
-# | | DeepFool $\ell_\infty$ and $\ell_2$, C&W | CIFAR-10, foolbox with its default settings; MNIST: C&W at $\ell_2$ 0.005 |
+# | {cite:t}`zhang2019` | PGD, there called FGSM²⁰ and FGSM⁴⁰ | CIFAR-10: $\varepsilon$ = 0.031, 20 steps of 0.003; MNIST: $\varepsilon$ = 0.3, 40 steps of 0.01; one uniform start (*code*) |
+# | | FGSM¹⁰⁰⁰ | steps of 0.003 and 0.01 (*recalled*) |
+# | | DeepFool $\ell_\infty$ and $\ell_2$, C&W | CIFAR-10, foolbox with its default settings (the authors' issue tracker); MNIST: C&W at $\ell_2$ 0.005 |
 # | | L-BFGS, MI-FGSM | CIFAR-10, foolbox's defaults (*recalled*) |
 # | | transfer | PGD with the steps above, made on the source network (*recalled*) |
 #
