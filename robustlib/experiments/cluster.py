@@ -58,6 +58,8 @@ def run_on(
     unique = {key(job.evaluation): job for job in jobs}
     todo = [job for job in unique.values() if recompute or store.find(job.evaluation, profile) is None]
     total = Summary(present=len(unique) - len(todo))
+    if not todo:
+        return total
     # Workers look for the marks, and at what the first one says: while it says "stop", they stop at a checkpoint.
     marks = [folder / f".cluster-{uuid.uuid4().hex}" for folder in (cache, root / "results")]
     gpu = {"GPU": 1.0} if device.startswith("cuda") else None
@@ -121,7 +123,7 @@ def _connected(cluster: str, workers: int, gpu: dict[str, float] | None) -> Iter
             target = stack.enter_context(
                 LocalCluster(
                     n_workers=workers, threads_per_worker=1, memory_limit=0, resources=gpu, preload=[__name__],
-                    dashboard_address=None,
+                    dashboard_address=":0",
                 )
             )
         try:
