@@ -17,6 +17,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import torch
+
 from ..errors import RobustlibError
 from .files import write_atomically
 from .records import Record, loads
@@ -161,7 +163,8 @@ def _unpack(folder: Path) -> tuple[dict[str, bytes], list[str]]:
 def collect(folder: Path, root: Path, cache: Path) -> Filed:
     """File what :func:`pack` packed: records below ``root``, networks and checkpoints in ``cache``.
 
-    Nothing that is there already is replaced, and what does not validate is left in the parcel.
+    Nothing that is there already is replaced, but for a checkpoint that is further; what does not validate is left in
+    the parcel.
 
     Args:
         folder: holds ``part-*.tar``.
@@ -183,15 +186,15 @@ def collect(folder: Path, root: Path, cache: Path) -> Filed:
                 path, kind = cache / Path(name).name, filed.networks
                 if name.endswith(".checkpoint"):
                     kind = filed.checkpoints
+            further = kind is filed.checkpoints and _step(content) > (_step(path.read_bytes()) if path.exists() else -1)
         except RobustlibError as error:
             filed.refused.append(f"{name}: {error}")
             continue
-        if path.exists():
-            same = path.read_bytes() == content
-            if same or kind is not filed.records:
-                filed.present.append(name)
-            else:
+        if path.exists() and not further:
+            if kind is filed.records and path.read_bytes() != content:
                 filed.refused.append(f"{name}: another record is there; it was kept, compare them by hand")
+            else:
+                filed.present.append(name)
             continue
         write_atomically(path, content)
         if name.endswith(".safetensors"):
@@ -203,6 +206,14 @@ def collect(folder: Path, root: Path, cache: Path) -> Filed:
                 continue
         kind.append(name)
     return filed
+
+
+def _step(checkpoint: bytes) -> int:
+    """How far a checkpoint is."""
+    try:
+        return int(torch.load(io.BytesIO(checkpoint), map_location="cpu", weights_only=True)["step"])
+    except Exception as error:
+        raise RobustlibError(f"it is no checkpoint ({type(error).__name__}); the training starts anew") from error
 
 
 def _record(name: str, content: bytes, store: Store) -> Path:

@@ -34,7 +34,7 @@ def made(tmp_path: Path) -> tuple[Path, Path]:
     blank = Networks(torch.device("cpu"), cache, None).blank
     for network in (NETWORK, OTHER):
         save_weights(weights_path(cache, network), blank(network), network)
-    (cache / "unfinished-00000000.checkpoint").write_bytes(os.urandom(300_000))
+    torch.save({"step": 3, "noise": torch.rand(75_000)}, cache / "unfinished-00000000.checkpoint")
     return root, cache
 
 
@@ -141,6 +141,20 @@ def test_a_record_that_was_edited_or_differs_is_not_filed(made: tuple[Path, Path
     assert filed.records == []
     assert any("its keys are not those" in line for line in filed.refused)
     assert any("another record is there; it was kept" in line for line in filed.refused)
+
+
+def test_of_two_checkpoints_the_further_one_stays(made: tuple[Path, Path], tmp_path: Path) -> None:
+    root, cache = made
+    homes = tmp_path / "home-cache"
+    for step, expected in ((3, 3), (9, 9), (5, 9)):
+        torch.save({"step": step}, cache / "unfinished-00000000.checkpoint")
+        pack(tmp_path / "out", [], root, cache)
+        collect(tmp_path / "out", tmp_path / "home", homes)
+        assert torch.load(homes / "unfinished-00000000.checkpoint", weights_only=True)["step"] == expected
+    (cache / "unfinished-00000000.checkpoint").write_bytes(b"a pickle, or nothing")
+    pack(tmp_path / "out", [], root, cache)
+    filed = collect(tmp_path / "out", tmp_path / "home", homes)
+    assert any("it is no checkpoint" in line for line in filed.refused)
 
 
 def test_an_empty_folder_is_no_parcel(tmp_path: Path) -> None:
