@@ -91,7 +91,8 @@ bench: $(STAMP) ## side by side with other libraries, in an environment of its o
 	$(MAKE) VENV=.venv-bench setup
 	.venv-bench/bin/python -m pip install -q -r benchmarks/requirements.txt
 	.venv-bench/bin/python -u -m benchmarks.attacks --out benchmarks
-	.venv-bench/bin/python -u -m benchmarks.training
+	.venv-bench/bin/python -u -m benchmarks.training --out benchmarks
+	.venv-bench/bin/python -u -m benchmarks.trials --out benchmarks
 
 lint: $(STAMP) ## style and types
 	@$(VENV)/bin/ruff check .

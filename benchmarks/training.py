@@ -11,17 +11,18 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Callable
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
 from robustlib.attacks.losses import cross_entropy
-from robustlib.experiments.host import device_name, tune_allocator
+from robustlib.experiments.host import device_name, tune_allocator, versions
 from robustlib.models import ModelSpec, build
 from robustlib.threat import LinfBall
 from robustlib.training import PgdTraining, low_precision_copy, objective
 
-from . import peers
+from . import peers, report
 from .attacks import floor
 from .rounds import interleave
 
@@ -33,7 +34,7 @@ def _network() -> nn.Module:
     return build(ModelSpec("madry_cnn", 16), input_shape=(1, 28, 28), classes=10, generator=generator)
 
 
-def rows(rounds: int, steps: int = 7, batch: int = 128) -> list[dict[str, object]]:
+def rows(rounds: int, steps: int = 7, batch: int = 128) -> list[report.Row]:
     """One PGD training step on a batch."""
     generator = torch.Generator().manual_seed(2)
     x, y = torch.rand(batch, 1, 28, 28, generator=generator), torch.randint(10, (batch,), generator=generator)
@@ -73,10 +74,12 @@ def rows(rounds: int, steps: int = 7, batch: int = 128) -> list[dict[str, object
         "torchattacks loop": theirs,
     }
     found = interleave(works, range(rounds), floor="floor", warm_up=0)
+    machine = {"device": device_name(torch.device("cpu"))} | versions()
     return [
         {"work": f"PGD-{steps} training step", "library": name, "ratio_to_floor": round(measured.ratio, 3)}
+        | {"rounds": len(measured.ratios)} | machine
         for name, measured in found.items()
-    ]
+    ]  # fmt: skip
 
 
 def main() -> None:
@@ -84,16 +87,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.training")
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--out", type=Path, metavar="FOLDER", help="keep the rows beside those of benchmarks.attacks")
     options = parser.parse_args()
     torch.set_num_threads(1)
     tune_allocator()
     found = rows(options.rounds)
-    if options.json:
-        print(json.dumps(found, indent=1))
-        return
-    print(f"{device_name(torch.device('cpu'))}\n\n| work | library | ratio_to_floor |\n|---|---|---|")
-    for row in found:
-        print(f"| {row['work']} | {row['library']} | {row['ratio_to_floor']:.2f} |")
+    if options.out:
+        report.keep(found, options.out)
+    print(json.dumps(found, indent=1) if options.json else report.table(found))
 
 
 if __name__ == "__main__":

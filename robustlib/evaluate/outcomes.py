@@ -60,7 +60,7 @@ def _chunks(split: Split, rows: Tensor, progress: Progress | None) -> Iterator[t
         chosen = rows[start : start + CHUNK].to(split.y.device)
         yield index, split.images(chosen), split.y[chosen]
         if progress is not None:
-            progress(min(start + CHUNK, len(rows)), len(rows))
+            progress(start, len(rows))
 
 
 def outcomes_under(

@@ -29,7 +29,8 @@ from .files import write_atomically
 from .host import exact_arithmetic, resolve_device, tune_allocator
 from .keys import key
 from .networks import Networks, Stopped
-from .runner import Job, Summary, _headline, _run_one, interrupts
+from .progress import Tick, label, seldom
+from .runner import Interrupted, Job, Summary, headline, interrupts, run_one
 from .specs import Evaluation, Network
 from .store import Store, cache_root
 
@@ -40,7 +41,7 @@ _store = functools.cache(Store)
 def run_on(
     jobs: Sequence[Job], cluster: str, *, profile: str, root: Path, device: str = "auto", budget: float = math.inf,
     recompute: bool = False, cache: Path | None = None, committed: Path | None = None,
-    say: Callable[[str], None] = print,
+    say: Callable[[str], None] = print, tick: Tick | None = None,
 ) -> Summary:  # fmt: skip
     """As :func:`~robustlib.experiments.runner.run` with the same arguments, on a cluster.
 
@@ -73,6 +74,8 @@ def run_on(
         try:
             for mark in marks:
                 write_atomically(mark, b"go")
+            if tick is not None:
+                client.subscribe_topic(marks[0].name, lambda event: tick(*event[1]))
             if recompute:
                 for network in {key(n): n for job in todo for n in job.evaluation.networks}.values():
                     Networks(torch.device("cpu"), cache, None).forget(network)
@@ -87,7 +90,10 @@ def run_on(
                     stopping = True
                 idle = idle + 1 if stopping and not busy else 0
                 for future in [future for future in left if future.done()]:
-                    _take(future, left.pop(future), total, say, f"{len(todo) - len(left)}/{len(todo)}")
+                    job = left.pop(future)
+                    if tick is not None:
+                        tick(label(job.evaluation), 1, 1)
+                    _take(future, job, total, say, f"{len(todo) - len(left)}/{len(todo)}")
                 if time.monotonic() - said > LINE_SECONDS:
                     said = time.monotonic()
                     hint = "" if busy else f": start one{' with --resources GPU=1' if gpu else ''}"
@@ -98,7 +104,7 @@ def run_on(
                 mark.unlink(missing_ok=True)
     total.unfinished += len(left)
     if interrupted.is_set():
-        raise KeyboardInterrupt(f"stopped; {total.unfinished} evaluations are left, run again to go on")
+        raise Interrupted(total)
     return total
 
 
@@ -167,7 +173,7 @@ def _take(future: Any, job: Job, total: Summary, say: Callable[[str], None], pla
     total.unfinished += part.unfinished
     total.failed += [f"{name}: {reason}" for reason in part.failed]
     for record in part.written:
-        say(f"[{place}] {name}: {_headline(record)} ({record.wall_s:.1f} s)")
+        say(f"[{place}] {name}: {headline(record)} ({record.wall_s:.1f} s)")
 
 
 # On a worker -------------------------------------------------------------------------------------------------
@@ -186,14 +192,18 @@ def _task(
     exact_arithmetic()
     if threads is not None:
         torch.set_num_threads(threads)
-    networks = Networks(resolve_device(device), cache, committed, stop=_told_to_stop(marks[0]))
+    tick = _teller(marks[0].name)
+    networks = Networks(
+        resolve_device(device), cache, committed, stop=_told_to_stop(marks[0]),
+        progress=lambda n, step, steps, loss: tick(label(n), step, steps),
+    )  # fmt: skip
     try:
         if networks.stop():
             return Summary(unfinished=1)
         if isinstance(what, Network):
             networks.obtain(what)
             return Summary()
-        record, ours = _run_one(what, profile, _store(root), networks, None, recompute=recompute)
+        record, ours = run_one(what, profile, _store(root), networks, tick, recompute=recompute)
     except Stopped:
         return Summary(unfinished=1)
     except TrainingDiverged as error:
@@ -212,6 +222,12 @@ def _check(marks: Sequence[Path]) -> None:
     if (tasks := get_worker().state.nthreads) > 1:
         # Dropout is seeded through PyTorch's global generator: two trainings in a process would disturb each other.
         raise RobustlibError(f"{here} runs {tasks} tasks at a time; start it with --nthreads 1, and more workers")
+
+
+def _teller(topic: str) -> Tick:
+    from distributed import get_worker
+
+    return seldom(lambda *event: get_worker().log_event(topic, event))
 
 
 def _told_to_stop(mark: Path) -> Callable[[], bool]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -68,6 +69,9 @@ class Networks:
         name = key(network)
         if name not in self._kept:
             model = self._find(network) or self._train(network)
+            if self.progress is not None:
+                # Where it was found, that is news too.
+                self.progress(network, network.schedule.steps, network.schedule.steps, math.nan)
             while len(self._kept) >= KEPT:
                 self._kept.pop(next(iter(self._kept)))
             self._kept[name] = model

@@ -2,27 +2,21 @@
 
 from __future__ import annotations
 
-import functools
 import math
-import multiprocessing
 import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
-from typing import Any
-
-import torch
 
 from ..data import load
 from ..errors import RobustlibError
 from ..training import TrainingDiverged
-from .cost import evaluation_flops, points, training_flops
+from .cost import evaluation_flops
 from .files import lock
 from .host import (
     commit,
@@ -37,6 +31,7 @@ from .host import (
 from .keys import describe, differences, key
 from .measure import measure, rows_of
 from .networks import Networks, Stopped
+from .progress import Tick, label
 from .records import Record
 from .specs import Evaluation, TrainingCurve
 from .store import Store, cache_root, weights_digest
@@ -63,6 +58,14 @@ class Summary:
     present: int = 0
     failed: list[str] = field(default_factory=list)
     unfinished: int = 0
+
+
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C was heard and the run ended cleanly; ``summary`` says with what."""
+
+    def __init__(self, summary: Summary) -> None:
+        super().__init__(f"stopped; {summary.unfinished} evaluations are left, run again to go on")
+        self.summary = summary
 
 
 @contextmanager
@@ -96,7 +99,7 @@ def run(
     cache: Path | None = None,
     committed: Path | None = None,
     say: Callable[[str], None] = print,
-    tick: Callable[[str, int, int], None] | None = None,
+    tick: Tick | None = None,
 ) -> Summary:
     """Make the records of ``jobs`` that are missing.
 
@@ -110,7 +113,7 @@ def run(
         cache: folder for networks; default: the user's cache.
         committed: folder of committed weights to use; None: train.
         say: prints one line.
-        tick: called with (what, done, total) while something runs.
+        tick: called with (label, done, total) while a training or a measurement runs, and when it ends.
     """
     tune_allocator()
     exact_arithmetic()
@@ -122,7 +125,7 @@ def run(
 
     networks = Networks(
         place, cache or cache_root() / "networks", committed, stop=stop,
-        progress=None if tick is None else lambda n, step, steps, loss: tick(f"train {n.name}", step, steps),
+        progress=None if tick is None else lambda n, step, steps, loss: tick(label(n), step, steps),
     )  # fmt: skip
     unique = {key(job.evaluation): job for job in jobs}
     todo = [job for job in unique.values() if recompute or store.find(job.evaluation, profile) is None]
@@ -140,7 +143,7 @@ def run(
                 summary.failed.append(f"{name}: {bad}")
                 continue
             try:
-                record, ours = _run_one(job, profile, store, networks, tick, recompute=recompute)
+                record, ours = run_one(job, profile, store, networks, tick, recompute=recompute)
             except Stopped as stopped:
                 say(str(stopped))
                 summary.unfinished = len(todo) - done
@@ -153,61 +156,13 @@ def run(
                 summary.written.append(record)
             else:
                 summary.present += 1
+            if tick is not None:
+                tick(label(job.evaluation), 1, 1)
             by = f"{record.wall_s:.1f} s" if ours else "by another run"
-            say(f"[{done + 1}/{len(todo)}] {name}: {_headline(record)} ({by})")
+            say(f"[{done + 1}/{len(todo)}] {name}: {headline(record)} ({by})")
     if interrupted.is_set():
-        raise KeyboardInterrupt(f"stopped; {summary.unfinished} evaluations are left, run again to go on")
+        raise Interrupted(summary)
     return summary
-
-
-def run_parallel(
-    jobs: Sequence[Job], workers: int, *, root: Path, threads: int | None = None, **options: Any
-) -> Summary:
-    """As :func:`run`, in several processes; those jobs that share a subject stay together.
-
-    Args:
-        jobs: as for :func:`run`.
-        workers: processes, >= 1.
-        root: folder of the store.
-        threads: PyTorch threads of each; default: the processor's share.
-        options: keyword arguments of :func:`run` that can be sent to another process.
-    """
-    if workers < 1:
-        raise RobustlibError(f"jobs={workers}; give 1 or more processes")
-    groups: dict[str, list[Job]] = {}
-    for job in jobs:
-        groups.setdefault(key(job.evaluation.subject), []).append(job)
-    shares: list[tuple[float, list[Job]]] = [(0.0, []) for _ in range(workers)]
-    # Longest first, each to the process with the least to do.
-    for cost, group in sorted(((total_flops(g), g) for g in groups.values()), key=lambda pair: -pair[0]):
-        lightest = min(range(workers), key=lambda i: shares[i][0])
-        shares[lightest] = (shares[lightest][0] + cost, shares[lightest][1] + group)
-    threads = threads or max(1, torch.get_num_threads() // workers)
-    total = Summary()
-    with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
-        for part in [pool.submit(_work, share, root, threads, options) for _, share in shares if share]:
-            summary = part.result()
-            total.written += summary.written
-            total.present += summary.present
-            total.failed += summary.failed
-            total.unfinished += summary.unfinished
-    return total
-
-
-def total_flops(jobs: Sequence[Job]) -> float:
-    """Operations of all trainings and evaluations, each network once: an upper bound."""
-    networks = {key(n): n for job in jobs for n in job.evaluation.networks}
-    return sum(training_flops(n) for n in networks.values()) + sum(
-        evaluation_flops(job.evaluation, points(job.evaluation)) for job in jobs
-    )
-
-
-def _work(jobs: Sequence[Job], root: Path, threads: int, options: dict[str, Any]) -> Summary:
-    torch.set_num_threads(threads)
-    try:
-        return run(jobs, store=Store(root), say=functools.partial(print, flush=True), **options)
-    except KeyboardInterrupt:
-        return Summary(unfinished=len(jobs))
 
 
 def _grouped(jobs: Sequence[Job]) -> list[Job]:
@@ -224,19 +179,20 @@ def _grouped(jobs: Sequence[Job]) -> list[Job]:
     )
 
 
-def _headline(record: Record) -> str:
+def headline(record: Record) -> str:
+    """A record's first metric, with its interval where it is a share."""
     name, metric = next(iter(record.metrics.items()))
     if metric.unit == "fraction":
         return f"{name} {metric.value:.1%} [{metric.low:.1%}, {metric.high:.1%}] n={metric.n}"
     return f"{name} {metric.value:.4g} {metric.unit}"
 
 
-def _run_one(
+def run_one(
     job: Job,
     profile: str,
     store: Store,
     networks: Networks,
-    tick: Callable[[str, int, int], None] | None,
+    tick: Tick | None,
     *,
     recompute: bool,
 ) -> tuple[Record, bool]:
@@ -256,7 +212,7 @@ def _run_one(
         wall, cpu = time.monotonic(), time.process_time()
         found = measure(
             evaluation, dataset, models, curve=log,
-            progress=None if tick is None else lambda k, n: tick(f"{subject.name}/{evaluation.name}", k, n),
+            progress=None if tick is None else lambda k, n: tick(label(evaluation), k, n),
         )  # fmt: skip
         _, rows = rows_of(evaluation.subset, dataset)
         record = Record(

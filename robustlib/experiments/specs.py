@@ -47,6 +47,11 @@ class Network:
         """Folder of its records: ``mnist-madry_cnn16-pgd-s0``."""
         return f"{self.dataset}-{self.model.name}{self.model.width}-{self.defence.name}-s{self.seed}"
 
+    @property
+    def lineage(self) -> tuple[Network, ...]:
+        """Itself after everything that it is made from, in an order in which they can be trained."""
+        return (*(one for parent in self.parents for one in parent.lineage), self)
+
 
 @dataclass(frozen=True)
 class Subset:

@@ -13,6 +13,7 @@ from pathlib import Path
 from ..errors import RobustlibError, suggest
 from ..experiments import profiles
 from ..experiments.keys import key
+from ..experiments.progress import duration, estimates
 from ..experiments.records import Record
 from ..experiments.runner import Job
 from ..experiments.store import REPOSITORY, Store, read_weights
@@ -128,10 +129,25 @@ def costs(store: Store) -> str:
             networks = {r.training_key: r.training_cpu_s for r in found}
             devices = ", ".join(sorted({r.device for r in found}))
             lines.append(
-                f"| {PAPERS[paper].rpartition('(')[2].rstrip(')')} | {name} | {len(found)} | {len(networks)} | "
+                f"| {_short(paper)} | {name} | {len(found)} | {len(networks)} | "
                 f"{_minutes(sum(networks.values()))} | {_minutes(sum(r.cpu_s for r in found))} | {devices} |"
             )
+    for paper in plan.MODULES:
+        jobs = plan.jobs(plan.select([paper]), "full")
+        left = [job.evaluation for job in jobs if store.find(job.evaluation, "full") is None]
+        if left:
+            seconds = {kind: sum(estimates(left, kind).values()) for kind in ("cuda", "cpu")}
+            lines += [
+                "",
+                f"Of {_short(paper)}'s full profile {len(left)} of {len(jobs)} evaluations are not run: by estimate "
+                f"about {duration(seconds['cuda'])} on one GPU or {duration(seconds['cpu'])} on two cores.",
+            ]
     return "\n".join(lines) + "\n"
+
+
+def _short(paper: str) -> str:
+    """``Madry et al. 2018``."""
+    return PAPERS[paper].rpartition("(")[2].rstrip(")")
 
 
 # Exports ------------------------------------------------------------------------------------------------------

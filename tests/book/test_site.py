@@ -57,7 +57,7 @@ def test_the_scorecard_has_every_item(root: Path, site: Path) -> None:
     front = pages(site)[site / "index.html"].get_text()
     with (root / "robustlib/papers/items.csv").open(encoding="utf-8", newline="") as file:
         titles = [line["title"] for line in csv.DictReader(file)]
-    assert len(titles) == 68
+    assert len(titles) >= 69
     assert [title for title in titles if title not in front] == []
 
 

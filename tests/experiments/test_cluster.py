@@ -318,7 +318,7 @@ def test_the_command_line_passes_everything_on(
         seen.append((len(jobs), cluster, options["budget"], options["device"], options["root"]))
         return Summary(present=len(jobs))
 
-    monkeypatch.setattr("robustlib.cli.run_on", noted)
+    monkeypatch.setattr("robustlib.commands.run_on", noted)
     command = ["--root", str(tmp_path), "run", "madry2018", "--cluster", "tcp://a:1"]
     assert main([*command, "--device", "cuda", "--time-budget", "9"]) == 0
     ((n, *rest),) = seen

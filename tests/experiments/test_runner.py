@@ -19,8 +19,9 @@ from robustlib.experiments.cost import evaluation_flops, forward_of, training_fl
 from robustlib.experiments.host import resolve_device
 from robustlib.experiments.keys import key
 from robustlib.experiments.networks import Networks
+from robustlib.experiments.parallel import run_parallel
 from robustlib.experiments.records import dumps
-from robustlib.experiments.runner import Job, run, run_parallel, verify
+from robustlib.experiments.runner import Job, run, verify
 from robustlib.experiments.specs import Evaluation, Subset, TrainingCurve
 from robustlib.experiments.store import Store, weights_path
 from robustlib.training import Schedule

@@ -95,7 +95,7 @@ def test_ctrl_c_in_a_training_leaves_a_checkpoint_and_no_trace(
     run = ended["interrupted"]
     assert run.code not in (0, -signal.SIGINT), "the run did not stop"
     assert "stopping at the next checkpoint; Ctrl-C again stops at once" in run.out
-    assert f"KeyboardInterrupt: stopped; {len(EXPERIMENTS)} evaluations are left, run again to go on" in run.err
+    assert f"Interrupted: stopped; {len(EXPERIMENTS)} evaluations are left, run again to go on" in run.err
     checkpoint = weights_path(run.folder / "networks", LONG).with_suffix(".checkpoint")
     assert checkpoint.exists()
     assert not any(run.folder.glob("results/*/*/*"))

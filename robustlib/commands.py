@@ -1,0 +1,245 @@
+"""What each command of the command line does: arguments in, exit code out."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import importlib.util
+import json
+import os
+import shutil
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from . import data
+from .data.registry import facts_of
+from .errors import RobustlibError, suggest
+from .experiments import profiles
+from .experiments.cluster import run_on
+from .experiments.forecast import forecast
+from .experiments.host import device_name, resolve_device, source_digest, versions
+from .experiments.parallel import run_parallel
+from .experiments.parcels import collect, packing
+from .experiments.progress import Board, duration, estimates
+from .experiments.runner import Summary, run, verify
+from .experiments.store import Store, cache_root
+from .papers import plan
+from .papers.base import PAPERS, Item, find_item
+from .papers.base import items as all_items
+
+
+def _state(item: Item, store: Store) -> dict[str, Any]:
+    from .report.build import item_verdicts
+
+    cells = plan.cells_of(item.id)
+    return {
+        "item": item.id,
+        "paper": item.paper,
+        "kind": item.kind,
+        "number": item.number,
+        "title": item.title,
+        "profiles": {name: plan.state(item, name, store) for name in profiles.NAMES},
+        "cells": len(cells),
+        "verified": sum(bool(cell.published and cell.published.verified) for cell in cells),
+        "verdicts": item_verdicts(item, profiles.BEST, store),
+    }
+
+
+def list_items(args: argparse.Namespace) -> int:
+    """Every table and figure, and what is measured of it."""
+    if args.paper and args.paper not in PAPERS:
+        raise RobustlibError(suggest("paper", args.paper, PAPERS))
+    store = Store(args.root)
+    states = [_state(item, store) for item in all_items() if args.paper in (None, item.paper)]
+    if args.json:
+        print(json.dumps(states, indent=1, ensure_ascii=False))
+        return 0
+    for state in states:
+        marks = "  ".join(f"{name} {where:<11}" for name, where in state["profiles"].items())
+        print(f"{state['item']:<42} {marks} {state['number']}: {state['title']}")
+    return 0
+
+
+def run_items(args: argparse.Namespace) -> int:
+    """Train and measure what has no record yet."""
+    profiles.profile(args.profile)
+    jobs, store = plan.jobs(plan.select(args.names), args.profile), Store(args.root)
+    elsewhere = args.cluster and args.device.startswith("cuda")
+    kind = "cuda" if elsewhere else resolve_device(args.device).type
+    if not args.names:
+        # Whoever names items names their order too.
+        jobs = plan.by_value(jobs, args.profile, kind)
+    if args.dry_run:
+        for line in forecast(jobs, args.profile, kind, store, recompute=args.recompute):
+            print(line)
+        return 0
+    store.set_aside_faults()
+    began = time.monotonic()
+    options: dict[str, Any] = {
+        "profile": args.profile,
+        "device": args.device,
+        "budget": args.time_budget,
+        "cache": args.cache,
+        "recompute": args.recompute,
+        "committed": None if args.recompute else args.root / "weights",
+    }
+    cache = args.cache or cache_root() / "networks"
+    left = [j.evaluation for j in jobs if args.recompute or store.find(j.evaluation, args.profile) is None]
+    parcels = packing(args.out, args.profile, args.root, cache) if args.out else contextlib.nullcontext()
+    with parcels, Board(estimates(left, kind)).shown() as board:
+        options |= {"say": board.say, "tick": board.tick}
+        if args.cluster:
+            summary = run_on(jobs, args.cluster, root=args.root, **options)
+        elif args.jobs > 1:
+            summary = run_parallel(jobs, args.jobs, root=args.root, **options)
+        else:
+            summary = run(jobs, store=store, **options)
+    return _closing(summary, time.monotonic() - began)
+
+
+def _closing(summary: Summary, seconds: float) -> int:
+    print(f"{len(summary.written)} records written, {summary.present} were there, {summary.unfinished} left, "
+          f"{len(summary.failed)} failed, {seconds:.0f} s")  # fmt: skip
+    for failure in summary.failed:
+        print(f"failed: {failure}", file=sys.stderr)
+    return 1 if summary.failed else 0
+
+
+def collect_parcels(args: argparse.Namespace) -> int:
+    """File what ``run --out`` left."""
+    filed = collect(args.folder, args.root, args.cache or cache_root() / "networks")
+    for name in filed.records + filed.networks + filed.checkpoints:
+        print(f"filed    {name}")
+    for line in filed.refused:
+        print(f"refused  {line}", file=sys.stderr)
+    print(f"{len(filed.records)} records, {len(filed.networks)} files of networks, {len(filed.checkpoints)} "
+          f"checkpoints filed; {len(filed.present)} were there, {len(filed.refused)} refused")  # fmt: skip
+    return 1 if filed.refused else 0
+
+
+def reproduce(args: argparse.Namespace) -> int:
+    """Everything of a paper from nothing below ``--out``, then what differs from the committed records."""
+    if args.paper not in PAPERS:
+        raise RobustlibError(suggest("paper", args.paper, PAPERS))
+    profiles.profile(args.profile)
+    out = args.out.resolve()
+    out.mkdir(parents=True, exist_ok=True)
+    store = Store(out)
+    store.set_aside_faults()
+    jobs, kind = plan.jobs(plan.select([args.paper]), args.profile), resolve_device(args.device).type
+    if not jobs:
+        print(f"{args.paper}: nothing to run in the {args.profile} profile")
+        return 0
+    seconds = estimates([j.evaluation for j in jobs if store.find(j.evaluation, args.profile) is None], kind)
+    print(f"{args.paper}, profile {args.profile}: {len(jobs)} evaluations, about {duration(sum(seconds.values()))} "
+          f"on {kind} (an estimate); resumes what was interrupted below {args.out}")  # fmt: skip
+    began = time.monotonic()
+    with Board(seconds).shown() as board:
+        summary = run(
+            jobs, profile=args.profile, store=store, device=args.device, cache=out / "networks", committed=None,
+            say=board.say, tick=board.tick,
+        )  # fmt: skip
+    code = _closing(summary, time.monotonic() - began)
+    from .report.generate import CHAPTERS, compare, generate
+
+    generate(out / "pages", root=out, profile=args.profile, names=[args.paper])
+    print("\n".join(compare(jobs, args.profile, ours=store, theirs=Store(args.root))))
+    if args.notebook and args.paper in CHAPTERS:
+        from .report import notebooks
+
+        # The notebook's own process looks for its records where they were just made.
+        os.environ["ROBUSTLIB_ROOT"] = str(out)
+        notebooks.execute(
+            [Path(CHAPTERS[args.paper]).name], target=out / "notebooks", folder=args.root / notebooks.FOLDER,
+            parameters={"profile": args.profile, "device": "cpu" if args.device == "auto" else args.device},
+        )  # fmt: skip
+    print(f"tables, record pages and the executed notebook lie below {args.out}")
+    return code
+
+
+def check_records(args: argparse.Namespace) -> int:
+    """Say what is wrong with records, soundness and generated files."""
+    from .report.check import faults
+
+    found = faults(args.root)
+    for line in found:
+        print(line)
+    if not found:
+        print(f"{len(Store(args.root).records())} records are sound")
+    return 1 if found else 0
+
+
+def verify_item(args: argparse.Namespace) -> int:
+    """Measure again from committed weights, beside what the records say."""
+    profiles.profile(args.profile)
+    store, worst, done = Store(args.root), 0.0, 0
+    for item in plan.select([args.item]):
+        for job in plan.jobs([item], args.profile):
+            record = store.find(job.evaluation, args.profile)
+            if record is None:
+                continue
+            try:
+                old, new = verify(job.evaluation, record, device=args.device, folder=args.root / "weights")
+            except RobustlibError as error:
+                print(f"skipped  {record.path}: {error}")
+                continue
+            done, worst = done + 1, max(worst, abs(old - new) / max(1.0, abs(old)))
+            print(
+                f"{'equal' if old == new else 'differs':<8} {record.path}: recorded {old:.6g}, now {new:.6g}"
+            )
+    if not done:
+        raise RobustlibError(
+            f"{args.item} has no record whose weights are committed in weights/; run it instead"
+        )
+    print(f"{done} evaluations, largest difference {worst:.3g}")
+    return 0 if worst <= args.tolerance else 1
+
+
+def export_item(args: argparse.Namespace) -> int:
+    """One item's table in a format for other programs."""
+    from .report.generate import export
+
+    item = find_item(args.item)
+    profiles.search_order(args.profile)
+    print(export(item, args.format, profile=args.profile, store=Store(args.root)), end="")
+    return 0
+
+
+def datasets(args: argparse.Namespace) -> int:
+    """List, fetch or verify datasets."""
+    names = args.names or list(data.NAMES)
+    for name in names:
+        facts_of(name)
+    if args.action == "list":
+        for line in (line for line in data.list_datasets() if line.name in names):
+            print(f"{line.name:<14} {'present' if line.present else 'absent':<8} {line.n_train}+{line.n_test}  "
+                  f"{line.licence}  {line.path or ''}")  # fmt: skip
+        return 0
+    bad = 0
+    for name in names:
+        try:
+            report = data.fetch_dataset(name) if args.action == "fetch" else data.verify(name)
+        except RobustlibError as error:
+            print(f"{name}: {error}", file=sys.stderr)
+            bad += 1
+            continue
+        print(f"{'ok' if report.ok else 'FAULT':<6} {name}: {report.message}")
+        bad += not report.ok
+    return 1 if bad else 0
+
+
+def doctor(args: argparse.Namespace) -> int:
+    """What this machine has, and what is missing for which command."""
+    print(f"device    {device_name(resolve_device('auto'))}")
+    print(f"versions  {', '.join(f'{k} {v}' for k, v in versions().items())}, source {source_digest()}")
+    print(f"cache     {cache_root()}, {shutil.disk_usage(args.root).free / 2**30:.0f} GB free")
+    for module, use in (("torchvision", "data fetch, image grids"), ("pooch", "data fetch"), ("papermill", "notebooks"),
+                        ("rich", "live table of jobs"), ("distributed", "run --cluster"),
+                        ("jupyter_book", "the book"), ("nbval", "make test"), ("seaborn", "figures")):  # fmt: skip
+        found = importlib.util.find_spec(module) is not None
+        print(f"{'ok' if found else 'missing':<9} {module} ({use})")
+    for path, message in Store(args.root).faults.items():
+        print(f"bad record {path.name}: {message}")
+    return datasets(argparse.Namespace(action="list", names=[]))

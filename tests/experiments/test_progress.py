@@ -1,0 +1,153 @@
+"""What a run says while it runs: counts, time to go, lines in a log, the table in a terminal."""
+
+from __future__ import annotations
+
+import io
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from robustlib.experiments.cost import evaluation_seconds, training_seconds
+from robustlib.experiments.parallel import run_parallel
+from robustlib.experiments.progress import Board, duration, estimates, label, seldom
+from tests.experiments.tiny import CLEAN, FGSM, NETWORK, TRANSFER, execute, jobs
+
+TRAIN, MEASURE = label(NETWORK), label(CLEAN)
+
+
+class Clock:
+    """A clock that stands until it is moved."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_estimates_name_every_training_once_and_every_measurement() -> None:
+    found = estimates([CLEAN, FGSM, TRANSFER], "cpu")
+    assert found[TRAIN] == training_seconds(NETWORK, "cpu")
+    assert found[MEASURE] == evaluation_seconds(CLEAN, "cpu")
+    assert len(found) == 5  # the transfer's source is trained too
+
+
+def test_time_to_go_follows_the_pace_and_not_the_estimate_alone() -> None:
+    clock = Clock()
+    board = Board({TRAIN: 60.0, MEASURE: 40.0}, live=False, clock=clock)
+    assert board.to_go() == ", about 2 min to go"  # nothing is known but the estimate
+    clock.now = 90
+    board.tick(TRAIN, 30, 60)  # three times slower than thought
+    assert board.to_go() == f", about {duration(70 * 3)} to go"
+    board.tick(TRAIN, 60, 60)
+    board.tick(MEASURE, 1, 1)
+    assert board.to_go() == ""
+
+
+def test_a_network_that_was_found_is_not_waited_for() -> None:
+    clock = Clock()
+    board = Board({TRAIN: 1000.0, MEASURE: 10.0, label(FGSM): 10.0}, live=False, clock=clock)
+    clock.now = 10
+    board.tick(MEASURE, 1, 1)
+    board.tick(TRAIN, 60, 60)  # as a run says of it
+    assert board.to_go() == ", about 0 s to go"  # 1,010 of 1,020 estimated seconds are behind
+
+
+def test_counts_are_of_measurements() -> None:
+    board = Board({TRAIN: 1.0, MEASURE: 1.0, label(FGSM): 1.0}, live=False)
+    assert board.counts() == (0, 0, 2)
+    board.tick(TRAIN, 3, 60)
+    board.tick(MEASURE, 0, 100)
+    assert board.counts() == (1, 0, 1)
+    assert board.running() == [(TRAIN, 3, 60), (MEASURE, 0, 100)]
+    board.tick(MEASURE, 1, 1)
+    assert board.counts() == (0, 1, 1)
+
+
+def test_a_log_has_a_line_every_half_minute_of_a_job(capsys: pytest.CaptureFixture[str]) -> None:
+    clock = Clock()
+    board = Board({TRAIN: 100.0, MEASURE: 10.0}, live=False, clock=clock)
+    for second in range(0, 100, 5):
+        clock.now = float(second)
+        board.tick(TRAIN, second, 100)
+    lines = capsys.readouterr().err.splitlines()
+    assert [line.split(":")[1].split(",")[0] for line in lines] == [" 35 of 100", " 70 of 100"]
+    assert all("to go" in line for line in lines)
+
+
+def test_the_table_shows_what_runs_with_the_counts_above() -> None:
+    console = pytest.importorskip("rich.console")
+    board = Board({TRAIN: 1.0, MEASURE: 1.0, label(FGSM): 1.0}, live=True)
+    board.tick(TRAIN, 30, 60)
+    board.tick(MEASURE, 1, 1)
+    screen = console.Console(width=160, record=True, file=io.StringIO())
+    screen.print(board.table())
+    shown = screen.export_text()
+    assert "0 running, 1 done, 1 left" in shown
+    assert f"{TRAIN}" in shown
+    assert "30 of 60" in shown
+
+
+def test_reports_from_other_processes_are_few_and_include_the_end() -> None:
+    clock, told = Clock(), []
+    tick = seldom(lambda *event: told.append(event), clock)
+    for step in range(1, 101):
+        clock.now += 0.01
+        tick("a", step, 100)
+    assert len(told) == 3
+    assert (told[0], told[-1]) == (("a", 1, 100), ("a", 100, 100))
+
+
+def test_a_run_reports_trainings_and_measurements_to_their_end(tmp_path: Path) -> None:
+    told: list[tuple[str, int, int]] = []
+    execute(tmp_path, CLEAN, FGSM, tick=lambda *event: told.append(event))
+    last = {what: (done, total) for what, done, total in told}
+    assert last == {TRAIN: (60, 60), MEASURE: (1, 1), label(FGSM): (1, 1)}
+    again: list[tuple[str, int, int]] = []
+    execute(tmp_path, CLEAN, recompute=False, cache=tmp_path / "networks", tick=lambda *event: again.append(event))
+    assert again == []
+
+
+def test_several_processes_report_to_one_board(tmp_path: Path) -> None:
+    told: list[tuple[str, int, int]] = []
+    said: list[str] = []
+    summary = run_parallel(
+        jobs(CLEAN, TRANSFER), 2, root=tmp_path, profile="smoke", device="cpu", cache=tmp_path / "networks", threads=1,
+        say=said.append, tick=lambda *event: told.append(event),
+    )  # fmt: skip
+    assert len(summary.written) == len(said) == 2
+    assert {(MEASURE, 1, 1), (label(TRANSFER), 1, 1)} <= set(told)
+
+
+BARE = """
+import sys
+class Absent:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in {missing!r}:
+            raise ModuleNotFoundError("blocked: " + name, name=name)
+sys.meta_path.insert(0, Absent())
+from robustlib.cli import main
+for arguments in (["run", "madry2018/table-1", "--profile", "smoke", "--dry-run"],
+                  ["run", "madry2018/table-1", "--profile", "smoke", "--device", "cpu", "--time-budget", "0",
+                   "--recompute", "--cache", {folder!r}, "--out", {folder!r}], ["items"]):
+    if (code := main(["--root", {root!r}, *arguments])):
+        sys.exit(code)
+sys.exit(main(["--root", {root!r}, "run", "madry2018/fig-3", "--profile", "smoke", "--device", "cpu",
+               "--time-budget", "30", "--out", {folder!r}, "--cache", {folder!r}]))
+"""
+
+
+def test_the_runner_needs_nothing_that_a_bare_gpu_machine_lacks(root: Path, tmp_path: Path) -> None:
+    missing = {
+        "tqdm", "rich", "distributed", "dask", "matplotlib", "seaborn", "torchvision", "pooch", "IPython", "papermill",
+        "jupytext", "jupyter_book", "nbformat", "yaml", "bs4", "sphinx", "pytest", "statsmodels",
+    }  # fmt: skip
+    (tmp_path / "weights").mkdir()
+    script = BARE.format(missing=missing, folder=str(tmp_path / "out"), root=str(tmp_path))
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=root, capture_output=True, text=True, timeout=240, check=False
+    )
+    assert done.returncode == 0, done.stderr + done.stdout
+    assert "blocked" not in done.stderr
