@@ -103,7 +103,7 @@ def _dry_run(jobs: Sequence[Job], profile: str, device: str, store: Store, *, re
     total = 0.0
     for job in jobs:
         state = "to run" if job in missing else "present"
-        for network in job.evaluation.networks if state == "to run" else ():
+        for network in job.evaluation.lineage if state == "to run" else ():
             if key(network) not in seen:
                 seen.add(key(network))
                 seconds = cost.training_seconds(network, kind)

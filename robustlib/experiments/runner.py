@@ -21,7 +21,7 @@ import torch
 
 from ..data import load
 from ..errors import RobustlibError
-from ..training import TrainingDiverged
+from ..training import TrainingDiverged, WeakTeacher
 from .cost import evaluation_flops, points, training_flops
 from .files import lock
 from .host import (
@@ -128,7 +128,7 @@ def run(
     todo = [job for job in unique.values() if recompute or store.find(job.evaluation, profile) is None]
     summary.present = len(unique) - len(todo)
     if recompute:
-        for network in {key(n): n for job in todo for n in job.evaluation.networks}.values():
+        for network in {key(n): n for job in todo for n in job.evaluation.lineage}.values():
             networks.forget(network)
     with interrupts(interrupted):
         for done, job in enumerate(_grouped(todo)):
@@ -145,8 +145,8 @@ def run(
                 say(str(stopped))
                 summary.unfinished = len(todo) - done
                 break
-            except TrainingDiverged:
-                # The subject or a transfer's source: only what needs the one that diverged is lost.
+            except (TrainingDiverged, WeakTeacher):
+                # The subject, an ancestor or a transfer's source: only what needs the one that diverged is lost.
                 summary.failed.append(f"{name}: {networks.broken(job.evaluation.networks)}")
                 continue
             if ours:
@@ -196,7 +196,7 @@ def run_parallel(
 
 def total_flops(jobs: Sequence[Job]) -> float:
     """Operations of all trainings and evaluations, each network once: an upper bound."""
-    networks = {key(n): n for job in jobs for n in job.evaluation.networks}
+    networks = {key(n): n for job in jobs for n in job.evaluation.lineage}
     return sum(training_flops(n) for n in networks.values()) + sum(
         evaluation_flops(job.evaluation, points(job.evaluation)) for job in jobs
     )

@@ -146,6 +146,7 @@ def fit(
     checkpoint: Path | None = None,
     stop: Callable[[], bool] = lambda: False,
     progress: Callable[[int, int, float], None] | None = None,
+    soft_labels: Tensor | None = None,
 ) -> Fit:
     """Train ``model`` in place.
 
@@ -159,6 +160,7 @@ def fit(
         checkpoint: file to resume from and to write about every minute; removed by the caller.
         stop: asked after each update; when true, training stops cleanly at a checkpoint.
         progress: called with (step, steps, loss) after each update.
+        soft_labels: (n, K) labels of ``rows`` in place of their classes, for distillation.
 
     Returns:
         Fit, with ``finished`` False when it was stopped.
@@ -188,7 +190,7 @@ def fit(
                 defence,
                 worker,
                 x,
-                y,
+                y if soft_labels is None else soft_labels[positions.to(device)],
                 progress=step / schedule.steps,
                 generator=_attack_generator(seed, step, device),
             )
