@@ -15,7 +15,7 @@ from ..data.registry import facts_of
 from ..evaluate import standard
 from ..evaluate.outcomes import CHUNK
 from ..models import ModelSpec, build
-from ..training import FgsmTraining, PgdTraining, Standard
+from ..training import Distillation, FgsmTraining, PgdTraining, Standard
 from .specs import Accuracy, Distances, Evaluation, LocalMaxima, LossTrace, Network, WorstCase
 
 
@@ -90,7 +90,7 @@ def _forward(network: Network) -> float:
 def _passes(network: Network) -> float:
     """Of one update: a forward and a backward to the input cost 2 forwards, to weights and input 3."""
     defence = network.defence
-    if isinstance(defence, Standard):
+    if isinstance(defence, Standard | Distillation):
         inner = 0.0
     elif isinstance(defence, FgsmTraining):
         inner = 1.0

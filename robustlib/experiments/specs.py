@@ -13,7 +13,7 @@ from ..data import NAMES as DATASETS
 from ..errors import RobustlibError, suggest
 from ..models import ModelSpec
 from ..threat import Ball
-from ..training import Defence, Schedule
+from ..training import Defence, Distillation, Schedule
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,8 @@ class Network:
         schedule: how long and how fast.
         rows: (first, end) of the training set that training sees; None: all of it.
         seed: initial weights, order, attack starts.
-        parents: networks that this one is made from (a teacher, an earlier cascade stage).
+        parents: networks that this one is made from: for a distillation first the teacher, then, as for any other
+            defence, one whose weights this one begins with, if it does not begin with fresh ones.
     """
 
     dataset: str
@@ -41,16 +42,29 @@ class Network:
     def __post_init__(self) -> None:
         if self.dataset not in DATASETS:
             raise RobustlibError(suggest("dataset", self.dataset, DATASETS))
+        if isinstance(self.defence, Distillation) and not self.parents:
+            raise RobustlibError(f"parents=() of a network under {self.defence}; the first one is its teacher")
+
+    @property
+    def teacher(self) -> Network | None:
+        """The network that a distillation learns from."""
+        return self.parents[0] if isinstance(self.defence, Distillation) else None
+
+    @property
+    def start(self) -> Network | None:
+        """The network whose weights this one begins with; None: they are drawn from its seed."""
+        others = self.parents[1:] if self.teacher else self.parents
+        return others[0] if others else None
+
+    @property
+    def lineage(self) -> tuple[Network, ...]:
+        """Its ancestors, the first to be trained first, and itself; a network may be there twice."""
+        return (*(ancestor for parent in self.parents for ancestor in parent.lineage), self)
 
     @property
     def name(self) -> str:
         """Folder of its records: ``mnist-madry_cnn16-pgd-s0``."""
         return f"{self.dataset}-{self.model.name}{self.model.width}-{self.defence.name}-s{self.seed}"
-
-    @property
-    def lineage(self) -> tuple[Network, ...]:
-        """Itself after everything that it is made from, in an order in which they can be trained."""
-        return (*(one for parent in self.parents for one in parent.lineage), self)
 
 
 @dataclass(frozen=True)
@@ -177,6 +191,11 @@ class Evaluation:
         """Every network that must exist before this can be measured."""
         source = getattr(self.measurement, "source", None)
         return (self.subject,) if source is None else (self.subject, source)
+
+    @property
+    def lineage(self) -> tuple[Network, ...]:
+        """Those and their ancestors: what a run from nothing trains; a network may be there twice."""
+        return tuple(ancestor for network in self.networks for ancestor in network.lineage)
 
     @property
     def name(self) -> str:

@@ -14,9 +14,13 @@ from torch import nn
 
 from ..errors import RobustlibError, suggest
 from .mnist import architecture_b, kaiming_uniform, madry_cnn
+from .papernot import papernot_cifar, papernot_mnist
 
 Builder = Callable[..., nn.Module]
-_BUILDERS: dict[str, Builder] = {"madry_cnn": madry_cnn, "architecture_b": architecture_b}
+_BUILDERS: dict[str, Builder] = {
+    "madry_cnn": madry_cnn, "architecture_b": architecture_b,
+    "papernot_mnist": papernot_mnist, "papernot_cifar": papernot_cifar,
+}  # fmt: skip
 
 INITS = ("paper", "kaiming_uniform")
 

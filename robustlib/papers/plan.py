@@ -120,7 +120,7 @@ def by_value(chosen: Sequence[Job], profile_name: str, device: str) -> list[Job]
     trained: set[str] = set()
 
     def value(group: list[Job]) -> float:
-        fresh = {key(n): n for job in group for n in job.evaluation.networks if key(n) not in trained}
+        fresh = {key(n): n for job in group for n in job.evaluation.lineage if key(n) not in trained}
         seconds = sum(training_seconds(network, device) for network in fresh.values())
         seconds += sum(evaluation_seconds(job.evaluation, device) for job in group)
         return sum(worth.get(key(job.evaluation), 0.0) for job in group) / max(seconds, 1e-9)
@@ -129,7 +129,7 @@ def by_value(chosen: Sequence[Job], profile_name: str, device: str) -> list[Job]
     while groups:
         best = max(groups, key=lambda name: value(groups[name]))
         ordered += groups.pop(best)
-        trained |= {key(n) for job in ordered for n in job.evaluation.networks}
+        trained |= {key(n) for job in ordered for n in job.evaluation.lineage}
     return ordered
 
 

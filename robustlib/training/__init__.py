@@ -1,18 +1,23 @@
 """One training loop, one short objective per defence."""
 
 from .defences import Defence, FgsmTraining, PgdTraining, Standard, objective
-from .loop import Fit, Schedule, TrainingDiverged, fit
+from .distillation import Distillation, WeakTeacher, soft_labels
+from .loop import Fit, TrainingDiverged, fit
 from .precision import low_precision_copy
+from .schedule import Schedule
 
 __all__ = [
     "Defence",
+    "Distillation",
     "FgsmTraining",
     "Fit",
     "PgdTraining",
     "Schedule",
     "Standard",
     "TrainingDiverged",
+    "WeakTeacher",
     "fit",
     "low_precision_copy",
     "objective",
+    "soft_labels",
 ]
