@@ -1,8 +1,9 @@
 """One training loop, one short objective per defence."""
 
 from .defences import Defence, FgsmTraining, PgdTraining, Standard, objective
-from .loop import Fit, Schedule, TrainingDiverged, fit
+from .loop import Fit, TrainingDiverged, fit
 from .precision import low_precision_copy
+from .schedule import Schedule
 
 __all__ = [
     "Defence",

@@ -22,50 +22,9 @@ from ..data import Split
 from ..errors import RobustlibError
 from .defences import Defence, objective
 from .precision import LowPrecisionCopy
+from .schedule import Schedule, optimiser_of
 
 CHECKPOINT_SECONDS = 60.0
-
-
-@dataclass(frozen=True)
-class Schedule:
-    """How long and how fast.
-
-    Args:
-        steps: updates.
-        batch: examples per update.
-        lr: learning rate of Adam (peak rate when ``shape`` is "one_cycle").
-        shape: "constant", or "one_cycle" (linear rise over 30 % of training, cosine fall to 0).
-        reduction: "sum" or "mean" of the batch's losses.
-        precision: of the gradients, "float32" or "bfloat16"; weights and Adam's state are float32.
-    """
-
-    steps: int
-    batch: int
-    lr: float
-    shape: str = "constant"
-    reduction: str = "mean"
-    precision: str = "float32"
-    protocol: int = 1
-
-    def __post_init__(self) -> None:
-        for name, value, known in (
-            ("shape", self.shape, ("constant", "one_cycle")),
-            ("reduction", self.reduction, ("sum", "mean")),
-            ("precision", self.precision, ("float32", "bfloat16")),
-        ):
-            if value not in known:
-                raise RobustlibError(f"{name}={value!r} of a Schedule; known: {', '.join(known)}")
-        if self.steps < 1 or self.batch < 1 or not self.lr > 0:
-            raise RobustlibError(f"{self}: steps and batch are 1 or more and lr is positive")
-
-    def rate(self, step: int) -> float:
-        """Learning rate of update ``step`` (from 0)."""
-        if self.shape == "constant":
-            return self.lr
-        progress = (step + 1) / self.steps
-        if progress < 0.3:
-            return self.lr * progress / 0.3
-        return self.lr * 0.5 * (1 + math.cos(math.pi * (progress - 0.3) / 0.7))
 
 
 class TrainingDiverged(RobustlibError):
@@ -207,7 +166,7 @@ def fit(
     Raises:
         TrainingDiverged: a loss was not finite.
     """
-    optimiser = torch.optim.Adam(model.parameters(), lr=schedule.lr, fused=True)
+    optimiser = optimiser_of(schedule, model)
     log = load_checkpoint(checkpoint, model, optimiser) if checkpoint is not None else Fit()
     model.train()
     copy = LowPrecisionCopy(model).train() if schedule.precision == "bfloat16" else None

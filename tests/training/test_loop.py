@@ -160,3 +160,59 @@ def test_sum_and_mean_agree_under_plain_gradients(digits: Split) -> None:
     x, y = digits.images(torch.arange(8)), digits.y[:8]
     losses = cross_entropy(model(x), y).detach()
     assert float(losses.sum()) == pytest.approx(8 * float(losses.mean()), rel=1e-5)
+
+
+SGD = Schedule(
+    steps=12, batch=16, lr=0.05, optimiser="sgd", momentum=0.9, weight_decay=0.01, decay=((4, 0.1), (8, 0.01))
+)
+
+
+def test_the_rate_falls_at_its_milestones() -> None:
+    assert [SGD.rate(step) for step in (0, 3, 4, 7, 8, 11)] == pytest.approx([0.05, 0.05, 5e-3, 5e-3, 5e-4, 5e-4])
+    cycle = replace(SGD, shape="one_cycle")
+    assert cycle.rate(8) == pytest.approx(0.01 * replace(cycle, decay=()).rate(8))
+
+
+@pytest.mark.parametrize("nesterov", [False, True])
+@pytest.mark.parametrize("decayed", ["all", "weights"])
+def test_sgd_is_written_out(digits: Split, nesterov: bool, decayed: str) -> None:
+    """Each parameter by hand, six updates: v <- m v + (g + d w); w <- w - rate v, or rate (g + d w + m v)."""
+    schedule = replace(SGD, steps=6, nesterov=nesterov, decayed=decayed)
+    trained, ours = _model(), _model().train()
+    rows = torch.arange(16)
+    fit(trained, digits, rows, Standard(), schedule, seed=5)
+    velocity = [torch.zeros_like(p) for p in ours.parameters()]
+    for step in range(6):
+        losses = cross_entropy(ours(digits.images(rows)), digits.y[rows])
+        gradients = torch.autograd.grad(losses.mean(), [*ours.parameters()])
+        with torch.no_grad():
+            for p, g, v in zip(ours.parameters(), gradients, velocity, strict=True):
+                full = g + 0.01 * p if decayed == "all" or p.dim() > 1 else g
+                v.mul_(0.9).add_(full)
+                p.sub_(schedule.rate(step) * (full + 0.9 * v if nesterov else v))
+    for one, other in zip(trained.parameters(), ours.parameters(), strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-6)
+
+
+def test_sgd_resumes_bit_for_bit(digits: Split, tmp_path: Path) -> None:
+    undisturbed, stopped, fresh, seen = _model(), _model(), _model(), []
+    rows = torch.arange(200)
+    fit(undisturbed, digits, rows, PGD, SGD, seed=3)
+    fit(
+        stopped, digits, rows, PGD, SGD, seed=3, checkpoint=tmp_path / "c",
+        stop=lambda: len(seen) >= 5, progress=lambda *_: seen.append(1),
+    )  # fmt: skip
+    assert fit(fresh, digits, rows, PGD, SGD, seed=3, checkpoint=tmp_path / "c").finished
+    assert _same(undisturbed, fresh)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"optimiser": "rmsprop"}, {"momentum": 1.0}, {"weight_decay": -1.0}, {"nesterov": True, "momentum": 0.0},
+        {"decay": ((8, 0.1), (4, 0.01))}, {"decay": ((4, 0.0),)}, {"optimiser": "adam"}, {"decayed": "biases"},
+    ],
+)  # fmt: skip
+def test_an_optimiser_that_makes_no_sense_is_refused(change: dict[str, object]) -> None:
+    with pytest.raises(RobustlibError):
+        replace(SGD, **change)  # type: ignore[arg-type]

@@ -1,0 +1,91 @@
+"""How long and how fast: batches, learning rates, and the optimiser that they drive."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from ..errors import RobustlibError
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How long and how fast.
+
+    Args:
+        steps: updates.
+        batch: examples per update.
+        lr: learning rate (peak rate when ``shape`` is "one_cycle").
+        shape: "constant", or "one_cycle" (linear rise over 30 % of training, cosine fall to 0).
+        reduction: "sum" or "mean" of the batch's losses.
+        precision: of the gradients, "float32" or "bfloat16"; weights and the optimiser's state are float32.
+        optimiser: "adam", or "sgd" with the fields below.
+        momentum: of SGD, v <- momentum v + g; in [0, 1).
+        nesterov: whether SGD looks ahead along its momentum.
+        weight_decay: added to a gradient as ``weight_decay * w``: the gradient of half its sum of squares.
+        decayed: what it acts on, "all" parameters, or "weights" alone (no bias, no batch norm).
+        decay: (step, factor) in rising order: from that update on the rate is ``factor`` times what it would be.
+    """
+
+    steps: int
+    batch: int
+    lr: float
+    shape: str = "constant"
+    reduction: str = "mean"
+    precision: str = "float32"
+    protocol: int = 1
+    optimiser: str = "adam"
+    momentum: float = 0.0
+    nesterov: bool = False
+    weight_decay: float = 0.0
+    decayed: str = "all"
+    decay: tuple[tuple[int, float], ...] = ()
+
+    def __post_init__(self) -> None:
+        for name, value, known in (
+            ("shape", self.shape, ("constant", "one_cycle")),
+            ("reduction", self.reduction, ("sum", "mean")),
+            ("precision", self.precision, ("float32", "bfloat16")),
+            ("optimiser", self.optimiser, ("adam", "sgd")),
+            ("decayed", self.decayed, ("all", "weights")),
+        ):
+            if value not in known:
+                raise RobustlibError(f"{name}={value!r} of a Schedule; known: {', '.join(known)}")
+        if self.steps < 1 or self.batch < 1 or not self.lr > 0:
+            raise RobustlibError(f"{self}: steps and batch are 1 or more and lr is positive")
+        if not 0 <= self.momentum < 1 or self.weight_decay < 0:
+            raise RobustlibError(f"{self}: momentum is in [0, 1) and weight_decay is 0 or more")
+        if (self.momentum and self.optimiser != "sgd") or (self.nesterov and not self.momentum):
+            raise RobustlibError(f"{self}: momentum belongs to optimiser='sgd', nesterov to a momentum above 0")
+        milestones = [step for step, _ in self.decay]
+        if milestones != sorted(set(milestones)) or any(factor <= 0 for _, factor in self.decay):
+            raise RobustlibError(f"decay={self.decay}: give (step, factor) with rising steps and positive factors")
+
+    def rate(self, step: int) -> float:
+        """Learning rate of update ``step`` (from 0)."""
+        peak = self.lr
+        for milestone, factor in self.decay:
+            if step >= milestone:
+                peak = self.lr * factor
+        if self.shape == "constant":
+            return peak
+        progress = (step + 1) / self.steps
+        if progress < 0.3:
+            return peak * progress / 0.3
+        return peak * 0.5 * (1 + math.cos(math.pi * (progress - 0.3) / 0.7))
+
+
+def optimiser_of(schedule: Schedule, model: nn.Module) -> torch.optim.Optimizer:
+    """The optimiser of a network's parameters, as the schedule describes it."""
+    decayed = [p for p in model.parameters() if schedule.decayed == "all" or p.dim() > 1]
+    others = [p for p in model.parameters() if not (schedule.decayed == "all" or p.dim() > 1)]
+    groups = [{"params": decayed, "weight_decay": schedule.weight_decay}]
+    groups += [{"params": others}] if others else []
+    if schedule.optimiser == "adam":
+        return torch.optim.Adam(groups, lr=schedule.lr, fused=True)
+    return torch.optim.SGD(
+        groups, lr=schedule.lr, momentum=schedule.momentum, nesterov=schedule.nesterov, fused=True
+    )
