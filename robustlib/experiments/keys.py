@@ -21,11 +21,11 @@ from ..attacks import suite
 from ..errors import RobustlibError, suggest
 from ..models import ModelSpec
 from ..threat import L2Ball, LinfBall
-from ..training import FgsmTraining, PgdTraining, Schedule, Standard
+from ..training import BinaryTrades, FgsmTraining, LogitPairing, PgdTraining, Schedule, Standard, Trades
 from . import specs
 
 _CLASSES: tuple[type, ...] = (
-    ModelSpec, Schedule, Standard, FgsmTraining, PgdTraining, LinfBall, L2Ball,
+    ModelSpec, Schedule, Standard, FgsmTraining, PgdTraining, Trades, BinaryTrades, LogitPairing, LinfBall, L2Ball,
     suite.Clean, suite.Noise, suite.Fgsm, suite.Pgd, suite.MiFgsm, suite.Apgd, suite.Square, suite.AutoAttack,
     suite.Boundary, suite.DeepFool, suite.CarliniWagner, suite.Lbfgs, suite.Fab,
     specs.Network, specs.Subset, specs.Accuracy, specs.Distances, specs.WorstCase, specs.LossTrace, specs.LocalMaxima,

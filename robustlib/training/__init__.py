@@ -4,14 +4,18 @@ from .defences import Defence, FgsmTraining, PgdTraining, Standard, objective
 from .loop import Fit, TrainingDiverged, fit
 from .precision import low_precision_copy
 from .schedule import Schedule
+from .trades import BinaryTrades, LogitPairing, Trades
 
 __all__ = [
+    "BinaryTrades",
     "Defence",
     "FgsmTraining",
     "Fit",
+    "LogitPairing",
     "PgdTraining",
     "Schedule",
     "Standard",
+    "Trades",
     "TrainingDiverged",
     "fit",
     "low_precision_copy",
