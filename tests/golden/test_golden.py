@@ -70,10 +70,10 @@ def numbers() -> dict[str, float]:
         log = fit(_model(), digits.train, torch.arange(200), defence, Schedule(8, 16, 1e-3), seed=0)
         found[f"training {defence.name}"] = sum(log.loss[-4:]) / 4
     inner = (LinfBall(0.1), 2, 0.06)
-    sgd = Schedule(8, 16, 0.05, optimiser="sgd", momentum=0.9, weight_decay=1e-3, decay=((4, 0.1),), crop=1, flip=True)
+    sgd = Schedule(8, 16, 0.05, optimiser="sgd", momentum=0.9, weight_decay=1e-3, decay=((4, 0.1),), crop=1)
     for defence in (
-        Trades(*inner, beta=6.0), Trades(*inner, beta=2.0, divergence="cross_entropy"), LogitPairing(*inner, weight=0.5),
-        PgdTraining(*inner, crafting="train"),
+        Trades(*inner, beta=6.0), Trades(*inner, beta=2.0, divergence="cross_entropy"),
+        LogitPairing(*inner, weight=0.5), PgdTraining(*inner, crafting="train"),
     ):  # fmt: skip
         model = _model("madry_resnet")
         log = fit(model, digits.train, torch.arange(200), defence, sgd, seed=0)
