@@ -15,7 +15,7 @@ from ..data.registry import facts_of
 from ..evaluate import standard
 from ..evaluate.outcomes import CHUNK
 from ..models import ModelSpec, build
-from ..training import Distillation, FgsmTraining, PgdTraining, Standard
+from ..training import Distillation, FgsmTraining, LogitPairing, PgdTraining, Standard
 from .specs import Accuracy, Distances, Evaluation, LocalMaxima, LossTrace, Network, WorstCase
 
 
@@ -91,12 +91,12 @@ def _passes(network: Network) -> float:
     """Of one update: a forward and a backward to the input cost 2 forwards, to weights and input 3."""
     defence = network.defence
     if isinstance(defence, Standard | Distillation):
-        inner = 0.0
-    elif isinstance(defence, FgsmTraining):
-        inner = 1.0
-    elif isinstance(defence, PgdTraining):
-        inner = sum(defence.ramp) / len(defence.ramp) if defence.ramp else float(defence.steps)
-    return 2 * inner + 3
+        return 3.0
+    if isinstance(defence, FgsmTraining):
+        return 5.0
+    # TRADES and logit pairing move weights through two batches; TRADES asks once more what the clean one gives.
+    outer = 3.0 if isinstance(defence, PgdTraining) else 6.0 if isinstance(defence, LogitPairing) else 7.0
+    return 2 * defence.mean_steps + outer
 
 
 def training_flops(network: Network) -> float:

@@ -21,11 +21,21 @@ from ..attacks import suite
 from ..errors import RobustlibError, suggest
 from ..models import ModelSpec
 from ..threat import L2Ball, LinfBall
-from ..training import Distillation, FgsmTraining, PgdTraining, Schedule, Standard
+from ..training import (
+    BinaryTrades,
+    Distillation,
+    FgsmTraining,
+    LogitPairing,
+    PgdTraining,
+    Schedule,
+    Standard,
+    Trades,
+)  # fmt: skip
 from . import specs
 
 _CLASSES: tuple[type, ...] = (
-    ModelSpec, Schedule, Standard, FgsmTraining, PgdTraining, LinfBall, L2Ball, Distillation,
+    ModelSpec, Schedule, Standard, FgsmTraining, PgdTraining, Trades, BinaryTrades, LogitPairing, Distillation,
+    LinfBall, L2Ball,
     suite.Clean, suite.Noise, suite.Fgsm, suite.Pgd, suite.MiFgsm, suite.Apgd, suite.Square, suite.AutoAttack,
     suite.Boundary, suite.DeepFool, suite.CarliniWagner, suite.Lbfgs, suite.Fab,
     specs.Network, specs.Subset, specs.Accuracy, specs.Distances, specs.WorstCase, specs.LossTrace, specs.LocalMaxima,

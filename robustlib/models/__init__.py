@@ -6,6 +6,7 @@ that a specification and a seed fix every initial weight.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -13,14 +14,25 @@ import torch
 from torch import nn
 
 from ..errors import RobustlibError, suggest
+from .madry_cifar import madry_resnet
 from .mnist import architecture_b, kaiming_uniform, madry_cnn
 from .papernot import papernot_cifar, papernot_mnist
+from .residual import resnet18, wide_resnet
+from .trades import small_cnn, trades_binary, trades_net
 
 Builder = Callable[..., nn.Module]
 _BUILDERS: dict[str, Builder] = {
-    "madry_cnn": madry_cnn, "architecture_b": architecture_b,
-    "papernot_mnist": papernot_mnist, "papernot_cifar": papernot_cifar,
-}  # fmt: skip
+    "madry_cnn": madry_cnn,
+    "architecture_b": architecture_b,
+    "papernot_mnist": papernot_mnist,
+    "papernot_cifar": papernot_cifar,
+    "madry_resnet": madry_resnet,
+    "small_cnn": small_cnn,
+    "trades_net": trades_net,
+    "trades_binary": trades_binary,
+    "resnet18": resnet18,
+    "wide_resnet": wide_resnet,
+}
 
 INITS = ("paper", "kaiming_uniform")
 
@@ -34,18 +46,22 @@ class ModelSpec:
         width: capacity scale, in the paper's own unit (16 is Madry et al.'s large network).
         protocol: raised by one when the same description starts to mean other numbers.
         init: "paper" draws initial weights as the authors' code does, "kaiming_uniform" as PyTorch does.
+        depth: layers of a ``wide_resnet``; 0 is the builder's own depth (34).
     """
 
     name: str
     width: int = 16
     protocol: int = 1
     init: str = "paper"
+    depth: int = 0
 
     def __post_init__(self) -> None:
         if self.name not in _BUILDERS:
             raise RobustlibError(suggest("model", self.name, _BUILDERS))
         if self.init not in INITS:
             raise RobustlibError(suggest("init", self.init, INITS))
+        if self.depth and "depth" not in inspect.signature(_BUILDERS[self.name]).parameters:
+            raise RobustlibError(f"depth={self.depth} of model {self.name!r}, whose depth is fixed; leave it 0")
         if self.width < 1:
             raise RobustlibError(f"width={self.width} of model {self.name!r} is below 1; give 1 or more")
 
@@ -67,9 +83,10 @@ def build(
         generator: draws the initial weights (on the CPU, so that they do not depend on the device).
     """
     # PyTorch's layers draw from the global generator when they are made; put it back as it was.
+    depth = {"depth": spec.depth} if spec.depth else {}
     with torch.random.fork_rng(devices=[]):
         model = _BUILDERS[spec.name](
-            width=spec.width, input_shape=input_shape, classes=classes, generator=generator
+            width=spec.width, input_shape=input_shape, classes=classes, generator=generator, **depth
         )
     if spec.init == "kaiming_uniform":
         kaiming_uniform(model.modules(), generator=generator)

@@ -5,15 +5,19 @@ from .distillation import Distillation, WeakTeacher, soft_labels
 from .loop import Fit, TrainingDiverged, fit
 from .precision import low_precision_copy
 from .schedule import Schedule
+from .trades import BinaryTrades, LogitPairing, Trades
 
 __all__ = [
+    "BinaryTrades",
     "Defence",
     "Distillation",
     "FgsmTraining",
     "Fit",
+    "LogitPairing",
     "PgdTraining",
     "Schedule",
     "Standard",
+    "Trades",
     "TrainingDiverged",
     "WeakTeacher",
     "fit",

@@ -6,18 +6,22 @@ A defence is a frozen description; :func:`objective` turns it into per-example l
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
-from ..attacks._model import check_temperature, frozen
+from ..attacks._model import check_temperature
 from ..attacks.losses import cross_entropy
 from ..attacks.pgd import ascend
 from ..errors import RobustlibError
 from ..threat import Ball
 from .distillation import Distillation
+from .inner import Inner, held, warmed
+from .trades import BinaryTrades, LogitPairing, Trades, objective_at_two_points
+
+CRAFTING = ("eval", "train")
 
 
 @dataclass(frozen=True)
@@ -47,49 +51,44 @@ class FgsmTraining:
     Args:
         threat: ball trained against.
         eps_warmup: share of training over which eps rises linearly from 0.
+        crafting: mode of the network while examples are made, as in :class:`PgdTraining`.
     """
 
     name: ClassVar[str] = "fgsm"
     threat: Ball
     eps_warmup: float = 0.0
     protocol: int = 1
+    crafting: str = "eval"
+
+    def __post_init__(self) -> None:
+        _check_crafting(self.crafting)
 
 
 @dataclass(frozen=True)
-class PgdTraining:
+class PgdTraining(Inner):
     """Every minibatch replaced by its PGD examples (Madry et al. 2018, eq. 2.1 and section 5).
 
     Args:
-        threat: ball trained against.
-        steps: PGD steps.
-        step_size: alpha in the domain's units.
-        eps_warmup: share of training over which eps rises linearly from 0.
-        ramp: numbers of steps in equal phases of training, such as (3, 5, 7), in place of ``steps``;
-            a phase with k steps uses alpha = 2 eps / k.
+        threat, steps, step_size, eps_warmup, ramp: of the attack; see :class:`Inner`.
+        crafting: mode of the network while examples are made: "eval", or "train" as in Madry et al.'s CIFAR-10
+            code, where each step is normalised by its own batch and moves the running statistics.
     """
 
     name: ClassVar[str] = "pgd"
-    threat: Ball
-    steps: int
-    step_size: float
-    eps_warmup: float = 0.0
-    ramp: tuple[int, ...] = ()
-    protocol: int = 1
+    crafting: str = "eval"
 
     def __post_init__(self) -> None:
-        if self.steps < 1 or self.step_size <= 0 or any(k < 1 for k in self.ramp):
-            raise RobustlibError(
-                f"PgdTraining(steps={self.steps}, step_size={self.step_size}, ramp={self.ramp}): "
-                "steps are 1 or more and step_size is positive"
-            )
+        super().__post_init__()
+        _check_crafting(self.crafting)
 
 
-Defence = Standard | Distillation | FgsmTraining | PgdTraining
+def _check_crafting(crafting: str) -> None:
+    if crafting not in CRAFTING:
+        raise RobustlibError(f"crafting={crafting!r}; known: {', '.join(CRAFTING)}")
 
 
-def _threat_now(threat: Ball, eps_warmup: float, progress: float) -> Ball:
-    """The ball with its radius scaled for this moment of the warm-up."""
-    return threat if progress >= eps_warmup else replace(threat, eps=threat.eps * progress / eps_warmup)
+TwoPoints = Trades | BinaryTrades | LogitPairing
+Defence = Standard | Distillation | FgsmTraining | PgdTraining | TwoPoints
 
 
 def adversarial_batch(
@@ -101,28 +100,20 @@ def adversarial_batch(
     progress: float,
     generator: torch.Generator,
 ) -> Tensor:
-    """The batch that the defence trains on in place of x; the model is in eval mode while it is made."""
-    threat = _threat_now(defence.threat, defence.eps_warmup, progress)
+    """The batch that the defence trains on in place of x."""
+    if isinstance(defence, FgsmTraining):
+        threat, start = warmed(defence.threat, defence.eps_warmup, progress), x
+        steps, step_size = 1, threat.eps
+    else:
+        threat, steps, step_size = defence.now(progress)
     if threat.eps == 0:
         return x
-    training = model.training
-    model.eval()
-    try:
-        with frozen(model):
-            if isinstance(defence, FgsmTraining):
-                return ascend(model, x, y, threat, start=x, steps=1, step_size=threat.eps, loss=cross_entropy)
-            if defence.ramp:
-                phase = min(int(progress * len(defence.ramp)), len(defence.ramp) - 1)
-                steps = defence.ramp[phase]
-                step_size = 2 * threat.eps / steps
-            else:
-                steps, step_size = defence.steps, defence.step_size
+    with held(model, crafting=defence.crafting):
+        if isinstance(defence, PgdTraining):
             start = threat.random_start(x, generator=generator)
-            return ascend(
-                model, x, y, threat, start=start, steps=steps, step_size=step_size, loss=cross_entropy
-            )
-    finally:
-        model.train(training)
+        return ascend(
+            model, x, y, threat, start=start, steps=steps, step_size=step_size, loss=cross_entropy
+        )
 
 
 def objective(
@@ -132,11 +123,14 @@ def objective(
 
     For adversarial training this is L(theta, x + delta, y) at delta approximately maximal: by
     Danskin's theorem its gradient is a descent direction for the saddle-point problem. For distillation y holds
-    the (N, K) soft labels, else (N,) classes.
+    the (N, K) soft labels, else (N,) classes. TRADES and logit pairing:
+    :func:`robustlib.training.trades.objective_at_two_points`.
     """
     if isinstance(defence, Standard | Distillation):
         logits = model(x)
         return cross_entropy(logits / defence.temperature, y), logits.detach()
+    if isinstance(defence, TwoPoints):
+        return objective_at_two_points(defence, model, x, y, progress=progress, generator=generator)
     x = adversarial_batch(defence, model, x, y, progress=progress, generator=generator)
     logits = model(x)
     return cross_entropy(logits, y), logits.detach()

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from ..data import Split
 from ..errors import RobustlibError
+from .augment import crop_and_flip
 from .defences import Defence, objective
 from .precision import LowPrecisionCopy
 from .schedule import Schedule, optimiser_of
@@ -173,7 +174,7 @@ def fit(
     model.train()
     copy = LowPrecisionCopy(model).train() if schedule.precision == "bfloat16" else None
     worker: nn.Module = model if copy is None else copy
-    stochastic = any(isinstance(module, nn.Dropout) and module.p > 0 for module in model.modules())
+    stochastic = any(isinstance(module, nn.modules.dropout._DropoutNd) and module.p > 0 for module in model.modules())
     device = split.y.device
     saved = began = time.monotonic()
     before, cpu_before = log.seconds, log.cpu_seconds - time.process_time()
@@ -181,6 +182,9 @@ def fit(
         for step, positions in _batches(len(rows), schedule.batch, seed, log.step, schedule.steps):
             chosen = rows[positions].to(device)
             x, y = split.images(chosen), split.y[chosen]
+            if schedule.crop or schedule.flip:
+                choice = step_generator(seed, "augment", step)
+                x = crop_and_flip(x, pad=schedule.crop, flip=schedule.flip, generator=choice)
             for group in optimiser.param_groups:
                 group["lr"] = schedule.rate(step)
             if stochastic:

@@ -1,7 +1,8 @@
 """Search in low precision: a bfloat16, channels_last copy of a network that follows its float32 master.
 
 Signs of gradients are insensitive to precision, and processors with bf16 arithmetic run the copy three
-to four times faster; weights, optimiser state and every verdict stay in float32.
+to four times faster; weights, optimiser state and every verdict stay in float32. Batch norm stays in float32
+too, on the master's own running statistics: what the copy sees in training is what the master remembers.
 """
 
 from __future__ import annotations
@@ -13,13 +14,19 @@ from torch import Tensor, nn
 
 
 class LowPrecisionCopy(nn.Module):
-    """``copy(x)`` takes and returns float32; inside, weights and activations are bfloat16."""
+    """``copy(x)`` takes and returns float32; inside, weights and activations are bfloat16 but for batch norm's."""
 
     def __init__(self, master: nn.Module) -> None:
         super().__init__()
         self.inner = copy.deepcopy(master).to(torch.bfloat16).to(memory_format=torch.channels_last)
+        norms = nn.modules.batchnorm._BatchNorm
+        for ours, theirs in zip(self.inner.modules(), master.modules(), strict=True):
+            if isinstance(ours, norms):
+                ours.float()
+                ours._buffers.update(theirs._buffers)
         self._pairs: tuple[list[Tensor], list[Tensor]] = ([*self.inner.parameters()], [*master.parameters()])
-        self._buffers_pairs: tuple[list[Tensor], list[Tensor]] = ([*self.inner.buffers()], [*master.buffers()])
+        # Batch norm came back from bfloat16 rounded.
+        self.refresh()
 
     def forward(self, x: Tensor) -> Tensor:
         x = x.to(torch.bfloat16)
@@ -30,10 +37,9 @@ class LowPrecisionCopy(nn.Module):
 
     @torch.no_grad()
     def refresh(self) -> None:
-        """Take over the master's weights and buffers."""
-        for ours, theirs in (self._pairs, self._buffers_pairs):
-            if ours:
-                torch._foreach_copy_(ours, theirs)
+        """Take over the master's weights."""
+        if self._pairs[0]:
+            torch._foreach_copy_(*self._pairs)
 
     @torch.no_grad()
     def hand_over_gradients(self) -> None:

@@ -28,6 +28,8 @@ class Schedule:
         weight_decay: added to a gradient as ``weight_decay * w``: the gradient of half its sum of squares.
         decayed: what it acts on, "all" parameters, or "weights" alone (no bias, no batch norm).
         decay: (step, factor) in rising order: from that update on the rate is ``factor`` times what it would be.
+        crop: zeros around each image, out of which it is cut again at a random place; 0 leaves it whole.
+        flip: whether half of the images are mirrored left to right.
     """
 
     steps: int
@@ -43,6 +45,8 @@ class Schedule:
     weight_decay: float = 0.0
     decayed: str = "all"
     decay: tuple[tuple[int, float], ...] = ()
+    crop: int = 0
+    flip: bool = False
 
     def __post_init__(self) -> None:
         for name, value, known in (
@@ -54,8 +58,8 @@ class Schedule:
         ):
             if value not in known:
                 raise RobustlibError(f"{name}={value!r} of a Schedule; known: {', '.join(known)}")
-        if self.steps < 1 or self.batch < 1 or not self.lr > 0:
-            raise RobustlibError(f"{self}: steps and batch are 1 or more and lr is positive")
+        if self.steps < 1 or self.batch < 1 or not self.lr > 0 or self.crop < 0:
+            raise RobustlibError(f"{self}: steps and batch are 1 or more, lr is positive, crop is 0 or more")
         if not 0 <= self.momentum < 1 or self.weight_decay < 0:
             raise RobustlibError(f"{self}: momentum is in [0, 1) and weight_decay is 0 or more")
         if (self.momentum and self.optimiser != "sgd") or (self.nesterov and not self.momentum):

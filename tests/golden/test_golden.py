@@ -26,17 +26,26 @@ from robustlib.attacks.suite import (
     find_nearest,
     run_attack,
 )
-from robustlib.data import load
+from robustlib.data import Split, load
 from robustlib.models import ModelSpec, build
 from robustlib.threat import L2Ball, LinfBall
-from robustlib.training import FgsmTraining, PgdTraining, Schedule, Standard, fit
+from robustlib.training import (
+    BinaryTrades,
+    FgsmTraining,
+    LogitPairing,
+    PgdTraining,
+    Schedule,
+    Standard,
+    Trades,
+    fit,
+)
 
 FILE = Path(__file__).with_name("golden.json")
 
 
-def _model(name: str = "madry_cnn", init: str = "paper") -> torch.nn.Module:
+def _model(name: str = "madry_cnn", init: str = "paper", classes: int = 10) -> torch.nn.Module:
     generator = torch.Generator().manual_seed(0)
-    return build(ModelSpec(name, 2, init=init), input_shape=(1, 8, 8), classes=10, generator=generator)
+    return build(ModelSpec(name, 2, init=init), input_shape=(1, 8, 8), classes=classes, generator=generator)
 
 
 def halves() -> torch.nn.Module:
@@ -52,13 +61,29 @@ def halves() -> torch.nn.Module:
 def numbers() -> dict[str, float]:
     """One number for each component."""
     digits, found = load("digits"), {}
-    for name, init in (("madry_cnn", "paper"), ("madry_cnn", "kaiming_uniform"), ("architecture_b", "paper")):
+    papers = ("architecture_b", "small_cnn", "trades_net", "resnet18", "wide_resnet", "madry_resnet")
+    for name, init in (("madry_cnn", "paper"), ("madry_cnn", "kaiming_uniform"), *((name, "paper") for name in papers)):
         weights = _model(name, init).parameters()
         found[f"init {name} {init}"] = sum(float(p.detach().double().abs().sum()) for p in weights)
     defences: list[Any] = [Standard(), FgsmTraining(LinfBall(0.1)), PgdTraining(LinfBall(0.1), 2, 0.06)]
     for defence in defences:
         log = fit(_model(), digits.train, torch.arange(200), defence, Schedule(8, 16, 1e-3), seed=0)
         found[f"training {defence.name}"] = sum(log.loss[-4:]) / 4
+    inner = (LinfBall(0.1), 2, 0.06)
+    sgd = Schedule(8, 16, 0.05, optimiser="sgd", momentum=0.9, weight_decay=1e-3, decay=((4, 0.1),), crop=1)
+    for defence in (
+        Trades(*inner, beta=6.0), Trades(*inner, beta=2.0, divergence="cross_entropy"),
+        LogitPairing(*inner, weight=0.5), PgdTraining(*inner, crafting="train"),
+    ):  # fmt: skip
+        model = _model("madry_resnet")
+        log = fit(model, digits.train, torch.arange(200), defence, sgd, seed=0)
+        found[f"training {defence} on SGD"] = sum(log.loss[-4:]) / 4
+        x = digits.test.images(torch.arange(40))
+        found[f"remembered {defence}"] = float(model(x).detach().double().abs().sum())
+    model = _model("trades_binary", classes=2)
+    pairs = Split(digits.train.x, digits.train.y % 2)
+    log = fit(model, pairs, torch.arange(200), BinaryTrades(*inner, scale=2.0), sgd, seed=0)
+    found["training trades_binary"] = sum(log.loss[-4:]) / 4
     x, y = digits.test.images(torch.arange(40)), digits.test.y[:40]
     model = _model()
     for attack in (Noise(), Fgsm(), Pgd(5, 0.05), Pgd(5, 0.05, loss="margin"), Pgd(5, 0.05, targeted=True)):

@@ -21,6 +21,7 @@ from robustlib.training import (
     PgdTraining,
     Schedule,
     Standard,
+    Trades,
     TrainingDiverged,
     fit,
 )
@@ -28,7 +29,10 @@ from robustlib.training.loop import load_checkpoint, save_checkpoint
 
 SHORT = Schedule(steps=12, batch=16, lr=1e-3)
 PGD = PgdTraining(LinfBall(0.1), steps=2, step_size=0.06)
-DEFENCES: list[Defence] = [Standard(), FgsmTraining(LinfBall(0.1)), PGD, replace(PGD, ramp=(1, 2), eps_warmup=0.5)]
+DEFENCES: list[Defence] = [
+    Standard(), FgsmTraining(LinfBall(0.1)), PGD, replace(PGD, ramp=(1, 2), eps_warmup=0.5),
+    Trades(LinfBall(0.1), 2, 0.06, beta=6.0),
+]
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +41,9 @@ def digits() -> Split:
 
 
 def _model(name: str = "madry_cnn") -> nn.Module:
-    return build(ModelSpec(name, 1), input_shape=(1, 8, 8), classes=10, generator=torch.Generator().manual_seed(0))
+    depth = 10 if name == "wide_resnet" else 0
+    generator = torch.Generator().manual_seed(0)
+    return build(ModelSpec(name, 1, depth=depth), input_shape=(1, 8, 8), classes=10, generator=generator)
 
 
 def _weights(model: nn.Module) -> list[Tensor]:
@@ -61,7 +67,7 @@ def test_overfits_64_points(digits: Split) -> None:
 
 @pytest.mark.parametrize("defence", DEFENCES, ids=str)
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
-@pytest.mark.parametrize("name", ["madry_cnn", "architecture_b"])
+@pytest.mark.parametrize("name", ["madry_cnn", "architecture_b", "trades_net", "wide_resnet"])
 def test_resuming_is_bit_exact(digits: Split, tmp_path: Path, defence: Defence, precision: str, name: str) -> None:
     schedule, rows = replace(SHORT, precision=precision), torch.arange(200)
     undisturbed, stopped = _model(name), _model(name)

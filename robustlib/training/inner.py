@@ -1,0 +1,71 @@
+"""What adversarial objectives share: the attack of the moment, and a model that holds still for it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+
+from torch import nn
+
+from ..attacks._model import frozen
+from ..errors import RobustlibError
+from ..threat import Ball
+
+
+@dataclass(frozen=True)
+class Inner:
+    """An iterated attack inside training, and how it grows.
+
+    Args:
+        threat: ball trained against.
+        steps: gradient steps.
+        step_size: alpha in the domain's units.
+        eps_warmup: share of training over which eps rises linearly from 0.
+        ramp: numbers of steps in equal phases of training, such as (3, 5, 7), in place of ``steps``;
+            a phase with k steps uses alpha = 2 eps / k.
+    """
+
+    threat: Ball
+    steps: int
+    step_size: float
+    eps_warmup: float = 0.0
+    ramp: tuple[int, ...] = ()
+    protocol: int = 1
+
+    def __post_init__(self) -> None:
+        if self.steps < 1 or self.step_size <= 0 or any(k < 1 for k in self.ramp):
+            raise RobustlibError(
+                f"{type(self).__name__}(steps={self.steps}, step_size={self.step_size}, ramp={self.ramp}): "
+                "steps are 1 or more and step_size is positive"
+            )
+
+    def now(self, progress: float) -> tuple[Ball, int, float]:
+        """(threat, steps, step size) at this share of training."""
+        threat = warmed(self.threat, self.eps_warmup, progress)
+        if not self.ramp:
+            return threat, self.steps, self.step_size
+        steps = self.ramp[min(int(progress * len(self.ramp)), len(self.ramp) - 1)]
+        return threat, steps, 2 * threat.eps / steps
+
+    @property
+    def mean_steps(self) -> float:
+        """Steps of an average update."""
+        return sum(self.ramp) / len(self.ramp) if self.ramp else float(self.steps)
+
+
+def warmed(threat: Ball, eps_warmup: float, progress: float) -> Ball:
+    """The ball with its radius scaled for this moment of the warm-up."""
+    return threat if progress >= eps_warmup else replace(threat, eps=threat.eps * progress / eps_warmup)
+
+
+@contextmanager
+def held(model: nn.Module, *, crafting: str = "eval") -> Iterator[None]:
+    """Parameters frozen and, unless crafting is "train", the model in eval mode: batch norm fixed, no dropout."""
+    training = model.training
+    model.train(training and crafting == "train")
+    try:
+        with frozen(model):
+            yield
+    finally:
+        model.train(training)

@@ -1,0 +1,190 @@
+"""Objectives that tie a network's answer at x' to its answer at x: TRADES (Zhang et al. 2019) and logit pairing.
+
+The direction of lambda, once: the paper divides the second term by lambda, so a *small* lambda buys robustness
+with accuracy. Its code calls beta = 1 / lambda, and so do we; larger beta, more robust.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ..attacks._model import Loss
+from ..attacks.losses import cross_entropy
+from ..attacks.pgd import ascend
+from ..errors import RobustlibError
+from .inner import Inner, held
+
+KICK = 0.001
+"""Standard deviation of the noise that the inner loop starts with: at x' = x the gradient is zero."""
+
+
+@dataclass(frozen=True)
+class Trades(Inner):
+    """min E[CE(f(x), y) + beta max_{x' in B(x, eps)} D(f(x), f(x'))], D the divergence (algorithm 1).
+
+    Args:
+        threat, steps, step_size, eps_warmup, ramp: of the inner maximisation; see :class:`Inner`.
+        beta: 1 / lambda.
+        divergence: "kl", KL(p(x) || p(x')) as in the authors' code, or "cross_entropy" as in the paper: the
+            same but for the entropy of p(x), through which the latter also makes p(x) confident.
+    """
+
+    name: ClassVar[str] = "trades"
+    beta: float = field(kw_only=True)
+    divergence: str = "kl"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.beta < 0 or self.divergence not in ("kl", "cross_entropy"):
+            raise RobustlibError(
+                f"Trades(beta={self.beta}, divergence={self.divergence!r}): beta = 1/lambda is 0 or more, "
+                "divergence is 'kl' or 'cross_entropy'"
+            )
+
+
+@dataclass(frozen=True)
+class BinaryTrades(Inner):
+    """min E[phi(f(x) y) + max_{x' in B(x, eps)} phi(f(x) f(x') / lambda)], phi the hinge, y = -1 or 1 (equation 3).
+
+    The network has logits (z_0, z_1) and f = z_1 - z_0. ``scale`` is lambda itself.
+    """
+
+    name: ClassVar[str] = "trades_binary"
+    scale: float = field(kw_only=True)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.scale > 0:
+            raise RobustlibError(f"scale={self.scale} (lambda) of BinaryTrades; give a number above 0")
+
+
+@dataclass(frozen=True)
+class LogitPairing(Inner):
+    """min E[(CE(f(x), y) + CE(f(x'), y)) / 2 + weight mean_k (f(x) - f(x'))_k^2], x' the PGD example of x.
+
+    Adversarial logit pairing (Kannan, Kurakin and Goodfellow 2018) with mixed batches; k runs over the classes.
+    """
+
+    name: ClassVar[str] = "alp"
+    weight: float = field(kw_only=True)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.weight < 0:
+            raise RobustlibError(f"weight={self.weight} of LogitPairing; give 0 or more")
+
+
+def kl(logits: Tensor, reference: Tensor) -> Tensor:
+    """(N,) KL(softmax(reference) || softmax(logits)), in nats; both arguments are differentiated."""
+    log_p = F.log_softmax(reference, 1)
+    return (log_p.exp() * (log_p - F.log_softmax(logits, 1))).sum(1)
+
+
+def soft_cross_entropy(logits: Tensor, reference: Tensor) -> Tensor:
+    """(N,) cross-entropy of softmax(logits) under softmax(reference), in nats; both are differentiated."""
+    return -(reference.softmax(1) * F.log_softmax(logits, 1)).sum(1)
+
+
+def score(logits: Tensor) -> Tensor:
+    """(N,) f = z_1 - z_0 of a network with two logits."""
+    return logits[:, 1] - logits[:, 0]
+
+
+def hinge(value: Tensor) -> Tensor:
+    """phi(a) = max(1 - a, 0)."""
+    return (1 - value).clamp_min(0)
+
+
+def objective_at_two_points(
+    defence: Trades | BinaryTrades | LogitPairing,
+    model: nn.Module,
+    x: Tensor,
+    y: Tensor,
+    *,
+    progress: float,
+    generator: torch.Generator,
+) -> tuple[Tensor, Tensor]:
+    """(N,) losses and the (N, K) logits at x'.
+
+    x' is made in eval mode, from the answer at x computed once; x and x' then pass as two batches in train mode.
+    """
+    x_adv = _worst(defence, model, x, y, progress, generator)
+    norms = [m for m in model.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm) and m.training]
+    before = _statistics(norms)
+    natural = model(x)
+    after = _statistics(norms)
+    logits = model(x_adv)
+    if isinstance(defence, LogitPairing):
+        paired = (natural - logits).square().mean(1)
+        losses = (cross_entropy(natural, y) + cross_entropy(logits, y)) / 2 + defence.weight * paired
+        return losses, logits.detach()
+    _count_again(norms, before, after)
+    if isinstance(defence, BinaryTrades):
+        f, f_adv = score(natural), score(logits)
+        return hinge((2 * y - 1) * f) + hinge(f * f_adv / defence.scale), logits.detach()
+    divergence = kl if defence.divergence == "kl" else soft_cross_entropy
+    return cross_entropy(natural, y) + defence.beta * divergence(logits, natural), logits.detach()
+
+
+def _worst(
+    defence: Trades | BinaryTrades | LogitPairing,
+    model: nn.Module,
+    x: Tensor,
+    y: Tensor,
+    progress: float,
+    generator: torch.Generator,
+) -> Tensor:
+    threat, steps, step_size = defence.now(progress)
+    if threat.eps == 0:
+        return x
+    with held(model):
+        loss: Loss
+        if isinstance(defence, LogitPairing):
+            start, reference, loss = threat.random_start(x, generator=generator), y, cross_entropy
+        else:
+            # Not cut to the domain before the first step, as in the authors' code.
+            start = x + KICK * torch.empty_like(x).normal_(generator=generator)
+            with torch.no_grad():
+                reference = model(x)
+            # Where p(x) is held, KL and cross-entropy differ by a constant.
+            loss = kl
+            if isinstance(defence, BinaryTrades):
+                scale = defence.scale
+                loss = lambda logits, at_x: hinge(score(logits) * score(at_x) / scale)  # noqa: E731
+        return ascend(
+            model, x, reference, threat, start=start, steps=steps, step_size=step_size, loss=loss
+        )
+
+
+Statistics = list[tuple[Tensor, Tensor]]
+
+
+def _statistics(norms: list[nn.modules.batchnorm._BatchNorm]) -> Statistics:
+    return [(_moment(norm.running_mean).clone(), _moment(norm.running_var).clone()) for norm in norms]
+
+
+def _moment(value: Tensor | None) -> Tensor:
+    if value is None:
+        raise RobustlibError("a batch norm without running statistics cannot be trained here; keep them on")
+    return value
+
+
+@torch.no_grad()
+def _count_again(norms: list[nn.modules.batchnorm._BatchNorm], before: Statistics, after: Statistics) -> None:
+    """Let the natural batch move the running statistics a second time, as if it had passed again after x'.
+
+    The authors' code passes it twice. A pass takes r to (1 - m) r + m s with the batch's own s, so that
+    m s = after - (1 - m) before needs no second pass.
+    """
+    for norm, olds, news in zip(norms, before, after, strict=True):
+        keep = 1 - float(norm.momentum or 0.0)
+        for running, old, new in zip((norm.running_mean, norm.running_var), olds, news, strict=True):
+            # Not in place for autograd, which holds the statistics but in train mode does not use them.
+            _moment(running).data.mul_(keep).add_(new - keep * old)
+        if norm.num_batches_tracked is not None:
+            norm.num_batches_tracked.add_(1)
