@@ -8,7 +8,6 @@ entries below zero and a lower line through the origin for the others. In the pa
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
@@ -76,16 +75,17 @@ class Bound:
     """Sum of the terms' magnitudes, from which rounding is judged; only where it was asked for."""
 
 
-def _past_relu(rows: Rows, at: Relaxation, bound: Bound, pair: Callable[[Rows, Tensor], Tensor]) -> Rows:
+def _past_relu(rows: Rows, at: Relaxation, bound: Bound, *, sized: bool) -> Rows:
     """Rows on z = relu(zhat) as rows on zhat, with the intercepts of the upper lines: sum of l [nu]_+ in the paper."""
-    falling, rising = partial(torch.clamp, max=0), partial(torch.clamp, min=0)
     if at.low is None:
         rows = rows.times(at.slope)
-        bound.above = bound.above - pair(rows.map(rising), at.floor)
     else:
-        rows = plus(rows.map(falling).times(at.slope), rows.map(rising).times(at.low), tuple(at.slope.shape[1:]))
-        bound.above = torch.inf
-    bound.below = bound.below - pair(rows.map(falling), at.floor)
+        falling, rising = rows.map(partial(torch.clamp, max=0)), rows.map(partial(torch.clamp, min=0))
+        rows = plus(falling.times(at.slope), rising.times(at.low), tuple(at.slope.shape[1:]))
+    below, above = rows.by_sign(at.floor)
+    bound.below, bound.above = bound.below - below, bound.above - above
+    if sized:
+        bound.size = bound.size + below - above
     return rows
 
 
@@ -103,26 +103,23 @@ def carry(
         sized: also add up the magnitudes of all terms.
 
     Returns:
-        (N, rows...) lower and upper bounds (the upper ones only of "fixed" relaxations, else infinite), and the
-        (N, rows...) sums of magnitudes, 0 where not ``sized``.
+        (N, rows) lower bounds; upper bounds, which hold for "fixed" slopes alone; and sums of magnitudes, 0 where
+        not ``sized``.
     """
     waiting, bound = {at: rows}, Bound()
-
-    def pair(rows: Rows, values: Tensor) -> Tensor:
-        if sized:
-            bound.size = bound.size + rows.map(torch.abs).pair(values.abs())
-        return rows.pair(values)
 
     for position in range(at, 0, -1):
         if position not in waiting:
             continue
         rows, node = waiting.pop(position), graph.nodes[position]
         if isinstance(node.operation, Relu):
-            rows = _past_relu(rows, relaxations[position], bound, pair)
+            rows = _past_relu(rows, relaxations[position], bound, sized=sized)
         elif not isinstance(node.operation, Add | Input):
             offset = node.operation.offset(node.shape)
             if offset is not None:
-                bound.common = bound.common + pair(rows, offset)
+                bound.common = bound.common + rows.pair(offset)
+                if sized:
+                    bound.size = bound.size + rows.map(torch.abs).pair(offset.abs())
             rows = node.operation.back(rows, graph.nodes[node.inputs[0]].shape, node.shape)
         for place in node.inputs:
             waiting[place] = plus(waiting[place], rows, graph.nodes[place].shape) if place in waiting else rows

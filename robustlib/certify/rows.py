@@ -35,16 +35,42 @@ class Kernel:
 
     def transpose(self, a: Tensor, size: Shape | None = None) -> Tensor:
         """(B, o, H', W') back to (B, c, H, W) with (H, W) = ``size``; None: all that is seen, padding included."""
-        padding, extra = self.padding, [0, 0]
-        if size is None:
-            padding = (0, 0)
-        else:
-            for i in (0, 1):
-                spread = self.dilation[i] * (self.weight.shape[2 + i] - 1) + 1
-                extra[i] = size[i] - ((a.shape[2 + i] - 1) * self.stride[i] - 2 * padding[i] + spread)
+        reach = [self.dilation[i] * (self.weight.shape[2 + i] - 1) + 1 for i in (0, 1)]
+        seen = [(a.shape[2 + i] - 1) * self.stride[i] + reach[i] for i in (0, 1)]
+        size = (seen[0], seen[1]) if size is None else size
+        padding = self.padding if size != tuple(seen) else (0, 0)
+        if self.stride != (1, 1) and self.dilation == (1, 1) and self.groups == 1 and self.weight.shape[1] <= 4:
+            return self._by_phase(a, size, padding)
+        extra = [size[i] - seen[i] + 2 * padding[i] for i in (0, 1)]
         return functional.conv_transpose2d(
             a, self.weight, None, self.stride, padding, extra, self.groups, self.dilation
         )
+
+    def _by_phase(self, a: Tensor, size: Shape, padding: Pair) -> Tensor:
+        """The same as one convolution that gives all cells of a stride at once: for few channels far the faster."""
+        (o, c, *kernel), (sh, sw) = self.weight.shape, self.stride
+        blocks = [-(-kernel[i] // self.stride[i]) for i in (0, 1)]
+        whole = functional.pad(self.weight, (0, blocks[1] * sw - kernel[1], 0, blocks[0] * sh - kernel[0]))
+        phases = whole.view(o, c, blocks[0], sh, blocks[1], sw).permute(3, 5, 1, 0, 2, 4).flip(4, 5)
+        weight = phases.reshape(sh * sw * c, o, *blocks).contiguous(memory_format=torch.channels_last)
+        found = functional.conv2d(a, weight, None, 1, (blocks[0] - 1, blocks[1] - 1)).permute(0, 2, 3, 1)
+        cells = found.unflatten(3, (sh, sw, c)).transpose(2, 3).flatten(1, 2).flatten(2, 3).permute(0, 3, 1, 2)
+        after = [padding[i] + size[i] - cells.shape[2 + i] for i in (0, 1)]
+        return functional.pad(cells, (-padding[1], after[1], -padding[0], after[0]))
+
+
+def _by_sign(a: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
+    """(B, R) sums of the negative and of the positive entries of a (B or 1, R, n) times values (B, n).
+
+    Where few values differ from zero, as at the units that cross it, only their entries are looked at.
+    """
+    most = int((values != 0).sum(1).max()) if values.numel() else 0
+    if 4 * most < values.shape[1]:
+        where = (values != 0).to(torch.uint8).topk(most, 1).indices
+        values = values.gather(1, where)
+        a = a.expand(len(values), -1, -1).gather(2, where[:, None].expand(-1, a.shape[1], -1))
+    falling = (a.clamp(max=0) @ values[..., None]).squeeze(-1)
+    return falling, (a @ values[..., None]).squeeze(-1) - falling
 
 
 def _channels_last(a: Tensor) -> Tensor:
@@ -73,12 +99,18 @@ class Dense:
     def map(self, function: Callable[[Tensor], Tensor]) -> Rows:
         return Dense(function(self.a))
 
-    def pair(self, values: Tensor) -> Tensor:
+    def _flat(self, values: Tensor) -> tuple[Tensor, Tensor]:
         a, values = self.a, values.expand(-1, *self.a.shape[2:])
         if a.dim() == 5:
             a, values = a.movedim(2, -1), values.movedim(1, -1)
-        a, values = a.flatten(2), values.flatten(1)
+        return a.flatten(2), values.flatten(1)
+
+    def pair(self, values: Tensor) -> Tensor:
+        a, values = self._flat(values)
         return values @ a[0].T if len(a) == 1 else (a @ values[..., None]).squeeze(-1)
+
+    def by_sign(self, values: Tensor) -> tuple[Tensor, Tensor]:
+        return _by_sign(*self._flat(values))
 
     def dense(self, shape: Shape) -> Dense:
         return self
@@ -109,7 +141,8 @@ class Patches:
         size = self.a.shape[5:]
         need = [(self.units[i] - 1) * self.stride[i] + size[i] - self.padding[i] - values.shape[2 + i] for i in (0, 1)]
         padded = functional.pad(values, (self.padding[1], need[1], self.padding[0], need[0]))
-        return padded.unfold(2, size[0], self.stride[0]).unfold(3, size[1], self.stride[1]).permute(0, 2, 3, 1, 4, 5)
+        seen = padded.unfold(2, size[0], self.stride[0]).unfold(3, size[1], self.stride[1])
+        return seen.permute(0, 2, 3, 1, 4, 5).contiguous()
 
     def linear(self, weight: Tensor, after: Shape) -> Rows:
         return self.dense(after).linear(weight, after)
@@ -145,6 +178,13 @@ class Patches:
         found = (self.a.flatten(4) @ self.windows(values).flatten(3)[..., None]).squeeze(-1)
         return found.permute(0, 3, 1, 2).flatten(1)
 
+    def by_sign(self, values: Tensor) -> tuple[Tensor, Tensor]:
+        seen = self.windows(values).flatten(3)
+        a = self.a.flatten(4).expand(len(seen), *self.units, -1, -1)
+        falling, rising = _by_sign(a.flatten(0, 2), seen.flatten(0, 2))
+        falling, rising = (part.unflatten(0, seen.shape[:3]).permute(0, 3, 1, 2).flatten(1) for part in (falling, rising))
+        return falling, rising
+
     def dense(self, shape: Shape) -> Dense:
         (height, width), (n, _, _, units, c, kh, kw) = self.units, self.a.shape
         seen = [(self.units[i] - 1) * self.stride[i] + self.a.shape[5 + i] for i in (0, 1)]
@@ -179,7 +219,7 @@ class Unit:
     def conv(self, kernel: Kernel, before: Shape, after: Shape) -> Rows:
         cells = torch.eye(after[0], dtype=self.factor.dtype, device=self.factor.device)
         local = kernel.transpose(cells[..., None, None])[self.part]
-        a = self._positions() * local
+        a = (self._positions() * local).contiguous()
         return Patches(a, kernel.stride, kernel.padding, (after[1], after[2]), clipped=kernel.padding == (0, 0))
 
     def _positions(self) -> Tensor:
@@ -198,6 +238,9 @@ class Unit:
 
     def pair(self, values: Tensor) -> Tensor:
         return (self.factor * values).expand(-1, *self.shape)[:, self.part].flatten(1)
+
+    def by_sign(self, values: Tensor) -> tuple[Tensor, Tensor]:
+        return self.map(lambda a: a.clamp(max=0)).pair(values), self.map(lambda a: a.clamp(min=0)).pair(values)
 
     def dense(self, shape: Shape) -> Dense:
         full = torch.diag_embed(self.factor.expand(-1, *shape).flatten(1)).unflatten(1, shape)[:, self.part]
