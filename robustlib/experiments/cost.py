@@ -16,7 +16,17 @@ from ..evaluate import standard
 from ..evaluate.outcomes import CHUNK
 from ..models import ModelSpec, build
 from ..training import Distillation, FgsmTraining, LogitPairing, PgdTraining, Standard
-from .specs import Accuracy, Distances, Evaluation, LocalMaxima, LossTrace, Network, WorstCase
+from .probes import Amplitudes, Outputs, Targeted
+from .specs import (
+    Accuracy,
+    AccuracyVariation,
+    Distances,
+    Evaluation,
+    LocalMaxima,
+    LossTrace,
+    Network,
+    WorstCase,
+)
 
 
 @dataclass(frozen=True)
@@ -150,4 +160,11 @@ def evaluation_flops(evaluation: Evaluation, n: int) -> float:
         return n * what.runs * 2 * what.steps * forward
     if isinstance(what, LocalMaxima):
         return n * what.starts * 2 * what.steps * forward
-    return 0.0
+    if isinstance(what, AccuracyVariation):
+        return n * (forward + _forward(what.baseline))
+    if isinstance(what, Targeted):
+        others = len(facts_of(evaluation.subject.dataset).classes) - 1
+        return n * others * passes(what.attack) * forward
+    if isinstance(what, Amplitudes):
+        return n * 2.0 * (1 + 2 * len(facts_of(evaluation.subject.dataset).classes)) * forward
+    return n * forward if isinstance(what, Outputs) else 0.0

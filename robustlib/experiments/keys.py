@@ -31,15 +31,15 @@ from ..training import (
     Standard,
     Trades,
 )  # fmt: skip
-from . import specs
+from . import probes, specs
 
 _CLASSES: tuple[type, ...] = (
     ModelSpec, Schedule, Standard, FgsmTraining, PgdTraining, Trades, BinaryTrades, LogitPairing, Distillation,
     LinfBall, L2Ball,
     suite.Clean, suite.Noise, suite.Fgsm, suite.Pgd, suite.MiFgsm, suite.Apgd, suite.Square, suite.AutoAttack,
-    suite.Boundary, suite.DeepFool, suite.CarliniWagner, suite.Lbfgs, suite.Fab,
+    suite.Boundary, suite.DeepFool, suite.CarliniWagner, suite.Lbfgs, suite.Fab, suite.Jsma,
     specs.Network, specs.Subset, specs.Accuracy, specs.Distances, specs.WorstCase, specs.LossTrace, specs.LocalMaxima,
-    specs.TrainingCurve,
+    specs.TrainingCurve, specs.AccuracyVariation, probes.Targeted, probes.Amplitudes, probes.Outputs, probes.Recipe,
     specs.Evaluation,
 )  # fmt: skip
 

@@ -14,6 +14,7 @@ from ..errors import RobustlibError, suggest
 from ..models import ModelSpec
 from ..threat import Ball
 from ..training import Defence, Distillation, Schedule
+from .probes import Amplitudes, Outputs, Recipe, Targeted
 
 
 @dataclass(frozen=True)
@@ -175,7 +176,22 @@ class TrainingCurve:
     protocol: int = 1
 
 
-Measurement = Accuracy | Distances | WorstCase | LossTrace | LocalMaxima | TrainingCurve
+@dataclass(frozen=True)
+class AccuracyVariation:
+    """Accuracy minus that of another network on the same clean points, in percentage points.
+
+    Args:
+        baseline: the other network.
+    """
+
+    baseline: Network
+    protocol: int = 1
+
+
+Measurement = (
+    Accuracy | Distances | WorstCase | LossTrace | LocalMaxima | TrainingCurve | AccuracyVariation
+    | Targeted | Amplitudes | Outputs | Recipe
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -189,8 +205,8 @@ class Evaluation:
     @property
     def networks(self) -> tuple[Network, ...]:
         """Every network that must exist before this can be measured."""
-        source = getattr(self.measurement, "source", None)
-        return (self.subject,) if source is None else (self.subject, source)
+        other = getattr(self.measurement, "source", None) or getattr(self.measurement, "baseline", None)
+        return (self.subject,) if other is None else (self.subject, other)
 
     @property
     def lineage(self) -> tuple[Network, ...]:

@@ -194,6 +194,8 @@ def fit(
                 x = crop_and_flip(x, pad=schedule.crop, flip=schedule.flip, generator=choice)
             for group in optimiser.param_groups:
                 group["lr"] = schedule.rate(step)
+                if schedule.optimiser == "sgd":
+                    group["momentum"] = schedule.inertia(step)
             if stochastic:
                 # Dropout only knows the global generator: seed it here, so that resuming repeats it.
                 torch.manual_seed(step_generator(seed, "dropout", step).initial_seed())
