@@ -29,7 +29,7 @@ _CLASSES: tuple[type, ...] = (
     suite.Clean, suite.Noise, suite.Fgsm, suite.Pgd, suite.MiFgsm, suite.Apgd, suite.Square, suite.AutoAttack,
     suite.Boundary, suite.DeepFool, suite.CarliniWagner, suite.Lbfgs, suite.Fab,
     specs.Network, specs.Subset, specs.Accuracy, specs.Distances, specs.WorstCase, specs.LossTrace, specs.LocalMaxima,
-    specs.TrainingCurve,
+    specs.TrainingCurve, specs.HingeBound,
     specs.Evaluation,
 )  # fmt: skip
 

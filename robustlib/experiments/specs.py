@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from ..attacks.suite import Attack, MinimumNorm
 from ..data import NAMES as DATASETS
+from ..data.registry import facts_of
 from ..errors import RobustlibError, suggest
 from ..models import ModelSpec
 from ..threat import Ball
@@ -28,6 +29,8 @@ class Network:
         rows: (first, end) of the training set that training sees; None: all of it.
         seed: initial weights, order, attack starts.
         parents: networks that this one is made from (a teacher, an earlier cascade stage).
+        classes: the only classes that it learns and is asked about, label i for the i-th of them; (): all. ``rows``
+            and every subset then count within them.
     """
 
     dataset: str
@@ -37,10 +40,16 @@ class Network:
     rows: tuple[int, int] | None = None
     seed: int = 0
     parents: tuple[Network, ...] = ()
+    classes: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         if self.dataset not in DATASETS:
             raise RobustlibError(suggest("dataset", self.dataset, DATASETS))
+
+    @property
+    def outputs(self) -> int:
+        """How many classes it tells apart."""
+        return len(self.classes or facts_of(self.dataset).classes)
 
     @property
     def name(self) -> str:
@@ -92,9 +101,10 @@ class Distances:
 
     Args:
         attack: a minimum-norm attack.
-        norm: "linf" or "l2", what the attack minimises and what is measured.
+        norm: "linf" or "l2", what the attack minimises.
         grid: radii, in the domain's units, at which accuracy is reported (metric ``accuracy@EPS``).
         domain: of the inputs.
+        measured: norm in which the points found are measured, where it is not the one minimised.
     """
 
     attack: MinimumNorm
@@ -102,6 +112,7 @@ class Distances:
     grid: tuple[float, ...]
     domain: tuple[float, float] | None = (0.0, 1.0)
     protocol: int = 1
+    measured: str = ""
 
 
 @dataclass(frozen=True)
@@ -161,7 +172,24 @@ class TrainingCurve:
     protocol: int = 1
 
 
-Measurement = Accuracy | Distances | WorstCase | LossTrace | LocalMaxima | TrainingCurve
+@dataclass(frozen=True)
+class HingeBound:
+    """Both sides of Theorem 3.1 of Zhang et al. 2019 on a network of two classes, phi the hinge (so that psi(t) = t).
+
+    Args:
+        threat: B(x, eps).
+        steps, step_size: of the inner maximisation and of the attack.
+        scale: lambda.
+    """
+
+    threat: Ball
+    steps: int
+    step_size: float
+    scale: float
+    protocol: int = 1
+
+
+Measurement = Accuracy | Distances | WorstCase | LossTrace | LocalMaxima | TrainingCurve | HingeBound
 
 
 @dataclass(frozen=True)
