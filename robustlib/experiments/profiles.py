@@ -21,6 +21,7 @@ from .specs import (
     Accuracy,
     Distances,
     Evaluation,
+    HingeBound,
     LocalMaxima,
     LossTrace,
     Network,
@@ -88,6 +89,8 @@ def _smoke(evaluation: Evaluation) -> Evaluation:
         what, n = replace(what, attack=replace(what.attack, steps=50)), 20
     elif isinstance(what, WorstCase):
         what, n = replace(what, steps=10, queries=100, target_classes=2), 40
+    elif isinstance(what, HingeBound):
+        n = 60
     elif isinstance(what, LossTrace):
         what = replace(what, steps=20, step_size=5 * what.step_size, runs=5)
     elif isinstance(what, LocalMaxima):

@@ -313,7 +313,7 @@ def _challenge() -> list[Cell]:
     return [
         Cell(
             item=f"{PAPER}/challenge", row=number.row, column=number.column, published=number, unit=number.unit,
-            scale=1.0,             unavailable="a competition on Tiny ImageNet in 2018: drawn from the published numbers",
+            scale=1.0, unavailable="a competition on Tiny ImageNet in 2018: drawn from the published numbers",
         )
         for number in published_of(f"{PAPER}/challenge").values()
     ]  # fmt: skip
