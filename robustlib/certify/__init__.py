@@ -4,6 +4,7 @@
 """
 
 from .certificate import Certificate, Layer, certify, margins
+from .exact import optimum
 from .graph import SUPPORTED
 
-__all__ = ["SUPPORTED", "Certificate", "Layer", "certify", "margins"]
+__all__ = ["SUPPORTED", "Certificate", "Layer", "certify", "margins", "optimum"]

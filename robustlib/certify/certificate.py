@@ -64,7 +64,8 @@ class Certificate:
         return sure.scatter(1, self.labels[:, None], True).all(1)
 
 
-def _check(x: Tensor, y: Tensor | None, threat: Ball, classes: int) -> None:
+def check_call(x: Tensor, y: Tensor | None, threat: Ball, classes: int) -> None:
+    """Raise RobustlibError, naming the argument, unless the call makes sense."""
     threat.check_inputs(x)
     if y is None:
         return
@@ -127,7 +128,7 @@ def margins(
         RobustlibError: an operation without a bound, or arguments that do not fit.
     """
     graph = trace(model, x)
-    _check(x, y, threat, graph.nodes[-1].shape[0])
+    check_call(x, y, threat, graph.nodes[-1].shape[0])
     return margins_in(graph, y, Region.around(x, threat), method=method, slopes=slopes)[0]
 
 
@@ -158,7 +159,7 @@ def certify(
     """
     graph = trace(model, x)
     classes = graph.nodes[-1].shape[0]
-    _check(x, y, threat, classes)
+    check_call(x, y, threat, classes)
     if chunk is None:
         widest = max((width(graph, graph.nodes[i].inputs[0]) for i in graph.relus), default=1)
         chunk = max(1, ELEMENTS // widest)

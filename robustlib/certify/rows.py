@@ -181,9 +181,8 @@ class Patches:
     def by_sign(self, values: Tensor) -> tuple[Tensor, Tensor]:
         seen = self.windows(values).flatten(3)
         a = self.a.flatten(4).expand(len(seen), *self.units, -1, -1)
-        falling, rising = _by_sign(a.flatten(0, 2), seen.flatten(0, 2))
-        shape = seen.shape[:3]
-        falling, rising = (part.unflatten(0, shape).permute(0, 3, 1, 2).flatten(1) for part in (falling, rising))
+        found = _by_sign(a.flatten(0, 2), seen.flatten(0, 2))
+        falling, rising = (part.unflatten(0, seen.shape[:3]).permute(0, 3, 1, 2).flatten(1) for part in found)
         return falling, rising
 
     def dense(self, shape: Shape) -> Dense:
