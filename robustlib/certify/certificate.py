@@ -104,6 +104,21 @@ def margins_in(
     return lower, size, relaxations
 
 
+def slack_of(lower: Tensor, size: Tensor | float) -> Tensor:
+    """(N, K) what rounding may have added to bounds whose terms have these magnitudes."""
+    return ROUNDING * torch.finfo(lower.dtype).eps * (torch.zeros_like(lower) + size)
+
+
+def examples_at_a_time(graph: Graph, chunk: int | None) -> int:
+    """``chunk``, or as many examples as fit ELEMENTS numbers."""
+    if chunk is None:
+        widest = max((width(graph, graph.nodes[i].inputs[0]) for i in graph.relus), default=1)
+        return max(1, ELEMENTS // widest)
+    if chunk < 1:
+        raise RobustlibError(f"chunk={chunk}; give 1 example at a time or more")
+    return chunk
+
+
 def margins(
     model: nn.Module, x: Tensor, y: Tensor, threat: Ball, *, method: str = "dual", slopes: str = "fixed"
 ) -> Tensor:
@@ -160,11 +175,7 @@ def certify(
     graph = trace(model, x)
     classes = graph.nodes[-1].shape[0]
     check_call(x, y, threat, classes)
-    if chunk is None:
-        widest = max((width(graph, graph.nodes[i].inputs[0]) for i in graph.relus), default=1)
-        chunk = max(1, ELEMENTS // widest)
-    if chunk < 1:
-        raise RobustlibError(f"chunk={chunk}; give 1 example at a time or more")
+    chunk = examples_at_a_time(graph, chunk)
     with torch.no_grad():
         y = torch.cat([model(part).argmax(1) for part in x.split(chunk)]) if y is None else y
         parts = [
@@ -186,5 +197,4 @@ def _certificate(graph: Graph, x: Tensor, y: Tensor, threat: Ball, method: str, 
     for position, at in relaxations.items():
         counts = [kind.flatten(1).sum(1) for kind in (at.lower >= 0, (at.upper <= 0) & (at.lower < 0), at.crossing)]
         layers.append(Layer(graph.nodes[position].name, at.lower[:1].numel(), *counts))
-    slack = ROUNDING * torch.finfo(x.dtype).eps * (lower.new_zeros(lower.shape) + size)
-    return Certificate(y, lower, slack, tuple(layers))
+    return Certificate(y, lower, slack_of(lower, size), tuple(layers))

@@ -67,7 +67,7 @@ def test_no_bound_exceeds_the_exact_optimum_of_thousands_of_random_networks() ->
 def test_dual_below_linear_program_below_exact_optimum_below_samples(
     name: str, domain: tuple[float, float] | None
 ) -> None:
-    model, (x, y), threat = network(name), inputs(name, n=1), LinfBall(0.05, domain)
+    model, (x, y), threat = network(name), inputs(name, n=1), LinfBall(0.02, domain)
     dual = certify(model, x, y, threat).margins
     relaxed, exact = (optimum(model, x, y, threat, integer=integer) for integer in (False, True))
     assert (dual <= relaxed + 1e-7).all()
