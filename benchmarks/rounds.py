@@ -19,7 +19,7 @@ Result = TypeVar("Result")
 
 @dataclass
 class Measured(Generic[Result]):
-    """One contestant's rounds: processor time over the floor's in the same round, the time itself, the call's answer."""
+    """One contestant's rounds: processor time over the floor's in the same round, that time, and its call's answers."""
 
     ratios: list[float] = field(default_factory=list)
     seconds: list[float] = field(default_factory=list)

@@ -194,7 +194,7 @@ class _Recorder(fx.Interpreter):
 
 
 def trace(model: nn.Module, x: Tensor) -> Graph:
-    """The graph of a model, recorded on the first example of x (without one, on zeros) and checked to give the model's own logits there.
+    """The graph of a model, recorded on the first example of x and checked to give the model's own logits there.
 
     Args:
         model: (N, ...) inputs to (N, K) logits; batch norm and dropout in eval mode.

@@ -65,7 +65,7 @@ def largest_certified_radius(
         chunk: examples at a time.
 
     Returns:
-        (N,) radii; 0 where not even x itself is certified, the domain's width (for l_2 its diagonal) where all of it is.
+        (N,) radii; 0 where x itself is not certified, the domain's width (for l_2 its diagonal) where all of it is.
 
     Raises:
         RobustlibError: as :func:`certify`; start or tolerance not positive, steps below 1.
