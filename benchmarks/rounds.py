@@ -19,9 +19,10 @@ Result = TypeVar("Result")
 
 @dataclass
 class Measured(Generic[Result]):
-    """One contestant's rounds: processor time over the floor's in the same round, and what its call returned."""
+    """One contestant's rounds: processor time over the floor's in the same round, that time, and its call's answers."""
 
     ratios: list[float] = field(default_factory=list)
+    seconds: list[float] = field(default_factory=list)
     results: list[Result] = field(default_factory=list)
 
     @property
@@ -68,5 +69,6 @@ def interleave(
             measured[name].results.append(result)
         for name in taking_part:
             measured[name].ratios.append(seconds[name] / seconds[floor])
+            measured[name].seconds.append(seconds[name])
         say(f"round {index + 1}/{len(blocks)}: " + ", ".join(f"{n} {seconds[n]:.1f} s" for n in taking_part))
     return measured

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
 from torch import Tensor, nn
 
-from benchmarks import attacks, peers, report, rounds, works
+from benchmarks import attacks, certify, peers, report, rounds, works
 from benchmarks.works import THREAT, Work
+from robustlib.certify import margins
 from robustlib.errors import RobustlibError
 
 SEEN = ("work", "library", "ratio_to_floor", "robust_accuracy", "mean_distance")
@@ -150,3 +153,48 @@ def test_bad_arguments_are_one_line(capsys: pytest.CaptureFixture[str]) -> None:
 def test_a_missing_library_is_named() -> None:
     with pytest.raises(RobustlibError, match="no_such_library is not installed"):
         peers._library("no_such_library")
+
+
+# Certificates ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def small_works(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two noise images a round, a tiny network, and our own bound in the other library's place."""
+    tiny = [replace(work, sizes=(1, 2, 3), batch=2, rounds=2) for work in certify.WORKS]
+    monkeypatch.setattr(certify, "WORKS", tuple(tiny))
+    noise = torch.rand(2, 1, 28, 28, generator=torch.Generator().manual_seed(0))
+    monkeypatch.setattr(certify, "batches", lambda work: [(noise, torch.tensor([0, 1]))] * work.rounds)
+    monkeypatch.setattr(certify, "peak", lambda work, library: {"robustlib": 20.0}.get(library, 80.0))
+    ours = SimpleNamespace(RobustBounds=lambda model, eps: lambda x, y: -margins(model, x, y, certify.BALL))
+    monkeypatch.setattr(certify, "_library", lambda name: ours)
+
+
+def test_certificates_are_rows_with_the_peer_as_one(small_works: None) -> None:
+    found = certify.rows()
+    by = {(row["work"], row["library"]): row for row in found}
+    for work in certify.WORKS:
+        assert by[work.name, certify.PEER]["ratio"] == 1.0
+        assert by[work.name, "robustlib"]["ratio"] > 0
+    for work in certify.WORKS[:2]:
+        assert by[work.name, "robustlib"]["peak_ratio"] == 0.25
+    assert by[certify.GROWTH, certify.PEER]["ratio"] == 1.0
+    assert sum("not again" in row["library"] for row in found) == 3
+    assert certify.table(found).count("\n") == len(found) + 2
+
+
+def test_bounds_that_differ_stop_the_benchmark(small_works: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    other = SimpleNamespace(RobustBounds=lambda model, eps: lambda x, y: 1 - margins(model, x, y, certify.BALL))
+    monkeypatch.setattr(certify, "_library", lambda name: other)
+    with pytest.raises(RobustlibError, match="robustlib is off by 1"):
+        certify.rows()
+
+
+def test_certificates_without_the_other_library(
+    small_works: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert certify.main(["--library", "robustlib", "--json", "--out", str(tmp_path)]) == 0
+    printed = json.loads(capsys.readouterr().out)
+    assert printed == json.loads((tmp_path / "certify.json").read_text())
+    assert {row["library"] for row in printed} == {"robustlib"}
+    assert "| robustlib | 1.0 |" in (tmp_path / "certify.md").read_text()

@@ -4,6 +4,10 @@
 """
 
 from .certificate import Certificate, Layer, certify, margins
+from .exact import optimum
 from .graph import SUPPORTED
+from .radius import detect, largest_certified_radius
 
-__all__ = ["SUPPORTED", "Certificate", "Layer", "certify", "margins"]
+__all__ = [
+    "SUPPORTED", "Certificate", "Layer", "certify", "detect", "largest_certified_radius", "margins", "optimum",
+]  # fmt: skip

@@ -64,7 +64,8 @@ class Certificate:
         return sure.scatter(1, self.labels[:, None], True).all(1)
 
 
-def _check(x: Tensor, y: Tensor | None, threat: Ball, classes: int) -> None:
+def check_call(x: Tensor, y: Tensor | None, threat: Ball, classes: int) -> None:
+    """Raise RobustlibError, naming the argument, unless the call makes sense."""
     threat.check_inputs(x)
     if y is None:
         return
@@ -103,6 +104,21 @@ def margins_in(
     return lower, size, relaxations
 
 
+def slack_of(lower: Tensor, size: Tensor | float) -> Tensor:
+    """(N, K) what rounding may have added to bounds whose terms have these magnitudes."""
+    return ROUNDING * torch.finfo(lower.dtype).eps * (torch.zeros_like(lower) + size)
+
+
+def examples_at_a_time(graph: Graph, chunk: int | None) -> int:
+    """``chunk``, or as many examples as fit ELEMENTS numbers."""
+    if chunk is None:
+        widest = max((width(graph, graph.nodes[i].inputs[0]) for i in graph.relus), default=1)
+        return max(1, ELEMENTS // widest)
+    if chunk < 1:
+        raise RobustlibError(f"chunk={chunk}; give 1 example at a time or more")
+    return chunk
+
+
 def margins(
     model: nn.Module, x: Tensor, y: Tensor, threat: Ball, *, method: str = "dual", slopes: str = "fixed"
 ) -> Tensor:
@@ -127,7 +143,7 @@ def margins(
         RobustlibError: an operation without a bound, or arguments that do not fit.
     """
     graph = trace(model, x)
-    _check(x, y, threat, graph.nodes[-1].shape[0])
+    check_call(x, y, threat, graph.nodes[-1].shape[0])
     return margins_in(graph, y, Region.around(x, threat), method=method, slopes=slopes)[0]
 
 
@@ -158,12 +174,8 @@ def certify(
     """
     graph = trace(model, x)
     classes = graph.nodes[-1].shape[0]
-    _check(x, y, threat, classes)
-    if chunk is None:
-        widest = max((width(graph, graph.nodes[i].inputs[0]) for i in graph.relus), default=1)
-        chunk = max(1, ELEMENTS // widest)
-    if chunk < 1:
-        raise RobustlibError(f"chunk={chunk}; give 1 example at a time or more")
+    check_call(x, y, threat, classes)
+    chunk = examples_at_a_time(graph, chunk)
     with torch.no_grad():
         y = torch.cat([model(part).argmax(1) for part in x.split(chunk)]) if y is None else y
         parts = [
@@ -185,5 +197,4 @@ def _certificate(graph: Graph, x: Tensor, y: Tensor, threat: Ball, method: str, 
     for position, at in relaxations.items():
         counts = [kind.flatten(1).sum(1) for kind in (at.lower >= 0, (at.upper <= 0) & (at.lower < 0), at.crossing)]
         layers.append(Layer(graph.nodes[position].name, at.lower[:1].numel(), *counts))
-    slack = ROUNDING * torch.finfo(x.dtype).eps * (lower.new_zeros(lower.shape) + size)
-    return Certificate(y, lower, slack, tuple(layers))
+    return Certificate(y, lower, slack_of(lower, size), tuple(layers))

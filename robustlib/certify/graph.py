@@ -198,14 +198,14 @@ def trace(model: nn.Module, x: Tensor) -> Graph:
 
     Args:
         model: (N, ...) inputs to (N, K) logits; batch norm and dropout in eval mode.
-        x: (N, ...) inputs, N >= 1.
+        x: (N, ...) inputs.
 
     Raises:
         RobustlibError: an operation without a bound, a layer in train mode, control flow that depends on values.
     """
     tracer = fx.Tracer()
     root = nn.Sequential(model) if tracer.is_leaf_module(model, "") else model
-    sample = x[:1].detach()
+    sample = x[:1].detach() if len(x) else x.new_zeros(1, *x.shape[1:])
     try:
         recorder = _Recorder(fx.GraphModule(root, tracer.trace(root)))
     except (fx.proxy.TraceError, TypeError) as error:

@@ -37,8 +37,7 @@ class Kernel:
         """(B, o, H', W') back to (B, c, H, W) with (H, W) = ``size``; None: all that is seen, padding included."""
         reach = [self.dilation[i] * (self.weight.shape[2 + i] - 1) + 1 for i in (0, 1)]
         seen = [(a.shape[2 + i] - 1) * self.stride[i] + reach[i] for i in (0, 1)]
-        size = (seen[0], seen[1]) if size is None else size
-        padding = self.padding if size != tuple(seen) else (0, 0)
+        size, padding = (tuple(seen), (0, 0)) if size is None else (size, self.padding)
         if self.stride != (1, 1) and self.dilation == (1, 1) and self.groups == 1 and self.weight.shape[1] <= 4:
             return self._by_phase(a, size, padding)
         extra = [size[i] - seen[i] + 2 * padding[i] for i in (0, 1)]
@@ -181,9 +180,8 @@ class Patches:
     def by_sign(self, values: Tensor) -> tuple[Tensor, Tensor]:
         seen = self.windows(values).flatten(3)
         a = self.a.flatten(4).expand(len(seen), *self.units, -1, -1)
-        falling, rising = _by_sign(a.flatten(0, 2), seen.flatten(0, 2))
-        shape = seen.shape[:3]
-        falling, rising = (part.unflatten(0, shape).permute(0, 3, 1, 2).flatten(1) for part in (falling, rising))
+        found = _by_sign(a.flatten(0, 2), seen.flatten(0, 2))
+        falling, rising = (part.unflatten(0, seen.shape[:3]).permute(0, 3, 1, 2).flatten(1) for part in found)
         return falling, rising
 
     def dense(self, shape: Shape) -> Dense:

@@ -74,8 +74,8 @@ def deep_convolutions() -> nn.Module:
 
 def residual() -> nn.Module:
     return nn.Sequential(
-        nn.Conv2d(2, 3, 3, padding=1), nn.ReLU(), Block(3, 3, down=False), Block(3, 4, down=True), nn.Flatten(),
-        nn.Linear(36, 5), nn.ReLU(), nn.Linear(5, 4),
+        nn.Conv2d(2, 2, 3, padding=1), nn.ReLU(), Block(2, 2, down=False), Block(2, 3, down=True), nn.Flatten(),
+        nn.Linear(12, 5), nn.ReLU(), nn.Linear(5, 4),
     )  # fmt: skip
 
 
@@ -117,7 +117,8 @@ def network(name: str, seed: int = 0) -> nn.Module:
             if "mean" in key or "dev" in key or not value.is_floating_point():
                 continue
             fresh = torch.randn(value.shape, generator=generator, dtype=value.dtype)
-            value.copy_(fresh.abs() + 0.5 if "var" in key else fresh / max(1, value[:1].numel()) ** 0.5)
+            scale = 0.2 if key.endswith("bias") else max(1, value[:1].numel()) ** -0.5
+            value.copy_(fresh.abs() + 0.5 if "var" in key else scale * fresh)
     return model
 
 
@@ -125,5 +126,6 @@ def inputs(name: str, n: int = 3, seed: int = 1) -> tuple[Tensor, Tensor]:
     """(n, ...) inputs in [0, 1] and labels of four classes."""
     generator = torch.Generator().manual_seed(seed)
     shape = (3, 4) if name in FLAT else (2, 7, 6) if name in ("convolutions", "normalised") else (2, 6, 6)
+    shape = (2, 4, 4) if name == "residual" else shape
     x = torch.rand(n, *shape, generator=generator, dtype=torch.float64)
     return x, torch.randint(4, (n,), generator=generator)

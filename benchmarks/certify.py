@@ -1,0 +1,224 @@
+"""Certificates beside convex-adversarial's, the library of the paper's authors, as ratios to it.
+
+    make bench          (or, with it installed: python -m benchmarks.certify --json)
+
+Both compute the same bound, Wong & Kolter's with the slope u / (u - l), and agree to rounding; that is checked on
+every round before a ratio is formed. Times are processor times on one thread, peers interleaved round by round;
+``ratio`` is the median of the ratios within a round, ``peak_ratio`` that of the memory above what was held before,
+each in a process of its own. auto_LiRPA's rows are an earlier measurement and say so.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from robustlib.certify import certify, margins
+from robustlib.data import balanced_subset, load
+from robustlib.errors import RobustlibError
+from robustlib.experiments.host import device_name, exact_arithmetic, tune_allocator, versions
+from robustlib.threat import LinfBall
+
+from .peers import _library
+from .rounds import interleave
+
+EPS = 0.01
+"""At initial weights about as many units cross zero as on a trained network at its own radius: a few per cent."""
+BALL = LinfBall(EPS, None)
+PEER = "convex-adversarial"
+LIBRARIES = (PEER, "robustlib")
+SMALL, LARGE = (4, 8, 128), (32, 64, 1024)
+"""Wong et al. 2018's wide family, k = 1 and k = 8: 1,304 and 10,432 hidden units."""
+Batch = tuple[Tensor, Tensor]
+Row = dict[str, Any]
+
+
+def network(first: int = 16, second: int = 32, hidden: int = 100) -> nn.Sequential:
+    """Two strided convolutions and two dense layers; the paper's small MNIST network as it stands."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        return nn.Sequential(
+            nn.Conv2d(1, first, 4, 2, 1), nn.ReLU(), nn.Conv2d(first, second, 4, 2, 1), nn.ReLU(), nn.Flatten(),
+            nn.Linear(49 * second, hidden), nn.ReLU(), nn.Linear(hidden, 10),
+        ).eval()  # fmt: skip
+
+
+def bounds(library: str, model: nn.Sequential) -> Callable[[Batch], Tensor]:
+    """A call that gives the (N, K) lower bounds of a batch."""
+    if library == "robustlib":
+        return lambda batch: certify(model, *batch, BALL).margins
+    peer = _library("convex_adversarial")
+
+    def theirs(batch: Batch) -> Tensor:
+        x, y = batch
+        with torch.no_grad():
+            return -peer.RobustBounds(model, EPS)(x, y)
+
+    return theirs
+
+
+def step(library: str, model: nn.Sequential) -> Callable[[Batch], Tensor]:
+    """A call that takes one step of robust training, and gives the (1,) loss before it."""
+    optimiser = torch.optim.Adam(model.parameters(), lr=1e-4)
+    peer = _library("convex_adversarial") if library == PEER else None
+
+    def work(batch: Batch) -> Tensor:
+        x, y = batch
+        lower = margins(model, x, y, BALL) if peer is None else -peer.RobustBounds(model, EPS)(x, y)
+        loss = nn.functional.cross_entropy(-lower, y)
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        return loss.detach()[None]
+
+    return work
+
+
+@dataclass(frozen=True)
+class Work:
+    """What is compared: which call, on which network, how many images a round and how many rounds."""
+
+    name: str
+    call: Callable[[str, nn.Sequential], Callable[[Batch], Tensor]]
+    sizes: tuple[int, int, int]
+    batch: int
+    rounds: int
+
+
+WORKS = (
+    Work("exact bounds, small MNIST net", bounds, (16, 32, 100), 5, 11),
+    Work("robust training step, small MNIST net", step, (16, 32, 100), 50, 5),
+    Work("exact bounds, 1,304 hidden units", bounds, SMALL, 2, 11),
+    Work("exact bounds, 10,432 hidden units", bounds, LARGE, 2, 5),
+)
+GROWTH = "growth, 1,304 to 10,432 hidden units"
+EARLIER: tuple[Row, ...] = tuple(
+    {"work": work, "library": "auto_LiRPA 0.7.1, same slopes (measured earlier, not again)"} | found
+    for work, found in (
+        (WORKS[0].name, {"ratio": 0.57}), (WORKS[1].name, {"ratio": 0.42}), (GROWTH, {"growth": 27.0}),
+    )
+)  # fmt: skip
+
+
+def batches(work: Work) -> list[Batch]:
+    """One class-balanced batch of test images a round."""
+    test = load("mnist").test
+    rows = balanced_subset(test.y, 10 * -(-work.batch * work.rounds // 10), seed=0)[: work.batch * work.rounds]
+    return list(zip(test.images(rows).split(work.batch), test.y[rows].split(work.batch), strict=True))
+
+
+def measure(work: Work, libraries: Sequence[str], say: Callable[[str], None]) -> dict[str, Row]:
+    """Rows of one work: each library's time over convex-adversarial's, and its seconds for an image."""
+    blocks = batches(work)
+    calls = {library: work.call(library, network(*work.sizes)) for library in libraries}
+    found = interleave(calls, blocks, floor=libraries[0], warm_up=blocks[0], say=say)
+    reference = found[libraries[0]].results
+    for library, measured in found.items():
+        for ours, theirs in zip(measured.results, reference, strict=True):
+            if not torch.allclose(ours, theirs, rtol=1e-3, atol=1e-3):
+                off = float((ours - theirs).abs().max())
+                raise RobustlibError(f"{library} is off by {off:.3g} from {libraries[0]} in {work.name}")
+    rows: dict[str, Row] = {}
+    for library, measured in found.items():
+        rows[library] = {
+            "work": work.name, "library": library, "ratio": round(measured.ratio, 3),
+            "milliseconds": round(1e3 * statistics.median(measured.seconds) / work.batch, 2),
+            "images": work.batch, "rounds": work.rounds,
+        }  # fmt: skip
+    return rows
+
+
+def peak(work: Work, library: str) -> float:
+    """Megabytes above what the process held before the call, in a process of its own."""
+    command = [sys.executable, "-m", "benchmarks.certify", "--peak", work.name, library]
+    ran = subprocess.run(command, capture_output=True, text=True)
+    if ran.returncode:
+        raise RobustlibError(f"memory of {library} in {work.name}: {ran.stderr.strip()[-500:]}")
+    return float(ran.stdout.split()[-1])
+
+
+def _print_peak(name: str, library: str) -> None:
+    work = next(work for work in WORKS if work.name == name)
+    # Noise in place of images: reading those needs memory of its own.
+    x = torch.rand(work.batch, 1, 28, 28, generator=torch.Generator().manual_seed(0))
+    batch, call = (x, torch.arange(work.batch) % 10), work.call(library, network(*work.sizes))
+    held = _highest()
+    call(batch)
+    print(_highest() - held)
+
+
+def _highest() -> float:
+    """Megabytes at most resident: the kernel's figure for this program, where getrusage's begins with the parent's."""
+    status = Path("/proc/self/status").read_text()
+    return float(status.split("VmHWM:")[1].split()[0]) / 2**10
+
+
+def rows(libraries: Sequence[str] = LIBRARIES, say: Callable[[str], None] = lambda line: None) -> list[Row]:
+    """All rows, convex-adversarial's first in each work."""
+    found = {work.name: measure(work, libraries, say) for work in WORKS}
+    for work in WORKS[:2]:
+        peaks = {library: peak(work, library) for library in libraries}
+        for library, megabytes in peaks.items():
+            found[work.name][library] |= {
+                "peak_mb": round(megabytes), "peak_ratio": round(megabytes / max(1.0, peaks[libraries[0]]), 3),
+            }  # fmt: skip
+    small, large = (found[work.name] for work in WORKS[2:])
+    growth = {library: large[library]["milliseconds"] / small[library]["milliseconds"] for library in libraries}
+    found[GROWTH] = {
+        library: {
+            "work": GROWTH, "library": library, "growth": round(growth[library], 1),
+            "ratio": round(growth[library] / growth[libraries[0]], 3),
+        }
+        for library in libraries
+    }  # fmt: skip
+    every = [row for work in found.values() for row in work.values()]
+    return every + [row for row in EARLIER if PEER in libraries]
+
+
+COLUMNS = ("work", "library", "ratio", "peak_ratio", "growth", "milliseconds", "peak_mb", "images", "rounds")
+
+
+def table(found: Sequence[Row]) -> str:
+    """A Markdown table; what a row does not have stays empty."""
+    lines = ["| " + " | ".join(COLUMNS) + " |", "|" + "---|" * len(COLUMNS)]
+    lines += ["| " + " | ".join(str(row.get(column, "")) for column in COLUMNS) + " |" for row in found]
+    return "\n".join(lines) + "\n"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Print the table, or JSON with --json; progress goes to stderr."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.certify", description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("--json", action="store_true", help="a list of rows, in place of the table")
+    parser.add_argument("--out", type=Path, metavar="FOLDER", help="keep the rows in its certify.json and certify.md")
+    parser.add_argument("--library", action="append", choices=LIBRARIES, help="repeatable; the first is the unit")
+    parser.add_argument("--peak", nargs=2, metavar=("WORK", "LIBRARY"), help="print one call's megabytes")
+    options = parser.parse_args(arguments)
+    torch.set_num_threads(1)
+    exact_arithmetic()
+    if options.peak:
+        _print_peak(*options.peak)
+        return 0
+    tune_allocator()
+    found = rows(options.library or LIBRARIES, lambda line: print(line, file=sys.stderr, flush=True))
+    where = {"device": device_name(torch.device("cpu")), **versions()}
+    if options.out is not None:
+        (options.out / "certify.json").write_text(json.dumps([row | where for row in found], indent=1) + "\n")
+        head = "# Certificates beside convex-adversarial\n\nWritten by `python -m benchmarks.certify --out benchmarks`"
+        where_from = f"{where['device']}, torch {where['torch']}"
+        (options.out / "certify.md").write_text(f"{head}; see README.md.\n\n{where_from}\n\n{table(found)}")
+    print(json.dumps([row | where for row in found], indent=1) if options.json else table(found))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,158 @@
+"""The dual against the primal linear program and the exact optimum, which share none of its arithmetic."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from scipy import sparse
+from scipy.optimize import linprog
+from torch import Tensor, nn
+
+from robustlib.certify import certify, optimum
+from robustlib.certify.certificate import objectives
+from robustlib.certify.dual import Relaxation, carry, pre_activation_bounds
+from robustlib.certify.exact import _program
+from robustlib.certify.graph import trace
+from robustlib.certify.region import Region
+from robustlib.certify.rows import Dense
+from robustlib.errors import RobustlibError
+from robustlib.threat import L2Ball, LinfBall
+from tests.certify.networks import ALL, inputs, network
+
+
+def tiny(seed: int) -> tuple[nn.Module, Tensor, Tensor]:
+    """A dense network of one to three hidden layers of two to four units, with one input."""
+    generator = torch.Generator().manual_seed(seed)
+    depth, sizes = int(torch.randint(1, 4, (1,), generator=generator)), [2]
+    for _ in range(depth):
+        sizes.append(int(torch.randint(2, 5, (1,), generator=generator)))
+    layers: list[nn.Module] = []
+    with torch.random.fork_rng(devices=[]):
+        for before, after in zip(sizes, [*sizes[1:], 2], strict=True):
+            layers += [nn.Linear(before, after), nn.ReLU()]
+    model = nn.Sequential(*layers[:-1]).double().eval()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.copy_(torch.randn(parameter.shape, generator=generator, dtype=torch.float64))
+    return model, torch.rand(1, 2, generator=generator, dtype=torch.float64), torch.tensor([0])
+
+
+def check_tiny(seeds: range) -> int:
+    """How many of the networks had a margin that the relaxation does not reach."""
+    loose = 0
+    for seed in seeds:
+        model, x, y = tiny(seed)
+        threat = LinfBall(0.05 + 0.3 * (seed % 7) / 7, None if seed % 2 else (0.0, 1.0))
+        exact = optimum(model, x, y, threat, integer=True)[0, 1]
+        for options in ({}, {"slopes": "adaptive"}, {"method": "interval"}):
+            assert certify(model, x, y, threat, **options).margins[0, 1] <= exact + 1e-6, (seed, options)
+        loose += bool(certify(model, x, y, threat).margins[0, 1] < exact - 1e-3)
+    return loose
+
+
+def test_no_bound_exceeds_the_exact_optimum_of_random_networks() -> None:
+    assert check_tiny(range(100)) > 20, "the cases are too easy to show anything"
+
+
+@pytest.mark.slow
+def test_no_bound_exceeds_the_exact_optimum_of_thousands_of_random_networks() -> None:
+    assert check_tiny(range(100, 4100)) > 800
+
+
+@pytest.mark.parametrize("name", ALL)
+@pytest.mark.parametrize("domain", [None, (0.0, 1.0)], ids=["unclipped", "box"])
+def test_dual_below_linear_program_below_exact_optimum_below_samples(
+    name: str, domain: tuple[float, float] | None
+) -> None:
+    model, (x, y), threat = network(name), inputs(name, n=1), LinfBall(0.02, domain)
+    dual = certify(model, x, y, threat).margins
+    relaxed, exact = (optimum(model, x, y, threat, integer=integer) for integer in (False, True))
+    assert (dual <= relaxed + 1e-7).all()
+    assert (relaxed <= exact + 1e-6).all()
+    generator = torch.Generator().manual_seed(0)
+    for _ in range(20):
+        logits = model(threat.random_start(x, generator=generator)).detach()
+        assert (exact <= logits[0, y] - logits + 1e-6).all()
+
+
+@pytest.mark.parametrize("domain", [None, (0.0, 1.0)], ids=["unclipped", "box"])
+def test_on_one_layer_all_are_equal(domain: tuple[float, float] | None) -> None:
+    model = nn.Sequential(nn.Flatten(), nn.Linear(12, 4)).double().eval()
+    with torch.no_grad():
+        model[1].weight.copy_(torch.randn(4, 12, generator=torch.Generator().manual_seed(0)))
+    x, y = inputs("dense")
+    threat = LinfBall(0.3, domain)
+    exact = optimum(model, x, y, threat, integer=True)
+    for options in ({}, {"slopes": "adaptive"}, {"method": "interval"}):
+        torch.testing.assert_close(certify(model, x, y, threat, **options).margins, exact, rtol=1e-9, atol=1e-9)
+
+
+def best_slopes(model: nn.Module, x: Tensor, y: int, k: int, threat: LinfBall) -> tuple[float, float]:
+    """Least margin by linear programming, and the dual bound with the lower lines of the program's multipliers.
+
+    A crossing unit's multipliers for z >= zhat and for z >= 0 share its row's entry: alpha is the first one's part.
+    """
+    graph, region = trace(model, x), Region.around(x, threat)
+    fixed = pre_activation_bounds(graph, region)
+    program = _program(graph, region, fixed, integer=False)
+    matrices, lower, upper = zip(*program.blocks, strict=True)
+    rows, low, high = sparse.vstack(matrices).tocsr(), np.concatenate(lower), np.concatenate(upper)
+    cost = np.zeros(program.size)
+    classes = graph.nodes[-1].shape[0]
+    cost[program.size - classes + y] += 1.0
+    cost[program.size - classes + k] -= 1.0
+    above, below = np.isfinite(high), np.isfinite(low)
+    found = linprog(
+        cost, A_ub=sparse.vstack([rows[above], -rows[below]]), b_ub=np.concatenate([high[above], -low[below]]),
+        bounds=np.stack([program.low, program.high], 1),
+    )  # fmt: skip
+    below_marginals = np.zeros(len(low))
+    below_marginals[below] = -found.ineqlin.marginals[above.sum() :]
+    sizes = [int(np.prod(node.shape)) for node in graph.nodes]
+    first = np.concatenate([[0], np.cumsum(sizes)])
+    starts = np.concatenate([[0], np.cumsum([len(part) for part in lower])])
+    # Blocks in the order of nodes: one for an operation, two for a ReLU, of which the first holds z >= zhat.
+    block, chosen = 0, dict[int, Relaxation]()
+    for i in range(1, len(graph.nodes)):
+        if i in fixed:
+            line = torch.from_numpy(below_marginals[starts[block] : starts[block] + sizes[i]])
+            floor = torch.from_numpy(found.lower.marginals[first[i] : first[i + 1]])
+            alpha = (line / (line + floor).clamp_min(1e-30)).nan_to_num(0.0).clamp(0, 1).view(1, *graph.nodes[i].shape)
+            low_slope = torch.where(fixed[i].crossing, alpha, fixed[i].slope)
+            chosen[i] = replace(fixed[i], low=low_slope)
+            block += 1
+        block += 1
+    objective = objectives(torch.tensor([y]), classes, x).a[:, k : k + 1]
+    with torch.no_grad():
+        bound, _, _ = carry(graph, Dense(objective), len(graph.nodes) - 1, chosen, region)
+    return found.fun, float(bound)
+
+
+@pytest.mark.parametrize("name", ALL)
+@pytest.mark.parametrize("eps", [0.02, 0.1])
+def test_with_the_best_slopes_the_dual_is_the_linear_program(name: str, eps: float) -> None:
+    model, (x, _) = network(name), inputs(name, n=1)
+    for y, k in ((0, 1), (2, 3), (3, 0)):
+        primal, dual = best_slopes(model, x, y, k, LinfBall(eps, None))
+        assert dual == pytest.approx(primal, abs=1e-6)
+
+
+def test_the_fixed_slopes_leave_a_gap() -> None:
+    """Else the comparison above would show nothing."""
+    model, (x, y) = network("dense"), inputs("dense", n=1)
+    gap = optimum(model, x, y, LinfBall(0.1)) - certify(model, x, y, LinfBall(0.1)).margins
+    assert gap.max() > 1e-3
+
+
+def test_a_program_that_is_not_tiny_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    model, (x, y) = network("dense"), inputs("dense", n=1)
+    with pytest.raises(RobustlibError, match="l_inf ball and float64"):
+        optimum(model, x, y, L2Ball(0.1))
+    with pytest.raises(RobustlibError, match="l_inf ball and float64"):
+        optimum(model.float(), x.float(), y, LinfBall(0.1))
+    monkeypatch.setattr("robustlib.certify.exact.LARGEST", 20)
+    with pytest.raises(RobustlibError, match="only up to 20"):
+        optimum(model.double(), x, y, LinfBall(0.1))
