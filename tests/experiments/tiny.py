@@ -135,7 +135,8 @@ def fabricate(
     elif isinstance(what, Distances):
         low, high = max(0.0, float(correct) - 0.1), min(1.0, float(correct) + 0.1)
         given = {"metrics": {f"accuracy@{eps:g}": Metric(float(correct), n, low, high) for eps in what.grid}}
-        given["metrics"] |= {"broken": Metric(1.0, n), "mean_distance": Metric(float(correct), n, unit=what.norm)}
+        if not isinstance(what.attack, Boundary):  # whose committed records are older than these two
+            given["metrics"] |= {"broken": Metric(1.0, n), "mean_distance": Metric(float(correct), n, unit=what.norm)}
     elif isinstance(what, Targeted | Amplitudes | Outputs | AccuracyVariation | Recipe):
         given = _probed(what, float(correct), n)
     else:
