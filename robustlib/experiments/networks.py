@@ -135,7 +135,7 @@ class Networks:
                 raise RobustlibError(
                     f"rows=({first}, {end}) of {network.name}: {network.dataset} has {len(dataset.train)} training rows"
                 )
-            rows, soft = torch.arange(first, end), None
+            rows, soft = torch.arange(first, end, device=self.device), None
             if isinstance(network.defence, Distillation):
                 try:
                     soft = soft_labels(self.obtain(network.parents[0]), dataset.train, rows, network.defence)
