@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
+
+from robustlib.errors import RobustlibError
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,6 +59,33 @@ class Dataset:
     inexact: Mapping[str, int]
     groups: Mapping[str, Tensor | None]
     source: str = "official"
+
+    def only(self, classes: tuple[int, ...]) -> Dataset:
+        """The rows of these classes alone, in their order; the label i is the class ``classes[i]``.
+
+        The digest and the counts of inexact rows stay those of the whole dataset.
+
+        Raises:
+            RobustlibError: a class that there is not, or one given twice.
+        """
+        if not classes or len(set(classes)) < len(classes) or not set(classes) <= set(range(len(self.classes))):
+            raise RobustlibError(
+                f"classes={classes} of {self.name}; give different numbers from 0 to {len(self.classes) - 1}"
+            )
+
+        def chosen(split: Split) -> tuple[Tensor, Split]:
+            found = split.y[:, None] == torch.tensor(classes, device=split.y.device)
+            rows = found.any(1)
+            return rows, Split(split.x[rows], found[rows].int().argmax(1))
+
+        (in_train, train), (in_test, test) = chosen(self.train), chosen(self.test)
+        masks = {"train": in_train, "test": in_test}
+        groups = {
+            name: None if members is None else members[masks[name].to(members.device)]
+            for name, members in self.groups.items()
+        }
+        names = tuple(self.classes[number] for number in classes)
+        return replace(self, train=train, test=test, classes=names, groups=groups)
 
     @property
     def official(self) -> bool:

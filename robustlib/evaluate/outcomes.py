@@ -128,16 +128,17 @@ def distances_under(
     norm: str,
     domain: Domain | None,
     name: str,
+    measured: str = "",
     progress: Progress | None = None,
 ) -> np.ndarray:
-    """(n,) distances, in ``norm`` and the domain's units, at which a minimum-norm attack breaks each point.
+    """(n,) distances, in ``measured`` (else ``norm``) and the domain's units, at which a minimum-norm attack breaks.
 
     0 for a point misclassified to begin with, infinity where the attack found nothing; the network is
     asked again about every returned point before its distance counts.
     """
     if domain is None:
         raise RobustlibError(f"domain is missing for {attack}, which starts from noise in it; give (lo, hi)")
-    measure, found = ball(norm, 0.0, domain), []
+    measure, found = ball(measured or norm, 0.0, domain), []
     for index, x, y in _chunks(split, rows, progress):
         generator = chunk_generator(name, index, x.device)
         x_adv = find_nearest(attack, model, x, y, norm=norm, domain=domain, generator=generator)

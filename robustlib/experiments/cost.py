@@ -22,6 +22,7 @@ from .specs import (
     AccuracyVariation,
     Distances,
     Evaluation,
+    HingeBound,
     LocalMaxima,
     LossTrace,
     Network,
@@ -89,8 +90,7 @@ def forward_of(model: ModelSpec, input_shape: tuple[int, ...], classes: int) -> 
 
 
 def _one(network: Network) -> Forward:
-    facts = facts_of(network.dataset)
-    return forward_of(network.model, facts.shape, len(facts.classes))
+    return forward_of(network.model, facts_of(network.dataset).shape, network.outputs)
 
 
 def _forward(network: Network) -> float:
@@ -134,7 +134,8 @@ def training_seconds(network: Network, device: str) -> float:
 def points(evaluation: Evaluation) -> int:
     """How many inputs it visits."""
     facts = facts_of(evaluation.subject.dataset)
-    return evaluation.subset.n or (facts.n_train if evaluation.subset.split == "train" else facts.n_test)
+    whole = facts.n_train if evaluation.subset.split == "train" else facts.n_test
+    return evaluation.subset.n or whole * evaluation.subject.outputs // len(facts.classes)
 
 
 def evaluation_seconds(evaluation: Evaluation, device: str) -> float:
@@ -156,6 +157,8 @@ def evaluation_flops(evaluation: Evaluation, n: int) -> float:
     if isinstance(what, WorstCase):
         suite = standard(what.threat, steps=what.steps, queries=what.queries, targets=what.target_classes)
         return n * forward * (1 + sum(passes(attack) for attack in suite))
+    if isinstance(what, HingeBound):
+        return n * (2 * what.steps + 2) * forward
     if isinstance(what, LossTrace):
         return n * what.runs * 2 * what.steps * forward
     if isinstance(what, LocalMaxima):

@@ -16,6 +16,7 @@ from ..evaluate import (
     distances_under,
     evaluate,
     final_losses,
+    hinge_risks,
     loss_traces,
     outcomes_under,
     standard,
@@ -30,6 +31,7 @@ from .specs import (
     AccuracyVariation,
     Distances,
     Evaluation,
+    HingeBound,
     LocalMaxima,
     LossTrace,
     Network,
@@ -90,6 +92,7 @@ def measure(
             rows,
             what.attack,
             norm=what.norm,
+            measured=what.measured,
             domain=what.domain,
             name=name,
             progress=progress,
@@ -118,6 +121,8 @@ def measure(
                 for row, trace in zip(rows.tolist(), traces, strict=True)
             },
         )
+    if isinstance(what, HingeBound):
+        return _hinge_bound(subject, split, rows, what, name)
     if isinstance(what, LocalMaxima):
         losses = final_losses(
             subject, split, rows, what.threat, steps=what.steps, step_size=what.step_size, starts=what.starts,
@@ -147,8 +152,9 @@ def _distances(what: Distances, distances: np.ndarray) -> Findings:
     broken = distances[np.isfinite(distances)]
     found.metrics["broken"] = share(np.isfinite(distances))
     if len(broken):
-        found.metrics["mean_distance"] = mean(broken, unit=what.norm)
-        found.metrics["median_distance"] = Metric(float(np.median(broken)), len(broken), unit=what.norm)
+        norm = what.measured or what.norm
+        found.metrics["mean_distance"] = mean(broken, unit=norm)
+        found.metrics["median_distance"] = Metric(float(np.median(broken)), len(broken), unit=norm)
     return found
 
 
@@ -170,6 +176,25 @@ def _worst_case(subject: nn.Module, split: Split, rows: Tensor, what: WorstCase,
     found.series["passes"] = [[line.points, line.cost.forwards, line.cost.backwards] for line in report.lines]
     if report.convergence is not None:
         found.series["convergence"] = [list(row) for row in report.convergence.accuracy]
+    return found
+
+
+def _hinge_bound(subject: nn.Module, split: Split, rows: Tensor, what: HingeBound, name: str) -> Findings:
+    risks = hinge_risks(
+        subject, split, rows, what.threat, steps=what.steps, step_size=what.step_size, scale=what.scale, name=name
+    )
+    value, low, high = accuracy_interval(risks.robust)
+    left = 1 - value
+    right = float(risks.natural.mean() + risks.spread.mean())
+    found = Findings(
+        metrics={
+            "accuracy": Metric(value, len(rows), low, high),
+            "risk": Metric(float(risks.natural.mean()), len(rows), unit="hinge"),
+            "regulariser": Metric(float(risks.spread.mean()), len(rows), unit="hinge"),
+            "gap": Metric(right - left, len(rows), unit="hinge"),
+        },
+        outcomes={"correct": pack(risks.robust)},
+    )
     return found
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from ..data import load
+from ..data import Dataset, load
 from ..data.registry import facts_of
 from ..errors import RobustlibError
 from ..models import build
@@ -25,6 +25,12 @@ from .store import half_precision, load_weights, save_log, save_weights, weights
 
 KEPT = 4
 LOGGED = {"loss", "accuracy", "seconds", "cpu_seconds", "alarms"}
+
+
+def dataset_of(network: Network, device: torch.device) -> Dataset:
+    """What a network is trained on and asked about."""
+    dataset = load(network.dataset, device=device)
+    return dataset.only(network.classes) if network.classes else dataset
 
 
 class Stopped(Exception):
@@ -54,9 +60,9 @@ class Networks:
 
     def blank(self, network: Network) -> nn.Module:
         """The untrained network: weights drawn from its seed."""
-        facts = facts_of(network.dataset)
+        shape, outputs = facts_of(network.dataset).shape, network.outputs
         generator = step_generator(network.seed, "weights", 0)
-        model = build(network.model, input_shape=facts.shape, classes=len(facts.classes), generator=generator)
+        model = build(network.model, input_shape=shape, classes=outputs, generator=generator)
         return model.to(self.device)
 
     def obtain(self, network: Network) -> nn.Module:
@@ -129,7 +135,7 @@ class Networks:
             model = self.blank(network)
             if network.start is not None:
                 model.load_state_dict(self.obtain(network.start).state_dict())
-            dataset = load(network.dataset, device=self.device)
+            dataset = dataset_of(network, self.device)
             first, end = network.rows or (0, len(dataset.train))
             if not 0 <= first < end <= len(dataset.train):
                 raise RobustlibError(
@@ -171,6 +177,6 @@ class Networks:
                 "accuracy": [round(value, 4) for value in log.accuracy],
                 "seconds": log.seconds,
                 "cpu_seconds": log.cpu_seconds,
-                "alarms": log.alarms(len(facts_of(network.dataset).classes)),
+                "alarms": log.alarms(network.outputs),
             },
         )

@@ -12,15 +12,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from ..attacks.suite import Pgd
+from ..attacks.suite import Fab, Pgd, Square
 from ..errors import RobustlibError, suggest
+from ..models import ModelSpec
 from ..training import FgsmTraining, PgdTraining, Schedule, Standard
+from ..training.inner import Inner
 from .probes import Amplitudes, Targeted
 from .specs import (
     Accuracy,
     AccuracyVariation,
     Distances,
     Evaluation,
+    HingeBound,
     LocalMaxima,
     LossTrace,
     Network,
@@ -58,14 +61,16 @@ def _smoke_network(network: Network) -> Network:
     if network.model.name in _DISTILLED:
         return _distilled(network, "digits", Schedule(60, 64, 5e-3, shape="one_cycle"), 200)
     defence = network.defence
-    if isinstance(defence, PgdTraining):
+    if isinstance(defence, Inner):
         defence = replace(defence, ramp=(3,), eps_warmup=0.3)
-    width = min(network.model.width, 8)
+    model = replace(network.model, width=min(network.model.width, 8))
+    if model.name == "wide_resnet":
+        model = replace(model, width=1, depth=10)
     steps = 200 if network.model.name == "madry_cnn" else 80
     return replace(
         network,
         dataset="digits",
-        model=replace(network.model, width=width),
+        model=model,
         defence=defence,
         schedule=Schedule(steps=steps, batch=64, lr=2e-3, shape="one_cycle"),
         rows=None,
@@ -80,12 +85,16 @@ def _smoke(evaluation: Evaluation) -> Evaluation:
         if isinstance(attack, Pgd):
             attack = replace(attack, steps=min(attack.steps, 10), restarts=min(attack.restarts, 2),
                              step_size=attack.step_size * attack.steps / min(attack.steps, 10))  # fmt: skip
+        elif isinstance(attack, Square | Fab):
+            attack = _shorter(attack, 100, 10, 2)
         source = None if what.source is None else _smoke_network(what.source)
         what = replace(what, attack=attack, source=source)
     elif isinstance(what, Distances):
         what, n = replace(what, attack=replace(what.attack, steps=50)), 20
     elif isinstance(what, WorstCase):
         what, n = replace(what, steps=10, queries=100, target_classes=2), 40
+    elif isinstance(what, HingeBound):
+        n = 60
     elif isinstance(what, LossTrace):
         what = replace(what, steps=20, step_size=5 * what.step_size, runs=5)
     elif isinstance(what, LocalMaxima):
@@ -100,6 +109,12 @@ def _smoke(evaluation: Evaluation) -> Evaluation:
         features = 64 if what.attack.features > what.cap else cap
         what, n = replace(what, attack=replace(what.attack, features=features), cap=cap), 20
     return Evaluation(_smoke_network(evaluation.subject), what, replace(evaluation.subset, n=n))
+
+
+def _shorter(attack: Square | Fab, queries: int, steps: int, classes: int) -> Square | Fab:
+    if isinstance(attack, Square):
+        return replace(attack, queries=queries)
+    return replace(attack, steps=steps, target_classes=classes)
 
 
 # Distillation: both reduced profiles begin teacher and student with one network trained at T = 1 (as Carlini and
@@ -126,8 +141,24 @@ def _distilled(network: Network, dataset: str, schedule: Schedule, warm: int) ->
 _PGD_UPDATES = {1: (800, 128), 2: (800, 128), 4: (1_000, 128), 8: (1_200, 128), 16: (8_500, 64)}
 
 
+# Networks of TRADES: what is trained in place of each, and for how many updates. Chosen on 5,000 training images that
+# the trials held out.
+_TRADES = {
+    "small_cnn": (ModelSpec("small_cnn", 32, init="kaiming_uniform"), 1_500, 1.5e-3),
+    "trades_net": (ModelSpec("trades_net", 10), 600, 3e-3),
+    "trades_binary": (ModelSpec("trades_binary", 10), 600, 3e-3),
+    "wide_resnet": (ModelSpec("madry_cnn", 4, init="kaiming_uniform"), 1_500, 1.5e-3),
+}
+
+
 def _quick_network(network: Network) -> Network:
     defence, width = network.defence, network.model.width
+    if network.model.name in _TRADES:
+        model, steps, lr = _TRADES[network.model.name]
+        if isinstance(defence, Inner):
+            defence = replace(defence, ramp=(3, 5, 7), eps_warmup=0.15)
+        schedule = Schedule(steps=steps, batch=128, lr=lr, shape="one_cycle", precision="bfloat16")
+        return replace(network, model=model, defence=defence, schedule=schedule)
     schedule = Schedule(steps=860, batch=128, lr=1.5e-3, shape="one_cycle", precision="bfloat16")
     if isinstance(defence, FgsmTraining):
         defence = replace(defence, eps_warmup=0.3)
@@ -186,22 +217,25 @@ def _quick_points(evaluation: Evaluation) -> int:
             what.threat is not None
             and abs(what.attack.steps * what.attack.step_size - 2.5 * what.threat.eps) < 1e-9
         )
-        return 200 if sweep or what.attack.restarts > 1 else 1000
+        return 200 if sweep or what.attack.restarts > 1 or what.attack.steps > 100 else 1000
     return 1000
 
 
 def _quick(evaluation: Evaluation) -> Evaluation | None:
-    if evaluation.subject.model.name in _DISTILLED:
+    name = evaluation.subject.model.name
+    if name in _DISTILLED:
         return _quick_distillation(evaluation)
-    if evaluation.subject.dataset != "mnist":
+    if evaluation.subject.dataset != "mnist" and name not in _TRADES:
         return None
     what = evaluation.measurement
     subset = evaluation.subset
     n: int | None = min(_quick_points(evaluation), subset.n or 10**9)
     if isinstance(what, Accuracy):
         source = None if what.source is None else _quick_network(what.source)
-        search = "bfloat16" if isinstance(what.attack, Pgd) else what.search
-        what = replace(what, source=source, search=search)
+        attack, search = what.attack, "bfloat16" if isinstance(what.attack, Pgd) else what.search
+        if isinstance(attack, Square | Fab):
+            attack, n = _shorter(attack, 1_000, 20, 3), 200
+        what = replace(what, attack=attack, source=source, search=search)
     elif isinstance(what, WorstCase):
         # On 200 points of network A the classes that rank fourth and later and the queries beyond the first
         # thousand broke nothing that the rest had left, in most of the suite's time.

@@ -13,7 +13,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
 
-from ..data import load
 from ..errors import RobustlibError
 from ..training import TrainingDiverged, WeakTeacher
 from .cost import evaluation_flops
@@ -30,7 +29,7 @@ from .host import (
 )  # fmt: skip
 from .keys import describe, differences, key
 from .measure import measure, rows_of
-from .networks import Networks, Stopped
+from .networks import Networks, Stopped, dataset_of
 from .progress import Tick, label
 from .records import Record
 from .specs import Evaluation, TrainingCurve
@@ -207,7 +206,7 @@ def run_one(
                 networks.device, networks.cache, None, networks.stop, networks.progress, networks.diverged
             )
         models = {key(network): networks.obtain(network) for network in evaluation.networks}
-        dataset = load(subject.dataset, device=networks.device)
+        dataset = dataset_of(subject, networks.device)
         log = networks.log(subject)
         wall, cpu = time.monotonic(), time.process_time()
         found = measure(
@@ -273,7 +272,7 @@ def verify(evaluation: Evaluation, committed: Record, *, device: str, folder: Pa
         raise RobustlibError(
             f"{committed.path} was measured on weights {committed.weights_digest[:12]}, found {digest[:12]}"
         )
-    dataset = load(evaluation.subject.dataset, device=networks.device)
+    dataset = dataset_of(evaluation.subject, networks.device)
     found = measure(evaluation, dataset, models)
     pairs = [
         (old.value, found.metrics[name].value)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from ..attacks.suite import Attack, MinimumNorm
 from ..data import NAMES as DATASETS
+from ..data.registry import facts_of
 from ..errors import RobustlibError, suggest
 from ..models import ModelSpec
 from ..threat import Ball
@@ -30,6 +31,8 @@ class Network:
         seed: initial weights, order, attack starts.
         parents: networks that this one is made from: for a distillation first the teacher, then, as for any other
             defence, one whose weights this one begins with, if it does not begin with fresh ones.
+        classes: the only classes that it learns and is asked about, label i for the i-th of them; (): all. ``rows``
+            and every subset then count within them.
     """
 
     dataset: str
@@ -39,6 +42,7 @@ class Network:
     rows: tuple[int, int] | None = None
     seed: int = 0
     parents: tuple[Network, ...] = ()
+    classes: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         if self.dataset not in DATASETS:
@@ -61,6 +65,11 @@ class Network:
     def lineage(self) -> tuple[Network, ...]:
         """Its ancestors, the first to be trained first, and itself; a network may be there twice."""
         return (*(ancestor for parent in self.parents for ancestor in parent.lineage), self)
+
+    @property
+    def outputs(self) -> int:
+        """How many classes it tells apart."""
+        return len(self.classes or facts_of(self.dataset).classes)
 
     @property
     def name(self) -> str:
@@ -107,9 +116,10 @@ class Distances:
 
     Args:
         attack: a minimum-norm attack.
-        norm: "linf" or "l2", what the attack minimises and what is measured.
+        norm: "linf" or "l2", what the attack minimises.
         grid: radii, in the domain's units, at which accuracy is reported (metric ``accuracy@EPS``).
         domain: of the inputs.
+        measured: norm in which the points found are measured, where it is not the one minimised.
     """
 
     attack: MinimumNorm
@@ -117,6 +127,7 @@ class Distances:
     grid: tuple[float, ...]
     domain: tuple[float, float] | None = (0.0, 1.0)
     protocol: int = 1
+    measured: str = ""
 
 
 @dataclass(frozen=True)
@@ -188,8 +199,25 @@ class AccuracyVariation:
     protocol: int = 1
 
 
+@dataclass(frozen=True)
+class HingeBound:
+    """Both sides of Theorem 3.1 of Zhang et al. 2019 on a network of two classes, phi the hinge (so that psi(t) = t).
+
+    Args:
+        threat: B(x, eps).
+        steps, step_size: of the inner maximisation and of the attack.
+        scale: lambda.
+    """
+
+    threat: Ball
+    steps: int
+    step_size: float
+    scale: float
+    protocol: int = 1
+
+
 Measurement = (
-    Accuracy | Distances | WorstCase | LossTrace | LocalMaxima | TrainingCurve | AccuracyVariation
+    Accuracy | Distances | WorstCase | LossTrace | LocalMaxima | TrainingCurve | AccuracyVariation | HingeBound
     | Targeted | Amplitudes | Outputs | Recipe
 )  # fmt: skip
 

@@ -47,6 +47,7 @@ class Published:
     unit: str
     verified: bool
     source: str
+    table: str = ""
 
     @property
     def decimals(self) -> int:
@@ -85,6 +86,7 @@ class Cell:
         protocol_known: False where the paper leaves a setting open; ``note`` then says which.
         note: footnote.
         unavailable: why this edition cannot measure it; "" when it can.
+        derived: the value itself, in ``unit``, where it follows from definitions without any network.
     """
 
     item: str
@@ -98,6 +100,7 @@ class Cell:
     protocol_known: bool = True
     note: str = ""
     unavailable: str = ""
+    derived: float | None = None
 
 
 @dataclass(frozen=True)
@@ -129,6 +132,7 @@ def published() -> tuple[Published, ...]:
         Published(
             id=row["id"], item=row["item"], row=row["row"], column=row["column"], value=number(row["value"]),
             text=row["value"], unit=row["unit"], verified=row["verified"] == "yes", source=row["source"],
+            table=row["table"],
         )
         for row in _rows("published.csv")
     )  # fmt: skip
