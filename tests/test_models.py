@@ -62,3 +62,33 @@ def test_unknown_names_suggest() -> None:
         ModelSpec("madry_cnn", init="kaiming")
     with pytest.raises(RobustlibError, match="below 1"):
         ModelSpec("madry_cnn", 0)
+
+
+@pytest.mark.parametrize(
+    ("spec", "shape", "parameters", "flat"),
+    [
+        (ModelSpec("papernot_mnist", 32), (1, 28, 28), 312_202, 1_024),
+        (ModelSpec("papernot_cifar", 64), (3, 32, 32), 1_147_978, 3_200),
+    ],
+    ids=["mnist", "cifar"],
+)
+def test_papernots_networks_have_nine_layers_of_the_published_widths(
+    spec: ModelSpec, shape: tuple[int, ...], parameters: int, flat: int
+) -> None:
+    model = build(spec, input_shape=shape, classes=10, generator=torch.Generator().manual_seed(0))
+    assert count_parameters(model) == parameters
+    kinds = torch.nn.Conv2d | torch.nn.MaxPool2d | torch.nn.Linear
+    assert sum(isinstance(module, kinds) for module in model.modules()) == 9
+    dense = [module for module in model.modules() if isinstance(module, torch.nn.Linear)]
+    assert dense[0].in_features == flat
+    drops = [module.p for module in model.modules() if isinstance(module, torch.nn.Dropout)]
+    assert drops == [0.5, 0.5]
+    assert not any(module.bias.any() for module in dense)
+
+
+def test_papernots_cifar_network_standardises_onto_the_printed_range() -> None:
+    model = build(
+        ModelSpec("papernot_cifar", 4), input_shape=(3, 32, 32), classes=10, generator=torch.Generator().manual_seed(0)
+    )
+    ends = model[0](torch.tensor([0.0, 1.0]))  # type: ignore[index]
+    torch.testing.assert_close(ends, torch.tensor([-2.22, 2.62]))

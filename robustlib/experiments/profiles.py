@@ -175,7 +175,8 @@ def _quick_network(network: Network) -> Network:
 
 
 # Updates of teacher and student, then of the network that both begin with; chosen on the first 5,000 training images,
-# which training does not see.
+# which training does not see. Temperatures are trained one after another: stacked into one batched network they took
+# more than twice as long on a CPU core.
 _DISTILLED_UPDATES = {"mnist": (860, 860), "cifar10": (1_000, 3_000)}
 
 

@@ -1,6 +1,7 @@
 """Papernot et al. 2016, defensive distillation: what each table and figure needs, and how the defence broke.
 
-Source: arXiv 1511.04508v2; the attacks that broke it: arXiv 1607.04311 and 1608.04644; facts in ``book/ledger``.
+Source: arXiv 1511.04508v2; the attacks that broke it: arXiv 1607.04311 and 1608.04644. What the paper leaves open is
+said in each cell's note.
 """
 
 from __future__ import annotations

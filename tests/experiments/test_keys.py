@@ -30,6 +30,7 @@ from robustlib.experiments.specs import (
 )
 from robustlib.models import ModelSpec
 from robustlib.papers import madry2018 as paper
+from robustlib.papers import papernot2016_specs as papernot
 from robustlib.papers import plan
 from robustlib.threat import L2Ball, LinfBall
 from robustlib.training import FgsmTraining, PgdTraining, Schedule, Standard
@@ -51,6 +52,14 @@ MADE: dict[str, Any] = {
     "madry2018 full: local maxima, PGD": paper.maxima("PGD"),
     "madry2018 full: boundary attack in l_2": paper.distances("PGD", "l2"),
     "madry2018 full: training loss": Evaluation(paper.network(), TrainingCurve()),
+    "papernot2016 full: network distilled at T = 100": papernot.student("mnist", 100),
+    "papernot2016 full: undistilled network, CIFAR10": papernot.baseline("cifar10"),
+    "papernot2016 full: attempts at T = 20": papernot.attempts(papernot.student("mnist", 20)),
+    "papernot2016 full: attempts on logits, CIFAR10": papernot.on_logits("cifar10", "T=10"),
+    "papernot2016 full: least features": papernot.minimal(papernot.baseline("mnist")),
+    "papernot2016 full: outputs": papernot.outputs("mnist", "T=20"),
+    "papernot2016 full: amplitudes": papernot.amplitudes("cifar10", "T=100"),
+    "papernot2016 full: accuracy variation": papernot.variation("mnist", "T=5", 2),
     "hand-made: three parents deep": replace(SMALL, parents=(TEACHER, replace(SMALL, parents=(TEACHER,)))),
     "hand-made: HAR without a domain": Evaluation(
         replace(SMALL, dataset="har"), Accuracy(Noise(), L2Ball(1.5, domain=None)), Subset(n=100, seed=3)

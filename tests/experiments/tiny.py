@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +17,12 @@ import torch
 from robustlib.attacks.suite import Boundary, Clean, Fgsm, Pgd
 from robustlib.evaluate import accuracy_interval
 from robustlib.experiments.keys import describe, key
+from robustlib.experiments.probes import Amplitudes, Outputs, Recipe, Targeted
 from robustlib.experiments.records import Metric, Record, pack
 from robustlib.experiments.runner import Job, Summary, run
 from robustlib.experiments.specs import (
     Accuracy,
+    AccuracyVariation,
     Distances,
     Evaluation,
     LocalMaxima,
@@ -132,6 +135,10 @@ def fabricate(
     elif isinstance(what, Distances):
         low, high = max(0.0, float(correct) - 0.1), min(1.0, float(correct) + 0.1)
         given = {"metrics": {f"accuracy@{eps:g}": Metric(float(correct), n, low, high) for eps in what.grid}}
+        if not isinstance(what.attack, Boundary):  # whose committed records are older than these two
+            given["metrics"] |= {"broken": Metric(1.0, n), "mean_distance": Metric(float(correct), n, unit=what.norm)}
+    elif isinstance(what, Targeted | Amplitudes | Outputs | AccuracyVariation | Recipe):
+        given = _probed(what, float(correct), n)
     else:
         given = {"metrics": {"final_loss": Metric(float(correct), n, unit="nats")}}
     if isinstance(what, TrainingCurve):
@@ -149,6 +156,32 @@ def fabricate(
         wall_s=1.0, cpu_s=1.0, peak_memory_mb=1.0, training_s=60.0, training_cpu_s=60.0, operations=1e6, **given,
     )  # fmt: skip
     return replace(record, **changes)
+
+
+def _probed(what: Any, value: float, n: int) -> dict[str, Any]:
+    """What a probe gives to a record, with one value for every metric."""
+    names: dict[str, str] = {
+        Targeted: {"success": "fraction", "rho": "fraction", "rho_uncapped": "fraction", "censored": "fraction",
+                   "broken": "fraction", "features": "features"},
+        Amplitudes: {"zero_float32": "fraction", "median_log10": "log10"},
+        Outputs: {"confidence": "fraction", "max_output": "fraction", "max_output_at_T": "fraction",
+                  "same_decision": "fraction", "logit_size": "logits"},
+        AccuracyVariation: {"variation": "pp"},
+        Recipe: {"learning rate": "setting", "momentum": "setting", "dropout (FC)": "setting", "decay delay": "setting",
+                 "batch size": "setting", "epochs": "setting"} | {f"layer {i}": "setting" for i in range(1, 10)},
+    }[type(what)]  # fmt: skip
+    given: dict[str, Any] = {"metrics": {name: Metric(value, n, unit=unit) for name, unit in names.items()}}
+    outcome = np.arange(n) < round(value * n)
+    share, low, high = accuracy_interval(outcome)
+    if isinstance(what, Outputs | AccuracyVariation):
+        given["metrics"]["accuracy"] = Metric(share, n, low, high)
+        given["outcomes"] = {"correct": pack(outcome)}
+    elif isinstance(what, Targeted):
+        given["outcomes"] = {"reached": pack(outcome)}
+    elif isinstance(what, Amplitudes):
+        edges = [0.0, *(10.0**power for power in what.edges), 1.0]
+        given["metrics"] |= {f"share {a:g} - {b:g}": Metric(value, n) for a, b in pairwise(edges)}
+    return given
 
 
 def file(folder: Path, evaluation: Evaluation, profile: str = "full", **changes: Any) -> Record:

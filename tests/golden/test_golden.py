@@ -18,6 +18,7 @@ from robustlib.attacks.suite import (
     DeepFool,
     Fab,
     Fgsm,
+    Jsma,
     Lbfgs,
     MiFgsm,
     Noise,
@@ -27,10 +28,13 @@ from robustlib.attacks.suite import (
     run_attack,
 )
 from robustlib.data import Split, load
+from robustlib.evaluate.saturation import amplitudes
+from robustlib.evaluate.targeted import correct_rows, targeted_attempts
 from robustlib.models import ModelSpec, build
 from robustlib.threat import L2Ball, LinfBall
 from robustlib.training import (
     BinaryTrades,
+    Distillation,
     FgsmTraining,
     LogitPairing,
     PgdTraining,
@@ -39,6 +43,7 @@ from robustlib.training import (
     Trades,
     fit,
     objective,
+    soft_labels,
 )
 
 FILE = Path(__file__).with_name("golden.json")
@@ -62,7 +67,8 @@ def halves() -> torch.nn.Module:
 def numbers() -> dict[str, float]:
     """One number for each component."""
     digits, found = load("digits"), {}
-    papers = ("architecture_b", "small_cnn", "trades_net", "resnet18", "wide_resnet", "madry_resnet")
+    papers = ("architecture_b", "small_cnn", "trades_net", "resnet18", "wide_resnet", "madry_resnet",
+              "papernot_mnist", "papernot_cifar")  # fmt: skip
     for name, init in (("madry_cnn", "paper"), ("madry_cnn", "kaiming_uniform"), *((name, "paper") for name in papers)):
         weights = _model(name, init).parameters()
         found[f"init {name} {init}"] = sum(float(p.detach().double().abs().sum()) for p in weights)
@@ -87,7 +93,19 @@ def numbers() -> dict[str, float]:
     log = fit(model, pairs, torch.arange(200), BinaryTrades(*inner, scale=2.0), sgd, seed=0)
     found["training trades_binary"] = sum(log.loss[-4:]) / 4
     x, y = digits.test.images(torch.arange(40)), digits.test.y[:40]
+    taught, rows = Distillation(2.0), torch.arange(200)
+    teacher, student = _model("papernot_mnist"), _model("papernot_mnist")
+    quickly = Schedule(24, 16, 0.1, optimiser="sgd", momentum=0.9, decay=((8, 0.5), (16, 0.25)), momentum_decay=True)
+    log = fit(teacher, digits.train, rows, Standard(temperature=2.0), quickly, seed=0)
+    found["training standard_T2"] = sum(log.loss[-4:]) / 4
+    labels = soft_labels(teacher, digits.train, rows, taught)
+    fit(student, digits.train, rows, taught, quickly, seed=0, soft_labels=labels)
+    found["distilled outputs"] = float(student(x).detach().double().abs().sum())
+    found["amplitudes"] = float(amplitudes(student, x)[0].mean())
     model = _model()
+    points = correct_rows(halves(), Split(digits.test.x, halves()(digits.test.images()).argmax(1)), 30)
+    attempts = targeted_attempts(model, digits.test, points, Jsma(features=30), domain=(0.0, 1.0))
+    found["targeted attempts"] = float(attempts.nearest(64).sum())
     for attack in (Noise(), Fgsm(), Pgd(5, 0.05), Pgd(5, 0.05, loss="margin"), Pgd(5, 0.05, targeted=True)):
         for threat in (LinfBall(0.1), L2Ball(0.8)):
             moved = run_attack(attack, model, x, y, threat, generator=torch.Generator().manual_seed(1))
