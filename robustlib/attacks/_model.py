@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import RobustlibError
-from ..threat import Ball
+from ..threat import Ball, parse_number
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 
@@ -56,6 +56,13 @@ def check_steps(**counts: int) -> None:
     for name, value in counts.items():
         if isinstance(value, bool) or not isinstance(value, int) or value < 1:
             raise RobustlibError(f"{name}={value!r}; give a whole number, 1 or more")
+
+
+def check_temperature(value: object) -> float:
+    """A softmax temperature T as a float; raise RobustlibError unless it is a finite number above 0."""
+    if isinstance(value, str):
+        raise RobustlibError(f"temperature={value!r} is text; give a number above 0, such as 20.0")
+    return parse_number(value, name="temperature", above=0)
 
 
 @contextmanager

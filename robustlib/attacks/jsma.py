@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from ..errors import RobustlibError, suggest
 from ..threat import Domain, ball, parse_number
-from ._model import check_call, check_labels, check_steps, frozen, logits_of
+from ._model import check_call, check_labels, check_steps, check_temperature, frozen, logits_of
 from .boundary import SAFETY
 from .losses import margin
 
@@ -60,14 +60,12 @@ def jsma(
     Source: arXiv 1511.07528; settings of Papernot et al. 2016, arXiv 1511.04508, section V.
     """
     check_steps(features=features)
-    fill, temperature = parse_number(fill, name="fill"), parse_number(temperature, name="temperature")
+    fill, temperature = parse_number(fill, name="fill"), check_temperature(temperature)
     around = ball("linf", 0.0, domain)
     if not domain[0] < fill <= domain[1]:
         raise RobustlibError(
             f"fill={fill} is outside the domain {domain}; give a value that features can rise to"
         )
-    if temperature <= 0:
-        raise RobustlibError(f"temperature={temperature} is not positive; 1 is the ordinary softmax")
     if outputs not in OUTPUTS:
         raise RobustlibError(suggest("outputs", outputs, OUTPUTS))
     check_call(model, x, y, around)

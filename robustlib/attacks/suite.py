@@ -25,6 +25,7 @@ from .carlini_wagner import carlini_wagner
 from .deepfool import deepfool
 from .fab import fab
 from .fgsm import fgsm
+from .jsma import jsma
 from .lbfgs import lbfgs
 from .momentum import mi_fgsm
 from .noise import uniform_noise
@@ -160,6 +161,23 @@ class Fab:
     protocol: int = 1
 
 
+@dataclass(frozen=True)
+class Jsma:
+    """Few features, changed fully, towards a class; see :func:`robustlib.attacks.jsma`.
+
+    Args:
+        features, fill, outputs, temperature, pairs: as there. "logits", or on softmax outputs the temperature that a
+            network was distilled at, undoes defensive distillation.
+    """
+
+    features: int = 112
+    fill: float = 1.0
+    outputs: str = "softmax"
+    temperature: float = 1.0
+    pairs: bool = True
+    protocol: int = 1
+
+
 MinimumNorm = Boundary | DeepFool | CarliniWagner | Lbfgs | Fab
 Attack = Clean | Noise | Fgsm | Pgd | MiFgsm | Apgd | Square | AutoAttack | MinimumNorm
 
@@ -177,7 +195,7 @@ def random_targets(y: Tensor, classes: int, *, generator: torch.Generator) -> Te
     return (y + shift) % classes
 
 
-def passes(attack: Attack) -> float:
+def passes(attack: Attack | Jsma) -> float:
     """Upper bound on an attack's cost for one example, in forward passes; a backward to the input counts as one."""
     match attack:
         case Clean() | Noise():
@@ -194,6 +212,8 @@ def passes(attack: Attack) -> float:
             return 2.0 * (steps + 1) * (1 + targets) + 3.0 * steps * targets + queries
         case MiFgsm(steps=steps):
             return 2.0 * steps
+        case Jsma(features=features, outputs=outputs, pairs=pairs):
+            return (2.0 if outputs == "softmax" else 3.0) * (features // (2 if pairs else 1))
         case Boundary(steps=steps):
             return float(steps)
         case DeepFool(steps=steps):
@@ -204,11 +224,18 @@ def passes(attack: Attack) -> float:
             return 2.0 * steps * rounds
 
 
-def _call(function: Callable[..., Tensor], attack: Attack, *args: Any, **context: Any) -> Tensor:
+def _call(function: Callable[..., Tensor], attack: Attack | Jsma, *args: Any, **context: Any) -> Tensor:
     """The attack's own function, with its fields and as much of the context as the function takes."""
     knobs = {f.name: getattr(attack, f.name) for f in dataclasses.fields(attack)} | context
     known = inspect.signature(function).parameters
     return function(*args, **{name: value for name, value in knobs.items() if name in known})
+
+
+def run_targeted(
+    attack: Jsma, model: nn.Module, x: Tensor, y: Tensor, target: Tensor, *, domain: Domain
+) -> Tensor:
+    """(N, ...) points classified as ``target``, or x itself where the attempt failed."""
+    return _call(jsma, attack, model, x, y, target=target, domain=domain)
 
 
 def find_nearest(

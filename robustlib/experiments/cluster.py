@@ -24,7 +24,7 @@ from typing import Any
 import torch
 
 from ..errors import RobustlibError
-from ..training import TrainingDiverged
+from ..training import TrainingDiverged, WeakTeacher
 from .files import write_atomically
 from .host import exact_arithmetic, resolve_device, tune_allocator
 from .keys import key
@@ -77,7 +77,7 @@ def run_on(
             if tick is not None:
                 client.subscribe_topic(marks[0].name, lambda event: tick(*event[1]))
             if recompute:
-                for network in {key(n): n for job in todo for n in job.evaluation.networks}.values():
+                for network in {key(n): n for job in todo for n in job.evaluation.lineage}.values():
                     Networks(torch.device("cpu"), cache, None).forget(network)
             left = _submit(client, todo, marks[0].name, gpu, options)
             end, said, stopping, idle = time.monotonic() + budget, time.monotonic(), False, 0
@@ -206,7 +206,7 @@ def _task(
         record, ours = run_one(what, profile, _store(root), networks, tick, recompute=recompute)
     except Stopped:
         return Summary(unfinished=1)
-    except TrainingDiverged as error:
+    except (TrainingDiverged, WeakTeacher) as error:
         return Summary(failed=[next(iter(networks.diverged.values()), str(error))])
     return Summary(written=[record]) if ours else Summary(present=1)
 

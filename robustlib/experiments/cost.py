@@ -15,8 +15,19 @@ from ..data.registry import facts_of
 from ..evaluate import standard
 from ..evaluate.outcomes import CHUNK
 from ..models import ModelSpec, build
-from ..training import FgsmTraining, LogitPairing, PgdTraining, Standard
-from .specs import Accuracy, Distances, Evaluation, HingeBound, LocalMaxima, LossTrace, Network, WorstCase
+from ..training import Distillation, FgsmTraining, LogitPairing, PgdTraining, Standard
+from .probes import Amplitudes, Outputs, Targeted
+from .specs import (
+    Accuracy,
+    AccuracyVariation,
+    Distances,
+    Evaluation,
+    HingeBound,
+    LocalMaxima,
+    LossTrace,
+    Network,
+    WorstCase,
+)
 
 
 @dataclass(frozen=True)
@@ -89,7 +100,7 @@ def _forward(network: Network) -> float:
 def _passes(network: Network) -> float:
     """Of one update: a forward and a backward to the input cost 2 forwards, to weights and input 3."""
     defence = network.defence
-    if isinstance(defence, Standard):
+    if isinstance(defence, Standard | Distillation):
         return 3.0
     if isinstance(defence, FgsmTraining):
         return 5.0
@@ -152,4 +163,11 @@ def evaluation_flops(evaluation: Evaluation, n: int) -> float:
         return n * what.runs * 2 * what.steps * forward
     if isinstance(what, LocalMaxima):
         return n * what.starts * 2 * what.steps * forward
-    return 0.0
+    if isinstance(what, AccuracyVariation):
+        return n * (forward + _forward(what.baseline))
+    if isinstance(what, Targeted):
+        others = len(facts_of(evaluation.subject.dataset).classes) - 1
+        return n * others * passes(what.attack) * forward
+    if isinstance(what, Amplitudes):
+        return n * 2.0 * (1 + 2 * len(facts_of(evaluation.subject.dataset).classes)) * forward
+    return n * forward if isinstance(what, Outputs) else 0.0

@@ -26,8 +26,7 @@ def forecast(jobs: Sequence[Job], profile: str, kind: str, store: Store, *, reco
     total = 0.0
     for job in jobs:
         evaluation, state = job.evaluation, "to run" if job in missing else "present"
-        needed = [network for subject in evaluation.networks for network in subject.lineage]
-        for network in needed if state == "to run" else ():
+        for network in evaluation.lineage if state == "to run" else ():
             if key(network) not in seen:
                 seen.add(key(network))
                 seconds = cost.training_seconds(network, kind)

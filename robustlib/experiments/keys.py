@@ -21,15 +21,26 @@ from ..attacks import suite
 from ..errors import RobustlibError, suggest
 from ..models import ModelSpec
 from ..threat import L2Ball, LinfBall
-from ..training import BinaryTrades, FgsmTraining, LogitPairing, PgdTraining, Schedule, Standard, Trades
-from . import specs
+from ..training import (
+    BinaryTrades,
+    Distillation,
+    FgsmTraining,
+    LogitPairing,
+    PgdTraining,
+    Schedule,
+    Standard,
+    Trades,
+)  # fmt: skip
+from . import probes, specs
 
 _CLASSES: tuple[type, ...] = (
-    ModelSpec, Schedule, Standard, FgsmTraining, PgdTraining, Trades, BinaryTrades, LogitPairing, LinfBall, L2Ball,
+    ModelSpec, Schedule, Standard, FgsmTraining, PgdTraining, Trades, BinaryTrades, LogitPairing, Distillation,
+    LinfBall, L2Ball,
     suite.Clean, suite.Noise, suite.Fgsm, suite.Pgd, suite.MiFgsm, suite.Apgd, suite.Square, suite.AutoAttack,
-    suite.Boundary, suite.DeepFool, suite.CarliniWagner, suite.Lbfgs, suite.Fab,
+    suite.Boundary, suite.DeepFool, suite.CarliniWagner, suite.Lbfgs, suite.Fab, suite.Jsma,
     specs.Network, specs.Subset, specs.Accuracy, specs.Distances, specs.WorstCase, specs.LossTrace, specs.LocalMaxima,
-    specs.TrainingCurve, specs.HingeBound,
+    specs.TrainingCurve, specs.HingeBound, specs.AccuracyVariation, probes.Targeted, probes.Amplitudes, probes.Outputs,
+    probes.Recipe,
     specs.Evaluation,
 )  # fmt: skip
 

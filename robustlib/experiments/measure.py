@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 import torch
@@ -23,10 +21,14 @@ from ..evaluate import (
     outcomes_under,
     standard,
 )
+from .findings import Findings, mean, share
 from .keys import key
+from .probes import Amplitudes, Outputs, Recipe, Targeted
+from .probing import accuracy_variation, gradient_amplitudes, outputs, recipe, targeted
 from .records import Metric, pack
 from .specs import (
     Accuracy,
+    AccuracyVariation,
     Distances,
     Evaluation,
     HingeBound,
@@ -37,17 +39,6 @@ from .specs import (
     TrainingCurve,
     WorstCase,
 )
-
-
-@dataclass
-class Findings:
-    """What one measurement gives to its record."""
-
-    metrics: dict[str, Metric] = field(default_factory=dict)
-    outcomes: dict[str, str] = field(default_factory=dict)
-    series: dict[str, Any] = field(default_factory=dict)
-    histograms: dict[str, dict[str, list[float]]] = field(default_factory=dict)
-    notes: list[str] = field(default_factory=list)
 
 
 def rows_of(subset: Subset, dataset: Dataset) -> tuple[Split, Tensor]:
@@ -75,7 +66,7 @@ def measure(
     Args:
         evaluation: what to measure.
         dataset: on the models' device.
-        models: trained networks by training key: the subject and, for a transfer, the source.
+        models: trained networks by training key: the subject and, for a transfer or a comparison, the other one.
         curve: per-step "loss" and "accuracy" of the subject's training, for a :class:`TrainingCurve`.
         progress: called with (points done, points).
     """
@@ -138,6 +129,16 @@ def measure(
             name=name, search=what.search, progress=progress,
         )  # fmt: skip
         return _local_maxima(what, rows, losses)
+    if isinstance(what, AccuracyVariation):
+        return accuracy_variation(subject, models[key(what.baseline)], split, rows)
+    if isinstance(what, Targeted):
+        return targeted(subject, split, rows, evaluation.subset, what, progress)
+    if isinstance(what, Amplitudes):
+        return gradient_amplitudes(subject, split, rows, what, progress)
+    if isinstance(what, Outputs):
+        return outputs(subject, split, rows, what)
+    if isinstance(what, Recipe):
+        return recipe(subject, evaluation.subject, len(dataset.train))
     raise RobustlibError(f"no measurement for {type(what).__name__}")
 
 
@@ -149,8 +150,10 @@ def _distances(what: Distances, distances: np.ndarray) -> Findings:
         value, low, high = accuracy_interval(standing)
         found.metrics[f"accuracy@{eps:g}"] = Metric(value, len(distances), low, high)
     broken = distances[np.isfinite(distances)]
+    found.metrics["broken"] = share(np.isfinite(distances))
     if len(broken):
         norm = what.measured or what.norm
+        found.metrics["mean_distance"] = mean(broken, unit=norm)
         found.metrics["median_distance"] = Metric(float(np.median(broken)), len(broken), unit=norm)
     return found
 

@@ -16,7 +16,7 @@ from ..data import Dataset, load
 from ..data.registry import facts_of
 from ..errors import RobustlibError
 from ..models import build
-from ..training import Fit, TrainingDiverged, fit
+from ..training import Distillation, Fit, TrainingDiverged, WeakTeacher, fit, soft_labels
 from ..training.loop import step_generator
 from .files import lock
 from .keys import key
@@ -47,7 +47,7 @@ class Networks:
         committed: folder of committed weights, or None to train everything.
         stop: asked after each update.
         progress: called with (network, step, steps, loss).
-        diverged: why networks that diverged did, by training key; filled by :meth:`obtain`.
+        diverged: why networks could not be trained, by training key; filled by :meth:`obtain`.
     """
 
     device: torch.device
@@ -71,6 +71,7 @@ class Networks:
         Raises:
             Stopped: its training was stopped at a checkpoint.
             TrainingDiverged: its loss stopped being finite; the log is kept.
+            WeakTeacher: its teacher is below the stated accuracy.
         """
         name = key(network)
         if name not in self._kept:
@@ -96,8 +97,9 @@ class Networks:
         return content if whole else None
 
     def broken(self, networks: Sequence[Network]) -> str:
-        """Why one of them diverged in this run, or "" when none did."""
-        return next((self.diverged[key(n)] for n in networks if key(n) in self.diverged), "")
+        """Why one of them, or of their ancestors, could not be trained in this run, or ""."""
+        lineage = [key(ancestor) for network in networks for ancestor in network.lineage]
+        return next((self.diverged[name] for name in lineage if name in self.diverged), "")
 
     def forget(self, network: Network) -> None:
         """Drop a cached network, so that it is trained from nothing."""
@@ -131,18 +133,27 @@ class Networks:
             if found is not None:
                 return found
             model = self.blank(network)
+            if network.start is not None:
+                model.load_state_dict(self.obtain(network.start).state_dict())
             dataset = dataset_of(network, self.device)
             first, end = network.rows or (0, len(dataset.train))
             if not 0 <= first < end <= len(dataset.train):
                 raise RobustlibError(
                     f"rows=({first}, {end}) of {network.name}: {network.dataset} has {len(dataset.train)} training rows"
                 )
+            rows, soft = torch.arange(first, end, device=self.device), None
+            if isinstance(network.defence, Distillation):
+                try:
+                    soft = soft_labels(self.obtain(network.parents[0]), dataset.train, rows, network.defence)
+                except WeakTeacher as error:
+                    self.diverged[key(network)] = f"{network.name}: {error}"
+                    raise
             checkpoint = path.with_suffix(".checkpoint")
             told = self.progress
             try:
                 log = fit(
-                    model, dataset.train, torch.arange(first, end), network.defence, network.schedule,
-                    seed=network.seed, checkpoint=checkpoint, stop=self.stop,
+                    model, dataset.train, rows, network.defence, network.schedule,
+                    seed=network.seed, checkpoint=checkpoint, stop=self.stop, soft_labels=soft,
                     progress=None if told is None else lambda step, steps, loss: told(network, step, steps, loss),
                 )  # fmt: skip
             except TrainingDiverged as error:

@@ -27,7 +27,7 @@ def label(what: Network | Evaluation) -> str:
 
 def estimates(evaluations: Sequence[Evaluation], device: str) -> dict[str, float]:
     """Estimated seconds of every training and measurement, by label; ``device`` is "cpu" or "cuda"."""
-    networks = {key(n): n for e in evaluations for subject in e.networks for n in subject.lineage}
+    networks = {key(n): n for e in evaluations for n in e.lineage}
     seconds = {label(network): cost.training_seconds(network, device) for network in networks.values()}
     return seconds | {label(e): cost.evaluation_seconds(e, device) for e in evaluations}
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from types import FrameType
 
 from ..errors import RobustlibError
-from ..training import TrainingDiverged
+from ..training import TrainingDiverged, WeakTeacher
 from .cost import evaluation_flops
 from .files import lock
 from .host import (
@@ -130,7 +130,7 @@ def run(
     todo = [job for job in unique.values() if recompute or store.find(job.evaluation, profile) is None]
     summary.present = len(unique) - len(todo)
     if recompute:
-        for network in {key(n): n for job in todo for n in job.evaluation.networks}.values():
+        for network in {key(n): n for job in todo for n in job.evaluation.lineage}.values():
             networks.forget(network)
     with interrupts(interrupted):
         for done, job in enumerate(_grouped(todo)):
@@ -147,8 +147,8 @@ def run(
                 say(str(stopped))
                 summary.unfinished = len(todo) - done
                 break
-            except TrainingDiverged:
-                # The subject or a transfer's source: only what needs the one that diverged is lost.
+            except (TrainingDiverged, WeakTeacher):
+                # The subject, an ancestor or a transfer's source: only what needs the one that diverged is lost.
                 summary.failed.append(f"{name}: {networks.broken(job.evaluation.networks)}")
                 continue
             if ours:

@@ -14,7 +14,8 @@ from ..data.registry import facts_of
 from ..errors import RobustlibError, suggest
 from ..models import ModelSpec
 from ..threat import Ball
-from ..training import Defence, Schedule
+from ..training import Defence, Distillation, Schedule
+from .probes import Amplitudes, Outputs, Recipe, Targeted
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,8 @@ class Network:
         schedule: how long and how fast.
         rows: (first, end) of the training set that training sees; None: all of it.
         seed: initial weights, order, attack starts.
-        parents: networks that this one is made from (a teacher, an earlier cascade stage).
+        parents: networks that this one is made from: for a distillation first the teacher, then, as for any other
+            defence, one whose weights this one begins with, if it does not begin with fresh ones.
         classes: the only classes that it learns and is asked about, label i for the i-th of them; (): all. ``rows``
             and every subset then count within them.
     """
@@ -45,6 +47,24 @@ class Network:
     def __post_init__(self) -> None:
         if self.dataset not in DATASETS:
             raise RobustlibError(suggest("dataset", self.dataset, DATASETS))
+        if isinstance(self.defence, Distillation) and not self.parents:
+            raise RobustlibError(f"parents=() of a network under {self.defence}; the first one is its teacher")
+
+    @property
+    def teacher(self) -> Network | None:
+        """The network that a distillation learns from."""
+        return self.parents[0] if isinstance(self.defence, Distillation) else None
+
+    @property
+    def start(self) -> Network | None:
+        """The network whose weights this one begins with; None: they are drawn from its seed."""
+        others = self.parents[1:] if self.teacher else self.parents
+        return others[0] if others else None
+
+    @property
+    def lineage(self) -> tuple[Network, ...]:
+        """Its ancestors, the first to be trained first, and itself; a network may be there twice."""
+        return (*(ancestor for parent in self.parents for ancestor in parent.lineage), self)
 
     @property
     def outputs(self) -> int:
@@ -55,11 +75,6 @@ class Network:
     def name(self) -> str:
         """Folder of its records: ``mnist-madry_cnn16-pgd-s0``."""
         return f"{self.dataset}-{self.model.name}{self.model.width}-{self.defence.name}-s{self.seed}"
-
-    @property
-    def lineage(self) -> tuple[Network, ...]:
-        """Itself after everything that it is made from, in an order in which they can be trained."""
-        return (*(one for parent in self.parents for one in parent.lineage), self)
 
 
 @dataclass(frozen=True)
@@ -189,7 +204,22 @@ class HingeBound:
     protocol: int = 1
 
 
-Measurement = Accuracy | Distances | WorstCase | LossTrace | LocalMaxima | TrainingCurve | HingeBound
+@dataclass(frozen=True)
+class AccuracyVariation:
+    """Accuracy minus that of another network on the same clean points, in percentage points.
+
+    Args:
+        baseline: the other network.
+    """
+
+    baseline: Network
+    protocol: int = 1
+
+
+Measurement = (
+    Accuracy | Distances | WorstCase | LossTrace | LocalMaxima | TrainingCurve | HingeBound | AccuracyVariation
+    | Targeted | Amplitudes | Outputs | Recipe
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -203,8 +233,13 @@ class Evaluation:
     @property
     def networks(self) -> tuple[Network, ...]:
         """Every network that must exist before this can be measured."""
-        source = getattr(self.measurement, "source", None)
-        return (self.subject,) if source is None else (self.subject, source)
+        other = getattr(self.measurement, "source", None) or getattr(self.measurement, "baseline", None)
+        return (self.subject,) if other is None else (self.subject, other)
+
+    @property
+    def lineage(self) -> tuple[Network, ...]:
+        """Those and their ancestors: what a run from nothing trains; a network may be there twice."""
+        return tuple(ancestor for network in self.networks for ancestor in network.lineage)
 
     @property
     def name(self) -> str:

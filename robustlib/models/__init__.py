@@ -16,6 +16,7 @@ from torch import nn
 from ..errors import RobustlibError, suggest
 from .madry_cifar import madry_resnet
 from .mnist import architecture_b, kaiming_uniform, madry_cnn
+from .papernot import papernot_cifar, papernot_mnist
 from .residual import resnet18, wide_resnet
 from .trades import small_cnn, trades_binary, trades_net
 
@@ -23,6 +24,8 @@ Builder = Callable[..., nn.Module]
 _BUILDERS: dict[str, Builder] = {
     "madry_cnn": madry_cnn,
     "architecture_b": architecture_b,
+    "papernot_mnist": papernot_mnist,
+    "papernot_cifar": papernot_cifar,
     "madry_resnet": madry_resnet,
     "small_cnn": small_cnn,
     "trades_net": trades_net,

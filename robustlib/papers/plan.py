@@ -12,10 +12,10 @@ from ..experiments.records import Record
 from ..experiments.runner import Job
 from ..experiments.specs import Evaluation
 from ..experiments.store import Store
-from . import madry2018, zhang2019
+from . import madry2018, papernot2016, zhang2019
 from .base import Cell, Item, Predicate, find_item, items
 
-MODULES = {"madry2018": madry2018, "zhang2019": zhang2019}
+MODULES = {"papernot2016": papernot2016, "madry2018": madry2018, "zhang2019": zhang2019}
 """Papers that this edition measures. A paper's module offers cells() and predicates()."""
 
 NOT_IN_EDITION = "not part of this edition yet"
@@ -120,7 +120,7 @@ def by_value(chosen: Sequence[Job], profile_name: str, device: str) -> list[Job]
     trained: set[str] = set()
 
     def value(group: list[Job]) -> float:
-        fresh = {key(n): n for job in group for n in job.evaluation.networks if key(n) not in trained}
+        fresh = {key(n): n for job in group for n in job.evaluation.lineage if key(n) not in trained}
         seconds = sum(training_seconds(network, device) for network in fresh.values())
         seconds += sum(evaluation_seconds(job.evaluation, device) for job in group)
         return sum(worth.get(key(job.evaluation), 0.0) for job in group) / max(seconds, 1e-9)
@@ -129,7 +129,7 @@ def by_value(chosen: Sequence[Job], profile_name: str, device: str) -> list[Job]
     while groups:
         best = max(groups, key=lambda name: value(groups[name]))
         ordered += groups.pop(best)
-        trained |= {key(n) for job in ordered for n in job.evaluation.networks}
+        trained |= {key(n) for job in ordered for n in job.evaluation.lineage}
     return ordered
 
 

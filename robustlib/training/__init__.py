@@ -1,6 +1,7 @@
 """One training loop, one short objective per defence."""
 
 from .defences import Defence, FgsmTraining, PgdTraining, Standard, objective
+from .distillation import Distillation, WeakTeacher, soft_labels
 from .loop import Fit, TrainingDiverged, fit
 from .precision import low_precision_copy
 from .schedule import Schedule
@@ -9,6 +10,7 @@ from .trades import BinaryTrades, LogitPairing, Trades
 __all__ = [
     "BinaryTrades",
     "Defence",
+    "Distillation",
     "FgsmTraining",
     "Fit",
     "LogitPairing",
@@ -17,7 +19,9 @@ __all__ = [
     "Standard",
     "Trades",
     "TrainingDiverged",
+    "WeakTeacher",
     "fit",
     "low_precision_copy",
     "objective",
+    "soft_labels",
 ]

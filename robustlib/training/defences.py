@@ -12,10 +12,12 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
+from ..attacks._model import check_temperature
 from ..attacks.losses import cross_entropy
 from ..attacks.pgd import ascend
 from ..errors import RobustlibError
 from ..threat import Ball
+from .distillation import Distillation
 from .inner import Inner, held, warmed
 from .trades import BinaryTrades, LogitPairing, Trades, objective_at_two_points
 
@@ -24,10 +26,22 @@ CRAFTING = ("eval", "train")
 
 @dataclass(frozen=True)
 class Standard:
-    """min E[L(theta, x, y)]: cross-entropy on clean inputs ("natural training" in Madry et al.)."""
+    """min E[L(theta, x, y)]: cross-entropy on clean inputs ("natural training" in Madry et al.).
 
-    name: ClassVar[str] = "standard"
+    Args:
+        temperature: T > 0 of the softmax in training, softmax(z / T); another than 1 makes a teacher for distillation.
+    """
+
     protocol: int = 1
+    temperature: float = 1.0
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "temperature", check_temperature(self.temperature))
+
+    @property
+    def name(self) -> str:
+        """``standard``, or ``standard_T20`` at another temperature than 1."""
+        return "standard" if self.temperature == 1 else f"standard_T{self.temperature:g}"
 
 
 @dataclass(frozen=True)
@@ -74,7 +88,7 @@ def _check_crafting(crafting: str) -> None:
 
 
 TwoPoints = Trades | BinaryTrades | LogitPairing
-Defence = Standard | FgsmTraining | PgdTraining | TwoPoints
+Defence = Standard | Distillation | FgsmTraining | PgdTraining | TwoPoints
 
 
 def adversarial_batch(
@@ -108,12 +122,15 @@ def objective(
     """(N,) losses to be minimised over theta and the (N, K) logits they were computed from.
 
     For adversarial training this is L(theta, x + delta, y) at delta approximately maximal: by
-    Danskin's theorem its gradient is a descent direction for the saddle-point problem. TRADES and logit
-    pairing: :func:`robustlib.training.trades.objective_at_two_points`.
+    Danskin's theorem its gradient is a descent direction for the saddle-point problem. For distillation y holds
+    the (N, K) soft labels, else (N,) classes. TRADES and logit pairing:
+    :func:`robustlib.training.trades.objective_at_two_points`.
     """
+    if isinstance(defence, Standard | Distillation):
+        logits = model(x)
+        return cross_entropy(logits / defence.temperature, y), logits.detach()
     if isinstance(defence, TwoPoints):
         return objective_at_two_points(defence, model, x, y, progress=progress, generator=generator)
-    if not isinstance(defence, Standard):
-        x = adversarial_batch(defence, model, x, y, progress=progress, generator=generator)
+    x = adversarial_batch(defence, model, x, y, progress=progress, generator=generator)
     logits = model(x)
     return cross_entropy(logits, y), logits.detach()

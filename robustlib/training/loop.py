@@ -26,6 +26,8 @@ from .precision import LowPrecisionCopy
 from .schedule import Schedule, optimiser_of
 
 CHECKPOINT_SECONDS = 60.0
+UPDATES_TOGETHER = 100
+"""After so many updates a GPU is asked how it went; a CPU after each."""
 
 
 class TrainingDiverged(RobustlibError):
@@ -75,15 +77,18 @@ def step_generator(seed: int, purpose: str, index: int) -> torch.Generator:
     return torch.Generator().manual_seed(int.from_bytes(digest[:8], "big") >> 1)
 
 
-def _batches(n: int, batch: int, seed: int, start: int, steps: int) -> Any:
-    """(step, positions) from ``start``: epochs are fresh permutations, the last short batch is dropped."""
+def _batches(n: int, batch: int, seed: int, start: int, steps: int, device: torch.device) -> Any:
+    """(step, positions) from ``start``: epochs are fresh permutations, the last short batch is dropped.
+
+    An epoch's order goes to the device as a whole.
+    """
     batch = min(batch, n)
     per_epoch = n // batch
     order, epoch_now = torch.empty(0), -1
     for step in range(start, steps):
         epoch, slot = divmod(step, per_epoch)
         if epoch != epoch_now:
-            order = torch.randperm(n, generator=step_generator(seed, "order", epoch))
+            order = torch.randperm(n, generator=step_generator(seed, "order", epoch)).to(device)
             epoch_now = epoch
         yield step, order[slot * batch : (slot + 1) * batch]
 
@@ -147,6 +152,7 @@ def fit(
     checkpoint: Path | None = None,
     stop: Callable[[], bool] = lambda: False,
     progress: Callable[[int, int, float], None] | None = None,
+    soft_labels: Tensor | None = None,
 ) -> Fit:
     """Train ``model`` in place.
 
@@ -159,7 +165,8 @@ def fit(
         seed: fixes order, attack starts and dropout.
         checkpoint: file to resume from and to write about every minute; removed by the caller.
         stop: asked after each update; when true, training stops cleanly at a checkpoint.
-        progress: called with (step, steps, loss) after each update.
+        progress: called with (step, steps, loss) after each update; on a GPU after some.
+        soft_labels: (n, K) labels of ``rows`` in place of their classes, for distillation.
 
     Returns:
         Fit, with ``finished`` False when it was stopped.
@@ -174,17 +181,21 @@ def fit(
     worker: nn.Module = model if copy is None else copy
     stochastic = any(isinstance(module, nn.modules.dropout._DropoutNd) and module.p > 0 for module in model.modules())
     device = split.y.device
+    # A GPU works ahead of this loop as long as nothing asks it for a number.
+    together, pending = 1 if device.type == "cpu" else UPDATES_TOGETHER, list[Tensor]()
     saved = began = time.monotonic()
     before, cpu_before = log.seconds, log.cpu_seconds - time.process_time()
     try:
-        for step, positions in _batches(len(rows), schedule.batch, seed, log.step, schedule.steps):
-            chosen = rows[positions].to(device)
+        for step, positions in _batches(len(rows), schedule.batch, seed, log.step, schedule.steps, device):
+            chosen = rows[positions]
             x, y = split.images(chosen), split.y[chosen]
             if schedule.crop or schedule.flip:
                 choice = step_generator(seed, "augment", step)
                 x = crop_and_flip(x, pad=schedule.crop, flip=schedule.flip, generator=choice)
             for group in optimiser.param_groups:
                 group["lr"] = schedule.rate(step)
+                if schedule.optimiser == "sgd":
+                    group["momentum"] = schedule.inertia(step)
             if stochastic:
                 # Dropout only knows the global generator: seed it here, so that resuming repeats it.
                 torch.manual_seed(step_generator(seed, "dropout", step).initial_seed())
@@ -192,7 +203,7 @@ def fit(
                 defence,
                 worker,
                 x,
-                y,
+                y if soft_labels is None else soft_labels[positions],
                 progress=step / schedule.steps,
                 generator=_attack_generator(seed, step, device),
             )
@@ -203,21 +214,19 @@ def fit(
             optimiser.step()
             if copy is not None:
                 copy.refresh()
-            loss = float(losses.detach().mean())
-            log.loss.append(loss)
-            log.accuracy.append(float((logits.argmax(1) == y).float().mean()))
-            log.step = step + 1
+            pending.append(torch.stack([losses.detach().mean().float(), (logits.argmax(1) == y).float().mean()]))
             now = time.monotonic()
             log.seconds = before + now - began
             log.cpu_seconds = cpu_before + time.process_time()
-            if not math.isfinite(loss):
-                raise TrainingDiverged(
-                    f"the loss is {loss} at step {step}; lower the learning rate {schedule.lr}", log
-                )
-            if progress is not None:
-                progress(log.step, schedule.steps, loss)
-            stopping = log.step < schedule.steps and stop()
-            if checkpoint is not None and (stopping or now - saved > CHECKPOINT_SECONDS):
+            if len(pending) == together or step + 1 == schedule.steps:
+                _note(log, pending, schedule)
+                if progress is not None:
+                    progress(log.step, schedule.steps, log.loss[-1])
+            stopping = step + 1 < schedule.steps and stop()
+            saving = checkpoint is not None and (stopping or now - saved > CHECKPOINT_SECONDS)
+            if stopping or saving:
+                _note(log, pending, schedule)
+            if checkpoint is not None and saving:
                 save_checkpoint(checkpoint, model, optimiser, log)
                 saved = now
             if stopping:
@@ -226,6 +235,19 @@ def fit(
         model.eval()
     log.finished = True
     return log
+
+
+def _note(log: Fit, pending: list[Tensor], schedule: Schedule) -> None:
+    """Move losses and accuracies of the last updates from the device into the log, up to one that is not finite."""
+    for loss, accuracy in torch.stack(pending).tolist() if pending else ():
+        log.loss.append(loss)
+        log.accuracy.append(accuracy)
+        log.step += 1
+        if not math.isfinite(loss):
+            raise TrainingDiverged(
+                f"the loss is {loss} at step {log.step - 1}; lower the learning rate {schedule.lr}", log
+            )
+    pending.clear()
 
 
 def _attack_generator(seed: int, step: int, device: torch.device) -> torch.Generator:

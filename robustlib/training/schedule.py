@@ -24,6 +24,7 @@ class Schedule:
         precision: of the gradients, "float32" or "bfloat16"; weights and the optimiser's state are float32.
         optimiser: "adam", or "sgd" with the fields below.
         momentum: of SGD, v <- momentum v + g; in [0, 1).
+        momentum_decay: whether the factors of ``decay`` act on the momentum as well.
         nesterov: whether SGD looks ahead along its momentum.
         weight_decay: added to a gradient as ``weight_decay * w``: the gradient of half its sum of squares.
         decayed: what it acts on, "all" parameters, or "weights" alone (no bias, no batch norm).
@@ -47,6 +48,7 @@ class Schedule:
     decay: tuple[tuple[int, float], ...] = ()
     crop: int = 0
     flip: bool = False
+    momentum_decay: bool = False
 
     def __post_init__(self) -> None:
         for name, value, known in (
@@ -68,12 +70,17 @@ class Schedule:
         if milestones != sorted(set(milestones)) or any(factor <= 0 for _, factor in self.decay):
             raise RobustlibError(f"decay={self.decay}: give (step, factor) with rising steps and positive factors")
 
+    def factor(self, step: int) -> float:
+        """What ``decay`` makes of 1 by update ``step`` (from 0)."""
+        return next((factor for milestone, factor in reversed(self.decay) if step >= milestone), 1.0)
+
+    def inertia(self, step: int) -> float:
+        """Momentum of update ``step``."""
+        return self.momentum * (self.factor(step) if self.momentum_decay else 1.0)
+
     def rate(self, step: int) -> float:
-        """Learning rate of update ``step`` (from 0)."""
-        peak = self.lr
-        for milestone, factor in self.decay:
-            if step >= milestone:
-                peak = self.lr * factor
+        """Learning rate of update ``step``."""
+        peak = self.lr * self.factor(step)
         if self.shape == "constant":
             return peak
         progress = (step + 1) / self.steps

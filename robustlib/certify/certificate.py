@@ -1,0 +1,189 @@
+"""Certificates: lower bounds on the margins of one class over the others, and what may be concluded from them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor, nn
+
+from ..errors import RobustlibError, suggest
+from ..threat import Ball
+from .dual import Relaxation, carry, pre_activation_bounds, relax, width
+from .graph import Graph, trace
+from .interval import ends, interval_bounds
+from .operations import Add, Input, Relu
+from .region import Region
+from .rows import Dense
+
+METHODS = ("dual", "interval")
+KINDS = ("active", "dead", "unstable")
+ROUNDING = 20
+"""Machine epsilons, times the sum of the magnitudes of a bound's terms, by which a margin must be positive."""
+ELEMENTS = 2**25
+"""Numbers held at a time where no gradient is asked for: which examples and rows are taken together."""
+
+
+@dataclass(frozen=True)
+class Layer:
+    """What one ReLU's bounds say about its units, counted for each example.
+
+    Attributes:
+        name: of the ReLU in the model.
+        units: how many it has.
+        active, dead, unstable: (N,) units with l >= 0; with u <= 0; with l < 0 < u.
+    """
+
+    name: str
+    units: int
+    active: Tensor
+    dead: Tensor
+    unstable: Tensor
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """Proven lower bounds for one batch; nothing in it is an estimate.
+
+    Attributes:
+        labels: (N,) the classes that were certified.
+        margins: (N, K) lower bounds on logit[label] - logit[k] over the region; 0 at k = label.
+        slack: (N, K) what rounding may have added to them, a bound that is stated and not proven.
+        layers: statistics of every ReLU.
+    """
+
+    labels: Tensor
+    margins: Tensor
+    slack: Tensor
+    layers: tuple[Layer, ...]
+
+    @property
+    def certified(self) -> Tensor:
+        """(N,) bool: no point of the region has another class (Wong & Kolter 2018, Corollary 1)."""
+        sure = self.margins > self.slack
+        return sure.scatter(1, self.labels[:, None], True).all(1)
+
+
+def _check(x: Tensor, y: Tensor | None, threat: Ball, classes: int) -> None:
+    threat.check_inputs(x)
+    if y is None:
+        return
+    if y.dtype != torch.int64 or y.shape != x.shape[:1]:
+        raise RobustlibError(f"y has shape {tuple(y.shape)} and dtype {y.dtype}; give {len(x)} int64 class labels")
+    if len(y) and not 0 <= int(y.min()) <= int(y.max()) < classes:
+        raise RobustlibError(f"y holds labels from {int(y.min())} to {int(y.max())}; the model has {classes} classes")
+
+
+def objectives(y: Tensor, classes: int, like: Tensor) -> Dense:
+    """Rows e_y - e_k for every class k: (N, K, K), the matrix e_y 1' - I of Theorem 2."""
+    eye = torch.eye(classes, dtype=like.dtype, device=like.device)
+    return Dense(eye[y][:, None] - eye)
+
+
+def margins_in(
+    graph: Graph, y: Tensor, region: Region, *, method: str, slopes: str, sized: bool = False
+) -> tuple[Tensor, Tensor | float, dict[int, Relaxation]]:
+    """(N, K) lower bounds over the region, the sums of their terms' magnitudes if ``sized``, and the relaxations."""
+    if method not in METHODS:
+        raise RobustlibError(suggest("method", method, METHODS))
+    last = len(graph.nodes) - 1
+    rows = objectives(y, graph.nodes[last].shape[0], region.center)
+    if method == "dual":
+        elements = None if torch.is_grad_enabled() else ELEMENTS
+        relaxations = pre_activation_bounds(graph, region, slopes=slopes, elements=elements)
+        lower, _, size = carry(graph, rows, last, relaxations, region, sized=sized)
+        return lower, size, relaxations
+    boxes = interval_bounds(graph, region)
+    relaxations = {i: relax(*ends(boxes[graph.nodes[i].inputs[0]])) for i in graph.relus}
+    # The last operation is merged with the objective: two logits share their inputs, which their boxes would forget.
+    node, tail = graph.nodes[last], Graph((graph.nodes[0],))
+    if not isinstance(node.operation, Add | Relu | Input):
+        tail = Graph((graph.nodes[node.inputs[0]], replace(node, inputs=(0,))))
+    lower, _, size = carry(tail, rows, len(tail.nodes) - 1, {}, boxes[last - len(tail.nodes) + 1], sized=sized)
+    return lower, size, relaxations
+
+
+def margins(
+    model: nn.Module, x: Tensor, y: Tensor, threat: Ball, *, method: str = "dual", slopes: str = "fixed"
+) -> Tensor:
+    """Lower bounds on logit[y] - logit[k] over each example's ball, differentiable to the weights.
+
+    ``cross_entropy(-margins(model, x, y, threat), y)`` is the robust loss, an upper bound on the worst cross-entropy
+    in the ball (Wong & Kolter 2018, Theorem 2); it differentiates through activation bounds and slopes, all but the
+    choice of which units cross zero.
+
+    Args:
+        model: (N, ...) inputs to (N, K) logits, of the operations in ``robustlib.certify.SUPPORTED``.
+        x: (N, ...) inputs in the threat's domain.
+        y: (N,) int64 labels.
+        threat: l_inf or l_2 ball; domain None gives the unclipped ball of the paper.
+        method: "dual", or "interval" for the looser and cheaper interval bounds.
+        slopes: of the dual's lower lines, "fixed" (the paper's) or "adaptive" (CROWN's).
+
+    Returns:
+        (N, K) lower bounds in logits, 0 at k = y.
+
+    Raises:
+        RobustlibError: an operation without a bound, or arguments that do not fit.
+    """
+    graph = trace(model, x)
+    _check(x, y, threat, graph.nodes[-1].shape[0])
+    return margins_in(graph, y, Region.around(x, threat), method=method, slopes=slopes)[0]
+
+
+def certify(
+    model: nn.Module,
+    x: Tensor,
+    y: Tensor | None,
+    threat: Ball,
+    *,
+    method: str = "dual",
+    slopes: str = "fixed",
+    chunk: int | None = None,
+) -> Certificate:
+    """Certificates for a batch, in bounded memory.
+
+    Args:
+        model, x, threat, method, slopes: as for :func:`margins`.
+        y: (N,) int64 labels; None: the classes that the model predicts at x.
+        chunk: examples at a time; None: as many as fit ELEMENTS numbers.
+
+    Returns:
+        Margins, their slack and the statistics of each ReLU, detached.
+
+    Raises:
+        RobustlibError: as :func:`margins`; chunk below 1.
+
+    Source: Wong & Kolter 2018, Theorem 1, Algorithm 1 and Corollary 1.
+    """
+    graph = trace(model, x)
+    classes = graph.nodes[-1].shape[0]
+    _check(x, y, threat, classes)
+    if chunk is None:
+        widest = max((width(graph, graph.nodes[i].inputs[0]) for i in graph.relus), default=1)
+        chunk = max(1, ELEMENTS // widest)
+    if chunk < 1:
+        raise RobustlibError(f"chunk={chunk}; give 1 example at a time or more")
+    with torch.no_grad():
+        y = torch.cat([model(part).argmax(1) for part in x.split(chunk)]) if y is None else y
+        parts = [
+            _certificate(graph, xs, ys, threat, method, slopes)
+            for xs, ys in zip(x.split(chunk), y.split(chunk), strict=True)
+        ]
+    layers = tuple(
+        Layer(same[0].name, same[0].units, *(torch.cat([getattr(layer, kind) for layer in same]) for kind in KINDS))
+        for same in zip(*(part.layers for part in parts), strict=True)
+    )
+    bounds, slack = (torch.cat([getattr(part, name) for part in parts]) for name in ("margins", "slack"))
+    return Certificate(y, bounds, slack, layers)
+
+
+def _certificate(graph: Graph, x: Tensor, y: Tensor, threat: Ball, method: str, slopes: str) -> Certificate:
+    region = Region.around(x, threat)
+    lower, size, relaxations = margins_in(graph, y, region, method=method, slopes=slopes, sized=True)
+    layers = []
+    for position, at in relaxations.items():
+        counts = [kind.flatten(1).sum(1) for kind in (at.lower >= 0, (at.upper <= 0) & (at.lower < 0), at.crossing)]
+        layers.append(Layer(graph.nodes[position].name, at.lower[:1].numel(), *counts))
+    slack = ROUNDING * torch.finfo(x.dtype).eps * (lower.new_zeros(lower.shape) + size)
+    return Certificate(y, lower, slack, tuple(layers))

@@ -1,0 +1,170 @@
+"""The convex dual bound, layer by layer (Wong & Kolter 2018, Theorem 1 and Algorithm 1), on any traced graph.
+
+A linear function of a layer is carried back to the input as rows; at a ReLU with pre-activation in [l, u] it meets the
+relaxation: nothing where u <= 0, the identity where l >= 0, and where l < 0 < u the upper line u (z - l) / (u - l) for
+entries below zero and a lower line through the origin for the others. In the paper's signs rows are -nu.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from ..errors import RobustlibError, suggest
+from .graph import Graph
+from .operations import Add, Input, Relu
+from .region import Region
+from .rows import Rows, Shape, Unit, plus
+
+SLOPES = ("fixed", "adaptive")
+
+
+@dataclass(frozen=True)
+class Relaxation:
+    """One ReLU's lines: z above ``low`` zhat and below ``slope`` (zhat - floor).
+
+    Attributes:
+        lower, upper: (N, *shape) bounds l and u on zhat.
+        slope: 0 where dead, 1 where active, u / (u - l) between.
+        floor: l where l < 0 < u, else 0.
+        low: slopes of the lower line, in [0, 1] where l < 0 < u and ``slope`` elsewhere; None: ``slope`` itself.
+    """
+
+    lower: Tensor
+    upper: Tensor
+    slope: Tensor
+    floor: Tensor
+    low: Tensor | None
+
+    @property
+    def crossing(self) -> Tensor:
+        """(N, *shape) bool: l < 0 < u."""
+        return (self.lower < 0) & (self.upper > 0)
+
+
+def relax(lower: Tensor, upper: Tensor, slopes: str = "fixed") -> Relaxation:
+    """The relaxation for bounds l <= u.
+
+    Args:
+        lower, upper: (N, *shape).
+        slopes: "fixed" gives the lower line the upper one's slope u / (u - l), so that one set of rows bounds both
+            ways (Wong & Kolter 2018, Algorithm 1); "adaptive" takes 1 where u > -l and else 0, the line that leaves
+            the smaller area (Zhang et al. 2018, "CROWN", section 3.3).
+    """
+    crossing = (lower < 0) & (upper > 0)
+    zero, one = torch.zeros_like(lower), torch.ones_like(lower)
+    # The quotient is formed on crossing units alone: 0 / 0 has no derivative either.
+    rise = torch.where(crossing, upper, one) / torch.where(crossing, upper - lower, one)
+    slope = torch.where(crossing, rise, torch.where(lower >= 0, one, zero))
+    low = torch.where(crossing, (upper > -lower).to(lower), slope) if slopes == "adaptive" else None
+    return Relaxation(lower, upper, slope, torch.where(crossing, lower, zero), low)
+
+
+@dataclass
+class Bound:
+    """What has been added up on the way back: sums that hold for both ends, and the intercepts of each."""
+
+    common: Tensor | float = 0.0
+    below: Tensor | float = 0.0
+    above: Tensor | float = 0.0
+    size: Tensor | float = 0.0
+    """Sum of the terms' magnitudes, from which rounding is judged; only where it was asked for."""
+
+
+def _past_relu(rows: Rows, at: Relaxation, bound: Bound, *, sized: bool) -> Rows:
+    """Rows on z = relu(zhat) as rows on zhat, with the intercepts of the upper lines: sum of l [nu]_+ in the paper."""
+    if at.low is None:
+        rows = rows.times(at.slope)
+    else:
+        falling, rising = rows.map(partial(torch.clamp, max=0)), rows.map(partial(torch.clamp, min=0))
+        rows = plus(falling.times(at.slope), rising.times(at.low), tuple(at.slope.shape[1:]))
+    below, above = rows.by_sign(at.floor)
+    bound.below, bound.above = bound.below - below, bound.above - above
+    if sized:
+        bound.size = bound.size + below - above
+    return rows
+
+
+def carry(
+    graph: Graph, rows: Rows, at: int, relaxations: dict[int, Relaxation], region: Region, *, sized: bool = False
+) -> tuple[Tensor, Tensor, Tensor | float]:
+    """Bounds over the region on linear functions of node ``at``.
+
+    Args:
+        graph: of the network.
+        rows: the functions.
+        at: position of the node that they are functions of.
+        relaxations: of every ReLU before it.
+        region: where the input may be.
+        sized: also add up the magnitudes of all terms.
+
+    Returns:
+        (N, rows) lower bounds; upper bounds, which hold for "fixed" slopes alone; and sums of magnitudes, 0 where
+        not ``sized``.
+    """
+    waiting, bound = {at: rows}, Bound()
+
+    for position in range(at, 0, -1):
+        if position not in waiting:
+            continue
+        rows, node = waiting.pop(position), graph.nodes[position]
+        if isinstance(node.operation, Relu):
+            rows = _past_relu(rows, relaxations[position], bound, sized=sized)
+        elif not isinstance(node.operation, Add | Input):
+            offset = node.operation.offset(node.shape)
+            if offset is not None:
+                bound.common = bound.common + rows.pair(offset)
+                if sized:
+                    bound.size = bound.size + rows.map(torch.abs).pair(offset.abs())
+            rows = node.operation.back(rows, graph.nodes[node.inputs[0]].shape, node.shape)
+        for place in node.inputs:
+            waiting[place] = plus(waiting[place], rows, graph.nodes[place].shape) if place in waiting else rows
+    least, greatest = region.range_of(waiting[0])
+    if sized:
+        bound.size = bound.size + waiting[0].map(torch.abs).pair(region.center.abs() + region.radius)
+    return least + bound.common + bound.below, greatest + bound.common + bound.above, bound.size
+
+
+def _unit(shape: Shape, part: slice, like: Tensor) -> Unit:
+    return Unit(like.new_ones(1, shape[0], *[1] * (len(shape) - 1)), shape, part)
+
+
+def pre_activation_bounds(
+    graph: Graph, region: Region, *, slopes: str = "fixed", elements: int | None = None
+) -> dict[int, Relaxation]:
+    """The relaxation of every ReLU, its bounds found from those before it (Algorithm 1).
+
+    Args:
+        graph: of the network.
+        region: where the input may be.
+        slopes: as for :func:`relax`.
+        elements: rows are taken in parts that hold about so many numbers; None: all at once.
+    """
+    if slopes not in SLOPES:
+        raise RobustlibError(suggest("slopes", slopes, SLOPES))
+    found: dict[int, Relaxation] = {}
+    for position in graph.relus:
+        before = graph.nodes[position].inputs[0]
+        shape = graph.nodes[before].shape
+        held = len(region.center) * width(graph, before)
+        step = shape[0] if elements is None else max(1, elements * shape[0] // max(1, held))
+        ends = []
+        for first in range(0, shape[0], step):
+            rows = _unit(shape, slice(first, first + step) if step < shape[0] else slice(None), region.center)
+            lower, upper, _ = carry(graph, rows, before, found, region)
+            if slopes == "adaptive":
+                # Lower lines differ by the sign of an entry: -z has rows of its own.
+                upper = -carry(graph, rows.map(torch.neg), before, found, region)[0]
+            ends.append((lower, upper))
+        lower, upper = (torch.cat(parts, 1).unflatten(1, shape) for parts in zip(*ends, strict=True))
+        found[position] = relax(lower, upper, slopes)
+    return found
+
+
+def width(graph: Graph, at: int) -> int:
+    """Numbers that the rows of a node's units hold at their widest, for one example."""
+    return math.prod(graph.nodes[at].shape) * max(math.prod(node.shape) for node in graph.nodes[: at + 1])

@@ -1,0 +1,32 @@
+"""Interval bounds: a box for every layer, the cheapest certificate and the loosest (Gowal et al. 2018, section 3)."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from .graph import Graph
+from .operations import Add, Input, Relu
+from .region import Region
+
+
+def interval_bounds(graph: Graph, region: Region) -> list[Region]:
+    """For each node the box center +- radius, (N, *shape), that holds its values over the region."""
+    boxes: list[Region] = []
+    for node in graph.nodes:
+        before = [boxes[i] for i in node.inputs]
+        operation = node.operation
+        if isinstance(operation, Input):
+            boxes.append(Region(region.center, region.radius))
+        elif isinstance(operation, Add):
+            boxes.append(Region(before[0].center + before[1].center, before[0].radius + before[1].radius))
+        elif isinstance(operation, Relu):
+            lower, upper = ((before[0].center + sign * before[0].radius).clamp_min(0) for sign in (-1, 1))
+            boxes.append(Region((lower + upper) / 2, (upper - lower) / 2))
+        else:
+            boxes.append(Region(operation.forward(before[0].center), operation.spread(before[0].radius)))
+    return boxes
+
+
+def ends(box: Region) -> tuple[Tensor, Tensor]:
+    """Lower and upper ends of a box."""
+    return box.center - box.radius, box.center + box.radius

@@ -1,0 +1,134 @@
+"""The operations that bounds are known for: each forward, on magnitudes, and carrying rows back.
+
+An affine operation z = W z' + b sends a . z to (W' a) . z' + a . b. ReLU is the one that is relaxed; its part of the
+bound is in :mod:`robustlib.certify.dual`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from .rows import Kernel, Rows, Shape
+
+
+@dataclass(frozen=True)
+class Linear:
+    """W z + b, W (out, in)."""
+
+    weight: Tensor
+    bias: Tensor | None
+
+    def forward(self, z: Tensor) -> Tensor:
+        return functional.linear(z, self.weight, self.bias)
+
+    def spread(self, radius: Tensor) -> Tensor:
+        """|W| radius: how far the output moves when each input moves so far."""
+        return functional.linear(radius, self.weight.abs())
+
+    def back(self, rows: Rows, before: Shape, after: Shape) -> Rows:
+        """Rows on the output as rows on the input."""
+        return rows.linear(self.weight, after)
+
+    def offset(self, after: Shape) -> Tensor | None:
+        """(1, *after) what is added, None: nothing."""
+        return None if self.bias is None else self.bias[None]
+
+
+@dataclass(frozen=True)
+class Conv:
+    """A convolution or an average pool, with zeros around the map."""
+
+    kernel: Kernel
+    bias: Tensor | None
+
+    def forward(self, z: Tensor) -> Tensor:
+        found = self.kernel.forward(z)
+        return found if self.bias is None else found + self.bias[:, None, None]
+
+    def spread(self, radius: Tensor) -> Tensor:
+        k = self.kernel
+        return Kernel(k.weight.abs(), k.stride, k.padding, k.dilation, k.groups).forward(radius)
+
+    def back(self, rows: Rows, before: Shape, after: Shape) -> Rows:
+        return rows.conv(self.kernel, before, after)
+
+    def offset(self, after: Shape) -> Tensor | None:
+        return None if self.bias is None else self.bias[None, :, None, None].expand(1, *after)
+
+
+@dataclass(frozen=True)
+class Scale:
+    """Factor z + shift, elementwise: batch norm in eval mode, normalisation; both (n,), (C, 1, 1) or (C, H, W)."""
+
+    factor: Tensor
+    shift: Tensor
+
+    def forward(self, z: Tensor) -> Tensor:
+        return z * self.factor + self.shift
+
+    def spread(self, radius: Tensor) -> Tensor:
+        return radius * self.factor.abs()
+
+    def back(self, rows: Rows, before: Shape, after: Shape) -> Rows:
+        return rows.times(self.factor[None])
+
+    def offset(self, after: Shape) -> Tensor | None:
+        return self.shift[None].expand(1, *after)
+
+
+@dataclass(frozen=True)
+class Reshape:
+    """The same values in another shape of one example."""
+
+    shape: Shape
+
+    def forward(self, z: Tensor) -> Tensor:
+        return z.reshape(-1, *self.shape)
+
+    def spread(self, radius: Tensor) -> Tensor:
+        return self.forward(radius)
+
+    def back(self, rows: Rows, before: Shape, after: Shape) -> Rows:
+        return rows.reshape(before, after)
+
+    def offset(self, after: Shape) -> Tensor | None:
+        return None
+
+
+@dataclass(frozen=True)
+class Add:
+    """The sum of two branches."""
+
+    def forward(self, left: Tensor, right: Tensor) -> Tensor:
+        return left + right
+
+
+@dataclass(frozen=True)
+class Relu:
+    """max(z, 0)."""
+
+    def forward(self, z: Tensor) -> Tensor:
+        return z.clamp_min(0)
+
+
+@dataclass(frozen=True)
+class Input:
+    """The network's input."""
+
+    def forward(self, z: Tensor) -> Tensor:
+        return z
+
+
+Affine = Linear | Conv | Scale | Reshape
+Operation = Affine | Add | Relu | Input
+
+
+def average_pool(before: Tensor, size: Shape, stride: tuple[int, int], padding: tuple[int, int]) -> Conv:
+    """The mean over cells of the (N, C, H, W) values before, zeros of the padding included."""
+    channels = before.shape[1]
+    weight = torch.full((channels, 1, *size), 1 / (size[0] * size[1]), dtype=before.dtype, device=before.device)
+    return Conv(Kernel(weight, stride, padding, groups=channels), None)

@@ -1,0 +1,106 @@
+"""Targeted attempts: every point towards every other class, and what each attempt changed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ..attacks.suite import Jsma, run_targeted
+from ..data import Split, balanced_subset
+from ..errors import RobustlibError
+from ..threat import Domain
+from .outcomes import CHUNK, Progress, in_pieces
+
+
+@dataclass(frozen=True)
+class Attempts:
+    """(n, K) arrays: row i's attempt towards class j; nothing was attempted towards the point's own class.
+
+    Attributes:
+        rows: (n,) positions in the split.
+        source: (n,) class of each point that its attempts lead away from.
+        changed: int, features that a successful attempt changed; 0 where it failed or none was made.
+        tried: bool, off the source class.
+        features: of one input.
+    """
+
+    rows: np.ndarray
+    source: np.ndarray
+    changed: np.ndarray
+    tried: np.ndarray
+    features: int
+
+    @property
+    def reached(self) -> np.ndarray:
+        """(n * (K - 1),) bool, point by point, classes ascending."""
+        return self.changed[self.tried] > 0
+
+    def nearest(self, cap: int) -> np.ndarray:
+        """(n,) least number of features over the targets; ``cap`` where none was reached with fewer."""
+        return np.where(self.changed > 0, self.changed, cap).min(1).clip(max=cap)
+
+
+@torch.no_grad()
+def correct_rows(model: nn.Module, split: Split, n: int, *, seed: int = 0) -> Tensor:
+    """(n,) rows that the model classifies correctly, classes balanced: those of the subset of n, as far as they are.
+
+    A point that it gets wrong is replaced by one of its class from the subset of 2n, so that networks differ in as
+    few points as can be. Fewer than n come back where a class has not enough.
+    """
+    first, pool = (balanced_subset(split.y, min(size, len(split)), seed=seed) for size in (n, 2 * n))
+    order = torch.cat([first, pool[~torch.isin(pool, first)]])
+    right = torch.cat([model(split.images(part)).argmax(1) == split.y[part] for part in order.split(CHUNK)])
+    order = order[right]
+    chosen = [order[split.y[order] == c][: int((split.y[first] == c).sum())] for c in split.y[first].unique()]
+    return torch.cat(chosen).sort().values
+
+
+def targeted_attempts(
+    model: nn.Module,
+    split: Split,
+    rows: Tensor,
+    attack: Jsma,
+    *,
+    domain: Domain,
+    progress: Progress | None = None,
+) -> Attempts:
+    """One attempt for each point and each class that the model does not give it.
+
+    Args:
+        model: under attack, eval mode, float32.
+        split: images and labels.
+        rows: (n,) positions in the split; a misclassified point is led away from the class that it is given.
+        attack: what is run.
+        domain: of the inputs.
+        progress: called with (points done, points).
+
+    Raises:
+        RobustlibError: a point changed in more features than the attack may, or left the domain.
+    """
+    with torch.no_grad():
+        logits = torch.cat([model(split.images(part)) for part in rows.split(CHUNK)])
+    source, classes = logits.argmax(1), logits.shape[1]
+    tried = torch.ones_like(logits, dtype=torch.bool).scatter(1, source[:, None], False)
+    who, target = tried.nonzero().unbind(1)
+    changed = torch.zeros(len(rows), classes, dtype=torch.int64)
+    for part in torch.arange(len(who), device=who.device).split(CHUNK):
+        x = split.images(rows.to(who.device)[who[part]])
+
+        def attacked(xs: Tensor, pair: Tensor) -> Tensor:
+            return run_targeted(attack, model, xs, pair[:, 0], pair[:, 1], domain=domain)
+
+        found = in_pieces(attacked, x, torch.stack([source[who[part]], target[part]], 1))
+        with torch.no_grad():
+            hit = model(found).argmax(1) == target[part]
+        count = (found != x).flatten(1).sum(1)
+        if bool((count > attack.features).any()) or not bool(((found >= domain[0]) & (found <= domain[1])).all()):
+            raise RobustlibError(f"{attack} changed up to {int(count.max())} features or left {domain}; nothing counts")
+        changed[who[part].cpu(), target[part].cpu()] = torch.where(hit, count, 0).cpu()
+        if progress is not None:
+            progress(int(who[part][-1]) + 1, len(rows))
+    return Attempts(
+        rows.cpu().numpy(), source.cpu().numpy(), changed.numpy(), tried.cpu().numpy(), split.images(rows[:1]).numel()
+    )

@@ -1,0 +1,72 @@
+"""Defensive distillation (Papernot et al., IEEE S&P 2016): a network taught by the softened outputs of another."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from ..attacks._model import check_eval, check_temperature
+from ..data import Split
+from ..errors import RobustlibError
+
+CHUNK = 1_000
+
+
+class WeakTeacher(RobustlibError):
+    """The teacher does not know its training rows; what it would teach is noise."""
+
+
+@dataclass(frozen=True)
+class Distillation:
+    """min_theta -(1/|D|) sum_X sum_i F_i(X) log F^d_i(X): the student F^d fits the teacher's outputs, both at T.
+
+    F(X) = softmax(z(X) / T). Only soft labels count: no share of hard ones and no factor T^2, unlike Hinton et al.
+    The student is deployed at T = 1, as everything that is measured here is.
+
+    Args:
+        temperature: T > 0, the teacher's as well.
+        least_accuracy: share of its training rows that the teacher must know, in [0, 1): at a high T the gradient is
+            1/T of what it is at 1, and a teacher whose training stalled gives uniform labels.
+
+    Source: arXiv 1511.04508, section IV.
+    """
+
+    temperature: float
+    least_accuracy: float = 0.0
+    protocol: int = 1
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "temperature", check_temperature(self.temperature))
+        if not 0 <= self.least_accuracy < 1:
+            raise RobustlibError(f"least_accuracy={self.least_accuracy} of a Distillation; give a share in [0, 1)")
+
+    @property
+    def name(self) -> str:
+        """``distilled_T20``."""
+        return f"distilled_T{self.temperature:g}"
+
+
+@torch.no_grad()
+def soft_labels(teacher: nn.Module, split: Split, rows: Tensor, what: Distillation) -> Tensor:
+    """(n, K) float32 rows of softmax(z / T) of the teacher, in eval mode: computed once, for the whole training.
+
+    Args:
+        teacher: eval mode, logits z.
+        split: training images and labels.
+        rows: (n,) positions in the split.
+        what: T, and the accuracy below which the teacher is refused.
+
+    Raises:
+        WeakTeacher: its accuracy on these rows is below ``what.least_accuracy``.
+    """
+    check_eval(teacher, name="teacher")
+    logits = torch.cat([teacher(split.images(part)) for part in rows.split(CHUNK)])
+    accuracy = float((logits.argmax(1).to(split.y.device) == split.y[rows.to(split.y.device)]).float().mean())
+    if accuracy < what.least_accuracy:
+        raise WeakTeacher(
+            f"the teacher knows {accuracy:.1%} of its training rows, below least_accuracy={what.least_accuracy:.1%}; "
+            "train it longer, at a higher rate, or from weights trained at T = 1"
+        )
+    return (logits / what.temperature).softmax(1)

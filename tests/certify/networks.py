@@ -1,0 +1,129 @@
+"""Small networks of every supported kind, in float64, with their inputs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+
+class Block(nn.Module):
+    """relu(skip(v) + conv(relu(conv(v)))), the block of Wong et al. 2018's residual network."""
+
+    def __init__(self, before: int, after: int, *, down: bool) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(before, after, 4 if down else 3, 2 if down else 1, 1)
+        self.second = nn.Conv2d(after, after, 3, 1, 1)
+        self.skip = nn.Conv2d(before, after, 2 if down else 1, 2 if down else 1) if down else nn.Identity()
+
+    def forward(self, v: Tensor) -> Tensor:
+        return torch.relu(self.skip(v) + self.second(torch.relu(self.first(v))))
+
+
+class Normalised(nn.Module):
+    """(x - mean) / deviation, then a network."""
+
+    def __init__(self, inner: nn.Module) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.tensor([0.4, 0.6]).view(1, 2, 1, 1))
+        self.register_buffer("deviation", torch.tensor([0.2, 0.3]).view(1, 2, 1, 1))
+        self.inner = inner
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.inner((x - self.mean) / self.deviation)
+
+
+class Flat(nn.Module):
+    """A dense network that views its input, with a skip connection between hidden layers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second, self.last = nn.Linear(12, 9), nn.Linear(9, 9), nn.Linear(9, 4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        hidden = torch.relu(self.first(x.view(x.shape[0], -1)))
+        return self.last(hidden + torch.relu(self.second(hidden))) * 2 - 1
+
+
+def dense() -> nn.Module:
+    return nn.Sequential(
+        nn.Flatten(), nn.Linear(12, 10), nn.ReLU(), nn.Linear(10, 7), nn.ReLU(), nn.Linear(7, 6), nn.ReLU(),
+        nn.Linear(6, 4),
+    )  # fmt: skip
+
+
+def convolutions() -> nn.Module:
+    """Odd sizes, strides that leave cells over, uneven kernels, no bias once."""
+    return nn.Sequential(
+        nn.Conv2d(2, 3, 3, stride=2, padding=1), nn.ReLU(),
+        nn.Conv2d(3, 4, (2, 3), stride=(1, 2), padding=(0, 1), bias=False), nn.ReLU(),
+        nn.Conv2d(4, 3, 2, padding=1), nn.ReLU(), nn.Flatten(), nn.Linear(36, 6), nn.ReLU(), nn.Linear(6, 4),
+    )  # fmt: skip
+
+
+def deep_convolutions() -> nn.Module:
+    """Windows that outgrow the map; groups, dilation and two convolutions in a row."""
+    return nn.Sequential(
+        nn.Conv2d(2, 4, 3, padding=1), nn.ReLU(), nn.Conv2d(4, 4, 3, padding=1, groups=2),
+        nn.Conv2d(4, 2, 2, stride=2, padding=1),
+        nn.Conv2d(2, 3, 3, padding=2, dilation=2), nn.ReLU(), nn.Conv2d(3, 2, 3, padding=1), nn.ReLU(),
+        nn.Flatten(), nn.Linear(32, 4),
+    )  # fmt: skip
+
+
+def residual() -> nn.Module:
+    return nn.Sequential(
+        nn.Conv2d(2, 3, 3, padding=1), nn.ReLU(), Block(3, 3, down=False), Block(3, 4, down=True), nn.Flatten(),
+        nn.Linear(36, 5), nn.ReLU(), nn.Linear(5, 4),
+    )  # fmt: skip
+
+
+def batch_norm() -> nn.Module:
+    return nn.Sequential(
+        nn.Conv2d(2, 3, 3, padding=1), nn.BatchNorm2d(3), nn.ReLU(), nn.AvgPool2d(2), nn.BatchNorm2d(3),
+        nn.Conv2d(3, 4, 3, padding=1), nn.BatchNorm2d(4), nn.ReLU(), nn.Dropout(0.5), nn.Flatten(), nn.Linear(36, 5),
+        nn.BatchNorm1d(5), nn.ReLU(), nn.Linear(5, 4),
+    )  # fmt: skip
+
+
+def pooled() -> nn.Module:
+    return nn.Sequential(
+        nn.Conv2d(2, 3, 3, padding=1), nn.ReLU(), nn.AvgPool2d(3, 2, padding=1), nn.Conv2d(3, 4, 2), nn.ReLU(),
+        nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 4),
+    )  # fmt: skip
+
+
+def normalised() -> nn.Module:
+    return Normalised(convolutions())
+
+
+Builder = Callable[[], nn.Module]
+FLAT: dict[str, Builder] = {"dense": dense, "skip": Flat}
+SPATIAL: dict[str, Builder] = {
+    "convolutions": convolutions, "deep": deep_convolutions, "residual": residual, "batch norm": batch_norm,
+    "pooled": pooled, "normalised": normalised,
+}  # fmt: skip
+ALL = FLAT | SPATIAL
+
+
+def network(name: str, seed: int = 0) -> nn.Module:
+    """A network of that kind, weights and batch-norm statistics drawn from the seed, float64, eval mode."""
+    generator = torch.Generator().manual_seed(seed)
+    with torch.random.fork_rng(devices=[]):
+        model = ALL[name]().double().eval()
+    with torch.no_grad():
+        for key, value in model.state_dict().items():
+            if "mean" in key or "dev" in key or not value.is_floating_point():
+                continue
+            fresh = torch.randn(value.shape, generator=generator, dtype=value.dtype)
+            value.copy_(fresh.abs() + 0.5 if "var" in key else fresh / max(1, value[:1].numel()) ** 0.5)
+    return model
+
+
+def inputs(name: str, n: int = 3, seed: int = 1) -> tuple[Tensor, Tensor]:
+    """(n, ...) inputs in [0, 1] and labels of four classes."""
+    generator = torch.Generator().manual_seed(seed)
+    shape = (3, 4) if name in FLAT else (2, 7, 6) if name in ("convolutions", "normalised") else (2, 6, 6)
+    x = torch.rand(n, *shape, generator=generator, dtype=torch.float64)
+    return x, torch.randint(4, (n,), generator=generator)
