@@ -182,7 +182,8 @@ class Patches:
         seen = self.windows(values).flatten(3)
         a = self.a.flatten(4).expand(len(seen), *self.units, -1, -1)
         falling, rising = _by_sign(a.flatten(0, 2), seen.flatten(0, 2))
-        falling, rising = (part.unflatten(0, seen.shape[:3]).permute(0, 3, 1, 2).flatten(1) for part in (falling, rising))
+        shape = seen.shape[:3]
+        falling, rising = (part.unflatten(0, shape).permute(0, 3, 1, 2).flatten(1) for part in (falling, rising))
         return falling, rising
 
     def dense(self, shape: Shape) -> Dense:

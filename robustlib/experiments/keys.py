@@ -39,7 +39,7 @@ _CLASSES: tuple[type, ...] = (
     suite.Clean, suite.Noise, suite.Fgsm, suite.Pgd, suite.MiFgsm, suite.Apgd, suite.Square, suite.AutoAttack,
     suite.Boundary, suite.DeepFool, suite.CarliniWagner, suite.Lbfgs, suite.Fab, suite.Jsma,
     specs.Network, specs.Subset, specs.Accuracy, specs.Distances, specs.WorstCase, specs.LossTrace, specs.LocalMaxima,
-    specs.TrainingCurve, specs.HingeBound, specs.AccuracyVariation, probes.Targeted, probes.Amplitudes, probes.Outputs,
+    specs.TrainingCurve, specs.AccuracyVariation, specs.HingeBound, probes.Targeted, probes.Amplitudes, probes.Outputs,
     probes.Recipe,
     specs.Evaluation,
 )  # fmt: skip

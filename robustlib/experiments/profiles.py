@@ -112,9 +112,9 @@ def _smoke(evaluation: Evaluation) -> Evaluation:
 
 
 def _shorter(attack: Square | Fab, queries: int, steps: int, classes: int) -> Square | Fab:
-    return replace(attack, queries=queries) if isinstance(attack, Square) else replace(
-        attack, steps=steps, target_classes=classes
-    )  # fmt: skip
+    if isinstance(attack, Square):
+        return replace(attack, queries=queries)
+    return replace(attack, steps=steps, target_classes=classes)
 
 
 # Distillation: both reduced profiles begin teacher and student with one network trained at T = 1 (as Carlini and
@@ -221,9 +221,10 @@ def _quick_points(evaluation: Evaluation) -> int:
 
 
 def _quick(evaluation: Evaluation) -> Evaluation | None:
-    if evaluation.subject.model.name in _DISTILLED:
+    name = evaluation.subject.model.name
+    if name in _DISTILLED:
         return _quick_distillation(evaluation)
-    if evaluation.subject.dataset != "mnist" and evaluation.subject.model.name not in _TRADES:
+    if evaluation.subject.dataset != "mnist" and name not in _TRADES:
         return None
     what = evaluation.measurement
     subset = evaluation.subset

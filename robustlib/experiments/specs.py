@@ -188,6 +188,18 @@ class TrainingCurve:
 
 
 @dataclass(frozen=True)
+class AccuracyVariation:
+    """Accuracy minus that of another network on the same clean points, in percentage points.
+
+    Args:
+        baseline: the other network.
+    """
+
+    baseline: Network
+    protocol: int = 1
+
+
+@dataclass(frozen=True)
 class HingeBound:
     """Both sides of Theorem 3.1 of Zhang et al. 2019 on a network of two classes, phi the hinge (so that psi(t) = t).
 
@@ -204,20 +216,8 @@ class HingeBound:
     protocol: int = 1
 
 
-@dataclass(frozen=True)
-class AccuracyVariation:
-    """Accuracy minus that of another network on the same clean points, in percentage points.
-
-    Args:
-        baseline: the other network.
-    """
-
-    baseline: Network
-    protocol: int = 1
-
-
 Measurement = (
-    Accuracy | Distances | WorstCase | LossTrace | LocalMaxima | TrainingCurve | HingeBound | AccuracyVariation
+    Accuracy | Distances | WorstCase | LossTrace | LocalMaxima | TrainingCurve | AccuracyVariation | HingeBound
     | Targeted | Amplitudes | Outputs | Recipe
 )  # fmt: skip
 

@@ -93,7 +93,7 @@ def counts(profile: str, store: Store) -> dict[str, int]:
 def summary(profile: str, store: Store) -> str:
     """Two sentences that say what stands, from the records."""
     top = [item for item in items() if not item.parent and item.source != OWN]
-    started = [item for item in top if plan.cells_of(item.id)]
+    started = [item for item in top if set(item_verdicts(item, profile, store)) - {"not run"}]
     found = statements_of_all(profile, store)
     run = [s for s in found if s != "not run"]
     cells = ", ".join(f"{count} {name}" for name, count in sorted(counts(profile, store).items()))

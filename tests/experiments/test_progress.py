@@ -123,11 +123,8 @@ def test_several_processes_report_to_one_board(tmp_path: Path) -> None:
 
 BARE = """
 import sys
-class Absent:
-    def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] in {missing!r}:
-            raise ModuleNotFoundError("blocked: " + name, name=name)
-sys.meta_path.insert(0, Absent())
+for name in {missing!r}:
+    sys.modules[name] = None
 from robustlib.cli import main
 for arguments in (["run", "madry2018/table-1", "--profile", "smoke", "--dry-run"],
                   ["run", "madry2018/table-1", "--profile", "smoke", "--device", "cpu", "--time-budget", "0",
@@ -150,4 +147,3 @@ def test_the_runner_needs_nothing_that_a_bare_gpu_machine_lacks(root: Path, tmp_
         [sys.executable, "-c", script], cwd=root, capture_output=True, text=True, timeout=240, check=False
     )
     assert done.returncode == 0, done.stderr + done.stdout
-    assert "blocked" not in done.stderr
