@@ -90,3 +90,44 @@ def restarted(attack: Attack, model: nn.Module, restarts: int) -> Attack:
         return best
 
     return run
+
+
+def published_trades(
+    model: nn.Module, x: Tensor, y: Tensor, *, eps: float, alpha: float, steps: int, beta: float = 6.0
+) -> Tensor:
+    """The loss of a TRADES update with the work that yaodongyu/TRADES does for it, in this book's words.
+
+    Nothing is computed once that is computed again there: the clean answer at each step (with its graph, and its
+    gradients asked of nobody) and twice in the loss; parameters are not frozen.
+    """
+    divergence = nn.KLDivLoss(reduction="sum")
+    model.eval()
+    moved = x.detach() + 0.001 * torch.randn(x.shape)
+    for _ in range(steps):
+        moved.requires_grad_()
+        with torch.enable_grad():
+            loss = divergence(model(moved).log_softmax(1), model(x).softmax(1))
+        (gradient,) = torch.autograd.grad(loss, [moved])
+        moved = moved.detach() + alpha * gradient.detach().sign()
+        moved = torch.clamp(torch.min(torch.max(moved, x - eps), x + eps), 0.0, 1.0)
+    model.train()
+    moved = torch.clamp(moved, 0.0, 1.0)
+    natural = nn.functional.cross_entropy(model(x), y)
+    return natural + beta / len(x) * divergence(model(moved).log_softmax(1), model(x).softmax(1))
+
+
+def published_pgd(model: nn.Module, x: Tensor, y: Tensor, *, eps: float, alpha: float, steps: int) -> Tensor:
+    """The loss of a PGD update, its examples made with the work of the same repository's PGD: a full ``backward()``."""
+    model.eval()
+    moved = torch.clamp(x + torch.empty_like(x).uniform_(-eps, eps), 0.0, 1.0)
+    for _ in range(steps):
+        moved = moved.detach().requires_grad_()
+        with torch.enable_grad():
+            loss = nn.functional.cross_entropy(model(moved), y)
+        loss.backward()
+        assert moved.grad is not None
+        moved = moved.detach() + alpha * moved.grad.sign()
+        moved = torch.clamp(x + torch.clamp(moved - x, -eps, eps), 0.0, 1.0)
+    model.train()
+    model.zero_grad(set_to_none=True)
+    return nn.functional.cross_entropy(model(moved), y)

@@ -11,10 +11,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from benchmarks import attacks, certify, peers, report, rounds, works
+from benchmarks import attacks, certify, peers, report, rounds, training, works
 from benchmarks.works import THREAT, Work
 from robustlib.certify import margins
 from robustlib.errors import RobustlibError
+from robustlib.threat import LinfBall
+from robustlib.training import Defence, PgdTraining, Trades, objective
 
 SEEN = ("work", "library", "ratio_to_floor", "robust_accuracy", "mean_distance")
 
@@ -198,3 +200,35 @@ def test_certificates_without_the_other_library(
     assert printed == json.loads((tmp_path / "certify.json").read_text())
     assert {row["library"] for row in printed} == {"robustlib"}
     assert "| robustlib | 1.0 |" in (tmp_path / "certify.md").read_text()
+
+
+@pytest.mark.parametrize("method", ["TRADES", "PGD"])
+def test_the_published_loop_computes_what_ours_does(method: str) -> None:
+    """On a linear model, whose worst point does not depend on the start when steps reach the corner of the ball."""
+    model = nn.Sequential(nn.Flatten(), nn.Linear(4, 2)).train()
+    generator = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        model[1].weight.copy_(torch.randn(2, 4, generator=generator))
+    x, y = 0.4 + 0.2 * torch.rand(20, 1, 2, 2, generator=generator), torch.zeros(20, dtype=torch.int64)
+    ball = LinfBall(0.1)
+    if method == "TRADES":
+        theirs = peers.published_trades(model, x, y, eps=0.1, alpha=0.05, steps=20)
+        defence: Defence = Trades(ball, 20, 0.05, beta=6.0)
+    else:
+        theirs = peers.published_pgd(model, x, y, eps=0.1, alpha=0.05, steps=20)
+        defence = PgdTraining(ball, 20, 0.05)
+    ours = objective(defence, model, x, y, progress=1.0, generator=generator)[0].mean()
+    if method == "PGD":
+        assert float(ours.detach()) == pytest.approx(float(theirs.detach()), rel=1e-5)
+    else:
+        # KL is larger towards one side of x: which of the two maxima is found depends on the noise.
+        assert float(ours.detach()) == pytest.approx(float(theirs.detach()), rel=0.2)
+        assert float(theirs.detach()) > 1.2 * float(nn.functional.cross_entropy(model(x), y).detach())
+
+
+def test_rows_of_a_training_step_name_their_contestants() -> None:
+    found = training.trades_rows(1, "TRADES", steps=1, batch=4)
+    libraries = [row["library"] for row in found]
+    assert libraries == ["floor", "robustlib", "robustlib, bfloat16", "TRADES repository's loop"]
+    assert found[0]["ratio_to_floor"] == 1
+    assert all(row["work"] == "TRADES-1 training step, SmallCNN" and row["ratio_to_floor"] > 0 for row in found)

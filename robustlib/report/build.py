@@ -28,6 +28,9 @@ class Statement:
     records: tuple[str, ...] = ()
 
 
+COMPUTED = Verdict("measured", "computed from its definition, without a network")
+
+
 def measured(cell: Cell, profile: str, store: Store) -> tuple[str | None, list[Record]]:
     """(profile, one record a seed) of the most faithful profile that has any record of the cell."""
     for name in search_order(profile):
@@ -42,7 +45,7 @@ def row(cell: Cell, profile: str, store: Store) -> Row:
     """One line of a table: the published number beside ours."""
     name, records = measured(cell, profile, store)
     metrics = [record.metrics[cell.metric] for record in records]
-    values = tuple(cell.scale * metric.value for metric in metrics)
+    values = tuple(cell.scale * metric.value for metric in metrics) if cell.derived is None else (cell.derived,)
     low, high = _interval(cell, records)
     published = cell.published
     inexact = sum(int(sum(record.dataset["inexact"].values())) for record in records[:1])
@@ -52,7 +55,7 @@ def row(cell: Cell, profile: str, store: Store) -> Row:
     n = metrics[0].n if metrics else None
     protocol = _protocol(name, records)
     whole = bool(records) and records[0].evaluation["subset"]["n"] is None
-    verdict = decide(
+    verdict = COMPUTED if cell.derived is not None else decide(
         published=published.value if published else None,
         decimals=published.decimals if published else 0,
         verified=published.verified if published else False,
@@ -64,7 +67,7 @@ def row(cell: Cell, profile: str, store: Store) -> Row:
         protocol_known=cell.protocol_known,
         reason=cell.unavailable or "no record of this cell yet",
         unit=cell.unit,
-    )
+    )  # fmt: skip
     return Row(
         label=cell.row,
         column=cell.column,

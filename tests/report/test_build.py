@@ -211,3 +211,11 @@ def test_invented_records_are_like_measured_ones(root: Path) -> None:
         assert set(invented.outcomes) == set(real.outcomes)
         # Fields that came later are missing from an older record, and mean their defaults.
         assert parse(real.training) == parse(invented.training)
+
+
+def test_a_computed_value_stands_without_a_record(tmp_path: Path) -> None:
+    found = {(shown.label, shown.column): shown for shown in rows("zhang2019/table-1", "full", Store(tmp_path))}
+    shown = found["Bayes optimal classifier", "R_bdy"]
+    assert (shown.values, shown.records, shown.profile) == ((1.0,), (), None)
+    assert shown.verdict == build.COMPUTED
+    assert shown.published == 1
