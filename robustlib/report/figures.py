@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import seaborn as sns
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -44,8 +45,11 @@ def _float(name: str, values: ArrayLike | None, length: int) -> np.ndarray:
     return array
 
 
-def _draw_curves(ax: Axes, curves: Mapping[str, Curve], order: Sequence[str]) -> bool:
-    """Lines with bands and hollow published markers; whether there was a published point."""
+def draw_curves(ax: Axes, curves: Mapping[str, Curve], order: Sequence[str]) -> bool:
+    """Lines with bands and hollow published markers; whether there was a published point.
+
+    A name's place in ``order`` gives its colour, marker and dashes.
+    """
     theme, frames, any_published = current(), [], False
     for name, (x, y, low, high, published) in curves.items():
         x = np.asarray(x, float)
@@ -69,7 +73,8 @@ def _draw_curves(ax: Axes, curves: Mapping[str, Curve], order: Sequence[str]) ->
     return any_published
 
 
-def _curve_legend(figure: Figure, order: Sequence[str], published: bool) -> None:
+def curve_legend(figure: Figure, order: Sequence[str], published: bool, more: Sequence[Artist] = ()) -> None:
+    """A legend of these curves, of the hollow markers when there are any, and of whatever else was drawn."""
     theme = current()
     dashes: list[Any] = [(0, line or None) for line in LINES]
     handles = [
@@ -81,7 +86,7 @@ def _curve_legend(figure: Figure, order: Sequence[str], published: bool) -> None
         handles.append(
             Line2D([], [], color=theme.text, marker="o", linestyle="none", label="published", **_HOLLOW)
         )
-    outside_legend(figure, handles)
+    outside_legend(figure, [*handles, *more])
 
 
 @styled
@@ -107,14 +112,14 @@ def accuracy_curves(
     need(curves, "accuracy_curves")
     figure, order = new_figure(3.9), list(curves)
     ax = figure.subplots()
-    published = _draw_curves(ax, curves, order)
+    published = draw_curves(ax, curves, order)
     if mark_eps is not None:
         ax.axvline(mark_eps, color=current().colours[_GREY], linewidth=1.2, linestyle="--", zorder=1)
         ax.annotate(mark_label, (mark_eps, 1), xycoords=("data", "axes fraction"), xytext=(4, -2),
                     textcoords="offset points", va="top", fontsize=9.5)  # fmt: skip
     ax.set(xlabel=xlabel, ylabel=ylabel)
     from_zero(ax)
-    _curve_legend(figure, order, published)
+    curve_legend(figure, order, published)
     return figure
 
 
@@ -141,12 +146,12 @@ def capacity_panels(
     need(dict.fromkeys(order), "capacity_panels")
     figure, published = new_figure(0.9 + 2.5 * -(-len(panels) // 2)), False
     for ax, (title, curves) in zip(grid(figure, len(panels), 2), panels.items(), strict=True):
-        published |= _draw_curves(ax, curves, order)
+        published |= draw_curves(ax, curves, order)
         ax.set(title=title, xlabel=xlabel, ylabel=(ylabels or {}).get(title, ylabel))
         ax.set_xscale("log", base=2)
         ticks = sorted({float(x) for curve in curves.values() for x in np.asarray(curve[0], float)})
         ax.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
         ax.minorticks_off()
         from_zero(ax)
-    _curve_legend(figure, order, published)
+    curve_legend(figure, order, published)
     return figure

@@ -18,6 +18,7 @@ from ..papers.plan import shrink
 from . import figures
 from .display import Drawing
 from .figures import Curve
+from .rows import Row
 from .style import current
 
 MISSING = "no record of this figure yet"
@@ -34,13 +35,13 @@ def record_of(evaluation: Evaluation, profile: str, store: Store) -> Record | No
     return None
 
 
-def _suffix(records: Sequence[Record]) -> str:
-    return "".join(dict.fromkeys(profile_of(record.profile).suffix for record in records))
+def _suffix(records: Sequence[Record | Row]) -> str:
+    return "".join(dict.fromkeys(profile_of(record.profile).suffix for record in records if record.profile))
 
 
-def stamped(figure: Figure, records: Sequence[Record]) -> Figure:
+def stamped(figure: Figure, records: Sequence[Record | Row]) -> Figure:
     """The same figure with the protocol of its records at the foot, so that a copied picture still says it."""
-    names = ", ".join(dict.fromkeys(record.profile for record in records))
+    names = ", ".join(dict.fromkeys(record.profile for record in records if record.profile))
     figure.supxlabel(
         f"{names} records{_suffix(records)}", x=0.99, ha="right", fontsize=9, color=current().colours[4]
     )
