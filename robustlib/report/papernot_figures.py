@@ -1,9 +1,10 @@
-"""Figures of Papernot et al. 2016 against temperature, from records: a figure and its alt text, or why there is none."""
+"""Figures of Papernot et al. 2016 against temperature, from records: each with its alt text, or why there is none."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -55,7 +56,7 @@ def temperature_panels(panels: Mapping[str, Panel], *, signed: bool = False) -> 
     order = list(dict.fromkeys(name for panel in panels.values() for name in panel.curves))
     need(dict.fromkeys(order), "temperature_panels")
     theme, published = current(), False
-    styles = {"no distillation": "--", "no distillation, published": ":"}
+    styles: dict[str, Literal["--", ":"]] = {"no distillation": "--", "no distillation, published": ":"}
     figure = new_figure(0.9 + 2.6 * -(-len(panels) // 2))
     for ax, (title, panel) in zip(grid(figure, len(panels), 2), panels.items(), strict=True):
         published |= draw_curves(ax, panel.curves, order)
