@@ -60,11 +60,9 @@ def show_item(
     facts = find_item(item)
     found = [row for row in rows(item, profile, store) if keep is None or keep(row)]
     name = "table-" + item.replace("/", "-") + (f"-{part}" if part else "").replace(" ", "-")
-    show_rows(
-        found,
-        name=name.lower(),
-        caption=f"{facts.number} of the paper: {facts.title}{', ' + part if part else ''}",
-    )
+    # What the paper does not have carries no number of the paper's.
+    origin = "" if facts.kind == "extra" else f"{facts.number} of the paper: "
+    show_rows(found, name=name.lower(), caption=f"{origin}{facts.title}{', ' + part if part else ''}")
 
 
 def show_published(numbers: Sequence[Published], *, name: str, caption: str, reason: str) -> None:

@@ -1,0 +1,160 @@
+"""What the figures of the chapter on defensive distillation hold: records, published numbers, outcomes in words."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from robustlib.errors import RobustlibError
+from robustlib.experiments.store import REPOSITORY, Store
+from robustlib.papers import papernot2016_specs as papernot
+from robustlib.papers.base import published_of
+from robustlib.report import papernot_figures as drawn
+from robustlib.report import papernot_maps as maps
+from robustlib.report.display import Drawing
+from robustlib.report.madry_figures import MISSING, record_of
+from robustlib.report.papernot_overview import Bars, Picture, four_maps, mosaic
+
+Make = Callable[[str, Store], Drawing]
+CURVES: tuple[Make, ...] = (
+    drawn.success_rate, drawn.accuracy_variation, drawn.robustness, drawn.confidence, drawn.breaking,
+)  # fmt: skip
+MAPS: tuple[Make, ...] = (maps.gradient_amplitudes, maps.class_matrices)
+
+
+@pytest.fixture(scope="module")
+def store() -> Store:
+    return Store(REPOSITORY)
+
+
+def figure_of(drawing: Drawing) -> tuple[Figure, str]:
+    assert not isinstance(drawing, str), drawing
+    return drawing
+
+
+def curves(ax: Axes) -> list[np.ndarray]:
+    """Heights of all lines of an axis."""
+    return [np.asarray(line.get_ydata(), float) for line in ax.get_lines()]
+
+
+def measured(label: str, metric: str, store: Store) -> float:
+    record = record_of(papernot.attempts(papernot.network("mnist", label)), "smoke", store)
+    assert record is not None
+    return 100 * record.metrics[metric].value
+
+
+@pytest.mark.parametrize("make", CURVES + MAPS)
+def test_a_figure_says_at_its_foot_what_its_records_are_and_an_empty_store_draws_none(
+    make: Make, store: Store, tmp_path: Path
+) -> None:
+    figure, _ = figure_of(make("smoke", store))
+    assert figure.get_supxlabel() == "smoke records (digits stand-in)"
+    assert make("smoke", Store(tmp_path)) == MISSING
+
+
+@pytest.mark.parametrize("make", CURVES)
+def test_stand_in_records_never_reach_a_published_figure(make: Make, store: Store) -> None:
+    drawing = make("best", store)
+    assert drawing == MISSING or "digits" not in drawing[1]
+
+
+def test_success_is_the_records_the_hollow_markers_the_papers_and_the_levels_those_without_distillation(
+    store: Store,
+) -> None:
+    figure, alt = figure_of(drawn.success_rate("smoke", store))
+    assert [ax.get_title(loc="left") for ax in figure.axes] == ["MNIST", "CIFAR10"]
+    shown = curves(figure.axes[0])
+    ours = [measured(label, "success", store) for label in papernot.LABELS[1:]]
+    assert any(len(y) == len(ours) and np.allclose(y, ours) for y in shown)
+    numbers = published_of("papernot2016/success-rate")
+    column = "MNIST Adversarial Samples Success Rate (%)"
+    theirs = [numbers[f"Distillation Temperature={t}", column].value for t in papernot.TEMPERATURES]
+    assert any(len(y) == len(theirs) and np.allclose(y, theirs) for y in shown)  # type: ignore[arg-type]
+    none = measured(papernot.NONE, "success", store)
+    for level in (none, numbers["Distillation Temperature=No distillation", column].value):
+        assert any(np.allclose(y, level) for y in shown)  # type: ignore[arg-type]
+    assert f"{none:.3g} % without distillation" in alt
+
+
+def test_losses_of_accuracy_are_drawn_below_zero(store: Store) -> None:
+    figure, _ = figure_of(drawn.accuracy_variation("smoke", store))
+    for ax in figure.axes:
+        lowest = min(float(np.nanmin(y)) for y in curves(ax))
+        assert ax.get_ylim()[0] <= lowest < 0
+
+
+def test_single_seeds_are_dots_where_there_are_several() -> None:
+    curve = (np.array([1.0, 20.0]), np.array([0.5, -1.0]), None, None, None)
+    panel = drawn.Panel("points", {"distilled": curve}, seeds=[(1.0, 0.4), (1.0, 0.6)])
+    figure = drawn.temperature_panels({"MNIST": panel}, signed=True)
+    assert any(np.allclose(y, [0.4, 0.6]) for y in curves(figure.axes[0]) if len(y) == 2)
+
+
+def test_ten_networks_have_ten_ranges_that_fill_a_bar_and_zeros_beside_it(store: Store) -> None:
+    figure, alt = figure_of(maps.gradient_amplitudes("smoke", store))
+    stacks = [ax for ax in figure.axes if ax.get_yticklabels() and ax.get_yticklabels()[0].get_text() == papernot.NONE]
+    assert [ax.get_title(loc="left") for ax in stacks] == ["MNIST", "CIFAR10", "CIFAR10, as published"]
+    widths = np.array([patch.get_width() for patch in stacks[0].patches]).reshape(maps.RANGES, len(papernot.LABELS))  # type: ignore[attr-defined]
+    assert widths.sum(0) == pytest.approx(100)
+    record = record_of(papernot.amplitudes("mnist", "T=100"), "smoke", store)
+    assert record is not None
+    counts = np.asarray(record.histograms["float64"]["counts"], float)
+    assert widths[:, -1] == pytest.approx(100 * counts / counts.sum())
+    assert f"T=100: median 10 to the {record.metrics['median_log10'].value:.0f}" in alt
+
+
+def test_a_class_is_never_attacked_towards_itself(store: Store) -> None:
+    figure, alt = figure_of(maps.class_matrices("smoke", store))
+    matrix = figure.axes[0].collections[0].get_array()
+    assert matrix is not None
+    assert np.ma.getmaskarray(matrix).reshape(10, 10).diagonal().all()
+    assert f"{measured('no distillation', 'success', store):.1f}% of" in alt
+
+
+def test_a_ray_reaches_as_far_as_the_target_costs_and_the_disc_to_the_nearest() -> None:
+    features = [float("nan"), 30.0, 12.0, 0.0]
+    figure = maps.target_rays({"MNIST": features}, cap=112, name="112 features")
+    ends, missed = curves(figure.axes[0])
+    assert ends.tolist() == [30, 12]
+    assert missed.tolist() == [112]
+    disc = figure.axes[0].collections[0].get_paths()[0].vertices
+    assert np.asarray(disc)[:, 1].max() == 12
+
+
+def test_hardness_needs_a_sample_whose_every_target_was_reached(store: Store) -> None:
+    drawing = maps.hardness("smoke", store)
+    record = record_of(papernot.attempts(papernot.network("mnist", papernot.NONE)), "smoke", store)
+    assert record is not None
+    whole = (np.count_nonzero(np.asarray(record.series["changed"]), axis=1) == 9).any()
+    assert isinstance(drawing, str) != whole
+
+
+def test_a_mosaic_shows_pictures_and_bars_and_refuses_what_is_neither() -> None:
+    figure = mosaic(
+        {"a": Picture(torch.rand(3, 4)), "b": Picture(torch.zeros(3, 4), signed=True), "c": Bars([0.1, 0.9], "output")},
+        columns=3, mark=1,
+    )  # fmt: skip
+    heights = [patch.get_height() for patch in figure.axes[2].patches]  # type: ignore[attr-defined]
+    assert heights == pytest.approx([0.1, 0.9])
+    colours = [patch.get_facecolor() for patch in figure.axes[2].patches]
+    assert colours[0] != colours[1]
+    with pytest.raises(RobustlibError, match=r"'a': an array of shape \(1, 3, 4\)"):
+        mosaic({"a": Picture(torch.rand(1, 3, 4))}, columns=1, mark=0)
+    with pytest.raises(RobustlibError, match="nothing to draw"):
+        mosaic({}, columns=1, mark=0)
+
+
+def test_four_maps_are_scaled_one_by_one() -> None:
+    values = torch.stack([torch.full((2, 2), float(i)) for i in range(5)])
+    tiled = four_maps(values)
+    assert tiled.shape == (5, 5)
+    assert tiled.isnan().sum() == 9
+    assert tiled[~tiled.isnan()].unique().tolist() == [0.0, 1.0]
+    with pytest.raises(RobustlibError, match="at least four"):
+        four_maps(values[:3])
