@@ -397,8 +397,8 @@ show_item("papernot2016/distillation-overview", profile, store)
 # ### Tables I and II: architecture and training
 #
 # Read off the networks at hand: channels, units or side of the pool for each layer, and the settings of the training. Quick records have a
-# shorter training with another optimiser, and begin teacher and student from weights of one short training at $T = 1$, as the authors of the
-# follow-up did: at a high $T$ the gradient is $1/T$ of what it is at 1, and plain descent can stall.
+# shorter training with another optimiser, and begin teacher and student from weights of one short training at $T = 1$, as the code of
+# {cite}`carlini2017` does: at a high $T$ the gradient is $1/T$ of what it is at 1, and plain descent can stall.
 
 # %% tags=["remove-input", "hide-output"]
 for table in ("table-1", "table-2"):
@@ -725,7 +725,7 @@ show_markdown(
 #
 # ### Paper against code
 #
-# The authors published no code, so the follow-up's is the nearest there is. All known differences are in the [ledger](../book/ledger.md). These matter most:
+# The authors published no code; the follow-ups' is the nearest there is. All known differences are in the [ledger](../book/ledger.md). These matter most:
 #
 # - Table II halves the CIFAR-10 learning rate every ten epochs, the text of the same paper multiplies it by 0.95. Carlini and Wagner print a
 #   momentum of 0.9 for MNIST and call it identical; the paper has 0.5. The full protocol here follows Table II.

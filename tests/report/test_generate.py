@@ -69,6 +69,8 @@ def test_the_scorecard_says_what_stands(store: Store) -> None:
     assert "[quick]{.verdict .verdict-quick} 1" in line
     assert "[not run]{.verdict .verdict-not-run} 15" in line
     assert "](notebooks/04_madry.ipynb)" in line
+    distilled = next(line for line in text.splitlines() if "Temperature vs adversarial success rate" in line)
+    assert "](notebooks/01_defensive_distillation.ipynb)" in distilled
     assert "smoke" not in scorecard(profiles.BEST, store)
     absent = next(item for item in items() if not plan.cells_of(item.id) and not item.parent)
     other = next(line for line in text.splitlines() if f"| {absent.number} | {absent.title} |" in line)
