@@ -51,8 +51,8 @@ class Published:
 
     @property
     def decimals(self) -> int:
-        """Digits printed after the point: the paper's rounding."""
-        return len(self.text.partition(".")[2])
+        """Digits printed after the first point: the paper's rounding."""
+        return len(re.split(r"\D", self.text.partition(".")[2])[0])
 
 
 @dataclass(frozen=True)

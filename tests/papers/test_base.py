@@ -57,7 +57,7 @@ def test_a_number_keeps_the_papers_rounding() -> None:
     def printed(text: str) -> Published:
         return Published("x", "i", "r", "c", None, text, "%", True, "")
 
-    assert [printed(text).decimals for text in ("91", "92.7", "0.450", "")] == [0, 1, 3, 0]
+    assert [printed(text).decimals for text in ("91", "92.7", "0.450", "", "96.4% / 36.45")] == [0, 1, 3, 0, 1]
     numbers = {number.id: number for number in published()}
     assert numbers["papernot2016-002"].value == 92.78
     assert numbers["papernot2016-002"].decimals == 2
