@@ -92,7 +92,9 @@ def gradient_amplitudes(profile: str, store: Store) -> Drawing:
                 continue
             used.append(record)
             counts = np.asarray(record.histograms["float64"]["counts"], float)
-            stacks.setdefault(paper, {})[label] = (100 * counts / counts.sum()).tolist()
+            # A network without a record keeps its place, empty.
+            empty = {name: [0.0] * RANGES for name in LABELS}
+            stacks.setdefault(paper, empty)[label] = (100 * counts / counts.sum()).tolist()
             zeros.setdefault(paper, {})[label] = 100 * record.metrics["zero_float32"].value
             if label in ENDS:
                 said.append(
@@ -173,7 +175,7 @@ def target_rays(panels: Mapping[str, Sequence[float]], *, cap: float, name: str)
         RobustlibError: nothing to draw.
     """
     need(panels, "target_rays")
-    figure, theme = new_figure(3.9), current()
+    figure, theme = new_figure(3.5), current()
     axes = figure.subplots(1, len(panels), squeeze=False, subplot_kw={"projection": "polar"}).ravel()
     for ax, (title, features) in zip(axes, panels.items(), strict=True):
         values = np.asarray(features, float)
@@ -189,6 +191,7 @@ def target_rays(panels: Mapping[str, Sequence[float]], *, cap: float, name: str)
                 color=theme.colours[1], clip_on=False, zorder=4)  # fmt: skip
         ax.set_xticks(angles, [str(i) for i in range(len(values))])
         ax.set(ylim=(0, cap), title=title)
+        ax.set_yticks([cap / 2, cap])
         # Between two rays.
         ax.set_rlabel_position(180 / len(values))
     handles = [
