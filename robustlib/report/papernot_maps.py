@@ -187,8 +187,10 @@ def target_rays(panels: Mapping[str, Sequence[float]], *, cap: float, name: str)
             ax.fill_between(around, 0, radius, color=theme.colours[0], alpha=0.3, linewidth=0)
         ax.vlines(angles[hit], 0, values[hit], color=theme.colours[0], linewidth=1.6)
         ax.plot(angles[hit], values[hit], linestyle="none", marker=MARKERS[0], color=theme.colours[0])
-        ax.plot(angles[missed], np.full(int(missed.sum()), cap), linestyle="none", marker=MARKERS[6],
-                color=theme.colours[1], clip_on=False, zorder=4)  # fmt: skip
+        # An unclipped line without points would claim the figure's corner in the layout.
+        if missed.any():
+            ax.plot(angles[missed], np.full(int(missed.sum()), cap), linestyle="none", marker=MARKERS[6],
+                    color=theme.colours[1], clip_on=False, zorder=4)  # fmt: skip
         ax.set_xticks(angles, [str(i) for i in range(len(values))])
         ax.set(ylim=(0, cap), title=title)
         ax.set_yticks([cap / 2, cap])
