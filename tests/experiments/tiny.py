@@ -25,6 +25,7 @@ from robustlib.experiments.specs import (
     AccuracyVariation,
     Distances,
     Evaluation,
+    HingeBound,
     LocalMaxima,
     LossTrace,
     Network,
@@ -137,6 +138,13 @@ def fabricate(
         given = {"metrics": {f"accuracy@{eps:g}": Metric(float(correct), n, low, high) for eps in what.grid}}
         if not isinstance(what.attack, Boundary):  # whose committed records are older than these two
             given["metrics"] |= {"broken": Metric(1.0, n), "mean_distance": Metric(float(correct), n, unit=what.norm)}
+    elif isinstance(what, HingeBound):
+        outcome = np.arange(n) < round(float(correct) * n)
+        value, low, high = accuracy_interval(outcome)
+        sides = {name: Metric(0.1, n, unit="hinge") for name in ("risk", "regulariser", "gap")}
+        given = {
+            "metrics": {"accuracy": Metric(value, n, low, high)} | sides, "outcomes": {"correct": pack(outcome)},
+        }  # fmt: skip
     elif isinstance(what, Targeted | Amplitudes | Outputs | AccuracyVariation | Recipe):
         given = _probed(what, float(correct), n)
     else:

@@ -12,6 +12,7 @@ from robustlib.experiments.specs import Accuracy, Distances, HingeBound, WorstCa
 from robustlib.experiments.store import Store
 from robustlib.papers import plan
 from robustlib.papers import zhang2019 as paper
+from robustlib.papers import zhang2019_specs as specs
 from robustlib.papers.base import Cell, find_item, published
 from robustlib.threat import LinfBall
 from robustlib.training import BinaryTrades, LogitPairing, PgdTraining, Schedule, Trades
@@ -63,7 +64,7 @@ def test_attacks_that_shorten_one_norm_are_measured_in_the_papers(
 
 
 def test_the_recipe_is_the_authors_code() -> None:
-    mnist, cifar = paper.network("mnist"), paper.network("cifar10", beta=1.0)
+    mnist, cifar = specs.network("mnist"), specs.network("cifar10", beta=1.0)
     assert mnist.defence == Trades(LinfBall(0.3), 40, 0.01, beta=6.0)
     assert cifar.defence == Trades(LinfBall(0.031), 10, 0.007, beta=1.0)
     assert (mnist.model.name, mnist.model.width) == ("small_cnn", 32)
@@ -73,13 +74,13 @@ def test_the_recipe_is_the_authors_code() -> None:
     assert epochs == pytest.approx([0.1, 0.1, 0.01, 0.01])  # the 75th epoch is the first at a tenth
     assert (schedule.momentum, schedule.weight_decay, schedule.crop, schedule.flip) == (0.9, 2e-4, 4, True)
     assert [mnist.schedule.rate(e * 469) for e in (53, 54, 74, 89)] == pytest.approx([1e-2, 1e-3, 1e-4, 1e-5])
-    binary = paper.binary_network(3.0)
+    binary = specs.binary_network(3.0)
     assert binary.defence == BinaryTrades(LinfBall(0.1), 20, 0.01, scale=3.0)
     assert (binary.classes, binary.outputs, binary.schedule.weight_decay) == ((1, 3), 2, 0.0)
 
 
 def test_baselines_share_network_and_budget() -> None:
-    networks = {name: paper.worst_case(name).subject for name in paper.BASELINES}
+    networks = {name: specs.worst_case(name).subject for name in specs.BASELINES}
     assert len({(n.model, n.schedule, n.seed, n.rows) for n in networks.values()}) == 1
     inner = [n.defence for name, n in networks.items() if name != "natural"]
     assert len({(d.threat, d.steps, d.step_size) for d in inner}) == 1  # type: ignore[union-attr]
@@ -130,4 +131,4 @@ def test_profiles_keep_what_a_row_is_about() -> None:
 
 def test_quick_leaves_the_cifar_sweep_out() -> None:
     assert all(not plan.evaluations(cell, "quick") for cell in of("table-4/cifar10"))
-    assert profiles.profile("quick").evaluation(paper.sweep("cifar10", 1.0, robust=True)) is None
+    assert profiles.profile("quick").evaluation(specs.sweep("cifar10", 1.0, robust=True)) is None
