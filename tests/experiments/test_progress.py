@@ -131,7 +131,7 @@ for arguments in (["run", "madry2018/table-1", "--profile", "smoke", "--dry-run"
                    "--recompute", "--cache", {folder!r}, "--out", {folder!r}], ["items"]):
     if (code := main(["--root", {root!r}, *arguments])):
         sys.exit(code)
-sys.exit(main(["--root", {root!r}, "run", "madry2018/fig-3", "--profile", "smoke", "--device", "cpu",
+sys.exit(main(["--root", {root!r}, "run", "madry2018/loss-during-pgd/mnist", "--profile", "smoke", "--device", "cpu",
                "--time-budget", "30", "--out", {folder!r}, "--cache", {folder!r}]))
 """
 
