@@ -42,6 +42,7 @@ class Profile:
         evaluation: full evaluation to the one that is run, or None when the profile leaves it out.
         table_seeds: at most how many seeds of a table's cell it runs.
         figure_seeds: the same for a figure's cell.
+        spread_seeds: the same for a cell that is about the spread between seeds.
         note: what a reader should know, one line.
         suffix: added to every title that shows its records.
     """
@@ -50,6 +51,7 @@ class Profile:
     evaluation: Callable[[Evaluation], Evaluation | None]
     table_seeds: int
     figure_seeds: int
+    spread_seeds: int
     note: str
     suffix: str = ""
 
@@ -279,11 +281,12 @@ _PROFILES = {
             _smoke,
             1,
             1,
+            1,
             "digits stand-in: proves that the code runs, says nothing of the paper",
             " (digits stand-in)",
         ),
-        Profile("quick", _quick, 2, 1, "real data, reduced protocol, two CPU cores"),
-        Profile("full", _full, 5, 3, "the paper's own protocol, scaled down for Wide-ResNets"),
+        Profile("quick", _quick, 2, 1, 3, "real data, reduced protocol, two CPU cores"),
+        Profile("full", _full, 5, 3, 5, "the paper's own protocol, scaled down for Wide-ResNets"),
     )
 }
 

@@ -86,6 +86,7 @@ class Cell:
         protocol_known: False where the paper leaves a setting open; ``note`` then says which.
         note: footnote.
         unavailable: why this edition cannot measure it; "" when it can.
+        spread: it is about differences that single seeds hide, so that profiles run more of them.
         derived: the value itself, in ``unit``, where it follows from definitions without any network.
     """
 
@@ -101,6 +102,7 @@ class Cell:
     note: str = ""
     unavailable: str = ""
     derived: float | None = None
+    spread: bool = False
 
 
 @dataclass(frozen=True)

@@ -54,12 +54,13 @@ def _extra(identity: str) -> Published:
 
 def _cell(
     item: str, dataset: str, row: str, column: str, evaluations: tuple[Evaluation, ...], metric: str,
-    *, number: Published | None = None, unit: str = "%", scale: float = 100.0, note: str = "",
+    *, number: Published | None = None, unit: str = "%", scale: float = 100.0, note: str = "", spread: bool = False,
 ) -> Cell:  # fmt: skip
     """A cell of one dataset's panel; no setting of the paper is fully known, and the note says why."""
     return Cell(
         item=f"{PAPER}/{item}", row=row, column=column, published=number, evaluations=evaluations, metric=metric,
         unit=unit, scale=scale, protocol_known=False, note="; ".join(filter(None, (note, _OPEN[dataset]))),
+        spread=spread,
     )  # fmt: skip
 
 
@@ -123,7 +124,7 @@ def _accuracy_variation() -> Iterator[Cell]:
         yield _cell(item, dataset, NONE, "accuracy", runs, "accuracy", number=plain[paper])
         for label in LABELS[1:]:
             runs = tuple(variation(dataset, label, seed) for seed in SEEDS)
-            yield _cell(item, dataset, label, "accuracy variation", runs, "variation", unit="pp", scale=1.0,
+            yield _cell(item, dataset, label, "accuracy variation", runs, "variation", unit="pp", scale=1.0, spread=True,
                         number=numbers[f"{paper} {label}", "accuracy variation"])  # fmt: skip
             text = {("MNIST", "T=20"): "075", ("CIFAR10", "T=20"): "076"}.get((paper, label))
             yield _cell(item, dataset, label, "accuracy", runs, "accuracy", number=_extra(text) if text else None)
