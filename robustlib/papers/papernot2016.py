@@ -124,8 +124,8 @@ def _accuracy_variation() -> Iterator[Cell]:
         yield _cell(item, dataset, NONE, "accuracy", runs, "accuracy", number=plain[paper])
         for label in LABELS[1:]:
             runs = tuple(variation(dataset, label, seed) for seed in SEEDS)
-            yield _cell(item, dataset, label, "accuracy variation", runs, "variation", unit="pp", scale=1.0, spread=True,
-                        number=numbers[f"{paper} {label}", "accuracy variation"])  # fmt: skip
+            yield _cell(item, dataset, label, "accuracy variation", runs, "variation", unit="pp", scale=1.0,
+                        spread=True, number=numbers[f"{paper} {label}", "accuracy variation"])  # fmt: skip
             text = {("MNIST", "T=20"): "075", ("CIFAR10", "T=20"): "076"}.get((paper, label))
             yield _cell(item, dataset, label, "accuracy", runs, "accuracy", number=_extra(text) if text else None)
             first = tuple(
