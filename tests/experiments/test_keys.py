@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from robustlib.attacks.suite import Boundary, Clean, Fgsm, Noise, Pgd
 from robustlib.errors import RobustlibError
-from robustlib.experiments import keys, profiles
+from robustlib.experiments import keys, probes, profiles
 from robustlib.experiments.keys import describe, differences, key, parse
 from robustlib.experiments.specs import (
     Accuracy,
@@ -31,7 +31,8 @@ from robustlib.experiments.specs import (
 from robustlib.models import ModelSpec
 from robustlib.papers import madry2018 as paper
 from robustlib.papers import papernot2016_specs as papernot
-from robustlib.papers import plan
+from robustlib.papers import plan, wong2018_specs
+from robustlib.papers import wong2018 as wong
 from robustlib.threat import L2Ball, LinfBall
 from robustlib.training import FgsmTraining, PgdTraining, Schedule, Standard
 
@@ -60,6 +61,16 @@ MADE: dict[str, Any] = {
     "papernot2016 full: outputs": papernot.outputs("mnist", "T=20"),
     "papernot2016 full: amplitudes": papernot.amplitudes("cifar10", "T=100"),
     "papernot2016 full: accuracy variation": papernot.variation("mnist", "T=5", 2),
+    "wong2018 full: robust MNIST network": wong2018_specs.network("MNIST", robust=True),
+    "wong2018 full: PGD on the standard HAR network": wong2018_specs.attacked(
+        wong2018_specs.network("HAR", robust=False, seed=2), wong2018_specs.PGD, LinfBall(0.05, domain=None)
+    ),
+    "wong2018 full: bound with CROWN's slopes": wong2018_specs.bound(
+        wong2018_specs.network("HAR", robust=True), LinfBall(0.05, domain=None), slopes="adaptive"
+    ),
+    "wong2018 full: certified radii": wong.radii("robust"),
+    "wong2018 full: linear program": wong2018_specs.programmed(wong2018_specs.shallow(robust=True), 0.1),
+    "wong2018 full: filters": Evaluation(wong2018_specs.network("MNIST", robust=True), probes.FirstLayer()),
     "hand-made: three parents deep": replace(SMALL, parents=(TEACHER, replace(SMALL, parents=(TEACHER,)))),
     "hand-made: HAR without a domain": Evaluation(
         replace(SMALL, dataset="har"), Accuracy(Noise(), L2Ball(1.5, domain=None)), Subset(n=100, seed=3)

@@ -13,12 +13,14 @@ import pytest
 
 from robustlib.cli import main
 from robustlib.experiments.keys import describe, key
-from robustlib.experiments.records import pack
+from robustlib.experiments.probes import Certificate
+from robustlib.experiments.records import Record, pack
 from robustlib.experiments.specs import Subset
 from robustlib.experiments.store import Store, weights_path
-from robustlib.report.check import faults
+from robustlib.report.check import faults, unsound
 from robustlib.report.generate import MARK, readme_text
-from tests.experiments.tiny import CLEAN, FGSM, NETWORK, OTHER, PGD, TRACE, Made, fabricate, file, made
+from robustlib.threat import LinfBall
+from tests.experiments.tiny import BALL, CLEAN, FGSM, NETWORK, OTHER, PGD, TRACE, Made, fabricate, file, made
 
 
 @pytest.fixture(scope="module", name="made")
@@ -174,3 +176,26 @@ def test_outcomes_of_a_certificate_need_not_be_the_accuracy(tmp_path: Path) -> N
 def test_a_loss_trace_is_no_soundness_claim(tmp_path: Path) -> None:
     file(tmp_path, TRACE)
     assert faults(tmp_path) == []
+
+
+def certified(threat: LinfBall, share: float) -> Record:
+    """A record that certifies a share of the points in that ball."""
+    return fabricate(replace(CLEAN, measurement=Certificate(threat)), correct=share)
+
+
+@pytest.mark.parametrize(("threat", "broken"), [
+    (BALL, True), (LinfBall(0.2), True), (LinfBall(0.1, None), True), (LinfBall(0.05), False),
+    (LinfBall(0.2, (-1, 1)), False),
+])  # fmt: skip
+def test_a_certified_point_that_an_attack_breaks_inside_its_ball_is_a_fault(threat: LinfBall, broken: bool) -> None:
+    attack = fabricate(PGD, correct=0.5)
+    found = unsound([certified(threat, 0.6), attack])
+    assert len(found) == broken
+    assert all("10 certified points are broken by" in line for line in found)
+    assert unsound([certified(threat, 0.5), attack]) == []
+
+
+def test_an_unclipped_attack_may_break_what_a_clipped_ball_certifies() -> None:
+    wide = fabricate(replace(PGD, measurement=replace(PGD.measurement, threat=LinfBall(0.1, None))), correct=0.5)  # type: ignore[type-var]
+    assert unsound([certified(BALL, 0.6), wide]) == []
+    assert unsound([certified(LinfBall(0.1, None), 0.6), wide]) != []

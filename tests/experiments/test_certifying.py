@@ -1,0 +1,109 @@
+"""Certificates as measurements: their shares, their order, what they say of single points."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from robustlib.attacks.suite import Pgd
+from robustlib.certify import certify
+from robustlib.data import load
+from robustlib.errors import RobustlibError
+from robustlib.experiments.cost import evaluation_flops, training_flops
+from robustlib.experiments.findings import Findings
+from robustlib.experiments.keys import key
+from robustlib.experiments.measure import measure, rows_of
+from robustlib.experiments.probes import Certificate, CertifiedRadii, FirstLayer, Relaxed
+from robustlib.experiments.specs import Accuracy, Evaluation, Measurement, Network, Subset
+from robustlib.models import ModelSpec, build
+from robustlib.threat import LinfBall
+from robustlib.training import Certified, Schedule, Standard, fit
+
+BALL = LinfBall(0.05, domain=None)
+NETWORK = Network("digits", ModelSpec("wong_dense", 16), Standard(), Schedule(150, 50, 5e-3, shape="one_cycle"))
+POINTS = Subset(n=60)
+
+
+@pytest.fixture(scope="module")
+def trained() -> nn.Module:
+    model = build(NETWORK.model, input_shape=(1, 8, 8), classes=10, generator=torch.Generator().manual_seed(0))
+    fit(model, load("digits").train, torch.arange(1_437), NETWORK.defence, NETWORK.schedule, seed=0)
+    return model
+
+
+def found(model: nn.Module, what: Measurement, n: int = 60) -> Findings:
+    return measure(Evaluation(NETWORK, what, Subset(n=n)), load("digits"), {key(NETWORK): model})
+
+
+def test_a_certificates_shares(trained: nn.Module) -> None:
+    split, rows = rows_of(POINTS, load("digits"))
+    sure = certify(trained, split.images(rows), split.y[rows], BALL)
+    given = found(trained, Certificate(BALL))
+    assert given.metrics["certified"].value == pytest.approx(float(sure.certified.float().mean()))
+    assert 0.02 < given.metrics["certified"].value == pytest.approx(1 - given.metrics["bound"].value)
+    unstable = float(sure.layers[0].unstable.double().mean()) / 16
+    assert given.metrics["unstable"].value == pytest.approx(unstable)
+    assert sum(given.metrics[kind].value for kind in ("active", "dead", "unstable")) == pytest.approx(1)
+    assert given.series["units"] == [16]
+    assert np.sum(given.series["shares"], axis=1) == pytest.approx([1.0], abs=1e-4)
+
+
+def test_bounds_stand_in_their_order(trained: nn.Module) -> None:
+    attacked = found(trained, Accuracy(Pgd(20, 0.01, random_start=False), BALL)).metrics["accuracy"].value
+    bounds = {
+        name: found(trained, Certificate(ball, **options)).metrics["certified"].value
+        for name, ball, options in (
+            ("dual", BALL, {}), ("clipped", replace(BALL, domain=(0.0, 1.0)), {}),
+            ("interval", BALL, {"method": "interval"}),
+        )
+    }  # fmt: skip
+    assert bounds["interval"] <= bounds["dual"] <= attacked
+    assert bounds["dual"] <= bounds["clipped"]
+
+
+def test_radii_are_certified_and_further_ones_are_not(trained: nn.Module) -> None:
+    given, (split, rows) = found(trained, CertifiedRadii()), rows_of(POINTS, load("digits"))
+    radii, right = np.asarray(given.series["radius"]), np.asarray(given.series["right"])
+    held = found(trained, Certificate(BALL)).metrics["certified"].value
+    assert ((radii >= BALL.eps) & right).mean() == pytest.approx(held)
+    assert given.metrics["median_radius"].value == pytest.approx(float(np.median(radii)), abs=1e-5)
+    assert given.metrics["accuracy"].value == pytest.approx(right.mean())
+    labels = trained(split.images(rows)).argmax(1)
+    assert right.tolist() == (labels == split.y[rows]).tolist()
+
+
+def test_the_program_lies_between_the_dual_bound_and_the_attack(trained: nn.Module) -> None:
+    given = found(trained, Relaxed(BALL, steps=20), n=4)
+    dual, program, attack = (np.asarray(given.series[name]) for name in ("dual", "program", "attack"))
+    assert (dual <= program + 1e-6).all()
+    assert (program <= attack + 1e-6).all()
+    assert given.metrics["loosened"].value == pytest.approx(float((program - dual).mean()), abs=1e-5)
+
+
+def test_the_first_layers_weights_are_counted(trained: nn.Module) -> None:
+    model = build(ModelSpec("wong_conv", 4), input_shape=(1, 8, 8), classes=10, generator=torch.Generator())
+    with torch.no_grad():
+        model[0].weight[:] = 1.0  # type: ignore[index]
+        model[0].weight[1] = 1e-3  # type: ignore[index]
+        model[0].weight[2, 0, 0] = 0.0  # type: ignore[index]
+    given = found(model, FirstLayer())
+    assert (given.metrics["near_zero"].value, given.metrics["near_zero"].n) == (20 / 64, 64)
+    assert given.metrics["empty"].value == 0.25
+    assert np.shape(given.series["weights"]) == (4, 1, 4, 4)
+    with pytest.raises(RobustlibError, match="no linear layer and no convolution"):
+        found(nn.Flatten(), FirstLayer())
+
+
+def test_certified_work_costs_more_than_plain_work_and_intervals_less_than_the_dual() -> None:
+    dual, interval = (replace(NETWORK, defence=Certified(BALL, interval=share)) for share in (0.0, 1.0))
+    assert training_flops(NETWORK) < training_flops(interval) < training_flops(dual)
+    costs = [
+        evaluation_flops(Evaluation(NETWORK, what), 10)
+        for what in (Certificate(BALL, "interval"), Certificate(BALL), Relaxed(BALL), CertifiedRadii())
+    ]
+    assert costs == sorted(costs)
+    assert costs[0] > 0

@@ -1,0 +1,78 @@
+"""Wong and Kolter: every published number of an item has its cell, and the specifications say what the paper says."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+
+from robustlib.attacks.suite import Pgd
+from robustlib.experiments.probes import Certificate
+from robustlib.experiments.specs import Accuracy
+from robustlib.papers import plan
+from robustlib.papers import wong2018 as paper
+from robustlib.papers import wong2018_specs as specs
+from robustlib.papers.base import find_item, items, published
+from robustlib.training import Certified, Standard
+from tests.experiments.tiny import fabricate
+
+CELLS = paper.cells()
+
+
+def test_every_published_number_of_an_item_belongs_to_exactly_one_cell() -> None:
+    used = Counter(cell.published.id for cell in CELLS if cell.published)
+    assert set(used) == {number.id for number in published() if number.item.startswith("wong2018/")}
+    assert max(used.values()) == 1
+    assert len({(cell.item, cell.row, cell.column) for cell in CELLS}) == len(CELLS)
+
+
+def test_every_item_of_the_paper_has_cells() -> None:
+    for item in items():
+        if item.paper == "wong2018":
+            assert plan.cells_of(item.id), item.id
+
+
+def test_each_cell_can_be_measured_or_says_why_not() -> None:
+    for cell in CELLS:
+        assert find_item(cell.item).paper == "wong2018"
+        assert bool(cell.evaluations) != bool(cell.unavailable), f"{cell.item} {cell.row} {cell.column}"
+        assert cell.protocol_known or cell.note
+        for evaluation in cell.evaluations:
+            assert cell.metric in fabricate(evaluation).metrics
+
+
+@pytest.mark.parametrize(("problem", "eps", "steps"), [
+    ("MNIST", 0.1, 120_000), ("FASHION-MNIST", 0.1, 24_000), ("HAR", 0.05, 2_940), ("SVHN", 0.01, 73_240),
+])  # fmt: skip
+def test_a_lines_networks_differ_in_the_loss_alone(problem: str, eps: float, steps: int) -> None:
+    plain, robust = (specs.network(problem, robust=robust) for robust in (False, True))
+    assert (plain.defence, plain.model, plain.schedule) == (Standard(), robust.model, robust.schedule)
+    assert (robust.schedule.steps, robust.schedule.lr, robust.schedule.optimiser) == (steps, 1e-3, "adam")
+    assert isinstance(robust.defence, Certified)
+    assert (robust.defence.threat.eps, robust.defence.threat.domain, robust.defence.ramp) == (eps, None, 0.5)
+
+
+def test_published_cells_are_unclipped_and_errors() -> None:
+    for cell in CELLS:
+        if not cell.item.startswith("wong2018/table-1/") or cell.unavailable:
+            continue
+        what = cell.evaluations[0].measurement
+        assert isinstance(what, Accuracy | Certificate)
+        if cell.published and what.threat is not None:
+            assert what.threat.domain is None
+        if isinstance(what, Accuracy):
+            assert (cell.scale, cell.offset) == (-100.0, 100.0)
+            if isinstance(what.attack, Pgd):
+                assert (what.attack.steps, what.attack.step_size, what.attack.random_start) == (100, 0.01, False)
+        else:
+            assert (cell.metric, cell.scale, cell.offset) == ("bound", 100.0, 0.0)
+
+
+def test_quick_leaves_har_to_the_full_protocol() -> None:
+    subject = specs.network("HAR", robust=True)
+    assert plan.shrink(specs.clean(subject), "quick") is None
+    assert plan.shrink(specs.clean(subject), "full") == specs.clean(subject)
+    ran = plan.shrink(specs.clean(specs.network("MNIST", robust=True)), "quick")
+    assert ran is not None
+    assert ran.subset.n is None
+    assert ran.subject.start is not None
