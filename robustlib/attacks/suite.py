@@ -62,6 +62,7 @@ class Pgd:
     Args:
         steps, step_size, restarts, loss, kappa: as in :func:`robustlib.attacks.pgd`.
         targeted: aim at one class drawn uniformly among the wrong ones for each example.
+        random_start: begin at a uniform point of the ball, else at x.
     """
 
     steps: int
@@ -71,6 +72,7 @@ class Pgd:
     kappa: float = 0.0
     targeted: bool = False
     protocol: int = 1
+    random_start: bool = True
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -15,8 +16,8 @@ from ..data.registry import facts_of
 from ..evaluate import standard
 from ..evaluate.outcomes import CHUNK
 from ..models import ModelSpec, build
-from ..training import Distillation, FgsmTraining, LogitPairing, PgdTraining, Standard
-from .probes import Amplitudes, Outputs, Targeted
+from ..training import Certified, Distillation, FgsmTraining, LogitPairing, PgdTraining, Standard
+from .probes import Amplitudes, Certificate, CertifiedRadii, Outputs, Relaxed, Targeted
 from .specs import (
     Accuracy,
     AccuracyVariation,
@@ -48,12 +49,16 @@ RATES = {"cpu": Rate(150e9, 5e-6), "cuda": Rate(15e12, 6e-6)}
 
 @dataclass(frozen=True)
 class Forward:
-    """One forward pass: operations and bytes of activations for one input, kernels for a batch."""
+    """One forward pass: operations and bytes of activations for one input, kernels for a batch.
+
+    ``rows``: units of all linear layers but the first layer, which a dual bound carries back to the input one by one.
+    """
 
     flops: float
     kernels: int
     activations: float
     parameters: int
+    rows: int
 
 
 class _Calls(TorchDispatchMode):
@@ -86,7 +91,9 @@ def forward_of(model: ModelSpec, input_shape: tuple[int, ...], classes: int) -> 
         with calls:
             network(torch.zeros(1, *input_shape))
     parameters = sum(parameter.numel() for parameter in network.parameters())
-    return Forward(float(flops.get_total_flops()), calls.kernels, calls.bytes, parameters)
+    layers = [m for m in network.modules() if isinstance(m, nn.Linear | nn.Conv2d)]
+    rows = sum(layer.out_features for layer in layers[1:] if isinstance(layer, nn.Linear))
+    return Forward(float(flops.get_total_flops()), calls.kernels, calls.bytes, parameters, rows)
 
 
 def _one(network: Network) -> Forward:
@@ -104,6 +111,9 @@ def _passes(network: Network) -> float:
         return 3.0
     if isinstance(defence, FgsmTraining):
         return 5.0
+    if isinstance(defence, Certified):
+        # Interval bounds pass a centre and a radius.
+        return 3 * (2 * defence.interval + (1 - defence.interval) * _one(network).rows)
     # TRADES and logit pairing move weights through two batches; TRADES asks once more what the clean one gives.
     outer = 3.0 if isinstance(defence, PgdTraining) else 6.0 if isinstance(defence, LogitPairing) else 7.0
     return 2 * defence.mean_steps + outer
@@ -170,4 +180,12 @@ def evaluation_flops(evaluation: Evaluation, n: int) -> float:
         return n * others * passes(what.attack) * forward
     if isinstance(what, Amplitudes):
         return n * 2.0 * (1 + 2 * len(facts_of(evaluation.subject.dataset).classes)) * forward
+    if isinstance(what, Certificate):
+        return n * forward * (_one(evaluation.subject).rows if what.method == "dual" else 2)
+    if isinstance(what, CertifiedRadii):
+        # Some ten evaluations of the bound and its derivative end the search.
+        return n * forward * 30 * _one(evaluation.subject).rows
+    if isinstance(what, Relaxed):
+        # The linear program is no tensor arithmetic; what remains is the bound and the attack.
+        return n * forward * (_one(evaluation.subject).rows + 2 * what.steps)
     return n * forward if isinstance(what, Outputs) else 0.0

@@ -23,6 +23,7 @@ from ..models import ModelSpec
 from ..threat import L2Ball, LinfBall
 from ..training import (
     BinaryTrades,
+    Certified,
     Distillation,
     FgsmTraining,
     LogitPairing,
@@ -35,12 +36,13 @@ from . import probes, specs
 
 _CLASSES: tuple[type, ...] = (
     ModelSpec, Schedule, Standard, FgsmTraining, PgdTraining, Trades, BinaryTrades, LogitPairing, Distillation,
+    Certified,
     LinfBall, L2Ball,
     suite.Clean, suite.Noise, suite.Fgsm, suite.Pgd, suite.MiFgsm, suite.Apgd, suite.Square, suite.AutoAttack,
     suite.Boundary, suite.DeepFool, suite.CarliniWagner, suite.Lbfgs, suite.Fab, suite.Jsma,
     specs.Network, specs.Subset, specs.Accuracy, specs.Distances, specs.WorstCase, specs.LossTrace, specs.LocalMaxima,
     specs.TrainingCurve, specs.AccuracyVariation, specs.HingeBound, probes.Targeted, probes.Amplitudes, probes.Outputs,
-    probes.Recipe,
+    probes.Recipe, probes.Certificate, probes.CertifiedRadii, probes.Relaxed, probes.FirstLayer,
     specs.Evaluation,
 )  # fmt: skip
 

@@ -21,9 +21,10 @@ from ..evaluate import (
     outcomes_under,
     standard,
 )
+from .certifying import certificate, certified_radii, first_layer, relaxed
 from .findings import Findings, mean, share
 from .keys import key
-from .probes import Amplitudes, Outputs, Recipe, Targeted
+from .probes import Amplitudes, Certificate, CertifiedRadii, FirstLayer, Outputs, Recipe, Relaxed, Targeted
 from .probing import accuracy_variation, gradient_amplitudes, outputs, recipe, targeted
 from .records import Metric, pack
 from .specs import (
@@ -139,6 +140,14 @@ def measure(
         return outputs(subject, split, rows, what)
     if isinstance(what, Recipe):
         return recipe(subject, evaluation.subject, len(dataset.train))
+    if isinstance(what, Certificate):
+        return certificate(subject, split, rows, what, progress)
+    if isinstance(what, CertifiedRadii):
+        return certified_radii(subject, split, rows, what, progress)
+    if isinstance(what, Relaxed):
+        return relaxed(subject, split, rows, what)
+    if isinstance(what, FirstLayer):
+        return first_layer(subject, what)
     raise RobustlibError(f"no measurement for {type(what).__name__}")
 
 

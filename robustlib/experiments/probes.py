@@ -1,10 +1,11 @@
-"""What is asked of a network beyond its accuracy: targeted attempts, slopes of its outputs, the outputs, its recipe."""
+"""What is asked of a network beyond its accuracy: targeted attempts, slopes, outputs, its recipe, certificates."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from ..attacks.suite import Jsma
+from ..threat import Ball
 
 
 @dataclass(frozen=True)
@@ -54,4 +55,60 @@ class Outputs:
 class Recipe:
     """Widths of the layers and settings of the training, read off the network and its specification."""
 
+    protocol: int = 1
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """Share of points with a certificate, and its complement, the bound on the robust error; states of the units.
+
+    Args:
+        threat: ball certified; domain None is Wong & Kolter 2018's.
+        method, slopes: as in :func:`robustlib.certify.certify`.
+    """
+
+    threat: Ball
+    method: str = "dual"
+    slopes: str = "fixed"
+    protocol: int = 1
+
+
+@dataclass(frozen=True)
+class CertifiedRadii:
+    """Largest certified radius of each point, for the class that the network gives it.
+
+    Args:
+        norm, domain, start: as in :func:`robustlib.certify.largest_certified_radius`.
+    """
+
+    norm: str = "linf"
+    domain: tuple[float, float] | None = None
+    start: float = 0.1
+    protocol: int = 1
+
+
+@dataclass(frozen=True)
+class Relaxed:
+    """Margins against the class nearest to winning: the dual bound, the linear program's optimum, and under PGD.
+
+    Args:
+        threat: l_inf ball.
+        steps, step_size: of the PGD that bounds the true optimum from above.
+    """
+
+    threat: Ball
+    steps: int = 100
+    step_size: float = 0.01
+    protocol: int = 1
+
+
+@dataclass(frozen=True)
+class FirstLayer:
+    """Weights of the first layer that has any: how many are near zero, and the filters themselves if they are few.
+
+    Args:
+        near: share of the largest weight's size below which one counts as near zero.
+    """
+
+    near: float = 0.01
     protocol: int = 1

@@ -17,6 +17,7 @@ from ..errors import RobustlibError, suggest
 from ..models import ModelSpec
 from ..training import FgsmTraining, PgdTraining, Schedule, Standard
 from ..training.inner import Inner
+from . import profiles_certified
 from .probes import Amplitudes, Targeted
 from .specs import (
     Accuracy,
@@ -78,6 +79,8 @@ def _smoke_network(network: Network) -> Network:
 
 
 def _smoke(evaluation: Evaluation) -> Evaluation:
+    if evaluation.subject.model.name in profiles_certified.MODELS:
+        return profiles_certified.smoke(evaluation)
     what = evaluation.measurement
     n: int | None = min(100, evaluation.subset.n or 100)
     if isinstance(what, Accuracy):
@@ -223,6 +226,8 @@ def _quick_points(evaluation: Evaluation) -> int:
 
 def _quick(evaluation: Evaluation) -> Evaluation | None:
     name = evaluation.subject.model.name
+    if name in profiles_certified.MODELS:
+        return profiles_certified.quick(evaluation)
     if name in _DISTILLED:
         return _quick_distillation(evaluation)
     if evaluation.subject.dataset != "mnist" and name not in _TRADES:

@@ -15,7 +15,7 @@ from ..errors import RobustlibError, suggest
 from ..models import ModelSpec
 from ..threat import Ball
 from ..training import Defence, Distillation, Schedule
-from .probes import Amplitudes, Outputs, Recipe, Targeted
+from .probes import Amplitudes, Certificate, CertifiedRadii, FirstLayer, Outputs, Recipe, Relaxed, Targeted
 
 
 @dataclass(frozen=True)
@@ -218,7 +218,7 @@ class HingeBound:
 
 Measurement = (
     Accuracy | Distances | WorstCase | LossTrace | LocalMaxima | TrainingCurve | AccuracyVariation | HingeBound
-    | Targeted | Amplitudes | Outputs | Recipe
+    | Targeted | Amplitudes | Outputs | Recipe | Certificate | CertifiedRadii | Relaxed | FirstLayer
 )  # fmt: skip
 
 

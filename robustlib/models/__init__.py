@@ -19,6 +19,7 @@ from .mnist import architecture_b, kaiming_uniform, madry_cnn
 from .papernot import papernot_cifar, papernot_mnist
 from .residual import resnet18, wide_resnet
 from .trades import small_cnn, trades_binary, trades_net
+from .wong import wong_conv, wong_dense
 
 Builder = Callable[..., nn.Module]
 _BUILDERS: dict[str, Builder] = {
@@ -32,6 +33,8 @@ _BUILDERS: dict[str, Builder] = {
     "trades_binary": trades_binary,
     "resnet18": resnet18,
     "wide_resnet": wide_resnet,
+    "wong_conv": wong_conv,
+    "wong_dense": wong_dense,
 }
 
 INITS = ("paper", "kaiming_uniform")
@@ -46,7 +49,7 @@ class ModelSpec:
         width: capacity scale, in the paper's own unit (16 is Madry et al.'s large network).
         protocol: raised by one when the same description starts to mean other numbers.
         init: "paper" draws initial weights as the authors' code does, "kaiming_uniform" as PyTorch does.
-        depth: layers of a ``wide_resnet``; 0 is the builder's own depth (34).
+        depth: layers of a ``wide_resnet`` (34), hidden layers of a ``wong_dense`` (1); 0 is the builder's own.
     """
 
     name: str

@@ -82,6 +82,7 @@ class Cell:
         evaluations: the paper's own protocol, one evaluation for each seed; empty when ``unavailable``.
         metric: name of the record's metric.
         scale: what the metric is multiplied with to be in the published unit (100 for percent).
+        offset: added then: with a scale of -100, 100 makes an error of an accuracy.
         unit: unit of the scaled value.
         protocol_known: False where the paper leaves a setting open; ``note`` then says which.
         note: footnote.
@@ -101,6 +102,7 @@ class Cell:
     note: str = ""
     unavailable: str = ""
     derived: float | None = None
+    offset: float = 0.0
 
 
 @dataclass(frozen=True)

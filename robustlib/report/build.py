@@ -45,7 +45,8 @@ def row(cell: Cell, profile: str, store: Store) -> Row:
     """One line of a table: the published number beside ours."""
     name, records = measured(cell, profile, store)
     metrics = [record.metrics[cell.metric] for record in records]
-    values = tuple(cell.scale * metric.value for metric in metrics) if cell.derived is None else (cell.derived,)
+    values = tuple(cell.offset + cell.scale * metric.value for metric in metrics)
+    values = values if cell.derived is None else (cell.derived,)
     low, high = _interval(cell, records)
     published = cell.published
     inexact = sum(int(sum(record.dataset["inexact"].values())) for record in records[:1])
@@ -92,8 +93,8 @@ def _interval(cell: Cell, records: Sequence[Record]) -> tuple[float | None, floa
     ends = [(r.metrics[cell.metric].low, r.metrics[cell.metric].high) for r in records]
     if not ends or any(low is None or high is None for low, high in ends):
         return None, None
-    low, high = np.mean(np.asarray(ends, float), axis=0)
-    return cell.scale * float(low), cell.scale * float(high)
+    low, high = sorted(cell.offset + cell.scale * np.mean(np.asarray(ends, float), axis=0))
+    return float(low), float(high)
 
 
 def _protocol(profile: str | None, records: Sequence[Record]) -> str | None:

@@ -33,11 +33,12 @@ def _by_points(records: Iterable[Record]) -> list[list[Record]]:
 
 
 def _within(attack: Record, certificate: Record) -> bool:
-    """Whether all that the attack could do lies in the certificate's ball; clean points do."""
+    """Whether all that the attack could do lies in the certificate's ball; clean points do, and a clipped ball."""
     inner, outer = (record.evaluation["measurement"].get("threat") for record in (attack, certificate))
     if inner is None or outer is None:
         return inner is None
-    return {**inner, "eps": 0} == {**outer, "eps": 0} and inner["eps"] <= outer["eps"]
+    inside = outer["domain"] is None or inner["domain"] == outer["domain"]
+    return inside and inner["type"] == outer["type"] and inner["eps"] <= outer["eps"]
 
 
 def unsound(records: Iterable[Record]) -> list[str]:

@@ -1,5 +1,6 @@
 """One training loop, one short objective per defence."""
 
+from .certified import Certified
 from .defences import Defence, FgsmTraining, PgdTraining, Standard, objective
 from .distillation import Distillation, WeakTeacher, soft_labels
 from .loop import Fit, TrainingDiverged, fit
@@ -9,6 +10,7 @@ from .trades import BinaryTrades, LogitPairing, Trades
 
 __all__ = [
     "BinaryTrades",
+    "Certified",
     "Defence",
     "Distillation",
     "FgsmTraining",

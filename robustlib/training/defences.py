@@ -17,6 +17,7 @@ from ..attacks.losses import cross_entropy
 from ..attacks.pgd import ascend
 from ..errors import RobustlibError
 from ..threat import Ball
+from .certified import Certified, certified_loss
 from .distillation import Distillation
 from .inner import Inner, held, warmed
 from .trades import BinaryTrades, LogitPairing, Trades, objective_at_two_points
@@ -88,7 +89,7 @@ def _check_crafting(crafting: str) -> None:
 
 
 TwoPoints = Trades | BinaryTrades | LogitPairing
-Defence = Standard | Distillation | FgsmTraining | PgdTraining | TwoPoints
+Defence = Standard | Distillation | FgsmTraining | PgdTraining | TwoPoints | Certified
 
 
 def adversarial_batch(
@@ -124,11 +125,14 @@ def objective(
     For adversarial training this is L(theta, x + delta, y) at delta approximately maximal: by
     Danskin's theorem its gradient is a descent direction for the saddle-point problem. For distillation y holds
     the (N, K) soft labels, else (N,) classes. TRADES and logit pairing:
-    :func:`robustlib.training.trades.objective_at_two_points`.
+    :func:`robustlib.training.trades.objective_at_two_points`; on certificates:
+    :func:`robustlib.training.certified.certified_loss`.
     """
     if isinstance(defence, Standard | Distillation):
         logits = model(x)
         return cross_entropy(logits / defence.temperature, y), logits.detach()
+    if isinstance(defence, Certified):
+        return certified_loss(defence, model, x, y, progress=progress)
     if isinstance(defence, TwoPoints):
         return objective_at_two_points(defence, model, x, y, progress=progress, generator=generator)
     x = adversarial_batch(defence, model, x, y, progress=progress, generator=generator)

@@ -17,7 +17,16 @@ import torch
 from robustlib.attacks.suite import Boundary, Clean, Fgsm, Pgd
 from robustlib.evaluate import accuracy_interval
 from robustlib.experiments.keys import describe, key
-from robustlib.experiments.probes import Amplitudes, Outputs, Recipe, Targeted
+from robustlib.experiments.probes import (
+    Amplitudes,
+    Certificate,
+    CertifiedRadii,
+    FirstLayer,
+    Outputs,
+    Recipe,
+    Relaxed,
+    Targeted,
+)
 from robustlib.experiments.records import Metric, Record, pack
 from robustlib.experiments.runner import Job, Summary, run
 from robustlib.experiments.specs import (
@@ -43,6 +52,9 @@ NETWORK = Network("digits", ModelSpec("madry_cnn", width=2), Standard(), Schedul
 OTHER = replace(NETWORK, seed=1)
 ROBUST = replace(NETWORK, defence=PgdTraining(BALL, steps=2, step_size=0.05), schedule=Schedule(20, 32, 2e-3))
 POINTS = Subset(n=60)
+PROBES = (
+    Targeted | Amplitudes | Outputs | AccuracyVariation | Recipe | Certificate | CertifiedRadii | Relaxed | FirstLayer
+)
 
 
 def accuracy(network: Network = NETWORK, attack: Any = None, **changes: Any) -> Evaluation:
@@ -145,7 +157,7 @@ def fabricate(
         given = {
             "metrics": {"accuracy": Metric(value, n, low, high)} | sides, "outcomes": {"correct": pack(outcome)},
         }  # fmt: skip
-    elif isinstance(what, Targeted | Amplitudes | Outputs | AccuracyVariation | Recipe):
+    elif isinstance(what, PROBES):
         given = _probed(what, float(correct), n)
     else:
         given = {"metrics": {"final_loss": Metric(float(correct), n, unit="nats")}}
@@ -175,6 +187,10 @@ def _probed(what: Any, value: float, n: int) -> dict[str, Any]:
         Outputs: {"confidence": "fraction", "max_output": "fraction", "max_output_at_T": "fraction",
                   "same_decision": "fraction", "logit_size": "logits"},
         AccuracyVariation: {"variation": "pp"},
+        Certificate: dict.fromkeys(("bound", "certified", "active", "dead", "unstable"), "fraction"),
+        CertifiedRadii: dict.fromkeys(("radius", "median_radius", "radius_right"), "linf"),
+        Relaxed: dict.fromkeys(("dual", "program", "attack", "loosened"), "logits"),
+        FirstLayer: dict.fromkeys(("near_zero", "empty"), "fraction"),
         Recipe: {"learning rate": "setting", "momentum": "setting", "dropout (FC)": "setting", "decay delay": "setting",
                  "batch size": "setting", "epochs": "setting"} | {f"layer {i}": "setting" for i in range(1, 10)},
     }[type(what)]  # fmt: skip
@@ -184,6 +200,8 @@ def _probed(what: Any, value: float, n: int) -> dict[str, Any]:
     if isinstance(what, Outputs | AccuracyVariation):
         given["metrics"]["accuracy"] = Metric(share, n, low, high)
         given["outcomes"] = {"correct": pack(outcome)}
+    elif isinstance(what, Certificate):
+        given["outcomes"] = {"certified": pack(outcome)}
     elif isinstance(what, Targeted):
         given["outcomes"] = {"reached": pack(outcome)}
     elif isinstance(what, Amplitudes):

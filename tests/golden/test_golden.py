@@ -34,6 +34,7 @@ from robustlib.models import ModelSpec, build
 from robustlib.threat import L2Ball, LinfBall
 from robustlib.training import (
     BinaryTrades,
+    Certified,
     Distillation,
     FgsmTraining,
     LogitPairing,
@@ -68,7 +69,7 @@ def numbers() -> dict[str, float]:
     """One number for each component."""
     digits, found = load("digits"), {}
     papers = ("architecture_b", "small_cnn", "trades_net", "resnet18", "wide_resnet", "madry_resnet",
-              "papernot_mnist", "papernot_cifar")  # fmt: skip
+              "papernot_mnist", "papernot_cifar", "wong_conv", "wong_dense")  # fmt: skip
     for name, init in (("madry_cnn", "paper"), ("madry_cnn", "kaiming_uniform"), *((name, "paper") for name in papers)):
         weights = _model(name, init).parameters()
         found[f"init {name} {init}"] = sum(float(p.detach().double().abs().sum()) for p in weights)
@@ -88,6 +89,10 @@ def numbers() -> dict[str, float]:
         losses, _ = objective(defence, model, x, y, progress=0.5, generator=torch.Generator().manual_seed(1))
         found[f"objective {defence}"] = float(losses.detach().sum())
         found[f"remembered {defence}"] = float(model.eval()(x).detach().abs().sum())
+    for interval in (0.0, 1.0):
+        model, certified = _model("wong_conv"), Certified(LinfBall(0.1, domain=None), interval=interval)
+        log = fit(model, digits.train, torch.arange(200), certified, Schedule(8, 16, 1e-3), seed=0)
+        found[f"training certified, interval {interval:g}"] = sum(log.loss[-4:]) / 4
     model = _model("trades_binary", classes=2)
     pairs = Split(digits.train.x, digits.train.y % 2)
     log = fit(model, pairs, torch.arange(200), BinaryTrades(*inner, scale=2.0), sgd, seed=0)

@@ -1,0 +1,126 @@
+"""From a network and one of the certificates' ``probes`` to metrics, outcomes, series and histograms."""
+
+from __future__ import annotations
+
+import copy
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ..attacks import pgd
+from ..certify import certify, largest_certified_radius, margins, optimum
+from ..data import Split
+from ..errors import RobustlibError
+from ..evaluate import Progress
+from .findings import Findings, mean, share
+from .probes import Certificate, CertifiedRadii, FirstLayer, Relaxed
+from .records import Metric, pack
+
+CHUNK = 100
+"""Points between two reports of progress."""
+FILTERS = 1024
+"""Weights of the first layer up to which the record keeps them all."""
+
+
+def certificate(
+    model: nn.Module, split: Split, rows: Tensor, what: Certificate, progress: Progress | None
+) -> Findings:
+    """``bound``: the share without a certificate, above the error under any attack in the ball.
+
+    A ReLU's units are counted over points: shares of all (point, unit) pairs, overall and for each layer.
+    """
+    sure, counts, names, units = [], [], [], []
+    for part in rows.split(CHUNK):
+        found = certify(
+            model, split.images(part), split.y[part], what.threat, method=what.method, slopes=what.slopes
+        )
+        sure.append(found.certified)
+        names, units = [layer.name for layer in found.layers], [layer.units for layer in found.layers]
+        counts.append(torch.stack([torch.stack([x.active, x.dead, x.unstable]) for x in found.layers]).double())
+        if progress is not None:
+            progress(sum(map(len, sure)), len(rows))
+    certified = torch.cat(sure).cpu().numpy()
+    # (layer, kind, point)
+    whole = torch.cat(counts, 2).cpu().numpy() / np.asarray(units)[:, None, None]
+    overall = np.average(whole, axis=0, weights=units)
+    return Findings(
+        metrics={"bound": share(~certified), "certified": share(certified)}
+        | {kind: mean(overall[i]) for i, kind in enumerate(("active", "dead", "unstable"))},
+        outcomes={"certified": pack(certified)},
+        series={"layers": names, "units": units, "shares": whole.mean(2).round(5).tolist()},
+    )
+
+
+def certified_radii(
+    model: nn.Module, split: Split, rows: Tensor, what: CertifiedRadii, progress: Progress | None
+) -> Findings:
+    """Radii and whether the class that they hold for is the right one, point by point."""
+    parts, right = [], []
+    for part in rows.split(CHUNK):
+        x = split.images(part)
+        parts.append(largest_certified_radius(model, x, norm=what.norm, domain=what.domain, start=what.start))
+        with torch.no_grad():
+            right.append(model(x).argmax(1) == split.y[part])
+        if progress is not None:
+            progress(sum(map(len, parts)), len(rows))
+    radii, known = torch.cat(parts).double().cpu().numpy(), torch.cat(right).cpu().numpy()
+    found = Findings(
+        metrics={
+            "radius": mean(radii, unit=what.norm),
+            "median_radius": Metric(float(np.median(radii)), len(radii), unit=what.norm),
+            "accuracy": share(known),
+        },
+        series={"radius": radii.round(6).tolist(), "right": known.tolist()},
+    )
+    for name, chosen in (("right", known), ("wrong", ~known)):
+        if chosen.any():
+            found.metrics[f"radius_{name}"] = mean(radii[chosen], unit=what.norm)
+    return found
+
+
+def relaxed(model: nn.Module, split: Split, rows: Tensor, what: Relaxed) -> Findings:
+    """Least margins over the other classes: dual <= linear program <= the network's own <= under PGD."""
+    double = copy.deepcopy(model).double()
+    x, y = split.images(rows).double(), split.y[rows]
+    apart = torch.arange(double(x[:1]).shape[1], device=y.device) != y[:, None]
+
+    def least(values: Tensor) -> np.ndarray:
+        return values.masked_fill(~apart, torch.inf).amin(1).cpu().numpy()
+
+    with torch.no_grad():
+        below = least(margins(double, x, y, what.threat))
+        between = least(optimum(double, x, y, what.threat).to(x.device))
+        moved = pgd(double, x, y, what.threat, steps=what.steps, step_size=what.step_size, random_start=False)
+        logits = double(moved)
+        above = least(logits.gather(1, y[:, None]) - logits)
+    return Findings(
+        metrics={
+            "dual": mean(below, unit="logits"),
+            "program": mean(between, unit="logits"),
+            "attack": mean(above, unit="logits"),
+            "loosened": mean(between - below, unit="logits"),
+        },
+        series={
+            name: values.round(6).tolist()
+            for name, values in (("dual", below), ("program", between), ("attack", above))
+        },
+    )
+
+
+def first_layer(model: nn.Module, what: FirstLayer) -> Findings:
+    """Share of weights near zero and of filters (or units) in which all are; the weights, where they are few."""
+    layer = next((m for m in model.modules() if isinstance(m, nn.Linear | nn.Conv2d)), None)
+    if layer is None:
+        raise RobustlibError("the network has no linear layer and no convolution; FirstLayer has nothing to read")
+    weight = layer.weight.detach().double().cpu().numpy()
+    small = np.abs(weight) < what.near * np.abs(weight).max()
+    found = Findings(
+        metrics={
+            "near_zero": share(small.reshape(-1)),
+            "empty": share(small.reshape(len(small), -1).all(1)),
+        }
+    )
+    if weight.size <= FILTERS:
+        found.series["weights"] = weight.round(5).tolist()
+    return found
