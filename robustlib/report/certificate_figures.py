@@ -47,7 +47,7 @@ def error_brackets(panels: Mapping[str, Mapping[str, Mapping[str, Stage]]]) -> F
                     ax.plot(published, place, markersize=11, markerfacecolor="none", **look)
         ax.set_yticks(range(len(nets)), list(nets))
         ax.set(title=title, xlim=(0, 100), ylim=(len(nets) - 0.5, -0.5), xlabel="error, or not certified (%)")
-    handles = [Line2D([], [], marker=MARKERS[i], color=theme.colours[i], linestyle="none", label=stage.lower())
+    handles = [Line2D([], [], marker=MARKERS[i], color=theme.colours[i], linestyle="none", label=stage)
                for i, stage in enumerate(stages)]  # fmt: skip
     hollow = {"markerfacecolor": "none", "markersize": 10, "linestyle": "none"}
     handles.append(Line2D([], [], marker="o", color=theme.text, label="published", **hollow))  # type: ignore[arg-type]
