@@ -52,7 +52,14 @@ def logit_bars(panels: Mapping[str, tuple[ArrayLike, ArrayLike]], *, classes: Se
 
 
 @styled
-def decision_regions(panels: Mapping[str, Region], points: ArrayLike, labels: ArrayLike, *, eps: float) -> Figure:
+def decision_regions(
+    panels: Mapping[str, Region],
+    points: ArrayLike,
+    labels: ArrayLike,
+    *,
+    eps: float,
+    certified: Mapping[str, ArrayLike] | None = None,
+) -> Figure:
     """Regions of two classes in the plane with the l_inf box of each training point, a panel for each network.
 
     Args:
@@ -60,6 +67,7 @@ def decision_regions(panels: Mapping[str, Region], points: ArrayLike, labels: Ar
         points: (n, 2).
         labels: (n,) of 0 and 1.
         eps: half the side of a box.
+        certified: by network, (n,) half the side of the box that is proven for each point, which is filled.
 
     Raises:
         RobustlibError: nothing to draw, or points and labels of other shapes.
@@ -72,7 +80,11 @@ def decision_regions(panels: Mapping[str, Region], points: ArrayLike, labels: Ar
     for ax, (title, (x, y, scores)) in zip(grid(figure, len(panels), len(panels)), panels.items(), strict=True):
         ax.contourf(x, y, scores, levels=[-1e9, 0, 1e9], colors=theme.colours[:2], alpha=0.28)
         ax.contour(x, y, scores, levels=[0], colors=[theme.text], linewidths=1.2)
-        for place, label in zip(places, told, strict=True):
+        proven = np.zeros(len(told)) if certified is None else np.asarray(certified[title], float)
+        for place, label, side in zip(places, told, 2 * proven, strict=True):
+            if side > 0:
+                low = place - side / 2
+                ax.add_patch(Rectangle(low, side, side, facecolor=theme.colours[label], alpha=0.35, linewidth=0))
             ax.plot(*place, marker="os"[label], color=theme.colours[label], markersize=5)
             ax.add_patch(
                 Rectangle(place - eps, 2 * eps, 2 * eps, fill=False, edgecolor=theme.text, linewidth=0.9)

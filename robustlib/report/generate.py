@@ -24,7 +24,11 @@ from .build import item_verdicts, rows, statements, title_suffix
 from .record_pages import write_records
 from .verdicts import RULE
 
-CHAPTERS = {"papernot2016": "notebooks/01_defensive_distillation", "madry2018": "notebooks/04_madry"}
+CHAPTERS = {
+    "papernot2016": "notebooks/01_defensive_distillation",
+    "wong2018": "notebooks/02_convex_polytope",
+    "madry2018": "notebooks/04_madry",
+}
 """Page of each paper that this edition measures."""
 
 MARK = ("<!-- generated: scorecard -->", "<!-- end of generated -->")

@@ -1,0 +1,651 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: ipynb,py:percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # The convex outer adversarial polytope (Wong and Kolter 2018)
+#
+# An attack that fails proves nothing. *Provable defenses against adversarial examples via the convex outer adversarial polytope*
+# {cite}`wong2018` proves instead: for a ReLU network and an input it computes, about as one trains a network, a number that no
+# perturbation in the ball can undercut, and it trains networks for which that number is large. This chapter states the idea,
+# shows each of its parts at work on networks small enough to know the truth, and then goes through the paper's tables and figures.
+#
+# The text of the paper was not at hand while this was written. What is compared with it is Table 1, as the first slide deck reprints it; figures
+# whose numbers or places are known only from memory say so. [How to read a row](../book/how_to_read.md) explains verdicts and intervals.
+
+# %% tags=["parameters"]
+profile = "best"
+device = "cpu"
+recompute = False
+
+# %% tags=["remove-input"]
+from robustlib.report.notebooks import check_parameters
+
+check_parameters(globals())
+
+import time
+from itertools import pairwise
+
+import torch
+from torch.nn.functional import cross_entropy
+
+from robustlib.attacks import pgd
+from robustlib.certify import certify, detect, largest_certified_radius, margins, optimum
+from robustlib.data import load
+from robustlib.experiments import profiles
+from robustlib.experiments.runner import run
+from robustlib.experiments.store import Store, records_root
+from robustlib.papers import plan
+from robustlib.papers import wong2018_specs as wong
+from robustlib.papers.base import published_of
+from robustlib.report import demo_figures as demo
+from robustlib.report import figures, style
+from robustlib.report import polytope_figures as drawn
+from robustlib.report import polytope_sketches as sketches
+from robustlib.report.display import cite, record_target, show_drawing, show_item, show_markdown, show_statements
+from robustlib.report.madry_figures import record_of
+from robustlib.threat import LinfBall
+
+store = Store()
+if recompute:
+    if profile == profiles.BEST:
+        raise ValueError("recompute=True needs one profile, such as quick: 'best' only reads records")
+    jobs = plan.jobs(plan.select(["wong2018"]), profile)
+    run(jobs, profile=profile, store=store, device=device, cache=records_root() / "networks", recompute=True)
+
+# %% [markdown]
+# ## The idea
+#
+# Let $f_\theta$ be a network of $k$ layers, $z_1 = x$, $\hat z_{i+1} = W_i z_i + b_i$ and $z_i = \max(\hat z_i, 0)$, with logits
+# $f_\theta(x) = \hat z_k$. The *adversarial polytope* is the set of all logits that the adversary can reach,
+#
+# $$ \mathcal{Z}_\varepsilon(x) = \{ f_\theta(x + \Delta) : \lVert\Delta\rVert_\infty \le \varepsilon \}. $$ (eq-polytope)
+#
+# If the right logit leads everywhere in it, no attack can succeed, known or unknown. To find the worst point is hard, because the set is not
+# convex. The paper puts a larger, convex set around it: where a unit's input is known to lie in $[\ell, u]$ with $\ell < 0 < u$, the graph of the
+# ReLU is replaced by the triangle over it,
+#
+# $$ z \ge 0, \qquad z \ge \hat z, \qquad -u \hat z + (u - \ell) z \le -u \ell. $$ (eq-relu)
+#
+# Units with $\ell \ge 0$ or $u \le 0$ are linear already and stay as they are. What remains is a *linear program*: minimise $c^\top \hat z_k$
+# over the outer set $\tilde{\mathcal{Z}}_\varepsilon(x)$ with $c = e_{y^*} - e_{\mathrm{targ}}$. If its optimum is positive for
+# every other class, $x$ is certified.
+#
+# Solving that program for each image and class is slow. Linear programs have duals, and any feasible point of the dual is a lower bound. Here the
+# dual is itself a network, run backwards: $\nu_k = -c$, $\hat\nu_i = W_i^\top \nu_{i+1}$ and, at units that cross zero,
+# $\nu_{i,j} = \frac{u_{i,j}}{u_{i,j} - \ell_{i,j}} [\hat\nu_{i,j}]_+ - \alpha_{i,j} [\hat\nu_{i,j}]_-$. Its value is
+#
+# $$
+# J_\varepsilon(x, g_\theta(c, \alpha)) = - \sum_{i=1}^{k-1} \nu_{i+1}^\top b_i - x^\top \hat\nu_1 - \varepsilon \lVert \hat\nu_1 \rVert_1
+# + \sum_{i=2}^{k-1} \sum_{j \in \mathcal{I}_i} \ell_{i,j} [\nu_{i,j}]_+ ,
+# $$ (eq-dual)
+#
+# where $\mathcal{I}_i$ are the units that cross zero. Every $\alpha \in [0,1]$ gives a valid bound; the paper takes $\alpha_{i,j} = u_{i,j} / (u_{i,j} - \ell_{i,j})$,
+# which makes the dual network linear. The bounds $\ell, u$ come from the same formula, layer by layer.
+#
+# For training, the *robust loss* puts these bounds where the logits were,
+#
+# $$
+# \min_\theta \sum_{i=1}^N L\big( -J_\varepsilon(x_i, g_\theta(e_{y_i} 1^\top - I)), \, y_i \big)
+# \quad \ge \quad \min_\theta \sum_{i=1}^N \max_{\lVert\Delta\rVert_\infty \le \varepsilon} L(f_\theta(x_i + \Delta), y_i) .
+# $$ (eq-robust)
+#
+# On the right is robust optimisation: the *inner* problem, a maximum, is the attack; the *outer* one, a minimum, is the training. On the left the
+# inner maximum has been replaced by an upper bound that needs no attack. (The slide deck names the two the other way round.)
+
+# %% [markdown]
+# ## At work, where the truth is known
+#
+# ### The polytope
+#
+# A network with two outputs has a polytope that can be drawn. This one is random, of the paper's shape: two inputs, four layers of 100 units. Blue are
+# the outputs of sampled inputs. For the outer set, a linear layer behind the network turns 72 directions into "logits"; `certify` bounds each of them, and the
+# bounds cut a polygon out of the plane.
+
+# %%
+def dense(*sizes, seed):
+    """A ReLU network with PyTorch's default distribution of weights."""
+    draw = torch.Generator().manual_seed(seed)
+    layers = []
+    for before, after in pairwise(sizes):
+        layer = torch.nn.Linear(before, after)
+        for values in layer.parameters():
+            torch.nn.init.uniform_(values, -(before**-0.5), before**-0.5, generator=draw)
+        layers += [layer, torch.nn.ReLU()]
+    return torch.nn.Sequential(*layers[:-1])
+
+
+def outer_polygon(net, x, ball, directions, slopes):
+    """Corners of the region that bounds on the output leave, one bound a direction."""
+    head = torch.nn.Linear(2, 1 + len(directions), bias=False, dtype=x.dtype)
+    with torch.no_grad():
+        # The margin of row 0 over row k is the direction k itself.
+        head.weight[0], head.weight[1:] = 0.0, -directions
+    zero = torch.zeros(len(x), dtype=torch.int64)
+    least = certify(torch.nn.Sequential(net, head), x, zero, ball, slopes=slopes).margins[0, 1:]
+    return least, sketches.outline(directions, least, net(x)[0].detach())
+
+
+net = dense(2, 100, 100, 100, 100, 2, seed=1).double()
+x = torch.zeros(1, 2, dtype=torch.float64)
+angles = torch.linspace(0, 2 * torch.pi, 73, dtype=torch.float64)[:-1]
+directions = torch.stack([angles.cos(), angles.sin()], 1)
+cloud = torch.rand(6000, 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+cloud = 2 * cloud - 1
+panels, holds, tighter = {}, [], []
+for eps in (0.05, 0.1, 0.15, 0.25):
+    ball = LinfBall(eps, domain=None)
+    outputs = net(x + eps * cloud).detach()
+    fixed, large = outer_polygon(net, x, ball, directions, "fixed")
+    adaptive, small = outer_polygon(net, x, ball, directions, "adaptive")
+    panels[rf"$\varepsilon$ = {eps:g}"] = (outputs, {"the paper's bound": large, "slopes that adapt": small})
+    least = (outputs @ directions.T).amin(0)
+    holds += [bool((bound <= least).all()) for bound in (fixed, adaptive)]
+    tighter.append(float((least - adaptive).mean()) < float((least - fixed).mean()))
+
+# %% tags=["remove-input"] mystnb={"figure": {"name": "fig-polytope-sketch", "caption": "What a random network with two outputs makes of a ball, and outer bounds on it. The scales differ (figure 1 of the paper is a sketch of this; its appendix has a computed one)."}}
+style.show(
+    sketches.output_sets(panels),
+    alt="Four panels, for growing radii. A small, bent cloud of outputs lies inside two polygons: the paper's bound and the one "
+    "with adaptive slopes, which is smaller. With the radius the polygons grow far faster than the cloud.",
+)
+
+# %% tags=["remove-input"]
+def tell(verdicts):
+    print("\n".join(f"{'yes' if holds else 'no':4}{text}" for text, holds in verdicts.items()))
+
+
+tell({
+    "every sampled output lies inside every polygon": all(holds),
+    "slopes that adapt leave less room, on average over the directions, at every radius": all(tighter),
+})  # fmt: skip
+
+# %% [markdown]
+# **Why is the polytope not convex?** The network is linear only piece by piece: within a region where no unit changes its sign the box is mapped to a flat
+# piece, and at each sign change the pieces meet at an angle. A union of such pieces bends, as the blue clouds do, and the segment between two reachable outputs
+# leaves the set. (The deck gives complicated decision boundaries as the reason. They are another set, in the input space.)
+#
+# **How does convexity help?** A linear function over a convex polytope has its minimum at a corner that a linear program finds, without local minima, and whose value
+# the dual bounds from below at any moment. Over the bent set the same question is a search over sign patterns. The price is visible: the polygon holds
+# points that no input reaches, and a proof can fail because of them.
+
+# %% [markdown]
+# ### One unit
+#
+# All that is given up is given up here, at units whose sign is not known.
+
+# %% tags=["remove-input"] mystnb={"figure": {"name": "fig-polytope-relu", "caption": "The relaxation of one ReLU on [l, u] (figure 2 of the paper), with two choices of the lower line. The shaded triangle is the relaxed set."}}
+style.show(
+    sketches.relaxation(-1.0, 1.6),
+    alt="The graph of a ReLU between l and u with the triangle over it. The paper's lower line has the slope of the upper one; "
+    "the line that adapts, here of slope one, lies along the ReLU.",
+)
+
+# %% [markdown]
+# ### Training on the bound
+#
+# Twelve points in the unit square, at least $2r$ apart, and a network with four hidden layers, after the toy problem of the authors' repository. `margins` are
+# the numbers $J$; `cross_entropy(-margins, y)` is all that it takes to train on them. Around each point stands the box of $\varepsilon = r/2$; the filled square
+# is the largest one that is certified.
+
+# %%
+r = 0.16
+draw = torch.Generator().manual_seed(3)
+plane = torch.rand(1, 2, generator=draw)
+while len(plane) < 12:
+    point = torch.rand(1, 2, generator=draw)
+    if ((plane - point).abs().sum(1) > 2 * r).all():
+        plane = torch.cat([plane, point])
+sides = torch.randint(2, (12,), generator=draw)
+box = LinfBall(r / 2, domain=None)
+
+
+def train(net, loss, steps, weight_decay=0.0):
+    optimiser = torch.optim.Adam(net.parameters(), 1e-3, weight_decay=weight_decay)
+    for step in range(steps):
+        optimiser.zero_grad()
+        loss(net, step).backward()
+        optimiser.step()
+    return net.eval()
+
+
+losses = {
+    "standard loss": lambda net, _: cross_entropy(net(plane), sides),
+    "robust loss": lambda net, _: cross_entropy(
+        -margins(net, plane, sides, box), sides
+    ),
+}
+toys = {
+    name: train(dense(2, 100, 100, 100, 100, 2, seed=0), loss, 500)
+    for name, loss in losses.items()
+}
+radii = {
+    name: largest_certified_radius(net, plane, sides, norm="linf", domain=None)
+    for name, net in toys.items()
+}
+
+# %% tags=["remove-input"] mystnb={"figure": {"name": "fig-polytope-plane", "caption": "Decision regions after training on the points and on the bound. Outlined: the box of the adversary; filled: the largest certified box (figure 3 of the paper, by recollection)."}}
+axis = torch.linspace(-0.25, 1.25, 121)
+mesh = torch.stack(torch.meshgrid(axis, axis, indexing="xy"), -1).reshape(-1, 2)
+regions = {}
+for name, toy in toys.items():
+    with torch.no_grad():
+        scores = toy(mesh)
+    regions[name] = (axis, axis, (scores[:, 1] - scores[:, 0]).reshape(121, 121))
+style.show(
+    demo.decision_regions(regions, plane, sides, eps=box.eps, certified=radii),
+    alt="Two panels with twelve points in boxes. After standard training the boundary passes close to some points and their certified boxes are smaller "
+    "than the adversary's; after training on the bound every certified box is larger.",
+)
+
+# %% tags=["remove-input"]
+sure = {name: int(certify(toy, plane, sides, box).certified.sum()) for name, toy in toys.items()}
+tell({
+    "both networks tell all twelve points right": all(bool((toy(plane).argmax(1) == sides).all()) for toy in toys.values()),
+    "standard training leaves at least two points uncertified": sure["standard loss"] <= 10,
+    "training on the bound certifies at least eleven": sure["robust loss"] >= 11,
+})  # fmt: skip
+
+# %% [markdown]
+# ### How tight, against the exact answer
+#
+# On tiny networks a mixed-integer program {cite}`tjeng2019` gives the exact margin, with one yes-or-no variable a unit, and the linear program gives
+# the best that any choice of $\alpha$ can reach under the same bounds $\ell, u$. Both are solved by HiGHS and share no formula with the dual. Below are the margins of random
+# networks with two hidden layers of ten units.
+
+# %% tags=["remove-input"]
+METHODS = ("linear program", "the paper's slopes", "slopes that adapt", "intervals")
+found = {name: [] for name in ("exact", *METHODS)}
+near = LinfBall(0.6, domain=None)
+for seed in range(8):
+    tiny = dense(4, 10, 10, 3, seed=seed).double()
+    x = torch.randn(2, 4, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    y = tiny(x).argmax(1)
+    others = torch.ones(2, 3, dtype=torch.bool).scatter(1, y[:, None], False)
+    each = (
+        optimum(tiny, x, y, near, integer=True),
+        optimum(tiny, x, y, near),
+        certify(tiny, x, y, near).margins,
+        certify(tiny, x, y, near, slopes="adaptive").margins,
+        certify(tiny, x, y, near, method="interval").margins,
+    )
+    for values, bound in zip(found.values(), each, strict=True):
+        values.append(bound[others].detach())
+found = {name: torch.cat(values) for name, values in found.items()}
+
+# %% tags=["remove-input"] mystnb={"figure": {"name": "fig-polytope-lp", "caption": "Bounds on margins over their exact values, random tiny networks. On the dashed line a bound is tight."}}
+style.show(
+    sketches.against_optimum(
+        {name: (found["exact"], found[name]) for name in METHODS}, xlabel="exact margin (logits)", ylabel="bound (logits)"
+    ),
+    alt="Bounds against exact margins. All points lie on or below the diagonal: the linear program nearest to it, the dual with either "
+    "choice of slopes a little lower, and intervals far below.",
+)
+
+# %% tags=["remove-input"]
+gap = {name: float((found["exact"] - found[name]).mean()) for name in METHODS}
+tell({
+    "no bound is above the exact margin, to 1e-6": all(bool((found[name] <= found["exact"] + 1e-6).all()) for name in METHODS),
+    "the dual is never above the linear program, to 1e-6":
+        bool((found["the paper's slopes"] <= found["linear program"] + 1e-6).all()),
+    "the linear program has the smallest mean gap, intervals the largest":
+        min(gap, key=gap.get) == METHODS[0] and max(gap, key=gap.get) == METHODS[-1],
+    "intervals lose at least three times what the paper's slopes lose": gap["intervals"] > 3 * gap["the paper's slopes"],
+})  # fmt: skip
+
+# %% [markdown]
+# ### What exactness costs
+#
+# The number of sign patterns doubles with each undecided unit. The deck names SMT solvers and integer programs as the exact alternative that does not scale; here is an integer program
+# beside the dual, on one input and growing networks. Times differ from machine to machine, so only what holds with a wide margin is told.
+
+# %% tags=["remove-input"]
+def seconds(call):
+    start = time.perf_counter()
+    call()
+    return time.perf_counter() - start
+
+
+wide = LinfBall(0.5, domain=None)
+x = torch.randn(1, 4, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+exactly, by_bound = [], []
+for width in (5, 20):
+    tiny = dense(4, width, width, 3, seed=1).double()
+    y = tiny(x).argmax(1)
+    exactly.append(seconds(lambda tiny=tiny, y=y: optimum(tiny, x, y, wide, integer=True)))
+    by_bound.append(min(seconds(lambda tiny=tiny, y=y: certify(tiny, x, y, wide)) for _ in range(3)))
+tell({
+    "at 40 hidden units the exact program takes over 20 times as long as the bound": exactly[1] > 20 * by_bound[1],
+    "from 10 to 40 units the exact program's time grows more than the bound's": exactly[1] / exactly[0] > by_bound[1] / by_bound[0],
+})  # fmt: skip
+
+# %% [markdown]
+# ### Tightness, and what training does to it
+#
+# Scikit-learn's $8 \times 8$ digits and networks of one hidden layer, like the MNIST network of the paper's appendix on tightness: trained as usual, with a strong
+# weight decay, and on the bound at $\varepsilon = 0.1$ with a ramp over the first half. For each radius stands the error under 20 steps of PGD, which is below
+# the truth, and the shares that the bounds do not certify, which are above it. As in the paper nothing is clipped to $[0,1]$.
+
+# %%
+digits = load("digits")
+images, classes = digits.train.images(), digits.train.y
+STEPS, EPS = 500, 0.1
+
+
+def batch(step):
+    rows = torch.randint(len(classes), (64,), generator=torch.Generator().manual_seed(step))
+    return images[rows], classes[rows]
+
+
+def standard(net, step):
+    x, y = batch(step)
+    return cross_entropy(net(x), y)
+
+
+def robust(net, step):
+    x, y = batch(step)
+    eps = EPS * min(1.0, 2 * step / STEPS)
+    return cross_entropy(-margins(net, x, y, LinfBall(eps, domain=None)), y)
+
+
+def network():
+    return torch.nn.Sequential(torch.nn.Flatten(), *dense(64, 100, 10, seed=0))
+
+
+trained = {
+    "standard loss": train(network(), standard, STEPS),
+    "weight decay": train(network(), standard, STEPS, weight_decay=0.03),
+    "robust loss": train(network(), robust, STEPS),
+}
+
+
+def attack(net, x, y, eps):
+    """Twenty steps of PGD from one random start, unclipped."""
+    return pgd(net, x, y, LinfBall(eps, domain=None), steps=20, step_size=eps / 5, generator=torch.Generator().manual_seed(1))
+
+
+def errors(net, x, y, eps):
+    """Shares of errors in per cent: under PGD, and not certified by each bound."""
+    ball = LinfBall(eps, domain=None)
+    broken = (net(attack(net, x, y, eps)).argmax(1) != y) | (net(x).argmax(1) != y)
+    kinds = {"slopes that adapt": {"slopes": "adaptive"}, "the paper's bound": {}, "intervals": {"method": "interval"}}
+    unproven = {name: ~certify(net, x, y, ball, **options).certified for name, options in kinds.items()}
+    return {name: 100 * float(lost.float().mean()) for name, lost in {"PGD": broken, **unproven}.items()}
+
+# %% tags=["remove-input"] mystnb={"figure": {"name": "fig-polytope-tightness", "caption": "Error under PGD and share of digits not certified, against the radius, in three ways of training. The true error lies between PGD and the lowest bound."}}
+x, y = digits.test.images(), digits.test.y
+swept = [0.0125, 0.025, 0.05, 0.1, 0.2]
+measured = {name: [errors(net, x, y, eps) for eps in swept] for name, net in trained.items()}
+style.show(
+    figures.capacity_panels(
+        {
+            name: {kind: (swept, [line[kind] for line in lines], None, None, None) for kind in lines[0]}
+            for name, lines in measured.items()
+        },
+        xlabel=r"radius $\varepsilon$", ylabel="error, or not certified (%)",
+    ),
+    alt="Three panels of error against the radius. Under standard training and weight decay the bounds leave PGD's error far below "
+    "at large radii; after training on the bound all but the interval bound lie close above it.",
+)  # fmt: skip
+
+# %% tags=["remove-input"]
+last = {name: lines[swept.index(EPS)] for name, lines in measured.items()}
+bound = "the paper's bound"
+between = {name: line[bound] - line["PGD"] for name, line in last.items()}
+tell({
+    "no bound lies below PGD's error": all(line[kind] >= line["PGD"] for lines in measured.values() for line in lines for kind in line),
+    "at the radius of training, the bound proves most for the network trained on it": min(last, key=lambda name: last[name][bound]) == "robust loss",
+    "there, the gap between PGD and the bound is under half of that after standard training":
+        between["robust loss"] < between["standard loss"] / 2,
+    "intervals prove nothing there, for any of the three": all(line["intervals"] > 98 for line in last.values()),
+    "weight decay takes PGD's error down by ten points or more, but leaves over five points more than the robust loss":
+        last["standard loss"]["PGD"] - 10 > last["weight decay"]["PGD"] > last["robust loss"]["PGD"] + 5,
+})  # fmt: skip
+
+# %% [markdown]
+# **Why does tightness matter?** A loose bound makes no attack easier: whatever is proven, the network and PGD's error are the same. What a loose bound costs is proof
+# (points that no attack reaches and that nobody can certify) and, when it is trained on, accuracy: the training fights perturbations that do not exist. The
+# other direction is the paper's discovery: training on a bound makes *this* bound tight. The interval bound stays useless on all three networks, since none of them was
+# trained for it.
+#
+# Weight decay stands for the regularisers that the deck names as the other alternative. It does make the network harder to attack, and the certificate says so
+# without having been trained on; but a regulariser promises nothing by itself, and at equal radius the robust loss leaves fewer points to both.
+
+# %% [markdown]
+# ### Detection
+#
+# At test time the label is unknown. Corollary 2 runs the same test with the *predicted* label and flags what is not certified. If an input was moved from $x$ to
+# $x'$ within the ball and its class changed, then $x$ lies in the ball of $x'$ and has another class, so that $x'$ cannot be certified: it is flagged.
+
+# %%
+net = trained["robust loss"]
+guard = LinfBall(EPS, domain=None)
+clean = net(x).argmax(1)
+inside, outside = attack(net, x, y, EPS), attack(net, x, y, 4 * EPS)
+flagged = {
+    "clean": detect(net, x, guard),
+    "moved": detect(net, inside, guard),
+    "moved far": detect(net, outside, guard),
+}
+
+# %% tags=["remove-input"]
+changed, far = net(inside).argmax(1) != clean, net(outside).argmax(1) != clean
+tell({
+    "over 30 inputs change their class within the ball": int(changed.sum()) > 30,
+    "every one of them is flagged": bool(flagged["moved"][changed].all()),
+    "of inputs moved four times as far, some change their class and are not flagged": bool((far & ~flagged["moved far"]).any()),
+    "over 10 % of the clean inputs are flagged too": float(flagged["clean"].float().mean()) > 0.1,
+    "some clean inputs have a wrong class and are not flagged": bool(((clean != y) & ~flagged["clean"]).any()),
+})  # fmt: skip
+
+# %% [markdown]
+# "Every real attack will be detected", says the deck. What is proven is narrower: every perturbation *inside this ball* that *changes the class*. Beyond the ball
+# there is no promise. An input that is wrong without any attack may pass, for nothing had to be changed. And the flag is not free: clean inputs whose
+# own ball is not certified raise it as well, so that a network with a high bound flags most of what it sees.
+
+# %% tags=["remove-input"]
+MNIST = wong.PROBLEMS["MNIST"]
+NETS = {"standard": wong.network("MNIST", robust=False), "robust": wong.network("MNIST", robust=True)}
+
+
+def ours(evaluation, metric="bound"):
+    """One measured number that links to its record."""
+    return cite(evaluation, profile, store, metric=metric)
+
+
+def lost(evaluation):
+    """The error, where the record has the accuracy."""
+    record = record_of(evaluation, profile, store)
+    if record is None:
+        return "not run"
+    return f"[{1 - record.metrics['accuracy'].value:.1%}](#{record_target(record.path)})"
+
+
+def show_measured(evaluations, text):
+    """A paragraph about measurements, or the sentence that says that they are not all there."""
+    known = all(record_of(evaluation, profile, store) is not None for evaluation in evaluations)
+    show_markdown(text if known else "*The records for a sentence on our own networks are not all there yet.*")
+
+
+def paper(problem, robust, column):
+    line = wong.PROBLEMS[problem]
+    return published_of("wong2018/table-1")[f"PROBLEM={problem};ROBUST={'✓' if robust else '×'};ϵ={line.eps:g}", column].text + " %"
+
+
+# %% [markdown]
+# ## The paper's figures and tables
+#
+# From here on every number of ours comes from a committed record, and every table says which. Nothing is computed while this page is built.
+#
+# Figures 1 and 2 are {numref}`fig-polytope-sketch` and {numref}`fig-polytope-relu` above, figure 3 is {numref}`fig-polytope-plane`.
+
+# %% [markdown]
+# ### Figure 4: training curves
+#
+# (By recollection.) Each network's own loss on its training batches: the robust loss, whose radius grows over the first half of the training, and the standard one.
+
+# %% tags=["remove-input"] mystnb={"figure": {"name": "fig-polytope-training", "caption": "Loss on the training batches of the MNIST networks, logarithmic axis (figure 4 of the paper, by recollection)."}}
+show_drawing(drawn.training_curves(profile, store))
+
+# %% tags=["remove-input"]
+show_item("wong2018/training-curves", profile, store)
+
+# %% [markdown]
+# ### Table 1: errors and bounds
+#
+# Columns in capitals are the paper's. Its attacks and its ball are not cut to the inputs' range; cutting them, as one would today, gives the columns "clipped".
+# A bound is the share of test points without a certificate: no attack inside the ball, known or not, can have a higher error.
+
+# %% tags=["remove-input"] mystnb={"figure": {"name": "fig-polytope-bracket", "caption": "From the clean error to the proven bound, the same points in all columns. Hollow markers are the paper's. What an attack leaves open lies between PGD and the bound."}}
+show_drawing(drawn.bracket(profile, store))
+
+# %% tags=["remove-input"]
+for name in wong.PROBLEMS:
+    show_item("wong2018/table-1", profile, store, keep=lambda row, name=name: f"PROBLEM={name};" in row.label, part=name)
+show_statements("wong2018/table-1", profile, store)
+
+# %% tags=["remove-input"]
+pgd_error = {name: wong.attacked(net, wong.PGD, MNIST.threat) for name, net in NETS.items()}
+bounds = {name: wong.bound(net, MNIST.threat) for name, net in NETS.items()}
+cleans = {name: wong.clean(net) for name, net in NETS.items()}
+show_measured(
+    [*pgd_error.values(), *bounds.values(), *cleans.values()],
+    f"**Measured here, on MNIST.** PGD brings the standard network to {lost(pgd_error['standard'])} error, and the bound stands at "
+    f"{ours(bounds['standard'])}; for the robust one it is {lost(pgd_error['robust'])} and {ours(bounds['robust'])}. On clean images "
+    f"{lost(cleans['standard'])} error becomes {lost(cleans['robust'])}.",
+)
+show_markdown(
+    "**How to read the published rows.** A bound of 100 % on a standard network is no evidence against it: the paper's own PGD leaves it at "
+    f"{paper('MNIST', False, 'PGD ERROR')} error, and for the rest of the points nothing is known either way. In the robust rows attack and proof nearly meet, "
+    f"{paper('MNIST', True, 'PGD ERROR')} and {paper('MNIST', True, 'ROBUST ERROR BOUND')}, and that narrow gap is the result. The price is paid on clean inputs: on MNIST "
+    f"{paper('MNIST', False, 'TEST ERROR')} error becomes {paper('MNIST', True, 'TEST ERROR')}, on Fashion-MNIST {paper('FASHION-MNIST', False, 'TEST ERROR')} "
+    f"becomes {paper('FASHION-MNIST', True, 'TEST ERROR')}, which is more than the deck's \"slightly higher test error\"."
+)
+
+# %% [markdown]
+# **The authors' weights, our code.** The authors released the robust MNIST network of this table. The test `tests/certify/test_authors_network.py` loads it and asks, on
+# all 10,000 test images, for the published error, FGSM error, PGD error and bound, *to the last digit*; it runs wherever the file is present. The weights are not ours to
+# distribute, so there is no record, and no column with numbers here. It settles two things that the rows above cannot: that this code computes the paper's bound, and that the
+# published attacks are unclipped.
+
+# %% [markdown]
+# ### What other bounds would have given
+#
+# The same networks with slopes that adapt {cite}`zhang2018crown`, at the same cost, and with interval bounds {cite}`gowal2018`, which are far cheaper.
+
+# %% tags=["remove-input"]
+for name, net in NETS.items():
+    kinds = (
+        wong.bound(net, MNIST.threat), wong.bound(net, MNIST.threat, slopes="adaptive"),
+        wong.bound(net, MNIST.threat, method="interval"), wong.bound(net, MNIST.clipped),
+    )  # fmt: skip
+    paper_bound, adaptive, intervals, cut = (ours(kind) for kind in kinds)
+    show_measured(
+        kinds,
+        f"*{name.capitalize()} training*: the paper's bound leaves {paper_bound} uncertified, slopes that adapt {adaptive}, intervals {intervals}; "
+        f"with the ball cut to $[0,1]$ the paper's bound leaves {cut}.",
+    )
+
+# %% [markdown]
+# ### Certified radius, point by point
+#
+# (Appendix, by recollection.) How far each test point is certified, found by the search of the authors' script. The radius holds for the class that the network tells, right or
+# wrong; colour is the accuracy among neighbours in the order.
+
+# %% tags=["remove-input"] mystnb={"figure": {"name": "fig-polytope-radii", "caption": "Largest certified radius of each test point, sorted, coloured by accuracy. Dashed: the radius of training."}}
+show_drawing(drawn.certified_radii(profile, store))
+
+# %% tags=["remove-input"]
+show_statements("wong2018/certified-radius", profile, store)
+show_item("wong2018/certified-radius", profile, store)
+
+# %% [markdown]
+# ### Units that cross zero
+#
+# (Appendix, by recollection.) Only units with $\ell < 0 < u$ loosen the bound. Training on the bound pushes units to one side of zero.
+
+# %% tags=["remove-input"] mystnb={"figure": {"name": "fig-polytope-units", "caption": "Share of units that cross zero in the ball, are always active, or always dead, layer by layer."}}
+show_drawing(drawn.unstable_units(profile, store))
+
+# %% tags=["remove-input"]
+show_statements("wong2018/unstable-units", profile, store)
+show_item("wong2018/unstable-units", profile, store)
+
+# %% [markdown]
+# ### Filters
+#
+# (Appendix, by recollection.) The term $\varepsilon \lVert \hat\nu_1 \rVert_1$ of {eq}`eq-dual` acts on the first layer like an $\ell_1$ penalty.
+
+# %% tags=["remove-input"] mystnb={"figure": {"name": "fig-polytope-filters", "caption": "First-layer filters of the robust MNIST network; grey is zero. Below each: its largest weight, in per cent of the largest of all."}}
+show_drawing(drawn.filters(profile, store))
+
+# %% tags=["remove-input"]
+show_statements("wong2018/filters", profile, store)
+show_item("wong2018/filters", profile, store)
+
+# %% [markdown]
+# ### Tightness with one hidden layer
+#
+# (Appendix, by recollection.) {numref}`fig-polytope-tightness` above has the same comparison on small digits.
+
+# %% tags=["remove-input"]
+show_item("wong2018/bound-tightness", profile, store)
+
+# %% [markdown]
+# ### Dual against linear program
+#
+# (After a script of the authors' repository.) With one hidden layer the bounds $\ell, u$ are exact, so what the dual loses here is due to its fixed slopes alone.
+
+# %% tags=["remove-input"] mystnb={"figure": {"name": "fig-polytope-program", "caption": "The dual bound, and the margin that PGD finds, over the linear program's optimum, MNIST networks with one hidden layer. The network's true margin lies between the diagonal and PGD."}}
+show_drawing(drawn.dual_against_program(profile, store))
+
+# %% tags=["remove-input"]
+show_statements("wong2018/dual-vs-lp", profile, store)
+show_item("wong2018/dual-vs-lp", profile, store)
+
+# %% [markdown]
+# ## What to make of it
+#
+# ### Paper against code
+#
+# - The published attacks leave the range of images. Clipping takes a part of the ball away; the columns in small letters say what that changes.
+# - The ramp of $\varepsilon$ lasts half of the training; the author names the paper's "10 epochs" a misprint in the repository (issue 5).
+# - With the repository's switches at their defaults the gradient does not flow through the activation bounds. Here it always does.
+# - Epochs and first radius of Fashion-MNIST, HAR and SVHN are not known. Those rows can become *consistent*, never *reproduced*.
+# - A network that starts at the full radius often stays at a constant output. The records list how each was started.
+
+# %% [markdown]
+# ### The statements of the slide deck, corrected
+#
+# - *"Outer maximization seeks the worst perturbation; inner minimization trains."* The other way round, see {eq}`eq-robust`.
+# - *"Looser bounds allow greater adversarial freedom, making attacks easier."* A bound changes no attack. Under {numref}`fig-polytope-tightness` one network and one attack stand beside three bounds,
+#   of which one proves nothing.
+# - *"The robust error measures how many samples could still be attacked."* It counts those for which nothing is proven. An exact program may still clear some of them, as it does below the diagonal of {numref}`fig-polytope-lp`.
+# - *"Every real attack will be detected."* Every change of class inside the ball; see the section on detection.
+# - *Regularisation "provides no provable guarantee".* A regulariser does not, but a network trained with one can be certified like any other; weight decay above is an example.
+
+# %% [markdown]
+# ### The deck's three questions
+#
+# *Why is the adversarial polytope non-convex?* *How does convex approximation help?* and *Why does tight bounding matter?* are answered above, each beside the figure that shows it: under
+# {numref}`fig-polytope-sketch` the first two, under {numref}`fig-polytope-tightness` the third.
+
+# %% tags=["remove-input"]
+half = {name: wong.bound(net, MNIST.threat) for name, net in NETS.items()}
+show_measured(
+    half.values(),
+    "In one line each, with the records: the set bends wherever a unit changes its sign, which on the standard network "
+    f"{ours(half['standard'], 'unstable')} of the (point, unit) pairs do inside the ball; around it a linear function is minimised "
+    "without search; and what the relaxation gives away decides how much is proven: "
+    f"{ours(half['robust'], 'certified')} of the test points when the network was trained on this bound, "
+    f"{ours(half['standard'], 'certified')} when it was not.",
+)
+show_markdown(
+    "*What would change these answers:* exact margins of these networks, which only integer programs give, and those for tiny networks."
+)
