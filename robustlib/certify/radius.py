@@ -130,9 +130,9 @@ def _search(
 def detect(model: nn.Module, x: Tensor, threat: Ball, *, slopes: str = "fixed") -> Tensor:
     """Flag inputs that may have been moved: those not certified for the class that the model gives them.
 
-    Every adversarial example in the ball of a point that is certified is flagged, since the point lies in the
-    example's own ball and has another class. Examples of points that are not certified may pass, and some clean
-    inputs are flagged.
+    Every x' in the ball of a point x to which the model gives another class is flagged, certified or not as x may be:
+    x lies in the ball of x' and has another class, so that nothing certifies x'. What passes is an input beyond the
+    ball, or one that leaves the class as it is; and some clean inputs are flagged.
 
     Args:
         model, slopes: as for :func:`certify`.
