@@ -23,6 +23,14 @@ from robustlib.threat import L2Ball, LinfBall
 from tests.certify.networks import ALL, inputs, network
 
 
+SOLVER = 1e-5
+"""How far HiGHS' optimum may lie below the true one: it lets each constraint be violated by 1e-6, layer after layer.
+
+Seed 515 is such a case: a fine grid finds the interval bound itself as the minimum, to the last digit, and the solver
+says 1.000e-6 less.
+"""
+
+
 def tiny(seed: int) -> tuple[nn.Module, Tensor, Tensor]:
     """A dense network of one to three hidden layers of two to four units, with one input."""
     generator = torch.Generator().manual_seed(seed)
@@ -48,7 +56,7 @@ def check_tiny(seeds: range) -> int:
         threat = LinfBall(0.05 + 0.3 * (seed % 7) / 7, None if seed % 2 else (0.0, 1.0))
         exact = optimum(model, x, y, threat, integer=True)[0, 1]
         for options in ({}, {"slopes": "adaptive"}, {"method": "interval"}):
-            assert certify(model, x, y, threat, **options).margins[0, 1] <= exact + 1e-6, (seed, options)
+            assert certify(model, x, y, threat, **options).margins[0, 1] <= exact + SOLVER, (seed, options)
         loose += bool(certify(model, x, y, threat).margins[0, 1] < exact - 1e-3)
     return loose
 
