@@ -22,7 +22,6 @@ from robustlib.errors import RobustlibError
 from robustlib.threat import L2Ball, LinfBall
 from tests.certify.networks import ALL, inputs, network
 
-
 SOLVER = 1e-5
 """How far HiGHS' optimum may lie below the true one: it lets each constraint be violated by 1e-6, layer after layer.
 
