@@ -12,6 +12,7 @@ import pytest
 
 from robustlib.cli import main
 from robustlib.experiments.store import Store
+from robustlib.papers import plan
 from tests.experiments.tiny import PGD, file
 
 PROFILE = "unknown profile 'quik'; did you mean 'quick'? known: full, quick, smoke"
@@ -113,8 +114,11 @@ def test_check_lists_one_line_a_fault(tmp_path: Path, capsys: pytest.CaptureFixt
     assert len(capsys.readouterr().out.splitlines()) == 3
 
 
-def test_an_unmeasured_paper_has_nothing_to_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_unmeasured_paper_has_nothing_to_run(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     out = str(tmp_path / "out")
+    monkeypatch.setattr(plan, "jobs", lambda chosen, profile: [])
     assert main(["reproduce", "wong2018", "--profile", "smoke", "--out", out]) == 0
     assert "wong2018: nothing to run in the smoke profile" in capsys.readouterr().out
 
