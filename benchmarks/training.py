@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -20,7 +21,7 @@ from robustlib.attacks.losses import cross_entropy
 from robustlib.experiments.host import device_name, tune_allocator, versions
 from robustlib.models import ModelSpec, build
 from robustlib.threat import LinfBall
-from robustlib.training import PgdTraining, Trades, low_precision_copy, objective
+from robustlib.training import Defence, PgdTraining, Trades, low_precision_copy, objective
 
 from . import peers, report
 from .attacks import floor
@@ -29,80 +30,73 @@ from .rounds import interleave
 THREAT = LinfBall(0.3)
 
 
-def _network() -> nn.Module:
-    generator = torch.Generator().manual_seed(0)
-    return build(ModelSpec("madry_cnn", 16), input_shape=(1, 28, 28), classes=10, generator=generator)
-
-
-def rows(rounds: int, steps: int = 7, batch: int = 128) -> list[report.Row]:
-    """One PGD training step on a batch."""
-    generator = torch.Generator().manual_seed(2)
-    x, y = torch.rand(batch, 1, 28, 28, generator=generator), torch.randint(10, (batch,), generator=generator)
-    defence = PgdTraining(THREAT, steps=steps, step_size=2 * THREAT.eps / steps)
-    models = {name: _network() for name in ("floor", "float32", "bfloat16", "peer")}
-    optimisers = {
-        name: torch.optim.Adam(model.parameters(), lr=1e-4, fused=True) for name, model in models.items()
-    }
-    copy = low_precision_copy(models["bfloat16"])
-    # The attack follows the network that is trained: no copy.
-    peer = peers.torchattacks(models["peer"], "PGD", own=False, eps=0.3, alpha=2 * THREAT.eps / steps, steps=steps)
-    gradients = floor(models["floor"], steps)
-
-    def update(name: str, losses: Tensor) -> None:
-        optimisers[name].zero_grad(set_to_none=True)
-        losses.mean().backward()
-        if name == "bfloat16":
-            copy.hand_over_gradients()
-        optimisers[name].step()
-        if name == "bfloat16":
-            copy.refresh()
-
-    def least(_: int) -> None:
-        gradients(x, y, y)
-        update("floor", cross_entropy(models["floor"](x), y))
-
-    def ours(name: str, worker: nn.Module) -> None:
-        update(name, objective(defence, worker, x, y, progress=1.0, generator=generator)[0])
-
-    def theirs(_: int) -> None:
-        update("peer", cross_entropy(models["peer"](peer(x, y, y)), y))
-
-    works: dict[str, Callable[[int], None]] = {
-        "floor": least,
-        "robustlib": lambda _: ours("float32", models["float32"]),
-        "robustlib, bfloat16": lambda _: ours("bfloat16", copy),
-        "torchattacks loop": theirs,
-    }
-    found = interleave(works, range(rounds), floor="floor", warm_up=0)
-    machine = {"device": device_name(torch.device("cpu"))} | versions()
-    return [
-        {"work": f"PGD-{steps} training step", "library": name, "ratio_to_floor": round(measured.ratio, 3)}
-        | {"rounds": len(measured.ratios)} | machine
-        for name, measured in found.items()
-    ]  # fmt: skip
-
-
-def trades_rows(rounds: int, method: str, steps: int = 10, batch: int = 128) -> list[report.Row]:
-    """One TRADES or PGD training step on SmallCNN, and the same as the authors of TRADES publish it.
+@dataclass(frozen=True)
+class Contest:
+    """One training step, and others' for the same network, defence and batch.
 
     Args:
-        rounds: of the comparison.
-        method: "TRADES" or "PGD".
-        steps, batch: of the step.
+        work, library: names of the step, and of the loop that it stands beside.
+        model: network.
+        defence: ours.
+        theirs: from the network to a call that gives their loss of a batch.
+        steps: of the attack.
+        passes: forward and backward passes to the weights that the loss needs.
     """
+
+    work: str
+    library: str
+    model: ModelSpec
+    defence: Defence
+    theirs: Callable[[nn.Module], Callable[[Tensor, Tensor], Tensor]]
+    steps: int
+    passes: int = 1
+
+
+def _torchattacks(steps: int) -> Callable[[nn.Module], Callable[[Tensor, Tensor], Tensor]]:
+    """Cross-entropy where torchattacks' PGD ends, which follows the network that is trained: no copy."""
+
+    def loss_of(model: nn.Module) -> Callable[[Tensor, Tensor], Tensor]:
+        alpha = 2 * THREAT.eps / steps
+        attack = peers.torchattacks(model, "PGD", own=False, eps=THREAT.eps, alpha=alpha, steps=steps)
+        return lambda x, y: cross_entropy(model(attack(x, y, y)), y).mean()
+
+    return loss_of
+
+
+def contests() -> list[Contest]:
+    """PGD on network A; TRADES and PGD on SmallCNN as the authors of TRADES publish them."""
+    small, name = ModelSpec("small_cnn", 32), "TRADES repository's loop"
+
+    def pgd(steps: int) -> PgdTraining:
+        return PgdTraining(THREAT, steps, 2 * THREAT.eps / steps)
+
+    def published(
+        loss: Callable[..., Tensor], steps: int
+    ) -> Callable[[nn.Module], Callable[[Tensor, Tensor], Tensor]]:
+        alpha = 2 * THREAT.eps / steps
+        return lambda model: lambda x, y: loss(model, x, y, eps=THREAT.eps, alpha=alpha, steps=steps)
+
+    trades = Trades(THREAT, 10, 2 * THREAT.eps / 10, beta=6.0)
+    return [
+        Contest("TRADES-10 training step, SmallCNN", name, small, trades, published(peers.published_trades, 10), 10, 2),
+        Contest("PGD-10 training step, SmallCNN", name, small, pgd(10), published(peers.published_pgd, 10), 10),
+        Contest("PGD-7 training step", "torchattacks loop", ModelSpec("madry_cnn", 16), pgd(7), _torchattacks(7), 7),
+    ]
+
+
+def rows(contest: Contest, rounds: int, batch: int = 128) -> list[report.Row]:
+    """The step's processor time over the floor's, ours in both precisions and theirs."""
     generator = torch.Generator().manual_seed(2)
     x, y = torch.rand(batch, 1, 28, 28, generator=generator), torch.randint(10, (batch,), generator=generator)
-    alpha, spec = 2 * THREAT.eps / steps, ModelSpec("small_cnn", 32)
-    defence = Trades(THREAT, steps, alpha, beta=6.0) if method == "TRADES" else PgdTraining(THREAT, steps, alpha)
-    published = peers.published_trades if method == "TRADES" else peers.published_pgd
-    names = ("floor", "float32", "bfloat16", "peer")
     models = {
-        name: build(spec, input_shape=(1, 28, 28), classes=10, generator=torch.Generator().manual_seed(0)).train()
-        for name in names
+        name: build(contest.model, input_shape=(1, 28, 28), classes=10, generator=torch.Generator().manual_seed(0))
+        for name in ("floor", "float32", "bfloat16", "peer")
     }
+    for model in models.values():
+        model.train()
     optimisers = {name: torch.optim.Adam(model.parameters(), lr=1e-4, fused=True) for name, model in models.items()}
     copy = low_precision_copy(models["bfloat16"]).train()
-    gradients = floor(models["floor"], steps)
+    gradients, their_loss = floor(models["floor"], contest.steps), contest.theirs(models["peer"])
 
     def update(name: str, loss: Callable[[], Tensor]) -> None:
         optimisers[name].zero_grad(set_to_none=True)
@@ -115,26 +109,23 @@ def trades_rows(rounds: int, method: str, steps: int = 10, batch: int = 128) -> 
 
     def least(_: int) -> None:
         gradients(x, y, y)
-        passes = [x] * (2 if method == "TRADES" else 1)
-        update("floor", lambda: torch.stack([cross_entropy(models["floor"](z), y).mean() for z in passes]).sum())
+        losses = [lambda: cross_entropy(models["floor"](x), y).mean()] * contest.passes
+        update("floor", lambda: torch.stack([loss() for loss in losses]).sum())
 
     def ours(name: str, worker: nn.Module) -> None:
-        update(name, lambda: objective(defence, worker, x, y, progress=1.0, generator=generator)[0].mean())
-
-    def theirs(_: int) -> None:
-        update("peer", lambda: published(models["peer"], x, y, eps=THREAT.eps, alpha=alpha, steps=steps))
+        update(name, lambda: objective(contest.defence, worker, x, y, progress=1.0, generator=generator)[0].mean())
 
     works: dict[str, Callable[[int], None]] = {
         "floor": least,
         "robustlib": lambda _: ours("float32", models["float32"]),
         "robustlib, bfloat16": lambda _: ours("bfloat16", copy),
-        "TRADES repository's loop": theirs,
+        contest.library: lambda _: update("peer", lambda: their_loss(x, y)),
     }
     found = interleave(works, range(rounds), floor="floor", warm_up=0)
     machine = {"device": device_name(torch.device("cpu"))} | versions()
     return [
-        {"work": f"{method}-{steps} training step, SmallCNN", "library": name}
-        | {"ratio_to_floor": round(measured.ratio, 3), "rounds": len(measured.ratios)} | machine
+        {"work": contest.work, "library": name, "ratio_to_floor": round(measured.ratio, 3)}
+        | {"rounds": len(measured.ratios)} | machine
         for name, measured in found.items()
     ]  # fmt: skip
 
@@ -148,7 +139,7 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)
     tune_allocator()
-    found = trades_rows(options.rounds, "TRADES") + trades_rows(options.rounds, "PGD") + rows(options.rounds)
+    found = [row for contest in contests() for row in rows(contest, options.rounds)]
     if options.out:
         report.keep(found, options.out)
     print(json.dumps(found, indent=1) if options.json else report.table(found))

@@ -26,7 +26,7 @@ device = "cpu"
 recompute = False
 
 # %% tags=["remove-input"]
-from robustlib.report.notebooks import check_parameters
+from robustlib.report.chapter import check_parameters
 
 check_parameters(globals())
 

@@ -26,7 +26,7 @@ device = "cpu"
 recompute = False
 
 # %% tags=["remove-input"]
-from robustlib.report.notebooks import check_parameters
+from robustlib.report.chapter import check_parameters, prepare
 
 check_parameters(globals())
 
@@ -37,12 +37,8 @@ from robustlib.attacks.suite import Jsma
 from robustlib.data import load
 from robustlib.evaluate.saturation import jacobian
 from robustlib.evaluate.targeted import targeted_attempts
-from robustlib.experiments import profiles
-from robustlib.experiments.runner import run
-from robustlib.experiments.store import Store, records_root
 from robustlib.models import ModelSpec, build
 from robustlib.papers import papernot2016_specs as papernot
-from robustlib.papers import plan
 from robustlib.papers.base import published, published_of
 from robustlib.report import bracket_figures, figures, style
 from robustlib.report import papernot_figures as drawn
@@ -53,12 +49,7 @@ from robustlib.report.papernot_overview import Bars, Picture, four_maps, mosaic
 from robustlib.report.published_tables import show_pivot
 from robustlib.training import Distillation, Schedule, Standard, fit, soft_labels
 
-store = Store()
-if recompute:
-    if profile == profiles.BEST:
-        raise ValueError("recompute=True needs one profile, such as quick: 'best' only reads records")
-    jobs = plan.jobs(plan.select(["papernot2016"]), profile)
-    run(jobs, profile=profile, store=store, device=device, cache=records_root() / "networks", recompute=True)
+store = prepare("papernot2016", profile, device, recompute=recompute)
 
 # %% [markdown]
 # ## The idea

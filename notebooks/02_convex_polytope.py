@@ -25,7 +25,7 @@ device = "cpu"
 recompute = False
 
 # %% tags=["remove-input"]
-from robustlib.report.notebooks import check_parameters
+from robustlib.report.chapter import check_parameters, prepare
 
 check_parameters(globals())
 
@@ -38,10 +38,6 @@ from torch.nn.functional import cross_entropy
 from robustlib.attacks import pgd
 from robustlib.certify import certify, detect, largest_certified_radius, margins, optimum
 from robustlib.data import load
-from robustlib.experiments import profiles
-from robustlib.experiments.runner import run
-from robustlib.experiments.store import Store, records_root
-from robustlib.papers import plan
 from robustlib.papers import wong2018_specs as wong
 from robustlib.papers.base import published_of
 from robustlib.report import demo_figures as demo
@@ -52,12 +48,7 @@ from robustlib.report.display import cite, record_target, show_drawing, show_ite
 from robustlib.report.madry_figures import record_of
 from robustlib.threat import LinfBall
 
-store = Store()
-if recompute:
-    if profile == profiles.BEST:
-        raise ValueError("recompute=True needs one profile, such as quick: 'best' only reads records")
-    jobs = plan.jobs(plan.select(["wong2018"]), profile)
-    run(jobs, profile=profile, store=store, device=device, cache=records_root() / "networks", recompute=True)
+store = prepare("wong2018", profile, device, recompute=recompute)
 
 # %% [markdown]
 # ## The idea

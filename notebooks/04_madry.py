@@ -26,7 +26,7 @@ device = "cpu"
 recompute = False
 
 # %% tags=["remove-input"]
-from robustlib.report.notebooks import check_parameters
+from robustlib.report.chapter import check_parameters, prepare
 
 check_parameters(globals())
 
@@ -38,9 +38,6 @@ from robustlib.attacks import fgsm, pgd, uniform_noise
 from robustlib.attacks.suite import Clean, Fgsm
 from robustlib.data import load
 from robustlib.data.dataset import Split
-from robustlib.experiments import profiles
-from robustlib.experiments.runner import run
-from robustlib.experiments.store import Store, records_root
 from robustlib.models import ModelSpec, build
 from robustlib.papers import madry2018 as madry
 from robustlib.papers import plan
@@ -56,12 +53,7 @@ from robustlib.report.published_tables import groups, later, show_pivot
 from robustlib.threat import LinfBall
 from robustlib.training import PgdTraining, Schedule, Standard, fit
 
-store = Store()
-if recompute:
-    if profile == profiles.BEST:
-        raise ValueError("recompute=True needs one profile, such as quick: 'best' only reads records")
-    jobs = plan.jobs(plan.select(["madry2018"]), profile)
-    run(jobs, profile=profile, store=store, device=device, cache=records_root() / "networks", recompute=True)
+store = prepare("madry2018", profile, device, recompute=recompute)
 
 # %% [markdown]
 # ## The idea

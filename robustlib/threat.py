@@ -49,6 +49,18 @@ def parse_number(
     return number
 
 
+def check_labels(x: Tensor, y: Tensor, *, name: str = "y", classes: int | None = None) -> None:
+    """Raise RobustlibError unless y holds one int64 class, from 0 and below ``classes``, for each row of x."""
+    if x.dim() < 2:
+        raise RobustlibError(f"x has shape {tuple(x.shape)}; give a batch, (N, ...)")
+    if y.dtype != torch.int64 or y.shape != x.shape[:1]:
+        raise RobustlibError(f"{name} has shape {tuple(y.shape)} and dtype {y.dtype}; give {len(x)} int64 class labels")
+    if y.numel() and int(y.min()) < 0:
+        raise RobustlibError(f"{name} holds the label {int(y.min())}; labels start at 0")
+    if y.numel() and classes is not None and int(y.max()) >= classes:
+        raise RobustlibError(f"{name} holds the label {int(y.max())}; the model has {classes} classes")
+
+
 def _per_example(values: Tensor, like: Tensor) -> Tensor:
     """(N,) values shaped to broadcast over ``like`` (N, ...)."""
     return values.view(-1, *[1] * (like.dim() - 1))

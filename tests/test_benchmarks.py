@@ -227,8 +227,9 @@ def test_the_published_loop_computes_what_ours_does(method: str) -> None:
 
 
 def test_rows_of_a_training_step_name_their_contestants() -> None:
-    found = training.trades_rows(1, "TRADES", steps=1, batch=4)
-    libraries = [row["library"] for row in found]
-    assert libraries == ["floor", "robustlib", "robustlib, bfloat16", "TRADES repository's loop"]
-    assert found[0]["ratio_to_floor"] == 1
-    assert all(row["work"] == "TRADES-1 training step, SmallCNN" and row["ratio_to_floor"] > 0 for row in found)
+    # The third needs torchattacks, which only the environment of the benchmarks has.
+    for contest in training.contests()[:2]:
+        found = training.rows(contest, 1, batch=2)
+        assert [row["library"] for row in found] == ["floor", "robustlib", "robustlib, bfloat16", contest.library]
+        assert found[0]["ratio_to_floor"] == 1
+        assert all(row["work"] == contest.work and row["ratio_to_floor"] > 0 for row in found)

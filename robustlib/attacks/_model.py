@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import RobustlibError
-from ..threat import Ball, parse_number
+from ..threat import Ball, check_labels, parse_number
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 
@@ -37,18 +37,6 @@ def check_call(model: nn.Module, x: Tensor, y: Tensor, threat: Ball) -> None:
     check_eval(model)
     check_labels(x, y)
     threat.check_inputs(x)
-
-
-def check_labels(x: Tensor, y: Tensor, *, name: str = "y") -> None:
-    """Raise RobustlibError unless y holds one non-negative int64 class for each row of x."""
-    if x.dim() < 2:
-        raise RobustlibError(f"x has shape {tuple(x.shape)}; give a batch, (N, ...)")
-    if y.dtype != torch.int64 or y.shape != x.shape[:1]:
-        raise RobustlibError(
-            f"{name} has shape {tuple(y.shape)} and dtype {y.dtype}; give {len(x)} int64 class labels"
-        )
-    if y.numel() and int(y.min()) < 0:
-        raise RobustlibError(f"{name} holds the label {int(y.min())}; labels start at 0")
 
 
 def check_steps(**counts: int) -> None:

@@ -14,8 +14,8 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import RobustlibError
-from ..threat import Ball, Domain, ball, parse_number
-from ._model import Loss, check_call, check_labels, check_steps, frozen, input_gradient, logits_of
+from ..threat import Ball, Domain, ball, check_labels, parse_number
+from ._model import Loss, check_call, check_steps, frozen, input_gradient, logits_of
 from .boundary import SAFETY, _shaped
 from .losses import margin
 

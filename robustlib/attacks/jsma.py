@@ -6,8 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import RobustlibError, suggest
-from ..threat import Domain, ball, parse_number
-from ._model import check_call, check_labels, check_steps, check_temperature, frozen, logits_of
+from ..threat import Domain, ball, check_labels, parse_number
+from ._model import check_call, check_steps, check_temperature, frozen, logits_of
 from .boundary import SAFETY
 from .losses import margin
 

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import RobustlibError
-from ..threat import Domain, ball, parse_number
-from ._model import check_call, check_labels, check_steps, frozen, logits_of
+from ..threat import Domain, ball, check_labels, parse_number
+from ._model import check_call, check_steps, frozen, logits_of
 from .boundary import SAFETY, _shaped
 from .losses import cross_entropy, margin
 

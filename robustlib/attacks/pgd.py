@@ -6,13 +6,12 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import RobustlibError
-from ..threat import Ball, parse_number
+from ..threat import Ball, check_labels, parse_number
 from ._model import (
     Loss,
     captured,
     check_call,
     check_eval,
-    check_labels,
     check_steps,
     frozen,
     input_gradient,

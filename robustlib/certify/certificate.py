@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import RobustlibError, suggest
-from ..threat import Ball
+from ..threat import Ball, check_labels
 from .dual import Relaxation, carry, pre_activation_bounds, relax, width
 from .graph import Graph, trace
 from .interval import ends, interval_bounds
@@ -67,12 +67,8 @@ class Certificate:
 def check_call(x: Tensor, y: Tensor | None, threat: Ball, classes: int) -> None:
     """Raise RobustlibError, naming the argument, unless the call makes sense."""
     threat.check_inputs(x)
-    if y is None:
-        return
-    if y.dtype != torch.int64 or y.shape != x.shape[:1]:
-        raise RobustlibError(f"y has shape {tuple(y.shape)} and dtype {y.dtype}; give {len(x)} int64 class labels")
-    if len(y) and not 0 <= int(y.min()) <= int(y.max()) < classes:
-        raise RobustlibError(f"y holds labels from {int(y.min())} to {int(y.max())}; the model has {classes} classes")
+    if y is not None:
+        check_labels(x, y, classes=classes)
 
 
 def objectives(y: Tensor, classes: int, like: Tensor) -> Dense:

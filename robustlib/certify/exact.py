@@ -60,14 +60,14 @@ class Program:
             total = total + sparse.csr_matrix(matrix) @ pick
         self.blocks.append((total, lower, upper))
 
-    def minimise(self, cost: Vector) -> float:
-        """The least value of cost . v."""
+    def minimise(self, cost: Vector) -> tuple[float, Vector]:
+        """The least value of cost . v, and the v that has it, each constraint within the solver's 1e-6."""
         matrices, lower, upper = zip(*self.blocks, strict=True)
         rows = LinearConstraint(sparse.vstack(matrices).tocsr(), np.concatenate(lower), np.concatenate(upper))
         found = milp(cost, integrality=self.integral, bounds=Bounds(self.low, self.high), constraints=rows)
         if found.status != 0:
             raise RobustlibError(f"HiGHS found no optimum: {found.message}")
-        return float(found.fun)
+        return float(found.fun), np.asarray(found.x)
 
 
 def _array(values: Tensor) -> Vector:
@@ -139,7 +139,9 @@ def optimum(model: nn.Module, x: Tensor, y: Tensor, threat: Ball, *, integer: bo
             section 3.1), True for the exact mixed-integer program (Tjeng et al. 2019, section 4).
 
     Returns:
-        (N, K) least logit[y] - logit[k], float64.
+        (N, K) least logit[y] - logit[k], float64. Of the mixed-integer program: the margins of the network at the
+        inputs where the solver puts the least ones, moved into the ball, so that no solver's tolerance is in them
+        and no sound bound lies above.
 
     Raises:
         RobustlibError: another norm, float32, or a program too large.
@@ -159,5 +161,15 @@ def optimum(model: nn.Module, x: Tensor, y: Tensor, threat: Ball, *, integer: bo
             cost = np.zeros(program.size)
             cost[end - classes + label] += 1.0
             cost[end - classes + k] -= 1.0
-            found[i, k] = program.minimise(cost) if k != label else 0.0
+            if k == label:
+                continue
+            least, at = program.minimise(cost)
+            if integer:
+                center, radius = region.center[0], region.radius[0]
+                inner = torch.as_tensor(at[: center.numel()]).view_as(center)
+                point = torch.clamp(inner, center - radius, center + radius)
+                with torch.no_grad():
+                    logits = model(point[None])[0]
+                least = float(logits[label] - logits[k])
+            found[i, k] = least
     return found

@@ -28,7 +28,6 @@ from robustlib.errors import RobustlibError, suggest
 from robustlib.report.notebook_cells import canonical, pair_differences
 
 FOLDER = Path("notebooks")
-PARAMETERS = ("profile", "device", "recompute")
 Value = str | int | float | bool
 
 
@@ -44,21 +43,6 @@ def sources(folder: Path = FOLDER, names: Iterable[str] = ()) -> list[Path]:
         if name not in found:
             raise RobustlibError(suggest("notebook", name, found))
     return [found[name] for name in wanted] if wanted else list(found.values())
-
-
-def check_parameters(namespace: Mapping[str, object], known: Iterable[str] = PARAMETERS) -> None:
-    """For a notebook's first cell: ``check_parameters(globals())`` refuses a mistyped papermill parameter.
-
-    papermill sets what it does not know as one more variable and goes on. At the top of a notebook every
-    plain variable is a parameter, hence one beyond the known names is a typing mistake.
-
-    Raises:
-        RobustlibError: naming the stray variable and the nearest known one.
-    """
-    known = set(known)
-    for name, value in namespace.items():
-        if not name.startswith("_") and isinstance(value, str | int | float) and name not in known:
-            raise RobustlibError(suggest("notebook parameter", name, known))
 
 
 def run_one(source: Path, target: Path, parameters: Mapping[str, Value]) -> int:

@@ -9,7 +9,7 @@ import nbformat
 import pytest
 
 from robustlib.errors import RobustlibError
-from robustlib.report import notebooks
+from robustlib.report import chapter, notebooks
 from robustlib.report.notebook_cells import canonical
 
 FIXTURES = Path(__file__).parent / "fixtures" / "notebooks"
@@ -88,8 +88,13 @@ def test_unknown_parameter_is_refused_with_the_nearest_name(folder: Path, tmp_pa
 def test_plain_papermill_meets_the_notebooks_own_check(folder: Path) -> None:
     """Papermill alone would only warn; the notebook's first cell stops it."""
     with pytest.raises(RobustlibError, match="did you mean 'profile'"):
-        notebooks.check_parameters({"profile": "best", "profil": "smoke", "_private": 1, "In": []})
-    notebooks.check_parameters({"profile": "best", "device": "cpu", "recompute": False, "__name__": "x"})
+        chapter.check_parameters({"profile": "best", "profil": "smoke", "_private": 1, "In": []})
+    chapter.check_parameters({"profile": "best", "device": "cpu", "recompute": False, "__name__": "x"})
+
+
+def test_to_compute_anew_wants_one_profile() -> None:
+    with pytest.raises(RobustlibError, match="recompute=True needs one profile"):
+        chapter.prepare("madry2018", "best", "cpu", recompute=True)
 
 
 def test_failing_cell_is_named_and_keeps_an_earlier_result(tmp_path: Path) -> None:
