@@ -96,6 +96,7 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument("--out", type=Path, default=Path("_build/reproduce"))
     command.add_argument("--no-notebook", dest="notebook", action="store_false", help="records and tables only")
     add("check", commands.check_records, "validate records, soundness and generated files; a line for each fault")
+    add("migrate", commands.migrate_records, "write records of earlier schemas in this version's form")
     command = add("verify", commands.verify_item, "measure an item again from committed weights")
     command.add_argument("item")
     profile_option(command, "quick", profiles.NAMES)

@@ -23,6 +23,7 @@ from .experiments.host import device_name, resolve_device, source_digest, versio
 from .experiments.parallel import run_parallel
 from .experiments.parcels import collect, packing
 from .experiments.progress import Board, duration, estimates
+from .experiments.records import migrate
 from .experiments.runner import Summary, run, verify
 from .experiments.store import Store, cache_root
 from .papers import plan
@@ -169,6 +170,12 @@ def check_records(args: argparse.Namespace) -> int:
     if not found:
         print(f"{len(Store(args.root).records())} records are sound")
     return 1 if found else 0
+
+
+def migrate_records(args: argparse.Namespace) -> int:
+    """Bring the files under results/ to the schema of this version."""
+    print(f"{migrate(args.root / 'results')} records rewritten")
+    return 0
 
 
 def verify_item(args: argparse.Namespace) -> int:

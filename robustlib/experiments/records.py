@@ -15,8 +15,10 @@ from typing import Any
 import numpy as np
 
 from ..errors import RobustlibError
+from .files import write_atomically
 
-SCHEMA = 1
+SCHEMA = 2
+"""1 held the network's specification twice, and spread every value over lines: a third of all bytes."""
 MAX_BYTES = 100_000
 
 
@@ -39,7 +41,6 @@ class Record:
     evaluation_key: str
     training_key: str
     evaluation: dict[str, Any]
-    training: dict[str, Any]
     metrics: dict[str, Metric]
     dataset: dict[str, Any]
     weights_digest: str
@@ -62,6 +63,12 @@ class Record:
     schema: int = SCHEMA
     path: str = field(default="", compare=False)
 
+    @property
+    def training(self) -> dict[str, Any]:
+        """Specification of the network."""
+        subject: dict[str, Any] = self.evaluation["subject"]
+        return subject
+
     def outcome(self, name: str = "correct") -> np.ndarray:
         """(n,) bool, one per example of the subset in its row order."""
         if name not in self.outcomes:
@@ -81,8 +88,13 @@ def pack(outcome: np.ndarray) -> str:
     return f"{len(bits)}:{base64.b64encode(np.packbits(bits).tobytes()).decode()}"
 
 
+def _lines(content: dict[str, Any]) -> str:
+    values = {name: json.dumps(content[name], sort_keys=True, allow_nan=False) for name in sorted(content)}
+    return "{\n" + ",\n".join(f' "{name}": {value}' for name, value in values.items()) + "\n}\n"
+
+
 def dumps(record: Record) -> str:
-    """The file's text: keys sorted, floats rounded to what they mean, no path.
+    """The file's text: a line for each field, keys sorted, no path.
 
     Raises:
         RobustlibError: over 100 KB, or a number that is not finite.
@@ -90,13 +102,9 @@ def dumps(record: Record) -> str:
     content = dataclasses.asdict(record)
     del content["path"]
     try:
-        text = json.dumps(content, sort_keys=True, indent=1, allow_nan=False) + "\n"
+        text = _lines(content)
     except ValueError as error:
         raise RobustlibError(f"record {record.evaluation_key} holds NaN or infinity; nothing was filed") from error
-    # One line for each list of numbers keeps series small and differences readable; no string holds a newline.
-    text = re.sub(
-        r"\[\n\s*([-+.\deE,\s]+?)\n\s*\]", lambda found: "[" + re.sub(r"\s+", " ", found[1]) + "]", text
-    )
     if len(text) > MAX_BYTES:
         raise RobustlibError(
             f"record {record.evaluation_key} has {len(text)} bytes, above {MAX_BYTES}; store counts, not samples"
@@ -117,6 +125,7 @@ def loads(text: str, *, path: str = "") -> Record:
         content = json.loads(text, parse_constant=_refuse)
     except (ValueError, RecursionError) as error:
         raise RobustlibError(f"{where} is not complete JSON ({error}); delete it and run again") from None
+    content = _migrated(content)
     if not isinstance(content, dict) or content.get("schema") != SCHEMA:
         found = content.get("schema") if isinstance(content, dict) else type(content).__name__
         raise RobustlibError(
@@ -140,6 +149,31 @@ def loads(text: str, *, path: str = "") -> Record:
     except (TypeError, AttributeError, ValueError) as error:
         raise RobustlibError(f"{where} does not validate: {error}") from None
     return record
+
+
+def _migrated(content: Any) -> Any:
+    """A record of schema 1 as one of schema 2; anything else as it is."""
+    if isinstance(content, dict) and content.get("schema") == 1:
+        evaluation = content.get("evaluation")
+        if isinstance(evaluation, dict) and "training" in content and evaluation.get("subject") == content["training"]:
+            return {name: value for name, value in content.items() if name != "training"} | {"schema": SCHEMA}
+    return content
+
+
+def migrate(root: Path) -> int:
+    """Rewrite every record under a folder in this version's form; how many were in another one.
+
+    Raises:
+        RobustlibError: one that does not validate. It and those after it are left as they are.
+    """
+    count = 0
+    for path in sorted(root.rglob("*.json")):
+        text = path.read_text()
+        ours = dumps(loads(text, path=path.as_posix()))
+        if ours != text:
+            write_atomically(path, ours.encode())
+            count += 1
+    return count
 
 
 def _refuse(constant: str) -> float:

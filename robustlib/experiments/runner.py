@@ -219,7 +219,6 @@ def run_one(
             evaluation_key=key(evaluation),
             training_key=key(subject),
             evaluation=describe(evaluation),
-            training=describe(subject),
             metrics=found.metrics,
             outcomes=found.outcomes,
             series=found.series,

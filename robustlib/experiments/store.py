@@ -119,11 +119,10 @@ class Store:
 
 def check_specification(record: Record, store: Store) -> None:
     """Raise RobustlibError unless keys, folder and file name are those of what the record says was measured."""
-    evaluation, training = parse(record.evaluation), parse(record.training)
+    evaluation = parse(record.evaluation)
     if not isinstance(evaluation, Evaluation):
         raise RobustlibError(f"its specification is a {type(evaluation).__name__}; run it again")
-    ours = (key(evaluation), key(evaluation.subject), key(training))
-    if ours != (record.evaluation_key, record.training_key, record.training_key):
+    if (key(evaluation), key(evaluation.subject)) != (record.evaluation_key, record.training_key):
         raise RobustlibError("its keys are not those of its specification; it was edited, run it again")
     place = store.path_of(evaluation, profile(record.profile).name)
     if store.root / record.path != place:

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from robustlib.errors import RobustlibError
 from robustlib.experiments import records
 from robustlib.experiments.files import lock, write_atomically
-from robustlib.experiments.records import MAX_BYTES, Metric, dumps, loads, pack, read
+from robustlib.experiments.records import MAX_BYTES, SCHEMA, Metric, dumps, loads, migrate, pack, read
 from tests.experiments.tiny import EVERY, PGD, Made, fabricate
 
 RECORD = fabricate(PGD, correct=np.arange(60) % 3 > 0)
@@ -82,6 +82,24 @@ def test_what_is_not_finite_is_not_written(number: float) -> None:
         dumps(replace(RECORD, metrics={"final_loss": Metric(number, 5, unit="nats")}))
 
 
+def first_edition() -> str:
+    """The record as schema 1 wrote it: the network twice, every value on lines of its own."""
+    content = json.loads(TEXT)
+    content |= {"schema": 1, "training": content["evaluation"]["subject"]}
+    return json.dumps(content, sort_keys=True, indent=1) + "\n"
+
+
+def test_a_record_of_the_first_schema_is_the_same_record(tmp_path: Path) -> None:
+    assert loads(first_edition()) == RECORD
+    old, new = tmp_path / "a" / "old.json", tmp_path / "new.json"
+    old.parent.mkdir()
+    old.write_text(first_edition())
+    new.write_text(TEXT)
+    assert migrate(tmp_path) == 1
+    assert old.read_text() == new.read_text() == TEXT
+    assert migrate(tmp_path) == 0
+
+
 # Files that must not be read ----------------------------------------------------------------------------------
 
 BROKEN: list[tuple[str, str]] = [
@@ -93,13 +111,15 @@ BROKEN: list[tuple[str, str]] = [
     (TEXT + TEXT, "not complete JSON"),
     ("<html>404</html>", "not complete JSON"),
     ("[" * 50_000, "not complete JSON"),
-    ('{"schema": 1, "n": ' + "9" * 5_000 + "}", "not complete JSON"),
+    ('{"schema": 2, "n": ' + "9" * 5_000 + "}", "not complete JSON"),
     (TEXT.replace('"wall_s": 1.0', '"wall_s": NaN'), "NaN is not a number"),
     (TEXT + " " * MAX_BYTES, f"above {MAX_BYTES}"),
-    ("[]", "schema 'list', this version reads 1; migrate it"),
+    ("[]", "schema 'list', this version reads 2; migrate it"),
     ("null", "schema 'NoneType'"),
     ("{}", "schema None"),
-    (edited(lambda c: c.update(schema=2)), "schema 2, this version reads 1"),
+    (edited(lambda c: c.update(schema=3)), "schema 3, this version reads 2"),
+    (edited(lambda c: c.update(schema=1, training={"type": "Network"})), "schema 1, this version reads 2"),
+    (edited(lambda c: c.update(schema=1)), "schema 1, this version reads 2"),
     (edited(lambda c: c.update(schema="1")), "schema '1'"),
     (edited(lambda c: c.pop("commit")), r"missing fields \['commit'\], unknown fields \[\]"),
     (edited(lambda c: c.update(comit="x")), r"missing fields \[\], unknown fields \['comit'\]"),
@@ -227,3 +247,7 @@ def test_a_kill_between_writing_and_renaming_leaves_the_old_file(tmp_path: Path,
     assert list(tmp_path.glob("*.json")) == [path]
     write_atomically(path, b"new")
     assert path.read_bytes() == b"new"
+
+
+def test_committed_records_are_of_this_schema(root: Path) -> None:
+    assert [path for path in (root / "results").rglob("*.json") if f' "schema": {SCHEMA}' not in path.read_text()] == []

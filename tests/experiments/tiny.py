@@ -169,7 +169,7 @@ def fabricate(
         given["metrics"]["max_over_median_0"] = Metric(1.5, 7, unit="ratio")
     record = Record(
         profile=profile, evaluation_key=key(evaluation), training_key=key(evaluation.subject),
-        evaluation=describe(evaluation), training=describe(evaluation.subject),
+        evaluation=describe(evaluation),
         dataset={"name": evaluation.subject.dataset, "digest": "0" * 64, "inexact": {"train": 0, "test": 0}},
         weights_digest=key(evaluation.subject) * 4, commit="unknown", source_digest="0" * 16,
         versions={"torch": str(torch.__version__)}, device="none", created="2026-01-01T00:00:00+00:00",

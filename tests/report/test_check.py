@@ -60,7 +60,7 @@ def test_the_repository_s_records_and_weights_are_sound(root: Path) -> None:
         (lambda c: c.update(profile="quick"), "says profile 'quick' but lies in full/"),
         (lambda c: c["evaluation"]["subset"].update(n=61), "its keys are not those of its specification"),
         (lambda c: c["evaluation"]["subject"].update(seed=5), "its keys are not those of its specification"),
-        (lambda c: c["training"]["schedule"].update(steps=5), "its keys are not those of its specification"),
+        (lambda c: c["evaluation"]["subject"]["schedule"].update(steps=5), "its keys are not those of its"),
         (lambda c: c.update(evaluation_key=c["evaluation_key"][:8] + "0" * 8), "its keys are not those of its"),
         (lambda c: c.update(evaluation_key="0" * 16), "holds evaluation 0000000000000000; rename or delete it"),
         (lambda c: c.update(training_key=key(OTHER)), "its keys are not those of its specification"),
@@ -69,7 +69,7 @@ def test_the_repository_s_records_and_weights_are_sound(root: Path) -> None:
         (lambda c: c["evaluation"].update(type="Network"), "unknown Network key"),
         (lambda c: c["evaluation"]["subject"].update(rows=["a", 3]), r"Network.rows[0]='a' has the wrong type"),
         (lambda c: c["evaluation"].update(subject={"type": "Clean"}), "Evaluation.subject=Clean"),
-        (lambda c: c.update(training={"type": "Clean"}), "its keys are not those of its specification"),
+        (lambda c: c.update(training={"type": "Clean"}), "unknown fields ['training']"),
     ],
 )  # fmt: skip
 def test_an_edited_record_is_one_line(
