@@ -39,7 +39,7 @@ from robustlib.attacks.suite import Clean, Fgsm
 from robustlib.data import load
 from robustlib.data.dataset import Split
 from robustlib.models import ModelSpec, build
-from robustlib.papers import madry2018 as madry
+from robustlib.papers import madry2018_specs as madry
 from robustlib.papers import plan
 from robustlib.papers.base import items, published_of
 from robustlib.report import board_figures, bracket_figures, figures, style

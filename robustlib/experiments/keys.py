@@ -41,8 +41,9 @@ _CLASSES: tuple[type, ...] = (
     suite.Clean, suite.Noise, suite.Fgsm, suite.Pgd, suite.MiFgsm, suite.Apgd, suite.Square, suite.AutoAttack,
     suite.Boundary, suite.DeepFool, suite.CarliniWagner, suite.Lbfgs, suite.Fab, suite.Jsma,
     specs.Network, specs.Subset, specs.Accuracy, specs.Distances, specs.WorstCase, specs.LossTrace, specs.LocalMaxima,
-    specs.TrainingCurve, specs.AccuracyVariation, specs.HingeBound, probes.Targeted, probes.Amplitudes, probes.Outputs,
-    probes.Recipe, probes.Certificate, probes.CertifiedRadii, probes.Relaxed, probes.FirstLayer,
+    specs.TrainingCurve, specs.AccuracyVariation, specs.HingeBound, specs.Attacked,
+    specs.Directions, probes.Targeted, probes.Amplitudes, probes.Outputs,
+    probes.Recipe, probes.Certificate, probes.CertifiedRadii, probes.Relaxed, probes.FirstLayer, probes.Pictures,
     specs.Evaluation,
 )  # fmt: skip
 

@@ -24,12 +24,24 @@ from ..evaluate import (
 from .certifying import certificate, certified_radii, first_layer, relaxed
 from .findings import Findings, mean, share
 from .keys import key
-from .probes import Amplitudes, Certificate, CertifiedRadii, FirstLayer, Outputs, Recipe, Relaxed, Targeted
+from .probes import (
+    Amplitudes,
+    Certificate,
+    CertifiedRadii,
+    FirstLayer,
+    Outputs,
+    Pictures,
+    Recipe,
+    Relaxed,
+    Targeted,
+)
 from .probing import accuracy_variation, gradient_amplitudes, outputs, recipe, targeted
 from .records import Metric, pack
 from .specs import (
     Accuracy,
     AccuracyVariation,
+    Attacked,
+    Directions,
     Distances,
     Evaluation,
     HingeBound,
@@ -40,6 +52,7 @@ from .specs import (
     TrainingCurve,
     WorstCase,
 )
+from .transferring import attacked, directions, pictures
 
 
 def rows_of(subset: Subset, dataset: Dataset) -> tuple[Split, Tensor]:
@@ -86,6 +99,13 @@ def measure(
             metrics={"accuracy": Metric(value, len(outcome), low, high)},
             outcomes={"correct": pack(outcome)},
         )
+    if isinstance(what, Attacked):
+        sources = [models[key(source)] for source in what.sources]
+        return attacked(subject, sources, split, rows, what, name, progress)
+    if isinstance(what, Directions):
+        return directions(subject, models[key(what.source)], split, rows, what, name)
+    if isinstance(what, Pictures):
+        return pictures(subject, split, rows, what, name)
     if isinstance(what, Distances):
         distances = distances_under(
             subject,

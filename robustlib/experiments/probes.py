@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..attacks.suite import Jsma
+from ..attacks.suite import Jsma, Pgd
 from ..threat import Ball
 
 
@@ -104,11 +104,28 @@ class Relaxed:
 
 @dataclass(frozen=True)
 class FirstLayer:
-    """Weights of the first layer that has any: how many are near zero, and the filters themselves if they are few.
+    """Weights of one layer, by default the first that has any: how many are near zero, the filters if they are few.
 
     Args:
         near: share of the largest weight's size below which one counts as near zero.
+        layer: which of the layers with weights, from 0; -1 is the last.
     """
 
     near: float = 0.01
+    protocol: int = 1
+    layer: int = 0
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """Adversarial images themselves, of the first points that the network gets right before the attack and not after.
+
+    Args:
+        attack, threat: what makes them.
+        kept: at most how many images.
+    """
+
+    attack: Pgd
+    threat: Ball
+    kept: int = 5
     protocol: int = 1

@@ -8,14 +8,24 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..attacks.suite import Attack, MinimumNorm
+from ..attacks.suite import Attack, MinimumNorm, Pgd
 from ..data import NAMES as DATASETS
 from ..data.registry import facts_of
 from ..errors import RobustlibError, suggest
 from ..models import ModelSpec
 from ..threat import Ball
 from ..training import Defence, Distillation, Schedule
-from .probes import Amplitudes, Certificate, CertifiedRadii, FirstLayer, Outputs, Recipe, Relaxed, Targeted
+from .probes import (
+    Amplitudes,
+    Certificate,
+    CertifiedRadii,
+    FirstLayer,
+    Outputs,
+    Pictures,
+    Recipe,
+    Relaxed,
+    Targeted,
+)
 
 
 @dataclass(frozen=True)
@@ -200,6 +210,40 @@ class AccuracyVariation:
 
 
 @dataclass(frozen=True)
+class Attacked:
+    """Accuracy under several attacks, one record for all: ``accuracy I``, or ``accuracy I J`` when made on source J.
+
+    Args:
+        attacks: counted from 0 in the metrics' names.
+        threat: what each of them may do.
+        sources: networks whose gradients steer them (black box); (): the subject's own.
+    """
+
+    attacks: tuple[Attack, ...]
+    threat: Ball
+    sources: tuple[Network, ...] = ()
+    protocol: int = 1
+
+
+@dataclass(frozen=True)
+class Directions:
+    """Loss on the straight way to what FGSM and PGD make of a point, on the subject (white box) and on another.
+
+    Args:
+        threat: of both attacks.
+        attack: the PGD.
+        source: the other network (black box); angles are those between its input gradients and the subject's.
+        stops: values of the loss on each way, both ends included.
+    """
+
+    threat: Ball
+    attack: Pgd
+    source: Network
+    stops: int = 21
+    protocol: int = 1
+
+
+@dataclass(frozen=True)
 class HingeBound:
     """Both sides of Theorem 3.1 of Zhang et al. 2019 on a network of two classes, phi the hinge (so that psi(t) = t).
 
@@ -218,7 +262,8 @@ class HingeBound:
 
 Measurement = (
     Accuracy | Distances | WorstCase | LossTrace | LocalMaxima | TrainingCurve | AccuracyVariation | HingeBound
-    | Targeted | Amplitudes | Outputs | Recipe | Certificate | CertifiedRadii | Relaxed | FirstLayer
+    | Attacked | Directions | Targeted | Amplitudes | Outputs | Recipe | Certificate | CertifiedRadii | Relaxed
+    | FirstLayer | Pictures
 )  # fmt: skip
 
 
@@ -233,7 +278,10 @@ class Evaluation:
     @property
     def networks(self) -> tuple[Network, ...]:
         """Every network that must exist before this can be measured."""
-        other = getattr(self.measurement, "source", None) or getattr(self.measurement, "baseline", None)
+        what = self.measurement
+        if isinstance(what, Attacked):
+            return (self.subject, *what.sources)
+        other = getattr(what, "source", None) or getattr(what, "baseline", None)
         return (self.subject,) if other is None else (self.subject, other)
 
     @property

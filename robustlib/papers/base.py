@@ -88,6 +88,7 @@ class Cell:
         note: footnote.
         unavailable: why this edition cannot measure it; "" when it can.
         spread: it is about differences that single seeds hide, so that profiles run more of them.
+        distribution: it is about all of its seeds together; a reduced profile runs those of its own number.
         derived: the value itself, in ``unit``, where it follows from definitions without any network.
     """
 
@@ -104,6 +105,7 @@ class Cell:
     unavailable: str = ""
     derived: float | None = None
     spread: bool = False
+    distribution: bool = False
     offset: float = 0.0
 
 

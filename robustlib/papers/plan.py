@@ -73,6 +73,8 @@ def evaluations(cell: Cell, profile_name: str) -> list[Job]:
 
 
 def _seeds(cell: Cell, chosen: Profile) -> int:
+    if cell.distribution:
+        return chosen.distribution_seeds
     if cell.spread:
         return chosen.spread_seeds
     return chosen.table_seeds if find_item(cell.item).kind == "table" else chosen.figure_seeds

@@ -12,7 +12,7 @@ from ..experiments.profiles import search_order
 from ..experiments.records import Record
 from ..experiments.specs import Evaluation, TrainingCurve
 from ..experiments.store import Store
-from ..papers import madry2018 as madry
+from ..papers import madry2018_specs as madry
 from ..papers.base import published_of
 from ..papers.plan import shrink
 from . import figures
