@@ -23,6 +23,7 @@ from robustlib.experiments.probes import (
     CertifiedRadii,
     FirstLayer,
     Outputs,
+    Pictures,
     Recipe,
     Relaxed,
     Targeted,
@@ -32,6 +33,8 @@ from robustlib.experiments.runner import Job, Summary, run
 from robustlib.experiments.specs import (
     Accuracy,
     AccuracyVariation,
+    Attacked,
+    Directions,
     Distances,
     Evaluation,
     HingeBound,
@@ -54,7 +57,8 @@ ROBUST = replace(NETWORK, defence=PgdTraining(BALL, steps=2, step_size=0.05), sc
 POINTS = Subset(n=60)
 PROBES = (
     Targeted | Amplitudes | Outputs | AccuracyVariation | Recipe | Certificate | CertifiedRadii | Relaxed | FirstLayer
-)
+    | Directions | Pictures
+)  # fmt: skip
 
 
 def accuracy(network: Network = NETWORK, attack: Any = None, **changes: Any) -> Evaluation:
@@ -150,6 +154,10 @@ def fabricate(
         given = {"metrics": {f"accuracy@{eps:g}": Metric(float(correct), n, low, high) for eps in what.grid}}
         if not isinstance(what.attack, Boundary):  # whose committed records are older than these two
             given["metrics"] |= {"broken": Metric(1.0, n), "mean_distance": Metric(float(correct), n, unit=what.norm)}
+    elif isinstance(what, Attacked):
+        places = [f" {j}" for j in range(len(what.sources))] or [""]
+        names = [f"accuracy {i}{place}" for i in range(len(what.attacks)) for place in places]
+        given = {"metrics": {name: Metric(float(correct), n) for name in names}}
     elif isinstance(what, HingeBound):
         outcome = np.arange(n) < round(float(correct) * n)
         value, low, high = accuracy_interval(outcome)
@@ -190,7 +198,10 @@ def _probed(what: Any, value: float, n: int) -> dict[str, Any]:
         Certificate: dict.fromkeys(("bound", "certified", "active", "dead", "unstable"), "fraction"),
         CertifiedRadii: dict.fromkeys(("radius", "median_radius", "radius_right"), "linf"),
         Relaxed: dict.fromkeys(("dual", "program", "attack", "loosened"), "logits"),
-        FirstLayer: dict.fromkeys(("near_zero", "empty"), "fraction"),
+        FirstLayer: dict.fromkeys(("near_zero", "empty", "single"), "fraction") | {"bias_spread": "logits"},
+        Directions: dict.fromkeys(("start", *(f"end {box} {a}" for box in ("white", "black") for a in ("Fgsm", "Pgd"))),
+                                  "nats") | {"angle": "degrees"},
+        Pictures: {"accuracy": "fraction", "length": "l2"},
         Recipe: {"learning rate": "setting", "momentum": "setting", "dropout (FC)": "setting", "decay delay": "setting",
                  "batch size": "setting", "epochs": "setting"} | {f"layer {i}": "setting" for i in range(1, 10)},
     }[type(what)]  # fmt: skip

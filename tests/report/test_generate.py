@@ -194,15 +194,15 @@ def test_a_citation_names_its_records(store: Store) -> None:
     assert text.count("{") == text.count("}")
     keys = [record.evaluation_key[:8] for record in store.records() if record.profile != "smoke"]
     assert all(name in text for name in keys)
-    empty = export(find_item("madry2018/filters"), "bibtex", profile=profiles.BEST, store=store)
+    empty = export(find_item("wong2018scaling/cost-vs-units"), "bibtex", profile=profiles.BEST, store=store)
     assert "Records none" in empty
 
 
 def test_what_cannot_be_exported_is_said(store: Store) -> None:
     with pytest.raises(RobustlibError, match="unknown format 'cvs'; did you mean 'csv'"):
         export(TABLE, "cvs", profile=profiles.BEST, store=store)
-    with pytest.raises(RobustlibError, match="madry2018/filters has no cells in this edition"):
-        export(find_item("madry2018/filters"), "csv", profile=profiles.BEST, store=store)
+    with pytest.raises(RobustlibError, match="wong2018scaling/cost-vs-units has no cells in this edition"):
+        export(find_item("wong2018scaling/cost-vs-units"), "csv", profile=profiles.BEST, store=store)
 
 
 def test_everything_is_generated_below_one_folder(store: Store, tmp_path: Path) -> None:
