@@ -43,7 +43,6 @@ from robustlib.models import ModelSpec, build
 from robustlib.papers import madry2018_cifar as cifar
 from robustlib.papers import madry2018_inside as inside
 from robustlib.papers import madry2018_specs as madry
-from robustlib.papers import plan
 from robustlib.papers.base import published_of
 from robustlib.report import board_figures, bracket_figures, figures, style
 from robustlib.report import demo_figures as demo

@@ -118,8 +118,7 @@ def first_layer(model: nn.Module, what: FirstLayer) -> Findings:
     layers = [m for m in model.modules() if isinstance(m, nn.Linear | nn.Conv2d)]
     if not -len(layers) <= what.layer < len(layers):
         raise RobustlibError(
-            f"layer={what.layer} of a network with {len(layers)} linear layers and convolutions; FirstLayer has "
-            "nothing to read there"
+            f"layer={what.layer} of a network with {len(layers)} linear layers and convolutions; give one that it has"
         )
     layer = layers[what.layer]
     weight = layer.weight.detach().double().cpu().numpy()

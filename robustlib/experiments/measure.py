@@ -108,29 +108,15 @@ def measure(
         return pictures(subject, split, rows, what, name)
     if isinstance(what, Distances):
         distances = distances_under(
-            subject,
-            split,
-            rows,
-            what.attack,
-            norm=what.norm,
-            measured=what.measured,
-            domain=what.domain,
-            name=name,
+            subject, split, rows, what.attack, norm=what.norm, measured=what.measured, domain=what.domain, name=name,
             progress=progress,
-        )
+        )  # fmt: skip
         return _distances(what, distances)
     if isinstance(what, WorstCase):
         return _worst_case(subject, split, rows, what, name)
     if isinstance(what, LossTrace):
         traces = loss_traces(
-            subject,
-            split,
-            rows,
-            what.threat,
-            steps=what.steps,
-            step_size=what.step_size,
-            runs=what.runs,
-            name=name,
+            subject, split, rows, what.threat, steps=what.steps, step_size=what.step_size, runs=what.runs, name=name
         )
         return Findings(
             metrics={

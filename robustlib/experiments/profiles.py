@@ -315,16 +315,8 @@ def _full(evaluation: Evaluation) -> Evaluation:
 _PROFILES = {
     profile.name: profile
     for profile in (
-        Profile(
-            "smoke",
-            _smoke,
-            1,
-            1,
-            1,
-            2,
-            "digits stand-in: proves that the code runs, says nothing of the paper",
-            " (digits stand-in)",
-        ),
+        Profile("smoke", _smoke, 1, 1, 1, 2, "digits stand-in: proves that the code runs, says nothing of the paper",
+                " (digits stand-in)"),
         Profile("quick", _quick, 2, 1, 1, 12, "real data, reduced protocol, two CPU cores"),
         Profile("full", _full, 5, 3, 5, 12, "the paper's own protocol, scaled down for Wide-ResNets"),
     )

@@ -14,12 +14,11 @@ from ..attacks.suite import Attack, Clean, Fgsm
 from ..experiments.records import Record
 from ..experiments.specs import Evaluation, TrainingCurve
 from . import madry2018_cifar, madry2018_inside
-from .base import STAGES, Cell, Predicate, published_of
+from .base import Cell, Predicate, published_of
 from .madry2018_specs import (
     ATTACKS,
     CW,
     CW_PLUS,
-    DEFENCES,
     PANELS,
     PGD_40,
     PGD_100,
@@ -33,7 +32,6 @@ from .madry2018_specs import (
     source_of,
     sweep,
     trace,
-    worst_case,
 )  # fmt: skip
 
 _B_NOTE = "the paper does not say how source network B was trained; here naturally"
@@ -159,19 +157,6 @@ def _training_loss() -> list[Cell]:
     ]  # fmt: skip
 
 
-def _bracket() -> list[Cell]:
-    return [
-        Cell(
-            item="madry2018/bracket", row=f"{regime} training, scale {scale}", column=column,
-            evaluations=(worst_case(regime, scale),), metric=metric,
-            note="an evaluation of this book's: each attack is run on what the attacks before it left",
-        )
-        for regime in DEFENCES
-        for scale in SCALES
-        for column, metric in STAGES.items()
-    ]  # fmt: skip
-
-
 def cells() -> list[Cell]:
     """Every cell of the paper that this edition knows how to measure, or can say why it does not."""
     return [
@@ -182,7 +167,6 @@ def cells() -> list[Cell]:
         *_capacity(),
         *_accuracy_vs_eps(),
         *_training_loss(),
-        *_bracket(),
         *madry2018_cifar.cells(),
         *madry2018_inside.cells(),
     ]

@@ -1,6 +1,7 @@
 """Madry et al. 2018, looked into on MNIST: transfer and gradient angles, filters, softmax layer, images, seeds.
 
-Figures 3, 8, 9, 10 and 12 of arXiv 1706.06083v4, the challenges' leaderboards, and many seeds of one small network.
+Figures 3, 8, 9, 10 and 12 of arXiv 1706.06083v4, the challenges' leaderboards, and this book's own: many seeds of one
+small network, the bracket.
 """
 
 from __future__ import annotations
@@ -12,10 +13,22 @@ from ..experiments.probes import FirstLayer, Pictures
 from ..experiments.records import Record
 from ..experiments.specs import Attacked, Directions, Evaluation, Network, Subset
 from ..threat import L2Ball
-from .base import Cell, Predicate, published, published_of
+from .base import STAGES, Cell, Predicate, published, published_of
 from .madry2018_cifar import Test, of
 from .madry2018_cifar import white as cifar_white
-from .madry2018_specs import ATTACKS, PAPER, PGD_40, PGD_100, THREAT, accuracy, network, sweep
+from .madry2018_specs import (
+    ATTACKS,
+    DEFENCES,
+    PAPER,
+    PGD_40,
+    PGD_100,
+    SCALES,
+    THREAT,
+    accuracy,
+    network,
+    sweep,
+    worst_case,
+)  # fmt: skip
 
 KINDS = {"Large": "madry_cnn", "Very large": "madry_very_large"}
 REGIMES = ("natural", "FGSM")
@@ -26,6 +39,7 @@ MANY, MANY_SCALE = tuple(range(12)), 4
 RADIUS = 4.0
 """l_2 radius of figure 12."""
 
+_STAGED = "an evaluation of this book's: each attack is run on what the attacks before it left"
 _OTHER = "the challenge's own network, trained as the paper's was; here network A"
 
 
@@ -116,11 +130,21 @@ def _boards() -> Iterator[Cell]:
             yield Cell(item, row, number.column, number, (run,), metric, protocol_known=False, note=_OTHER)
 
 
+def _bracket() -> Iterator[Cell]:
+    for regime in DEFENCES:
+        for scale in SCALES:
+            for column, metric in STAGES.items():
+                yield Cell(f"{PAPER}/bracket", f"{regime} training, scale {scale}", column,
+                           evaluations=(worst_case(regime, scale),), metric=metric,
+                           note=_STAGED)  # fmt: skip
+
+
 def cells() -> Iterator[Cell]:
     """Cells of the figures that look into MNIST networks, of the leaderboards and of the seeds."""
     yield from _transfer()
     yield from _layers()
     yield from _boards()
+    yield from _bracket()
     for metric, column, scale, unit in (
         ("accuracy", "accuracy under PGD", 100.0, "%"),
         ("length", "mean l_2 length", 1.0, "l2"),

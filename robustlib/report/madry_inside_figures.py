@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping
 
 import numpy as np
 import torch
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
-from numpy.typing import ArrayLike
 
 from ..data.registry import facts_of
 from ..experiments.records import Record
@@ -19,12 +16,8 @@ from ..papers import madry2018_inside as inside
 from ..papers.base import published_of
 from . import figures
 from .display import Drawing
+from .landscape_figures import lines, seed_histogram, softmax_panels
 from .madry_figures import MISSING, _curve, _end, _suffix, record_of, stamped
-from .panels import grid, need, outside_legend
-from .polytope_sketches import dash
-from .style import MARKERS, current, new_figure, styled
-
-Curves = Mapping[str, ArrayLike]
 
 
 def accuracy_vs_eps(profile: str, store: Store, norm: str) -> Drawing:
@@ -36,7 +29,7 @@ def accuracy_vs_eps(profile: str, store: Store, norm: str) -> Drawing:
         for eps in cifar.GRIDS[norm]
     ]  # fmt: skip
     used = [record for _, record, _, _ in points if record is not None]
-    curve = _curve([point for point in points if point[1] is not None])
+    curve = _curve(points)
     if curve is None:
         return MISSING
     symbol = r"\ell_\infty" if norm == "linf" else r"\ell_2"
@@ -52,32 +45,6 @@ def accuracy_vs_eps(profile: str, store: Store, norm: str) -> Drawing:
         f"{_suffix(used)}."
     )
     return stamped(figure, used), alt
-
-
-@styled
-def lines(panels: Mapping[str, Curves], *, xlabel: str, ylabel: str) -> Figure:
-    """Values along a way from 0 to 1, a panel for each title, one line a name.
-
-    Args:
-        panels: by title, (n,) values by name; a name has one colour in all panels.
-        xlabel, ylabel: axis labels.
-
-    Raises:
-        RobustlibError: nothing to draw, or too many lines.
-    """
-    order = list(dict.fromkeys(name for curves in panels.values() for name in curves))
-    need(dict.fromkeys(order), "lines")
-    figure, theme = new_figure(0.8 + 2.3 * -(-len(panels) // 2)), current()
-    for ax, (title, curves) in zip(grid(figure, len(panels), 2), panels.items(), strict=True):
-        for name, values in curves.items():
-            place, y = order.index(name), np.asarray(values, float)
-            ax.plot(np.linspace(0, 1, len(y)), y, color=theme.colours[place], linestyle=dash(place))
-        ax.set(title=title, xlabel=xlabel, ylabel=ylabel)
-    handles = [
-        Line2D([], [], color=theme.colours[i], linestyle=dash(i), label=name) for i, name in enumerate(order)
-    ]
-    outside_legend(figure, handles)
-    return figure
 
 
 def _ways(records: Mapping[str, Record]) -> Figure:
@@ -153,31 +120,6 @@ def filters(profile: str, store: Store) -> Drawing:
     return stamped(figure, list(records.values())), alt
 
 
-@styled
-def softmax_panels(biases: Curves, weights: Mapping[str, tuple[ArrayLike, ArrayLike]]) -> Figure:
-    """Biases by class, and the histogram of weights, one line a network.
-
-    Args:
-        biases: (classes,) by network.
-        weights: (edges, counts) by network.
-
-    Raises:
-        RobustlibError: nothing to draw.
-    """
-    need(biases, "softmax_panels")
-    figure, theme = new_figure(3.4), current()
-    left, right = grid(figure, 2, 2)
-    for place, (name, values) in enumerate(biases.items()):
-        style: dict[str, Any] = {"color": theme.colours[place], "linestyle": dash(place)}
-        left.plot(np.asarray(values, float), marker=MARKERS[place], label=name, **style)
-        edges, counts = (np.asarray(part, float) for part in weights[name])
-        right.stairs(counts / counts.sum(), edges, linewidth=1.6, **style)
-    left.set(xlabel="class", ylabel="bias (logits)")
-    right.set(xlabel="weight", ylabel="share of weights", yscale="log")
-    outside_legend(figure, left.get_legend_handles_labels()[0])
-    return figure
-
-
 def softmax_layer(profile: str, store: Store) -> Drawing:
     """Biases and weights of the last layer (arXiv figure 10)."""
     found = {name: record_of(inside.layer(name, -1), profile, store) for name in inside.INSIDE}
@@ -210,26 +152,6 @@ def l2_images(profile: str, store: Store) -> Drawing:
         f"class before and after: {', '.join(pairs)}{_suffix([record])}."
     )
     return stamped(figures.image_grid(tiles, pairs), [record]), alt
-
-
-@styled
-def seed_histogram(values: Sequence[float], marks: Mapping[str, float], *, xlabel: str) -> Figure:
-    """Counts of one measurement over seeds, with every seed as a tick below and marked values as vertical lines.
-
-    Args:
-        values: one a seed.
-        marks: by what they are, such as a published number.
-        xlabel: axis label, with the unit.
-    """
-    figure, theme = new_figure(3.2), current()
-    ax = figure.subplots()
-    ax.hist(values, bins=8, color=theme.colours[0], alpha=0.35, edgecolor=theme.colours[0])
-    ax.plot(values, np.zeros(len(values)), "|", color=theme.text, markersize=12, clip_on=False)
-    for place, (name, value) in enumerate(marks.items(), 1):
-        ax.axvline(value, color=theme.colours[place], linestyle=dash(place), label=name)
-    ax.set(xlabel=xlabel, ylabel="seeds")
-    outside_legend(figure, ax.get_legend_handles_labels()[0])
-    return figure
 
 
 def seeds(profile: str, store: Store) -> Drawing:
