@@ -4,6 +4,7 @@
 ``estimated_margins`` put random projections in place of hidden bounds, and prove nothing.
 """
 
+from .cascade import Answer, Cascade, Judgement, uncertified, undermine
 from .certificate import Certificate, Layer, certify, margins
 from .exact import optimum
 from .graph import SUPPORTED
@@ -11,6 +12,6 @@ from .projection import ESTIMATORS, Estimate, estimate, estimated_margins
 from .radius import detect, largest_certified_radius
 
 __all__ = [
-    "ESTIMATORS", "SUPPORTED", "Certificate", "Estimate", "Layer", "certify", "detect", "estimate",
-    "estimated_margins", "largest_certified_radius", "margins", "optimum",
+    "ESTIMATORS", "SUPPORTED", "Answer", "Cascade", "Certificate", "Estimate", "Judgement", "Layer", "certify", "detect",
+    "estimate", "estimated_margins", "largest_certified_radius", "margins", "optimum", "uncertified", "undermine",
 ]  # fmt: skip
