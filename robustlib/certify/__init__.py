@@ -12,6 +12,7 @@ from .projection import ESTIMATORS, Estimate, estimate, estimated_margins
 from .radius import detect, largest_certified_radius
 
 __all__ = [
-    "ESTIMATORS", "SUPPORTED", "Answer", "Cascade", "Certificate", "Estimate", "Judgement", "Layer", "certify", "detect",
-    "estimate", "estimated_margins", "largest_certified_radius", "margins", "optimum", "uncertified", "undermine",
+    "ESTIMATORS", "SUPPORTED", "Answer", "Cascade", "Certificate", "Estimate", "Judgement", "Layer", "certify",
+    "detect", "estimate", "estimated_margins", "largest_certified_radius", "margins", "optimum", "uncertified",
+    "undermine",
 ]  # fmt: skip
