@@ -45,10 +45,8 @@ class Estimate:
 
 
 def _median(columns: Tensor) -> Tensor:
-    """(N, r, ...) to the median over r of the sizes, the mean of both where two are in the middle."""
-    sizes, r = columns.abs().movedim(1, -1).contiguous(), columns.shape[1]
-    upper = sizes.kthvalue(r // 2 + 1, dim=-1).values
-    return upper if r % 2 else (upper + sizes.kthvalue(r // 2, dim=-1).values) / 2
+    """(N, r, ...) to the median over r of the sizes; of two in the middle the lower, as in the authors' code."""
+    return columns.abs().movedim(1, -1).contiguous().median(-1).values
 
 
 def _geometric(columns: Tensor) -> Tensor:

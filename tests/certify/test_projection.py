@@ -39,9 +39,9 @@ def test_the_size_of_cauchy_columns_is_the_l1_norm(size: Callable[[Tensor], Tens
     assert float(size(columns[..., None])) == pytest.approx(4.5, rel=0.02)
 
 
-def test_the_median_of_an_even_number_lies_between_the_middle_two() -> None:
+def test_the_median_of_an_even_number_is_the_lower_of_the_middle_two() -> None:
     columns = torch.tensor([[[1.0], [-4.0], [2.0], [30.0]]])
-    assert _median(columns).tolist() == [[3.0]]
+    assert _median(columns).tolist() == [[2.0]]
     assert _median(columns[:, :3]).tolist() == [[2.0]]
 
 
