@@ -153,8 +153,9 @@ class Networks:
                     self.diverged[key(network)] = f"{network.name}: {error}"
                     raise
             whole, schedule = len(rows), network.schedule
-            for stage in network.earlier if isinstance(network.defence, Certified) else ():
-                rows = self._left(stage, dataset.train, rows, network.defence.threat)
+            if isinstance(network.defence, Certified):
+                for stage in network.earlier:
+                    rows = self._left(stage, dataset.train, rows, network.defence.threat)
             if not len(rows):
                 self.diverged[key(network)] = f"{network.name}: the stages before it leave nothing to train on"
                 raise TrainingDiverged(self.diverged[key(network)], Fit())
