@@ -44,6 +44,7 @@ _CLASSES: tuple[type, ...] = (
     specs.TrainingCurve, specs.AccuracyVariation, specs.HingeBound, specs.Attacked,
     specs.Directions, probes.Targeted, probes.Amplitudes, probes.Outputs,
     probes.Recipe, probes.Certificate, probes.CertifiedRadii, probes.Relaxed, probes.FirstLayer, probes.Pictures,
+    probes.CascadeBound, probes.Estimated,
     specs.Evaluation,
 )  # fmt: skip
 

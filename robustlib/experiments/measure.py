@@ -21,13 +21,16 @@ from ..evaluate import (
     outcomes_under,
     standard,
 )
+from .cascading import cascade_bound, estimated
 from .certifying import certificate, certified_radii, first_layer, relaxed
 from .findings import Findings, mean, share
 from .keys import key
 from .probes import (
     Amplitudes,
+    CascadeBound,
     Certificate,
     CertifiedRadii,
+    Estimated,
     FirstLayer,
     Outputs,
     Pictures,
@@ -148,6 +151,11 @@ def measure(
         return recipe(subject, evaluation.subject, len(dataset.train))
     if isinstance(what, Certificate):
         return certificate(subject, split, rows, what, progress)
+    if isinstance(what, CascadeBound):
+        stages = [models[key(stage)] for stage in (*evaluation.subject.earlier, evaluation.subject)]
+        return cascade_bound(stages, split, rows, what, progress)
+    if isinstance(what, Estimated):
+        return estimated(subject, split, rows, what, name)
     if isinstance(what, CertifiedRadii):
         return certified_radii(subject, split, rows, what, progress)
     if isinstance(what, Relaxed):

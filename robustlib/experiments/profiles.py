@@ -317,7 +317,7 @@ _PROFILES = {
     for profile in (
         Profile("smoke", _smoke, 1, 1, 1, 2, "digits stand-in: proves that the code runs, says nothing of the paper",
                 " (digits stand-in)"),
-        Profile("quick", _quick, 2, 1, 1, 12, "real data, reduced protocol, two CPU cores"),
+        Profile("quick", _quick, 2, 1, 3, 12, "real data, reduced protocol, two CPU cores"),
         Profile("full", _full, 5, 3, 5, 12, "the paper's own protocol, scaled down for Wide-ResNets"),
     )
 }
