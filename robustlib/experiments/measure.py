@@ -24,10 +24,26 @@ from ..evaluate import (
 from .certifying import certificate, certified_radii, first_layer, relaxed
 from .findings import Findings, mean, share
 from .keys import key
-from .probes import Amplitudes, Certificate, CertifiedRadii, FirstLayer, Outputs, Recipe, Relaxed, Targeted
+from .lending import lending
+from .picturing import decision_map, inner_loop, pictures
+from .probes import (
+    Amplitudes,
+    Certificate,
+    CertifiedRadii,
+    DecisionMap,
+    FirstLayer,
+    InnerLoop,
+    Lending,
+    Outputs,
+    Pictures,
+    Recipe,
+    Relaxed,
+    Targeted,
+)
 from .probing import accuracy_variation, gradient_amplitudes, outputs, recipe, targeted
 from .records import Metric, pack
 from .specs import (
+    HELD_OUT,
     Accuracy,
     AccuracyVariation,
     Distances,
@@ -44,7 +60,12 @@ from .specs import (
 
 def rows_of(subset: Subset, dataset: Dataset) -> tuple[Split, Tensor]:
     """The split and the sorted positions that a subset means."""
-    split = dataset.train if subset.split == "train" else dataset.test
+    split = dataset.test if subset.split == "test" else dataset.train
+    if subset.split == "validation":
+        first = len(split) - len(split) // HELD_OUT
+        kept = split.y[first:]
+        chosen = torch.arange(len(kept)) if subset.n is None else balanced_subset(kept, subset.n, seed=subset.seed)
+        return split, first + chosen
     if subset.n is None:
         return split, torch.arange(len(split))
     return split, balanced_subset(split.y, subset.n, seed=subset.seed)
@@ -148,6 +169,14 @@ def measure(
         return relaxed(subject, split, rows, what)
     if isinstance(what, FirstLayer):
         return first_layer(subject, what)
+    if isinstance(what, InnerLoop):
+        return inner_loop(subject, split, rows, what, name)
+    if isinstance(what, Pictures):
+        return pictures(subject, split, rows, what, name)
+    if isinstance(what, DecisionMap):
+        return decision_map(subject, split, rows, what)
+    if isinstance(what, Lending):
+        return lending(subject, split, rows, dataset.groups[evaluation.subset.split], what)
     raise RobustlibError(f"no measurement for {type(what).__name__}")
 
 

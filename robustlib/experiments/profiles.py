@@ -17,8 +17,8 @@ from ..errors import RobustlibError, suggest
 from ..models import ModelSpec
 from ..training import FgsmTraining, PgdTraining, Schedule, Standard
 from ..training.inner import Inner
-from . import profiles_certified
-from .probes import Amplitudes, Targeted
+from . import profiles_certified, profiles_small
+from .probes import Amplitudes, InnerLoop, Pictures, Targeted
 from .specs import (
     Accuracy,
     AccuracyVariation,
@@ -81,6 +81,8 @@ def _smoke_network(network: Network) -> Network:
 
 
 def _smoke(evaluation: Evaluation) -> Evaluation:
+    if profiles_small.small(evaluation):
+        return profiles_small.smoke(evaluation)
     if evaluation.subject.model.name in profiles_certified.MODELS:
         return profiles_certified.smoke(evaluation)
     what = evaluation.measurement
@@ -98,8 +100,10 @@ def _smoke(evaluation: Evaluation) -> Evaluation:
         what, n = replace(what, attack=replace(what.attack, steps=50)), 20
     elif isinstance(what, WorstCase):
         what, n = replace(what, steps=10, queries=100, target_classes=2), 40
-    elif isinstance(what, HingeBound):
+    elif isinstance(what, HingeBound | InnerLoop):
         n = 60
+    elif isinstance(what, Pictures):
+        n = evaluation.subset.n
     elif isinstance(what, LossTrace):
         what = replace(what, steps=20, step_size=5 * what.step_size, runs=5)
     elif isinstance(what, LocalMaxima):
@@ -228,6 +232,8 @@ def _quick_points(evaluation: Evaluation) -> int:
 
 def _quick(evaluation: Evaluation) -> Evaluation | None:
     name = evaluation.subject.model.name
+    if profiles_small.small(evaluation):
+        return evaluation
     if name in profiles_certified.MODELS:
         return profiles_certified.quick(evaluation)
     if name in _DISTILLED:

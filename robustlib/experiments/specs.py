@@ -15,7 +15,20 @@ from ..errors import RobustlibError, suggest
 from ..models import ModelSpec
 from ..threat import Ball
 from ..training import Defence, Distillation, Schedule
-from .probes import Amplitudes, Certificate, CertifiedRadii, FirstLayer, Outputs, Recipe, Relaxed, Targeted
+from .probes import (
+    Amplitudes,
+    Certificate,
+    CertifiedRadii,
+    DecisionMap,
+    FirstLayer,
+    InnerLoop,
+    Lending,
+    Outputs,
+    Pictures,
+    Recipe,
+    Relaxed,
+    Targeted,
+)
 
 
 @dataclass(frozen=True)
@@ -77,17 +90,26 @@ class Network:
         return f"{self.dataset}-{self.model.name}{self.model.width}-{self.defence.name}-s{self.seed}"
 
 
+SPLITS = ("train", "validation", "test")
+HELD_OUT = 12
+"""The validation split is this part of the training set."""
+
+
 @dataclass(frozen=True)
 class Subset:
-    """Class-balanced rows of a split, nested in n; None: the whole split."""
+    """Class-balanced rows of a split, nested in n; None: the whole split.
+
+    "validation" is the last twelfth of the training set; a network that is judged on it must be trained on earlier
+    rows alone.
+    """
 
     n: int | None = None
     split: str = "test"
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.split not in ("train", "test"):
-            raise RobustlibError(suggest("split", self.split, ("train", "test")))
+        if self.split not in SPLITS:
+            raise RobustlibError(suggest("split", self.split, SPLITS))
         if self.n is not None and self.n < 1:
             raise RobustlibError(f"n={self.n} of a Subset; give 1 or more, or None for the whole split")
 
@@ -219,6 +241,7 @@ class HingeBound:
 Measurement = (
     Accuracy | Distances | WorstCase | LossTrace | LocalMaxima | TrainingCurve | AccuracyVariation | HingeBound
     | Targeted | Amplitudes | Outputs | Recipe | Certificate | CertifiedRadii | Relaxed | FirstLayer
+    | InnerLoop | Pictures | DecisionMap | Lending
 )  # fmt: skip
 
 
