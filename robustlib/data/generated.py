@@ -74,7 +74,8 @@ def lender_arrays() -> Arrays:
     and a prudence that no column holds cause repayment, and what is stated freely (expenses, tenure) tells of both for
     as long as all are honest.
     """
-    generator, made = torch.Generator().manual_seed(11), {}
+    made: Arrays = {}
+    generator = torch.Generator().manual_seed(11)
     for split, n in zip(("train", "test"), LOANS, strict=True):
         x, y, group = _applicants(n, generator)
         made |= {f"x_{split}": x, f"y_{split}": y, f"subject_{split}": group.to(torch.uint8).numpy()}
