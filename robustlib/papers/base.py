@@ -72,6 +72,14 @@ class Item:
 
 
 @dataclass(frozen=True)
+class Factor:
+    """One deviation changed alone: its name, and the cell's evaluations with it changed, one a seed."""
+
+    name: str
+    evaluations: tuple[Evaluation, ...]
+
+
+@dataclass(frozen=True)
 class Cell:
     """One number of a table or figure.
 
@@ -87,6 +95,7 @@ class Cell:
         protocol_known: False where the paper leaves a setting open; ``note`` then says which.
         note: footnote.
         unavailable: why this edition cannot measure it; "" when it can.
+        ablation: settings of the protocol that are open, each changed alone; what is asked where ours differs.
         spread: it is about differences that single seeds hide, so that profiles run more of them.
         derived: the value itself, in ``unit``, where it follows from definitions without any network.
     """
@@ -105,6 +114,7 @@ class Cell:
     derived: float | None = None
     spread: bool = False
     offset: float = 0.0
+    ablation: tuple[Factor, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -105,6 +105,7 @@ def _table_5() -> list[Cell]:
                 protocol_known=not notes,
                 note="; ".join(notes),
                 unavailable="" if made else _OTHERS,
+                spread=dataset == "mnist" and attack.startswith("FGSM ⁴⁰"),
             )
         )
     return cells

@@ -89,7 +89,7 @@ def test_loading_again_gives_the_same_object_until_the_file_changes(tiny: Tiny, 
 
 
 def test_names_and_places(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    assert set(NAMES) == {"mnist", "fashion_mnist", "cifar10", "svhn", "har", "digits"}
+    assert set(NAMES) == {"mnist", "fashion_mnist", "cifar10", "svhn", "har", "digits", "plane", "lender"}
     monkeypatch.delenv("ROBUSTLIB_DATA", raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setenv("HOME", str(tmp_path))
