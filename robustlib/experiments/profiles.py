@@ -233,7 +233,7 @@ def _quick_points(evaluation: Evaluation) -> int:
 def _quick(evaluation: Evaluation) -> Evaluation | None:
     name = evaluation.subject.model.name
     if profiles_small.small(evaluation):
-        return evaluation
+        return None
     if name in profiles_certified.MODELS:
         return profiles_certified.quick(evaluation)
     if name in _DISTILLED:

@@ -1,6 +1,6 @@
 """Experiments that are small by themselves: generated data, and a training in ten parts on few images.
 
-``quick`` and ``full`` run them as they are; ``smoke`` makes them shorter still.
+``full`` runs them as they are, in minutes, and ``quick`` leaves them to it; ``smoke`` makes them shorter still.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ FEW_ROWS = 2_000
 
 
 def small(evaluation: Evaluation) -> bool:
-    """Whether the profiles leave this evaluation as it is."""
+    """Whether two CPU cores run this evaluation as it is."""
     rows = evaluation.subject.rows
     return evaluation.subject.dataset in GENERATED or (rows is not None and rows[1] <= FEW_ROWS)
 

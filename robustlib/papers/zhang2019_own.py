@@ -1,6 +1,6 @@
 """TRADES beyond its tables: its figures, its inner loop, and two experiments of this book's own.
 
-The plane, the lender and the checkpoints are small enough to be run as they are in every profile but smoke.
+The plane, the lender and the checkpoints are small: a CPU runs them as they are, under the full profile.
 """
 
 from __future__ import annotations
