@@ -25,14 +25,10 @@ device = "cpu"
 recompute = False
 
 # %% tags=["remove-input"]
-from robustlib.report.notebooks import check_parameters
+from robustlib.report.chapter import check_parameters, prepare
 
 check_parameters(globals())
 
-from robustlib.experiments import profiles
-from robustlib.experiments.runner import run
-from robustlib.experiments.store import Store, records_root
-from robustlib.papers import plan
 from robustlib.papers import zhang2019_own as own
 from robustlib.papers import zhang2019_specs as trades
 from robustlib.report import bracket_figures
@@ -40,12 +36,7 @@ from robustlib.report import trades_experiments as more
 from robustlib.report import trades_figures as drawn
 from robustlib.report.display import cite, show_drawing, show_item, show_markdown, show_statements
 
-store = Store()
-if recompute:
-    if profile == profiles.BEST:
-        raise ValueError("recompute=True needs one profile, such as quick: 'best' only reads records")
-    jobs = plan.jobs(plan.select(["zhang2019"]), profile)
-    run(jobs, profile=profile, store=store, device=device, cache=records_root() / "networks", recompute=True)
+store = prepare("zhang2019", profile, device, recompute=recompute)
 
 
 def ours(evaluation, **options):
