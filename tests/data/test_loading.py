@@ -357,6 +357,6 @@ def test_every_dataset_says_what_a_user_must_know() -> None:
 
 def test_bundled_digits_that_changed_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     other = tiny_arrays(REGISTRY["digits"], 1437, 360)
-    monkeypatch.setattr(loading, "digits_arrays", lambda: other)
+    monkeypatch.setitem(loading._BUNDLED, "digits", lambda: other)
     with pytest.raises(RobustlibError, match="digits that scikit-learn brings"):
         load("digits")
