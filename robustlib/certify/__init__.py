@@ -1,13 +1,18 @@
 """Certificates: lower bounds on the margin over every point of a ball, from an ordinary nn.Module.
 
-``certify(model, x, y, threat)`` proves; ``margins`` is the same bound with gradients, for training.
+``certify(model, x, y, threat)`` proves; ``margins`` is the same bound with gradients, for training. ``estimate`` and
+``estimated_margins`` put random projections in place of hidden bounds, and prove nothing.
 """
 
+from .cascade import Answer, Cascade, Judgement, uncertified, undermine
 from .certificate import Certificate, Layer, certify, margins
 from .exact import optimum
 from .graph import SUPPORTED
+from .projection import ESTIMATORS, Estimate, estimate, estimated_margins
 from .radius import detect, largest_certified_radius
 
 __all__ = [
-    "SUPPORTED", "Certificate", "Layer", "certify", "detect", "largest_certified_radius", "margins", "optimum",
+    "ESTIMATORS", "SUPPORTED", "Answer", "Cascade", "Certificate", "Estimate", "Judgement", "Layer", "certify",
+    "detect", "estimate", "estimated_margins", "largest_certified_radius", "margins", "optimum", "uncertified",
+    "undermine",
 ]  # fmt: skip

@@ -66,7 +66,7 @@ class Certificate:
 
 def check_call(x: Tensor, y: Tensor | None, threat: Ball, classes: int) -> None:
     """Raise RobustlibError, naming the argument, unless the call makes sense."""
-    threat.check_inputs(x)
+    threat.check_inputs(x.detach())
     if y is not None:
         check_labels(x, y, classes=classes)
 

@@ -129,7 +129,8 @@ def carry(
     return least + bound.common + bound.below, greatest + bound.common + bound.above, bound.size
 
 
-def _unit(shape: Shape, part: slice, like: Tensor) -> Unit:
+def unit(shape: Shape, part: slice, like: Tensor) -> Unit:
+    """The rows that pick the units ``part`` of a layer."""
     return Unit(like.new_ones(1, shape[0], *[1] * (len(shape) - 1)), shape, part)
 
 
@@ -154,7 +155,7 @@ def pre_activation_bounds(
         step = shape[0] if elements is None else max(1, elements * shape[0] // max(1, held))
         ends = []
         for first in range(0, shape[0], step):
-            rows = _unit(shape, slice(first, first + step) if step < shape[0] else slice(None), region.center)
+            rows = unit(shape, slice(first, first + step) if step < shape[0] else slice(None), region.center)
             lower, upper, _ = carry(graph, rows, before, found, region)
             if slopes == "adaptive":
                 # Lower lines differ by the sign of an entry: -z has rows of its own.

@@ -15,12 +15,12 @@ from torch import Tensor, fx, nn
 from torch.nn import functional
 
 from ..errors import RobustlibError
-from .operations import Add, Conv, Input, Linear, Operation, Relu, Reshape, Scale, average_pool
+from .operations import Add, Conv, Input, Linear, Operation, Relu, Reshape, Scale, affine, average_pool
 from .rows import Kernel, Pair, Shape
 
 SUPPORTED = (
     "Linear, Conv2d, ReLU, BatchNorm1d, BatchNorm2d, AvgPool2d, AdaptiveAvgPool2d(1), Flatten, view, reshape, Dropout, "
-    "Identity, the sum of two branches, and +, -, *, / with a constant"
+    "Identity, Hardtanh, ReLU6, LeakyReLU, the sum of two branches, abs, and +, -, *, / with a constant"
 )
 
 
@@ -115,6 +115,7 @@ def _unsupported(name: str) -> RobustlibError:
 _ADD = (operator.add, operator.iadd, torch.add, "add", "add_")
 _SUBTRACT, _MULTIPLY = (operator.sub, torch.sub, "sub"), (operator.mul, torch.mul, "mul")
 _DIVIDE = (operator.truediv, torch.div, "div")
+_ABS = (operator.abs, torch.abs, "abs")
 _RELU = (functional.relu, torch.relu, "relu", "relu_")
 _RESHAPE = (torch.flatten, torch.reshape, "flatten", "view", "reshape")
 
@@ -158,8 +159,14 @@ class _Recorder(fx.Interpreter):
             self.last = self.places[inputs[0]]
         elif inputs and isinstance(value, Tensor):
             before = self.env[inputs[0]]
-            operation = self._operation(n, inputs, before, value)
-            if operation is None:
+            module = self.submodules[str(n.target)] if n.op == "call_module" else None
+            if isinstance(module, nn.Hardtanh):
+                self._note_clip(n, float(module.min_val), float(module.max_val), value)
+            elif isinstance(module, nn.LeakyReLU):
+                self._note_leak(n, float(module.negative_slope), value)
+            elif module is None and n.target in _ABS:
+                self._note_leak(n, -1.0, value)
+            elif (operation := self._operation(n, inputs, before, value)) is None:
                 self.places[n] = self.places[inputs[0]]
             else:
                 self._note(n, operation, tuple(self.places[arg] for arg in inputs), value)
@@ -169,6 +176,24 @@ class _Recorder(fx.Interpreter):
         self.places[n] = len(self.nodes)
         name = str(n.target) if n.op == "call_module" else n.name
         self.nodes.append(Node(name, operation, inputs, tuple(value.shape[1:])))
+
+    def _note_clip(self, n: fx.Node, low: float, high: float, value: Tensor) -> None:
+        """Hard tanh as two ReLUs in a row: high - relu(high - low - relu(z - low))."""
+        for factor, shift in ((1.0, -low), (-1.0, high - low), (-1.0, high)):
+            before = self.places.get(n, self.places[n.all_input_nodes[0]])
+            if factor < 0:
+                self._note(n, Relu(), (before,), value)
+                before = self.places[n]
+            self._note(n, affine(factor, shift, value), (before,), value)
+
+    def _note_leak(self, n: fx.Node, leak: float, value: Tensor) -> None:
+        """Of a slope below zero: leak z + (1 - leak) relu(z); |z| has -1."""
+        start = self.places[n.all_input_nodes[0]]
+        self._note(n, affine(leak, 0.0, value), (start,), value)
+        straight = self.places[n]
+        self._note(n, Relu(), (start,), value)
+        self._note(n, affine(1 - leak, 0.0, value), (self.places[n],), value)
+        self._note(n, Add(), (straight, self.places[n]), value)
 
     def _operation(self, n: fx.Node, inputs: list[fx.Node], before: Tensor, after: Tensor) -> Operation | None:
         if n.op == "call_module":

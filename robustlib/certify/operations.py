@@ -132,3 +132,9 @@ def average_pool(before: Tensor, size: Shape, stride: tuple[int, int], padding: 
     channels = before.shape[1]
     weight = torch.full((channels, 1, *size), 1 / (size[0] * size[1]), dtype=before.dtype, device=before.device)
     return Conv(Kernel(weight, stride, padding, groups=channels), None)
+
+
+def affine(factor: float, shift: float, like: Tensor) -> Scale:
+    """Factor z + shift with the same numbers for every channel of values like these (N, n, ...)."""
+    form = (like.shape[1], *[1] * (like.dim() - 2))
+    return Scale(like.new_full(form, factor), like.new_full(form, shift))

@@ -151,7 +151,7 @@ def _submit(client: Any, jobs: Sequence[Job], token: str, gpu: Any, options: dic
     def task(what: Network | Job, spec: Network | Evaluation, needs: Sequence[Network]) -> Any:
         for network in needs:
             if key(network) not in trained:
-                trained[key(network)] = task(network, network, network.parents)
+                trained[key(network)] = task(network, network, network.needs)
         name, futures = f"{spec.name}-{key(spec)}{token}", [trained[key(network)] for network in needs]
         order = -len(trained)  # the jobs that come first are worth most
         return client.submit(_task, what, *futures, **options, key=name, resources=gpu, priority=order, pure=False)

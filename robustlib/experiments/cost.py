@@ -19,9 +19,11 @@ from ..models import ModelSpec, build
 from ..training import Certified, Distillation, FgsmTraining, LogitPairing, PgdTraining, Standard
 from .probes import (
     Amplitudes,
+    CascadeBound,
     Certificate,
     CertifiedRadii,
     DecisionMap,
+    Estimated,
     InnerLoop,
     Lending,
     Outputs,
@@ -63,7 +65,8 @@ RATES = {"cpu": Rate(150e9, 5e-6), "cuda": Rate(15e12, 6e-6)}
 class Forward:
     """One forward pass: operations and bytes of activations for one input, kernels for a batch.
 
-    ``rows``: units of all linear layers but the first layer, which a dual bound carries back to the input one by one.
+    ``rows``: units of all linear layers but the first layer, which a dual bound carries back to the input one by one;
+    ``relus``: about how many columns of its own each random projection has.
     """
 
     flops: float
@@ -71,6 +74,7 @@ class Forward:
     activations: float
     parameters: int
     rows: int
+    relus: int
 
 
 class _Calls(TorchDispatchMode):
@@ -105,7 +109,7 @@ def forward_of(model: ModelSpec, input_shape: tuple[int, ...], classes: int) -> 
     parameters = sum(parameter.numel() for parameter in network.parameters())
     layers = [m for m in network.modules() if isinstance(m, nn.Linear | nn.Conv2d)]
     rows = sum(layer.out_features for layer in layers[1:] if isinstance(layer, nn.Linear))
-    return Forward(float(flops.get_total_flops()), calls.kernels, calls.bytes, parameters, rows)
+    return Forward(float(flops.get_total_flops()), calls.kernels, calls.bytes, parameters, rows, len(layers) // 2)
 
 
 def _one(network: Network) -> Forward:
@@ -125,7 +129,8 @@ def _passes(network: Network) -> float:
         return 5.0
     if isinstance(defence, Certified):
         # Interval bounds pass a centre and a radius.
-        return 3 * (2 * defence.interval + (1 - defence.interval) * _one(network).rows)
+        dual = defence.projections * _one(network).relus + 10 if defence.projections else _one(network).rows
+        return 3 * (2 * defence.interval + (1 - defence.interval) * dual)
     # TRADES and logit pairing move weights through two batches; TRADES asks once more what the clean one gives.
     outer = 3.0 if isinstance(defence, PgdTraining) else 6.0 if isinstance(defence, LogitPairing) else 7.0
     return 2 * defence.mean_steps + outer
@@ -199,6 +204,13 @@ def evaluation_flops(evaluation: Evaluation, n: int) -> float:
         return n * 2.0 * (1 + 2 * len(facts_of(evaluation.subject.dataset).classes)) * forward
     if isinstance(what, Certificate):
         return n * forward * (_one(evaluation.subject).rows if what.method == "dual" else 2)
+    if isinstance(what, CascadeBound):
+        # Later stages see what earlier ones leave; a step of a search costs three certificates of every stage.
+        stages, rows = 1 + len(evaluation.subject.earlier), _one(evaluation.subject).rows
+        return forward * rows * stages * (n + 3 * min(n, what.searched) * what.steps)
+    if isinstance(what, Estimated):
+        one = _one(evaluation.subject)
+        return n * forward * (one.rows + what.repeats * what.projections * one.relus)
     if isinstance(what, CertifiedRadii):
         # Some ten evaluations of the bound and its derivative end the search.
         return n * forward * 30 * _one(evaluation.subject).rows

@@ -35,7 +35,7 @@ def forecast(jobs: Sequence[Job], profile: str, kind: str, store: Store, *, reco
                     f"{label(network)}: {cost.training_flops(network):.3g} operations, "
                     f"{cost.training_launches(network):.3g} launches, about {duration(seconds)}, "
                     f"{cost.training_memory(network) / 2**20:.0f} MB"
-                    + _after(label(parent) for parent in network.parents)
+                    + _after(label(parent) for parent in network.needs)
                 )
         seconds = cost.evaluation_seconds(evaluation, kind)
         flops = cost.evaluation_flops(evaluation, cost.points(evaluation))

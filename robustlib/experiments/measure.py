@@ -21,6 +21,7 @@ from ..evaluate import (
     outcomes_under,
     standard,
 )
+from .cascading import cascade_bound, estimated
 from .certifying import certificate, certified_radii, first_layer, relaxed
 from .findings import Findings, mean, share
 from .keys import key
@@ -28,9 +29,11 @@ from .lending import lending
 from .picturing import decision_map, inner_loop, pictures
 from .probes import (
     Amplitudes,
+    CascadeBound,
     Certificate,
     CertifiedRadii,
     DecisionMap,
+    Estimated,
     FirstLayer,
     InnerLoop,
     Lending,
@@ -163,6 +166,11 @@ def measure(
         return recipe(subject, evaluation.subject, len(dataset.train))
     if isinstance(what, Certificate):
         return certificate(subject, split, rows, what, progress)
+    if isinstance(what, CascadeBound):
+        stages = [models[key(stage)] for stage in (*evaluation.subject.earlier, evaluation.subject)]
+        return cascade_bound(stages, split, rows, what, progress)
+    if isinstance(what, Estimated):
+        return estimated(subject, split, rows, what, name)
     if isinstance(what, CertifiedRadii):
         return certified_radii(subject, split, rows, what, progress)
     if isinstance(what, Relaxed):

@@ -10,13 +10,15 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from ..data import Dataset, load
+from ..certify import uncertified
+from ..data import Dataset, Split, load
 from ..data.registry import facts_of
 from ..errors import RobustlibError
 from ..models import build
-from ..training import Distillation, Fit, TrainingDiverged, WeakTeacher, fit, soft_labels
+from ..threat import Ball
+from ..training import Certified, Distillation, Fit, TrainingDiverged, WeakTeacher, fit, soft_labels
 from ..training.loop import step_generator
 from .files import lock
 from .keys import key
@@ -24,6 +26,8 @@ from .specs import Network
 from .store import half_precision, load_weights, save_log, save_weights, weights_path
 
 KEPT = 4
+CHUNK = 500
+"""Training points between two certificates of an earlier stage."""
 LOGGED = {"loss", "accuracy", "seconds", "cpu_seconds", "alarms"}
 
 
@@ -148,11 +152,20 @@ class Networks:
                 except WeakTeacher as error:
                     self.diverged[key(network)] = f"{network.name}: {error}"
                     raise
+            whole, schedule = len(rows), network.schedule
+            if isinstance(network.defence, Certified):
+                for stage in network.earlier:
+                    rows = self._left(stage, dataset.train, rows, network.defence.threat)
+            if not len(rows):
+                self.diverged[key(network)] = f"{network.name}: the stages before it leave nothing to train on"
+                raise TrainingDiverged(self.diverged[key(network)], Fit())
+            if network.earlier:
+                schedule = schedule.shortened(len(rows) / whole)
             checkpoint = path.with_suffix(".checkpoint")
             told = self.progress
             try:
                 log = fit(
-                    model, dataset.train, rows, network.defence, network.schedule,
+                    model, dataset.train, rows, network.defence, schedule,
                     seed=network.seed, checkpoint=checkpoint, stop=self.stop, soft_labels=soft,
                     progress=None if told is None else lambda step, steps, loss: told(network, step, steps, loss),
                 )  # fmt: skip
@@ -161,12 +174,18 @@ class Networks:
                 self.diverged[key(network)] = f"{network.name}: {error}"
                 raise
             if not log.finished:
-                raise Stopped(f"{network.name} stopped at step {log.step} of {network.schedule.steps}")
+                raise Stopped(f"{network.name} stopped at step {log.step} of {schedule.steps}")
             half_precision(model)
             self._save_log(path, network, log)
             save_weights(path, model, network)
             checkpoint.unlink(missing_ok=True)
             return model
+
+    def _left(self, stage: Network, split: Split, rows: Tensor, threat: Ball) -> Tensor:
+        """The rows at which a stage does not certify its own prediction."""
+        model = self.obtain(stage)
+        left = [part[uncertified(model, split.images(part), threat)] for part in rows.split(CHUNK)]
+        return torch.cat(left) if left else rows
 
     def _save_log(self, path: Path, network: Network, log: Fit) -> None:
         save_log(

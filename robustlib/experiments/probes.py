@@ -173,3 +173,36 @@ class Lending:
     gain: float = 1.0
     loss: float = 3.0
     protocol: int = 1
+
+
+@dataclass(frozen=True)
+class CascadeBound:
+    """What a cascade's certificates are worth under the authors' rule and stricter ones; the subject is its last stage.
+
+    Args:
+        threat: ball certified, by every stage.
+        searched: points, of those that the authors' rule counts, in whose balls another answer is looked for.
+        steps: of each search, see :func:`robustlib.certify.undermine`.
+    """
+
+    threat: Ball
+    searched: int = 0
+    steps: int = 20
+    protocol: int = 1
+
+
+@dataclass(frozen=True)
+class Estimated:
+    """How random projections scatter around the bound that they estimate: repeated, on the same points.
+
+    Args:
+        threat: ball.
+        projections, estimator: as in :func:`robustlib.certify.estimate`.
+        repeats: times that fresh columns are drawn.
+    """
+
+    threat: Ball
+    projections: int = 50
+    estimator: str = "median"
+    repeats: int = 10
+    protocol: int = 1

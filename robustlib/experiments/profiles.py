@@ -296,7 +296,7 @@ _PROFILES = {
             "digits stand-in: proves that the code runs, says nothing of the paper",
             " (digits stand-in)",
         ),
-        Profile("quick", _quick, 2, 1, 1, "real data, reduced protocol, two CPU cores"),
+        Profile("quick", _quick, 2, 1, 3, "real data, reduced protocol, two CPU cores"),
         Profile("full", _full, 5, 3, 5, "the paper's own protocol, scaled down for Wide-ResNets"),
     )
 }

@@ -14,12 +14,14 @@ from ..data.registry import facts_of
 from ..errors import RobustlibError, suggest
 from ..models import ModelSpec
 from ..threat import Ball
-from ..training import Defence, Distillation, Schedule
+from ..training import Certified, Defence, Distillation, Schedule
 from .probes import (
     Amplitudes,
+    CascadeBound,
     Certificate,
     CertifiedRadii,
     DecisionMap,
+    Estimated,
     FirstLayer,
     InnerLoop,
     Lending,
@@ -46,6 +48,8 @@ class Network:
             defence, one whose weights this one begins with, if it does not begin with fresh ones.
         classes: the only classes that it learns and is asked about, label i for the i-th of them; (): all. ``rows``
             and every subset then count within them.
+        earlier: the stages of a cascade before this one: training sees those of ``rows`` where none of them certifies
+            its own prediction for the defence's ball, and ``schedule`` shrinks to the same number of epochs.
     """
 
     dataset: str
@@ -56,12 +60,15 @@ class Network:
     seed: int = 0
     parents: tuple[Network, ...] = ()
     classes: tuple[int, ...] = ()
+    earlier: tuple[Network, ...] = ()
 
     def __post_init__(self) -> None:
         if self.dataset not in DATASETS:
             raise RobustlibError(suggest("dataset", self.dataset, DATASETS))
         if isinstance(self.defence, Distillation) and not self.parents:
             raise RobustlibError(f"parents=() of a network under {self.defence}; the first one is its teacher")
+        if self.earlier and not isinstance(self.defence, Certified):
+            raise RobustlibError(f"earlier stages of a network under {self.defence}; give it a Certified defence")
 
     @property
     def teacher(self) -> Network | None:
@@ -75,9 +82,14 @@ class Network:
         return others[0] if others else None
 
     @property
+    def needs(self) -> tuple[Network, ...]:
+        """Networks that must be trained before this one."""
+        return (*self.parents, *self.earlier)
+
+    @property
     def lineage(self) -> tuple[Network, ...]:
         """Its ancestors, the first to be trained first, and itself; a network may be there twice."""
-        return (*(ancestor for parent in self.parents for ancestor in parent.lineage), self)
+        return (*(ancestor for parent in self.needs for ancestor in parent.lineage), self)
 
     @property
     def outputs(self) -> int:
@@ -240,8 +252,8 @@ class HingeBound:
 
 Measurement = (
     Accuracy | Distances | WorstCase | LossTrace | LocalMaxima | TrainingCurve | AccuracyVariation | HingeBound
-    | Targeted | Amplitudes | Outputs | Recipe | Certificate | CertifiedRadii | Relaxed | FirstLayer
-    | InnerLoop | Pictures | DecisionMap | Lending
+    | Targeted | Amplitudes | Outputs | Recipe | Certificate | CertifiedRadii | Relaxed | FirstLayer | CascadeBound
+    | Estimated | InnerLoop | Pictures | DecisionMap | Lending
 )  # fmt: skip
 
 
@@ -256,6 +268,8 @@ class Evaluation:
     @property
     def networks(self) -> tuple[Network, ...]:
         """Every network that must exist before this can be measured."""
+        if isinstance(self.measurement, CascadeBound):
+            return (self.subject, *self.subject.earlier)
         other = getattr(self.measurement, "source", None) or getattr(self.measurement, "baseline", None)
         return (self.subject,) if other is None else (self.subject, other)
 

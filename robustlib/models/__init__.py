@@ -18,6 +18,7 @@ from .madry_cifar import madry_resnet
 from .mnist import architecture_b, kaiming_uniform, madry_cnn
 from .papernot import papernot_cifar, papernot_mnist
 from .residual import resnet18, wide_resnet
+from .scaled import scaled_deep, scaled_large, scaled_resnet, scaled_small, scaled_wide
 from .trades import small_cnn, trades_binary, trades_net
 from .wong import wong_conv, wong_dense
 
@@ -35,6 +36,11 @@ _BUILDERS: dict[str, Builder] = {
     "wide_resnet": wide_resnet,
     "wong_conv": wong_conv,
     "wong_dense": wong_dense,
+    "scaled_small": scaled_small,
+    "scaled_large": scaled_large,
+    "scaled_resnet": scaled_resnet,
+    "scaled_wide": scaled_wide,
+    "scaled_deep": scaled_deep,
 }
 
 INITS = ("paper", "kaiming_uniform")
@@ -49,7 +55,8 @@ class ModelSpec:
         width: capacity scale, in the paper's own unit (16 is Madry et al.'s large network).
         protocol: raised by one when the same description starts to mean other numbers.
         init: "paper" draws initial weights as the authors' code does, "kaiming_uniform" as PyTorch does.
-        depth: layers of a ``wide_resnet`` (34), hidden layers of a ``wong_dense`` (1); 0 is the builder's own.
+        depth: layers of a ``wide_resnet`` (34), hidden layers of a ``wong_dense`` (1), k of a ``scaled_deep`` (1);
+            0 is the builder's own.
     """
 
     name: str

@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
+import torch
 from torch import Tensor, nn
 
 from ..attacks.losses import cross_entropy
-from ..certify import margins
-from ..errors import RobustlibError
+from ..certify import ESTIMATORS, estimated_margins, margins
+from ..errors import RobustlibError, suggest
 from ..threat import Ball
 
 
@@ -24,6 +25,8 @@ class Certified:
         interval: share of training, its first part, on interval bounds: cheaper and looser, they lead away from the
             dead networks that the dual bound often ends in when it begins.
         slopes: of the dual's lower lines, see :func:`robustlib.certify.margins`.
+        projections: random columns from which hidden bounds are estimated (Wong et al. 2018); 0: exact bounds.
+        estimator: how, see :func:`robustlib.certify.estimated_margins`.
     """
 
     name: ClassVar[str] = "certified"
@@ -33,6 +36,8 @@ class Certified:
     interval: float = 0.0
     slopes: str = "fixed"
     protocol: int = 1
+    projections: int = 0
+    estimator: str = "median"
 
     def __post_init__(self) -> None:
         if not (0 <= self.start <= self.threat.eps and 0 <= self.ramp <= 1 and 0 <= self.interval <= 1):
@@ -40,6 +45,13 @@ class Certified:
                 f"Certified(start={self.start}, ramp={self.ramp}, interval={self.interval}): start is a radius in "
                 f"[0, {self.threat.eps}], the others are shares of training in [0, 1]"
             )
+        if self.projections < 0 or (self.projections and self.slopes != "fixed"):
+            raise RobustlibError(
+                f"Certified(projections={self.projections}, slopes={self.slopes!r}): give 0 columns or more, and "
+                "slopes='fixed' with them"
+            )
+        if self.estimator not in ESTIMATORS:
+            raise RobustlibError(suggest("estimator", self.estimator, ESTIMATORS))
 
     def now(self, progress: float) -> Ball:
         """The ball at this share of training."""
@@ -49,9 +61,17 @@ class Certified:
 
 
 def certified_loss(
-    defence: Certified, model: nn.Module, x: Tensor, y: Tensor, *, progress: float
+    defence: Certified, model: nn.Module, x: Tensor, y: Tensor, *, progress: float, generator: torch.Generator
 ) -> tuple[Tensor, Tensor]:
-    """(N,) robust losses in nats and the (N, K) worst logits -J, whose largest is y where the point is certified."""
-    method = "interval" if progress < defence.interval else "dual"
-    worst = -margins(model, x, y, defence.now(progress), method=method, slopes=defence.slopes)
+    """(N,) robust losses in nats and the (N, K) worst logits -J, whose largest is y where the point is certified.
+
+    With projections both are estimates.
+    """
+    threat, method = defence.now(progress), "interval" if progress < defence.interval else "dual"
+    if defence.projections and method == "dual":
+        worst = -estimated_margins(
+            model, x, y, threat, projections=defence.projections, estimator=defence.estimator, generator=generator
+        )
+    else:
+        worst = -margins(model, x, y, threat, method=method, slopes=defence.slopes)
     return cross_entropy(worst, y), worst.detach()

@@ -132,7 +132,7 @@ def objective(
         logits = model(x)
         return cross_entropy(logits / defence.temperature, y), logits.detach()
     if isinstance(defence, Certified):
-        return certified_loss(defence, model, x, y, progress=progress)
+        return certified_loss(defence, model, x, y, progress=progress, generator=generator)
     if isinstance(defence, TwoPoints):
         return objective_at_two_points(defence, model, x, y, progress=progress, generator=generator)
     x = adversarial_batch(defence, model, x, y, progress=progress, generator=generator)

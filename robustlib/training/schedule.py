@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import nn
@@ -69,6 +69,11 @@ class Schedule:
         milestones = [step for step, _ in self.decay]
         if milestones != sorted(set(milestones)) or any(factor <= 0 for _, factor in self.decay):
             raise RobustlibError(f"decay={self.decay}: give (step, factor) with rising steps and positive factors")
+
+    def shortened(self, share: float) -> Schedule:
+        """The same epochs over a ``share`` of the examples, in (0, 1]: every count of updates shrinks with it."""
+        decay = {max(1, round(step * share)): factor for step, factor in self.decay}
+        return replace(self, steps=max(1, round(self.steps * share)), decay=tuple(sorted(decay.items())))
 
     def factor(self, step: int) -> float:
         """What ``decay`` makes of 1 by update ``step`` (from 0)."""

@@ -34,6 +34,13 @@ class Normalised(nn.Module):
         return self.inner((x - self.mean) / self.deviation)
 
 
+class Magnitude(nn.Module):
+    """|z|."""
+
+    def forward(self, z: Tensor) -> Tensor:
+        return z.abs()
+
+
 class Flat(nn.Module):
     """A dense network that views its input, with a skip connection between hidden layers."""
 
@@ -94,6 +101,13 @@ def pooled() -> nn.Module:
     )  # fmt: skip
 
 
+def bent() -> nn.Module:
+    return nn.Sequential(
+        nn.Conv2d(2, 3, 3, padding=1), nn.Hardtanh(-0.3, 0.5), nn.Conv2d(3, 3, 3, stride=2), nn.LeakyReLU(0.2),
+        nn.Flatten(), nn.Linear(12, 5), nn.ReLU6(), nn.Linear(5, 5), Magnitude(), nn.Linear(5, 4),
+    )  # fmt: skip
+
+
 def normalised() -> nn.Module:
     return Normalised(convolutions())
 
@@ -102,7 +116,7 @@ Builder = Callable[[], nn.Module]
 FLAT: dict[str, Builder] = {"dense": dense, "skip": Flat}
 SPATIAL: dict[str, Builder] = {
     "convolutions": convolutions, "deep": deep_convolutions, "residual": residual, "batch norm": batch_norm,
-    "pooled": pooled, "normalised": normalised,
+    "pooled": pooled, "bent": bent, "normalised": normalised,
 }  # fmt: skip
 ALL = FLAT | SPATIAL
 

@@ -98,6 +98,7 @@ def test_a_plan_has_each_evaluation_once_and_all_that_its_cells_and_claims_need(
                 assert {key(job.evaluation) for job in plan.evaluations(cell, name)} <= planned
                 profile = profiles.profile(name)
                 seeds = profile.table_seeds if item.kind == "table" else profile.figure_seeds
+                seeds = profile.spread_seeds if cell.spread else seeds
                 assert len(plan.evaluations(cell, name)) <= seeds
             for predicate in plan.predicates_of(item.id):
                 assert {key(shrunk) for full in predicate.needs if (shrunk := plan.shrink(full, name))} <= planned

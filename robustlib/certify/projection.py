@@ -1,0 +1,219 @@
+"""Bounds on hidden layers estimated from random columns, in memory linear in the units (Wong et al. 2018, section 3.2).
+
+A layer's exact bounds need ||a||_1 of one row a for each of its units. Random columns are pushed forward instead: for a
+standard Cauchy column R, a . R is Cauchy with the scale ||a||_1, whose median size is that scale. What comes out is an
+estimate, above or below the bound; it steers training, and no certificate is made from it.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor, nn
+
+from ..errors import RobustlibError, suggest
+from ..threat import Ball
+from .certificate import ELEMENTS, check_call, objectives
+from .dual import Relaxation, carry, relax, unit
+from .graph import Graph, trace
+from .operations import Add, Affine, Input, Relu, Reshape, Scale
+from .region import Region
+
+ESTIMATORS = ("median", "geometric", "pooled")
+NORMAL = -1
+"""Source of the Gaussian columns; a Cauchy source is the position of its node."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What random projections say of one batch. It proves nothing: no verdict of a certificate is made from it.
+
+    Attributes:
+        labels: (N,) the classes that were asked about.
+        margins: (N, K) estimates of the dual bounds on logit[label] - logit[k]; 0 at k = label.
+    """
+
+    labels: Tensor
+    margins: Tensor
+
+    @property
+    def standing(self) -> Tensor:
+        """(N,) bool: all margins are positive by this estimate."""
+        return (self.margins > 0).scatter(1, self.labels[:, None], True).all(1)
+
+
+def _median(columns: Tensor) -> Tensor:
+    """(N, r, ...) to the median over r of the sizes; of two in the middle the lower, as in the authors' code."""
+    return columns.abs().movedim(1, -1).contiguous().median(-1).values
+
+
+def _geometric(columns: Tensor) -> Tensor:
+    """Exp of the mean log size: E log|C| = 0 for a standard Cauchy variable."""
+    return columns.abs().clamp_min(1e-30).log().mean(1).exp()
+
+
+def _linear(operation: Affine) -> Affine:
+    """The operation without what it adds."""
+    if isinstance(operation, Scale):
+        return replace(operation, shift=torch.zeros_like(operation.shift))
+    return operation if isinstance(operation, Reshape) else replace(operation, bias=None)
+
+
+@dataclass(frozen=True)
+class _Pushed:
+    """At one node: (N, *shape) where the middle of the bounds lies, and (N, r, *shape) columns by their source."""
+
+    middle: Tensor
+    columns: dict[int, Tensor]
+
+    def through(self, operation: Affine) -> _Pushed:
+        apart = _linear(operation)
+        columns = {}
+        for source, values in self.columns.items():
+            columns[source] = apart.forward(values.flatten(0, 1)).unflatten(0, values.shape[:2])
+        return _Pushed(operation.forward(self.middle), columns)
+
+    def plus(self, other: _Pushed) -> _Pushed:
+        columns = dict(self.columns)
+        for source, values in other.columns.items():
+            columns[source] = columns[source] + values if source in columns else values
+        return _Pushed(self.middle + other.middle, columns)
+
+
+@dataclass(frozen=True)
+class _Projector:
+    """Draws columns and reads reaches off them."""
+
+    projections: int
+    estimator: str
+    generator: torch.Generator
+
+    def source(self, position: int) -> int:
+        """Under which name a node's Cauchy columns are kept: one for all of them where they are pooled."""
+        return 0 if self.estimator == "pooled" else position
+
+    def columns(self, radius: Tensor) -> Tensor:
+        """(N, r, *shape) Cauchy columns times radius (N, *shape); examples share them."""
+        shape = (1, self.projections, *radius.shape[1:])
+        drawn = torch.empty(shape, dtype=radius.dtype, device=radius.device).cauchy_(generator=self.generator)
+        return drawn * radius[:, None]
+
+    def start(self, region: Region) -> _Pushed:
+        """Of a box its half widths; of a Euclidean ball Gaussian columns, its domain left out."""
+        if region.x is None or region.eps is None:
+            return _Pushed(region.center, {0: self.columns(region.radius)})
+        shape = (1, self.projections, *region.x.shape[1:])
+        drawn = torch.randn(shape, dtype=region.x.dtype, device=region.x.device, generator=self.generator)
+        wide = region.eps.view(-1, *[1] * region.x.dim())
+        return _Pushed(region.x, {NORMAL: drawn * wide})
+
+    def reach(self, pushed: _Pushed) -> Tensor:
+        """(N, *shape) estimated distance from the middle to either bound."""
+        size = _geometric if self.estimator == "geometric" else _median
+        total = torch.zeros_like(pushed.middle)
+        for source, values in pushed.columns.items():
+            root = values.square().mean(1).clamp_min(1e-30).sqrt() if source == NORMAL else size(values)
+            total = total + root
+        return total
+
+    def past_relu(self, pushed: _Pushed, at: Relaxation, position: int) -> _Pushed:
+        """Onto the band between the lines slope z and slope (z - floor): its middle, and half its height as columns."""
+        height = -at.slope * at.floor / 2
+        columns = {source: values * at.slope[:, None] for source, values in pushed.columns.items()}
+        found = _Pushed(at.slope * pushed.middle + height, columns)
+        fresh = {self.source(position): self.columns(height)}
+        return found.plus(_Pushed(torch.zeros_like(height), fresh))
+
+
+def projected_bounds(
+    graph: Graph, region: Region, *, projections: int, estimator: str, generator: torch.Generator
+) -> dict[int, Relaxation]:
+    """The relaxation of every ReLU from estimated bounds; those before the first ReLU are exact, at no more cost."""
+    if estimator not in ESTIMATORS:
+        raise RobustlibError(suggest("estimator", estimator, ESTIMATORS))
+    if projections < 1:
+        raise RobustlibError(f"projections={projections}; give 1 random column or more")
+    draw = _Projector(projections, estimator, generator)
+    pushed: list[_Pushed] = []
+    found: dict[int, Relaxation] = {}
+    for position, node in enumerate(graph.nodes[: max(graph.relus, default=-1) + 1]):
+        before = [pushed[i] for i in node.inputs]
+        if isinstance(node.operation, Input):
+            pushed.append(draw.start(region))
+        elif isinstance(node.operation, Add):
+            pushed.append(before[0].plus(before[1]))
+        elif isinstance(node.operation, Relu):
+            place, shape = node.inputs[0], node.shape
+            if any(isinstance(earlier.operation, Relu) for earlier in graph.nodes[:place]):
+                reach = draw.reach(before[0])
+                lower, upper = before[0].middle - reach, before[0].middle + reach
+            else:
+                rows = unit(shape, slice(None), region.center)
+                lower, upper = (end.unflatten(1, shape) for end in carry(graph, rows, place, found, region)[:2])
+            found[position] = relax(lower, upper)
+            pushed.append(draw.past_relu(before[0], found[position], position))
+        else:
+            pushed.append(before[0].through(node.operation))
+    return found
+
+
+def estimated_margins(
+    model: nn.Module, x: Tensor, y: Tensor, threat: Ball, *,
+    projections: int = 50, estimator: str = "median", generator: torch.Generator,
+) -> Tensor:  # fmt: skip
+    """The dual's margins with hidden bounds estimated, differentiable to the weights: for training.
+
+    Args:
+        model, x, y, threat: as for :func:`robustlib.certify.margins`.
+        projections: random columns, >= 1; memory grows with them and not with the square of the units.
+        estimator: "median" of the columns' sizes, for each ReLU's term and the input's apart (the paper's);
+            "geometric", their geometric mean; "pooled", a median over columns of all terms together, which is one
+            forward pass, as a sum of Cauchy variables is again one. The input's term of an l_2 ball is Gaussian.
+        generator: draws the columns, on the device of x.
+
+    Returns:
+        (N, K) estimates in logits, 0 at k = y: not bounds.
+
+    Raises:
+        RobustlibError: as :func:`robustlib.certify.margins`; an unknown estimator, projections below 1.
+
+    Source: Wong et al. 2018, section 3.2; the objective itself is carried back exactly, as in the authors' code.
+    """
+    graph = trace(model, x)
+    check_call(x, y, threat, graph.nodes[-1].shape[0])
+    return _margins(graph, x, y, threat, projections, estimator, generator)
+
+
+def _margins(
+    graph: Graph, x: Tensor, y: Tensor, threat: Ball, projections: int, estimator: str, generator: torch.Generator
+) -> Tensor:
+    region, last = Region.around(x, threat), len(graph.nodes) - 1
+    found = projected_bounds(graph, region, projections=projections, estimator=estimator, generator=generator)
+    return carry(graph, objectives(y, graph.nodes[last].shape[0], x), last, found, region)[0]
+
+
+def estimate(
+    model: nn.Module, x: Tensor, y: Tensor | None, threat: Ball, *,
+    projections: int = 50, estimator: str = "median", generator: torch.Generator, chunk: int | None = None,
+) -> Estimate:  # fmt: skip
+    """What :func:`estimated_margins` gives for a batch, a few examples at a time.
+
+    Args:
+        model, x, threat, projections, estimator, generator: as there.
+        y: (N,) int64 labels; None: the classes that the model predicts at x.
+        chunk: examples at a time; None: as many as fit ELEMENTS numbers.
+    """
+    graph = trace(model, x)
+    check_call(x, y, threat, graph.nodes[-1].shape[0])
+    if chunk is None:
+        widest = max(math.prod(node.shape) for node in graph.nodes)
+        chunk = max(1, ELEMENTS // (widest * max(1, projections) * max(1, len(graph.relus))))
+    with torch.no_grad():
+        y = torch.cat([model(part).argmax(1) for part in x.split(chunk)]) if y is None else y
+        parts = [
+            _margins(graph, xs, ys, threat, projections, estimator, generator)
+            for xs, ys in zip(x.split(chunk), y.split(chunk), strict=True)
+        ]
+    return Estimate(y, torch.cat(parts))
