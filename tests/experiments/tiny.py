@@ -21,8 +21,12 @@ from robustlib.experiments.probes import (
     Amplitudes,
     Certificate,
     CertifiedRadii,
+    DecisionMap,
     FirstLayer,
+    InnerLoop,
+    Lending,
     Outputs,
+    Pictures,
     Recipe,
     Relaxed,
     Targeted,
@@ -54,7 +58,8 @@ ROBUST = replace(NETWORK, defence=PgdTraining(BALL, steps=2, step_size=0.05), sc
 POINTS = Subset(n=60)
 PROBES = (
     Targeted | Amplitudes | Outputs | AccuracyVariation | Recipe | Certificate | CertifiedRadii | Relaxed | FirstLayer
-)
+    | InnerLoop | Pictures | DecisionMap | Lending
+)  # fmt: skip
 
 
 def accuracy(network: Network = NETWORK, attack: Any = None, **changes: Any) -> Evaluation:
@@ -190,6 +195,13 @@ def _probed(what: Any, value: float, n: int) -> dict[str, Any]:
         Certificate: dict.fromkeys(("bound", "certified", "active", "dead", "unstable"), "fraction"),
         CertifiedRadii: dict.fromkeys(("radius", "median_radius", "radius_right"), "linf"),
         Relaxed: dict.fromkeys(("dual", "program", "attack", "loosened"), "logits"),
+        InnerLoop: dict.fromkeys(("kl", "kl_from_x", "kl_of_kick"), "nats") | {"gradient_at_x": "nats per unit"},
+        Pictures: {},
+        DecisionMap: dict.fromkeys(("natural", "boundary", "robust"), "fraction"),
+        Lending: dict.fromkeys(("money_honest", "money_edited"), "interests per applicant") | {
+            f"{kind}_{state}_{group}": "fraction"
+            for kind in ("approved", "served") for state in ("honest", "edited") for group in (0, 1)
+        },
         FirstLayer: dict.fromkeys(("near_zero", "empty"), "fraction"),
         Recipe: {"learning rate": "setting", "momentum": "setting", "dropout (FC)": "setting", "decay delay": "setting",
                  "batch size": "setting", "epochs": "setting"} | {f"layer {i}": "setting" for i in range(1, 10)},
@@ -197,7 +209,7 @@ def _probed(what: Any, value: float, n: int) -> dict[str, Any]:
     given: dict[str, Any] = {"metrics": {name: Metric(value, n, unit=unit) for name, unit in names.items()}}
     outcome = np.arange(n) < round(value * n)
     share, low, high = accuracy_interval(outcome)
-    if isinstance(what, Outputs | AccuracyVariation):
+    if isinstance(what, Outputs | AccuracyVariation | Pictures):
         given["metrics"]["accuracy"] = Metric(share, n, low, high)
         given["outcomes"] = {"correct": pack(outcome)}
     elif isinstance(what, Certificate):
