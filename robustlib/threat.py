@@ -196,6 +196,49 @@ class L2Ball(Ball):
         return gradient / _per_example(self.length(gradient).clamp_min(1e-12), gradient)
 
 
+@dataclass(frozen=True)
+class FeatureBox(Ball):
+    """Every feature within ``eps`` times its own budget of the input's: what each of them costs to edit.
+
+    Args:
+        eps, domain: as for every ball; eps = 1 is the budgets as they are given.
+        budgets: for each feature how far it may move, in the domain's units; 0 for what cannot be changed.
+
+    Raises:
+        RobustlibError: no budgets, or a negative one; inputs with another number of features.
+    """
+
+    budgets: tuple[float, ...] = ()
+
+    norm: ClassVar[str] = "box"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.budgets or any(not 0 <= budget < math.inf for budget in self.budgets):
+            raise RobustlibError(f"budgets={self.budgets} of a FeatureBox; give one number of 0 or more a feature")
+
+    def _widths(self, x: Tensor) -> Tensor:
+        if x.shape[1:] != (len(self.budgets),):
+            raise RobustlibError(f"inputs of shape {tuple(x.shape)} and {len(self.budgets)} budgets do not fit")
+        return torch.tensor(self.budgets, dtype=x.dtype, device=x.device)
+
+    def length(self, delta: Tensor) -> Tensor:
+        widths = self._widths(delta)
+        # Where nothing may move, a move of any size is infinitely long.
+        return torch.where(delta == 0, delta.new_zeros(()), delta.abs() / widths).amax(1)
+
+    def project(self, x_adv: Tensor, x: Tensor) -> Tensor:
+        reach = self.eps * self._widths(x)
+        return self.clip(torch.minimum(torch.maximum(x_adv, x - reach), x + reach))
+
+    def random_start(self, x: Tensor, *, generator: torch.Generator) -> Tensor:
+        noise = torch.empty_like(x).uniform_(-self.eps, self.eps, generator=generator)
+        return self.clip(x + noise * self._widths(x))
+
+    def steepest(self, gradient: Tensor) -> Tensor:
+        return gradient.sign() * self._widths(gradient)
+
+
 BALLS: dict[str, type[Ball]] = {"linf": LinfBall, "l2": L2Ball}
 
 

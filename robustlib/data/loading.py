@@ -16,11 +16,14 @@ from robustlib.data import fetch as _fetch
 from robustlib.data.checks import Array, Arrays, Findings, Mismatch, check
 from robustlib.data.dataset import Dataset, Split
 from robustlib.data.digits import digits_arrays
+from robustlib.data.generated import lender_arrays, plane_arrays
 from robustlib.data.prepared import prepared_path, read, ways_to_get
 from robustlib.data.registry import REGISTRY, Facts, facts_of
 from robustlib.errors import RobustlibError
 
 Root = str | os.PathLike[str] | None
+
+_BUNDLED = {"digits": digits_arrays, "plane": plane_arrays, "lender": lender_arrays}
 
 # (name, file, device) -> (the file's mtime and size when it was verified, the dataset)
 _loaded: dict[tuple[str, str, str], tuple[tuple[int, int], Dataset]] = {}
@@ -115,12 +118,13 @@ def verify(name: str, root: Root = None) -> Report:
 def _arrays(facts: Facts, path: Path) -> tuple[dict[str, Array], Findings]:
     if not facts.bundled:
         return read(facts, path)
-    arrays = digits_arrays()
+    arrays = _BUNDLED[facts.name]()
     try:
         return arrays, check(facts, arrays)
     except Mismatch as fault:
+        maker = "scikit-learn brings" if facts.name == "digits" else "PyTorch's generator gives"
         raise RobustlibError(
-            f"the {facts.name} that scikit-learn brings are not the usual ones: {fault}; reinstall it"
+            f"the {facts.name} that {maker} are not the usual ones: {fault}; reinstall it"
         ) from fault
 
 

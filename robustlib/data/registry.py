@@ -230,8 +230,45 @@ DIGITS = Facts(
     },
 )
 
+PLANE = Facts(
+    name="plane",
+    title="20 points of the unit square, generated",
+    shape=(2,),
+    n_train=20,
+    n_test=20,
+    classes=("below", "above"),
+    licence="of this book",
+    bundled=True,
+    digests={
+        "x_train": "98464106c64e7c6a814f61d35e8a5096eb4966ed7fa93ce4dca8ceed8743b933",
+        "y_train": "19dcfc4097c98b8023e24b5275afb1446bf66f76617036a8183fc8f63e8336a7",
+        "x_test": "98464106c64e7c6a814f61d35e8a5096eb4966ed7fa93ce4dca8ceed8743b933",
+        "y_test": "19dcfc4097c98b8023e24b5275afb1446bf66f76617036a8183fc8f63e8336a7",
+    },
+)
+
+LENDER = Facts(
+    name="lender",
+    title="applicants for a loan, generated from a written structural model",
+    shape=(8,),
+    n_train=6_000,
+    n_test=4_000,
+    classes=("defaults", "repays"),
+    licence="of this book",
+    groups=True,
+    bundled=True,
+    digests={
+        "x_train": "0cf652328a991b9452d477b44cec26ab12fc2cc5671a3b843c06ceb4bcf591c7",
+        "y_train": "84c98bf948477ce682f7c44dfc47a24f9a512f7a5e0761e623f6f11027eff0f0",
+        "subject_train": "19e0e48ccb53ba6dbda216921c978a0cbe1312fd5e9f166023f70d6fb4feb52f",
+        "x_test": "c1eb86600053004b3b7c1e82142f98a9ba7f3610f2d35ddeada2ba61077a0b98",
+        "y_test": "39aab7b798141553dffd2f26300c2acadee15ef60d3fabcf141b29fefbbccb44",
+        "subject_test": "4cbee989b4fa23c8525f4704aa4a7ceb3e74a3baaecb665404af101bd2cac4e4",
+    },
+)
+
 REGISTRY: dict[str, Facts] = {
-    facts.name: facts for facts in (MNIST, FASHION_MNIST, CIFAR10, SVHN, HAR, DIGITS)
+    facts.name: facts for facts in (MNIST, FASHION_MNIST, CIFAR10, SVHN, HAR, DIGITS, PLANE, LENDER)
 }
 NAMES: tuple[str, ...] = tuple(REGISTRY)
 

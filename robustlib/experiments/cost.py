@@ -22,13 +22,17 @@ from .probes import (
     CascadeBound,
     Certificate,
     CertifiedRadii,
+    DecisionMap,
     Estimated,
+    InnerLoop,
+    Lending,
     Outputs,
     Pictures,
     Relaxed,
     Targeted,
 )
 from .specs import (
+    HELD_OUT,
     Accuracy,
     AccuracyVariation,
     Attacked,
@@ -159,7 +163,8 @@ def training_seconds(network: Network, device: str) -> float:
 def points(evaluation: Evaluation) -> int:
     """How many inputs it visits."""
     facts = facts_of(evaluation.subject.dataset)
-    whole = facts.n_train if evaluation.subset.split == "train" else facts.n_test
+    sizes = {"train": facts.n_train, "validation": facts.n_train // HELD_OUT, "test": facts.n_test}
+    whole = sizes[evaluation.subset.split]
     return evaluation.subset.n or whole * evaluation.subject.outputs // len(facts.classes)
 
 
@@ -174,6 +179,10 @@ def evaluation_seconds(evaluation: Evaluation, device: str) -> float:
 def evaluation_flops(evaluation: Evaluation, n: int) -> float:
     """Upper bound for n points: an attack with restarts visits only the points that still stand."""
     what, forward = evaluation.measurement, _forward(evaluation.subject)
+    if isinstance(what, Pictures):
+        return n * (2 + passes(what.attack)) * forward
+    if isinstance(what, DecisionMap):
+        return forward * (what.side**2 + n * what.inside**2)
     if isinstance(what, Accuracy):
         steering = forward if what.source is None else _forward(what.source)
         return n * (forward + passes(what.attack) * steering)
@@ -183,14 +192,12 @@ def evaluation_flops(evaluation: Evaluation, n: int) -> float:
     if isinstance(what, Directions):
         # PGD and FGSM on each of the two, then both gradients.
         return n * (passes(what.attack) + 4) * (forward + _forward(what.source)) + n * 4 * what.stops * forward
-    if isinstance(what, Pictures):
-        return n * (2 + passes(what.attack)) * forward
     if isinstance(what, Distances):
         return n * passes(what.attack) * forward
     if isinstance(what, WorstCase):
         suite = standard(what.threat, steps=what.steps, queries=what.queries, targets=what.target_classes)
         return n * forward * (1 + sum(passes(attack) for attack in suite))
-    if isinstance(what, HingeBound):
+    if isinstance(what, HingeBound | InnerLoop | Lending):
         return n * (2 * what.steps + 2) * forward
     if isinstance(what, LossTrace):
         return n * what.runs * 2 * what.steps * forward

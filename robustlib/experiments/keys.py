@@ -20,7 +20,7 @@ from typing import Any
 from ..attacks import suite
 from ..errors import RobustlibError, suggest
 from ..models import ModelSpec
-from ..threat import L2Ball, LinfBall
+from ..threat import FeatureBox, L2Ball, LinfBall
 from ..training import (
     BinaryTrades,
     Certified,
@@ -37,14 +37,15 @@ from . import probes, specs
 _CLASSES: tuple[type, ...] = (
     ModelSpec, Schedule, Standard, FgsmTraining, PgdTraining, Trades, BinaryTrades, LogitPairing, Distillation,
     Certified,
-    LinfBall, L2Ball,
+    LinfBall, L2Ball, FeatureBox,
     suite.Clean, suite.Noise, suite.Fgsm, suite.Pgd, suite.MiFgsm, suite.Apgd, suite.Square, suite.AutoAttack,
     suite.Boundary, suite.DeepFool, suite.CarliniWagner, suite.Lbfgs, suite.Fab, suite.Jsma,
     specs.Network, specs.Subset, specs.Accuracy, specs.Distances, specs.WorstCase, specs.LossTrace, specs.LocalMaxima,
     specs.TrainingCurve, specs.AccuracyVariation, specs.HingeBound, specs.Attacked,
     specs.Directions, probes.Targeted, probes.Amplitudes, probes.Outputs,
-    probes.Recipe, probes.Certificate, probes.CertifiedRadii, probes.Relaxed, probes.FirstLayer, probes.Pictures,
+    probes.Recipe, probes.Certificate, probes.CertifiedRadii, probes.Relaxed, probes.FirstLayer,
     probes.CascadeBound, probes.Estimated,
+    probes.InnerLoop, probes.Pictures, probes.DecisionMap, probes.Lending,
     specs.Evaluation,
 )  # fmt: skip
 

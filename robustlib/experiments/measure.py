@@ -25,13 +25,18 @@ from .cascading import cascade_bound, estimated
 from .certifying import certificate, certified_radii, first_layer, relaxed
 from .findings import Findings, mean, share
 from .keys import key
+from .lending import lending
+from .picturing import decision_map, inner_loop, pictures
 from .probes import (
     Amplitudes,
     CascadeBound,
     Certificate,
     CertifiedRadii,
+    DecisionMap,
     Estimated,
     FirstLayer,
+    InnerLoop,
+    Lending,
     Outputs,
     Pictures,
     Recipe,
@@ -41,6 +46,7 @@ from .probes import (
 from .probing import accuracy_variation, gradient_amplitudes, outputs, recipe, targeted
 from .records import Metric, pack
 from .specs import (
+    HELD_OUT,
     Accuracy,
     AccuracyVariation,
     Attacked,
@@ -55,12 +61,17 @@ from .specs import (
     TrainingCurve,
     WorstCase,
 )
-from .transferring import attacked, directions, pictures
+from .transferring import attacked, directions
 
 
 def rows_of(subset: Subset, dataset: Dataset) -> tuple[Split, Tensor]:
     """The split and the sorted positions that a subset means."""
-    split = dataset.train if subset.split == "train" else dataset.test
+    split = dataset.test if subset.split == "test" else dataset.train
+    if subset.split == "validation":
+        first = len(split) - len(split) // HELD_OUT
+        kept = split.y[first:]
+        chosen = torch.arange(len(kept)) if subset.n is None else balanced_subset(kept, subset.n, seed=subset.seed)
+        return split, first + chosen
     if subset.n is None:
         return split, torch.arange(len(split))
     return split, balanced_subset(split.y, subset.n, seed=subset.seed)
@@ -162,6 +173,12 @@ def measure(
         return relaxed(subject, split, rows, what)
     if isinstance(what, FirstLayer):
         return first_layer(subject, what)
+    if isinstance(what, InnerLoop):
+        return inner_loop(subject, split, rows, what, name)
+    if isinstance(what, DecisionMap):
+        return decision_map(subject, split, rows, what)
+    if isinstance(what, Lending):
+        return lending(subject, split, rows, dataset.groups[evaluation.subset.split], what)
     raise RobustlibError(f"no measurement for {type(what).__name__}")
 
 

@@ -118,16 +118,66 @@ class FirstLayer:
 
 @dataclass(frozen=True)
 class Pictures:
-    """Adversarial images themselves, of the first points that the network gets right before the attack and not after.
+    """The first points themselves before and after an attack, as bytes, and the classes that the network tells.
 
     Args:
-        attack, threat: what makes them.
+        attack, threat: what is done to them.
         kept: at most how many images.
+        broken: only of points that the network gets right before the attack and not after.
     """
 
     attack: Pgd
     threat: Ball
     kept: int = 5
+    broken: bool = True
+    protocol: int = 1
+
+
+@dataclass(frozen=True)
+class InnerLoop:
+    """KL(p(x) || p(x')) along TRADES' inner loop, begun at x and beside it.
+
+    Args:
+        threat, steps, step_size: of the loop.
+    """
+
+    threat: Ball
+    steps: int
+    step_size: float
+    protocol: int = 1
+
+
+@dataclass(frozen=True)
+class DecisionMap:
+    """Scores z_1 - z_0 on a grid of the unit square, and R_nat, R_bdy, R_rob, each box searched on a grid of its own.
+
+    Args:
+        threat: l_inf ball, the box around each point.
+        side: grid points along each side of the square.
+        inside: the same for a box.
+    """
+
+    threat: Ball
+    side: int = 49
+    inside: int = 25
+    protocol: int = 1
+
+
+@dataclass(frozen=True)
+class Lending:
+    """Money and approvals of a lender who approves where the network's p(repays) makes the expected gain positive.
+
+    Args:
+        threat: what applicants may edit; all of them edit towards approval.
+        steps, step_size: of that ascent.
+        gain, loss: of a loan that is repaid, and of one that is not, in units of its interest.
+    """
+
+    threat: Ball
+    steps: int
+    step_size: float
+    gain: float = 1.0
+    loss: float = 3.0
     protocol: int = 1
 
 

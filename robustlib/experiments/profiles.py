@@ -17,8 +17,8 @@ from ..errors import RobustlibError, suggest
 from ..models import ModelSpec
 from ..training import FgsmTraining, PgdTraining, Schedule, Standard
 from ..training.inner import Inner
-from . import profiles_certified, profiles_madry
-from .probes import Amplitudes, Pictures, Targeted
+from . import profiles_certified, profiles_madry, profiles_small
+from .probes import Amplitudes, InnerLoop, Pictures, Targeted
 from .specs import (
     Accuracy,
     AccuracyVariation,
@@ -96,6 +96,8 @@ def _fewer(attack: Pgd) -> Pgd:
 def _smoke(evaluation: Evaluation) -> Evaluation | None:
     if evaluation.subject.model.name == profiles_madry.NAME and not profiles_madry.runs(evaluation):
         return None
+    if profiles_small.small(evaluation):
+        return profiles_small.smoke(evaluation)
     if evaluation.subject.model.name in profiles_certified.MODELS:
         return profiles_certified.smoke(evaluation)
     what = evaluation.measurement
@@ -120,7 +122,7 @@ def _smoke(evaluation: Evaluation) -> Evaluation | None:
         what, n = replace(what, attack=replace(what.attack, steps=50)), 20
     elif isinstance(what, WorstCase):
         what, n = replace(what, steps=10, queries=100, target_classes=2), 40
-    elif isinstance(what, HingeBound):
+    elif isinstance(what, HingeBound | InnerLoop):
         n = 60
     elif isinstance(what, LossTrace):
         what = replace(what, steps=20, step_size=5 * what.step_size, runs=5)
@@ -255,6 +257,8 @@ def _halved(network: Network) -> Network:
 
 def _quick(evaluation: Evaluation) -> Evaluation | None:
     name = evaluation.subject.model.name
+    if profiles_small.small(evaluation):
+        return None
     if name in profiles_certified.MODELS:
         return profiles_certified.quick(evaluation)
     if name in _DISTILLED:

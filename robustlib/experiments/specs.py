@@ -20,8 +20,11 @@ from .probes import (
     CascadeBound,
     Certificate,
     CertifiedRadii,
+    DecisionMap,
     Estimated,
     FirstLayer,
+    InnerLoop,
+    Lending,
     Outputs,
     Pictures,
     Recipe,
@@ -99,17 +102,26 @@ class Network:
         return f"{self.dataset}-{self.model.name}{self.model.width}-{self.defence.name}-s{self.seed}"
 
 
+SPLITS = ("train", "validation", "test")
+HELD_OUT = 12
+"""The validation split is this part of the training set."""
+
+
 @dataclass(frozen=True)
 class Subset:
-    """Class-balanced rows of a split, nested in n; None: the whole split."""
+    """Class-balanced rows of a split, nested in n; None: the whole split.
+
+    "validation" is the last twelfth of the training set; a network that is judged on it must be trained on earlier
+    rows alone.
+    """
 
     n: int | None = None
     split: str = "test"
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.split not in ("train", "test"):
-            raise RobustlibError(suggest("split", self.split, ("train", "test")))
+        if self.split not in SPLITS:
+            raise RobustlibError(suggest("split", self.split, SPLITS))
         if self.n is not None and self.n < 1:
             raise RobustlibError(f"n={self.n} of a Subset; give 1 or more, or None for the whole split")
 
@@ -275,7 +287,7 @@ class HingeBound:
 Measurement = (
     Accuracy | Distances | WorstCase | LossTrace | LocalMaxima | TrainingCurve | AccuracyVariation | HingeBound
     | Attacked | Directions | Targeted | Amplitudes | Outputs | Recipe | Certificate | CertifiedRadii | Relaxed
-    | FirstLayer | Pictures | CascadeBound | Estimated
+    | FirstLayer | CascadeBound | Estimated | InnerLoop | Pictures | DecisionMap | Lending
 )  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""Attacks that several networks share: many in one record, the loss on the way to them, the images they make."""
+"""Attacks that several networks share: many in one record, and the loss on the way to them."""
 
 from __future__ import annotations
 
@@ -15,8 +15,7 @@ from ..data import Split
 from ..evaluate import Progress, outcomes_under
 from ..evaluate.outcomes import CHUNK, chunk_generator
 from .findings import Findings, mean, share
-from .probes import Pictures
-from .records import Metric, pack
+from .records import pack
 from .specs import Attacked, Directions
 
 SHOWN = 5
@@ -83,25 +82,3 @@ def directions(
         found.metrics[f"end {place}"] = mean(whole[:, -1], unit="nats")
         found.series[place] = [row.round(4).tolist() for row in (whole.mean(0), *whole[:SHOWN])]
     return found
-
-
-def pictures(model: nn.Module, split: Split, rows: Tensor, what: Pictures, name: str) -> Findings:
-    """Accuracy under the attack, lengths of the perturbations; images in whole 255ths with their classes."""
-    x, y = split.images(rows), split.y[rows.to(split.y.device)]
-    x_adv = run_attack(what.attack, model, x, y, what.threat, generator=chunk_generator(name, 0, x.device))
-    with torch.no_grad():
-        before, after = model(x).argmax(1), model(x_adv).argmax(1)
-    chosen = torch.nonzero((before == y) & (after != y))[: what.kept, 0]
-    length = what.threat.length(x_adv.double() - x.double()).cpu().numpy()
-    return Findings(
-        metrics={
-            "accuracy": share((after == y).cpu().numpy()),
-            "length": mean(length, unit=what.threat.norm),
-            "kept": Metric(float(len(chosen)), len(rows), unit="images"),
-        },
-        series={
-            "images": (255 * x_adv[chosen]).round().flatten(1).int().tolist(),
-            "class": y[chosen].tolist(),
-            "told": after[chosen].tolist(),
-        },
-    )

@@ -72,6 +72,14 @@ class Item:
 
 
 @dataclass(frozen=True)
+class Factor:
+    """One deviation changed alone: its name, and the cell's evaluations with it changed, one a seed."""
+
+    name: str
+    evaluations: tuple[Evaluation, ...]
+
+
+@dataclass(frozen=True)
 class Cell:
     """One number of a table or figure.
 
@@ -87,6 +95,7 @@ class Cell:
         protocol_known: False where the paper leaves a setting open; ``note`` then says which.
         note: footnote.
         unavailable: why this edition cannot measure it; "" when it can.
+        ablation: settings of the protocol that are open, each changed alone; what is asked where ours differs.
         spread: it is about differences that single seeds hide, so that profiles run more of them.
         distribution: it is about all of its seeds together; a reduced profile runs those of its own number.
         derived: the value itself, in ``unit``, where it follows from definitions without any network.
@@ -107,6 +116,7 @@ class Cell:
     spread: bool = False
     distribution: bool = False
     offset: float = 0.0
+    ablation: tuple[Factor, ...] = ()
 
 
 @dataclass(frozen=True)

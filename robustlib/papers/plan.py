@@ -74,6 +74,12 @@ def evaluations(cell: Cell, profile_name: str) -> list[Job]:
     ]
 
 
+def _ablations(cell: Cell, profile_name: str) -> list[Job]:
+    """A difference from the paper is asked about under the paper's own protocol alone."""
+    factors = cell.ablation if profile_name == "full" else ()
+    return [Job(full, full) for factor in factors for full in factor.evaluations]
+
+
 def _seeds(cell: Cell, chosen: Profile) -> int:
     if cell.distribution:
         return chosen.distribution_seeds
@@ -92,7 +98,7 @@ def jobs(chosen: Iterable[Item], profile_name: str) -> list[Job]:
     found: dict[str, Job] = {}
     for item in chosen:
         for cell in cells_of(item.id):
-            for job in evaluations(cell, profile_name):
+            for job in (*evaluations(cell, profile_name), *_ablations(cell, profile_name)):
                 found.setdefault(key(job.evaluation), job)
         for predicate in predicates_of(item.id):
             for full in predicate.needs:

@@ -68,10 +68,13 @@ OPEN = {
 """What is open of each recipe."""
 
 
-def network(problem: str, *, robust: bool, seed: int = 0) -> Network:
-    """The network of a line: cross-entropy on clean inputs, or the robust loss with its radius rising for half."""
+def network(problem: str, *, robust: bool, seed: int = 0, times: int = 1) -> Network:
+    """The network of a line: cross-entropy on clean inputs, or the robust loss with its radius rising for half.
+
+    ``times`` multiplies its epochs.
+    """
     line = PROBLEMS[problem]
-    updates = line.epochs * (facts_of(line.dataset).n_train // line.batch)
+    updates = times * line.epochs * (facts_of(line.dataset).n_train // line.batch)
     defence = Certified(line.threat, start=line.start) if robust else Standard()
     return Network(line.dataset, line.model, defence, Schedule(updates, line.batch, 1e-3), seed=seed)
 

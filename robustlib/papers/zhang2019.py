@@ -21,6 +21,7 @@ from ..attacks.suite import (
 from ..evaluate.theory import PSI, SURROGATES, psi_transform, table_1
 from ..experiments.records import Record
 from ..experiments.specs import Evaluation, Network, WorstCase
+from . import zhang2019_own as own
 from .base import STAGES, Cell, Predicate, Published, published, published_of
 from .zhang2019_specs import (
     BASELINES,
@@ -104,6 +105,7 @@ def _table_5() -> list[Cell]:
                 protocol_known=not notes,
                 note="; ".join(notes),
                 unavailable="" if made else _OTHERS,
+                spread=dataset == "mnist" and attack.startswith("FGSM ⁴⁰"),
             )
         )
     return cells
@@ -257,6 +259,7 @@ def cells() -> list[Cell]:
         *_leaderboards(),
         *_challenge(),
         *_baselines(),
+        *own.cells(),
     ]
 
 
@@ -288,4 +291,5 @@ def predicates() -> list[Predicate]:
         ("baselines", "TRADES at 1/lambda 6 keeps more than at 1/lambda 1",
          (worst_case("TRADES, 1/λ 1"), worst_case("TRADES, 1/λ 6")), _rises),
     ]  # fmt: skip
-    return [Predicate(f"{PAPER}/{item}", text, tuple(needs), test) for item, text, needs, test in rows]
+    tested = [Predicate(f"{PAPER}/{item}", text, tuple(needs), test) for item, text, needs, test in rows]
+    return tested + own.predicates()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import functools
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,6 +29,8 @@ class Statement:
     records: tuple[str, ...] = ()
 
 
+DIFFERS = ("higher", "lower", "not consistent")
+"""Verdicts that ask for a cause."""
 COMPUTED = Verdict("measured", "computed from its definition, without a network")
 
 
@@ -56,11 +59,11 @@ def row(cell: Cell, profile: str, store: Store) -> Row:
     n = metrics[0].n if metrics else None
     protocol = _protocol(name, records)
     whole = bool(records) and records[0].evaluation["subset"]["n"] is None
-    verdict = COMPUTED if cell.derived is not None else decide(
+    judge = functools.partial(
+        decide,
         published=published.value if published else None,
         decimals=published.decimals if published else 0,
         verified=published.verified if published else False,
-        values=values,
         n=n or 0,
         same_test_set=whole,
         protocol=protocol,
@@ -68,7 +71,10 @@ def row(cell: Cell, profile: str, store: Store) -> Row:
         protocol_known=cell.protocol_known,
         reason=cell.unavailable or "no record of this cell yet",
         unit=cell.unit,
-    )  # fmt: skip
+    )
+    verdict = COMPUTED if cell.derived is not None else judge(values=values)
+    if verdict.name in DIFFERS:
+        notes.append(_explained(cell, judge, store))
     return Row(
         label=cell.row,
         column=cell.column,
@@ -86,6 +92,21 @@ def row(cell: Cell, profile: str, store: Store) -> Row:
         footnotes=tuple(notes),
         unit=cell.unit,
     )
+
+
+def _explained(cell: Cell, judge: Callable[..., Verdict], store: Store) -> str:
+    """What ours becomes with each open setting changed alone; "unexplained" unless one of them ends the difference."""
+    told, ended = [], False
+    for factor in cell.ablation:
+        records = [store.find(evaluation, "full") for evaluation in factor.evaluations]
+        values = [cell.offset + cell.scale * r.metrics[cell.metric].value for r in records if r is not None]
+        if values:
+            word = judge(values=values).name
+            ended |= word not in DIFFERS
+            told.append(f"with {factor.name} alone changed, {np.mean(values):.2f} {cell.unit}, {word}")
+    if not told:
+        return "the difference is unexplained: no setting was changed alone to look for its cause"
+    return f"{'; '.join(told)}: the difference is {'accounted for' if ended else 'unexplained'}"
 
 
 def _interval(cell: Cell, records: Sequence[Record]) -> tuple[float | None, float | None]:

@@ -28,6 +28,7 @@ CHAPTERS = {
     "papernot2016": "notebooks/01_defensive_distillation",
     "wong2018": "notebooks/02_convex_polytope",
     "madry2018": "notebooks/04_madry",
+    "zhang2019": "notebooks/05_trades",
 }
 """Page of each paper that this edition measures."""
 

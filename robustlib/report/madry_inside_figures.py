@@ -142,11 +142,11 @@ def softmax_layer(profile: str, store: Store) -> Drawing:
 def l2_images(profile: str, store: Store) -> Drawing:
     """Adversarial images at l_2 radius 4 (arXiv figure 12)."""
     record = record_of(inside.images(), profile, store)
-    if record is None or not record.series["images"]:
+    if record is None or not record.series["attacked"]:
         return MISSING
     shape = facts_of(record.dataset["name"]).shape
-    tiles = torch.tensor(record.series["images"]).reshape(-1, *shape) / 255
-    pairs = [f"{a} → {b}" for a, b in zip(record.series["class"], record.series["told"], strict=True)]
+    tiles = torch.tensor(record.series["attacked"]).reshape(-1, *shape) / 255
+    pairs = [f"{a} → {b}" for a, b in zip(record.series["label"], record.series["led_to"], strict=True)]
     alt = (
         f"{len(tiles)} images changed by PGD within l2 radius {inside.RADIUS:g} on the PGD-trained network, with the "
         f"class before and after: {', '.join(pairs)}{_suffix([record])}."

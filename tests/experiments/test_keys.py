@@ -33,7 +33,7 @@ from robustlib.papers import madry2018 as paper
 from robustlib.papers import papernot2016_specs as papernot
 from robustlib.papers import plan, wong2018_specs
 from robustlib.papers import wong2018 as wong
-from robustlib.threat import L2Ball, LinfBall
+from robustlib.threat import FeatureBox, L2Ball, LinfBall
 from robustlib.training import FgsmTraining, PgdTraining, Schedule, Standard
 
 FROZEN = json.loads((Path(__file__).parent / "frozen_keys.json").read_text())
@@ -219,7 +219,7 @@ def test_a_raised_protocol_moves_the_key(name: str) -> None:
 def test_every_measurable_component_has_a_protocol() -> None:
     without = {cls for cls in keys._CLASSES if not has_protocol(cls)}
     # These carry no procedure of their own: a ball is its definition, the rest only join components.
-    assert without == {LinfBall, L2Ball, Network, Subset, Evaluation}
+    assert without == {LinfBall, L2Ball, FeatureBox, Network, Subset, Evaluation}
 
 
 def test_each_field_moves_the_key() -> None:

@@ -21,7 +21,10 @@ from robustlib.experiments.probes import (
     Amplitudes,
     Certificate,
     CertifiedRadii,
+    DecisionMap,
     FirstLayer,
+    InnerLoop,
+    Lending,
     Outputs,
     Pictures,
     Recipe,
@@ -57,7 +60,7 @@ ROBUST = replace(NETWORK, defence=PgdTraining(BALL, steps=2, step_size=0.05), sc
 POINTS = Subset(n=60)
 PROBES = (
     Targeted | Amplitudes | Outputs | AccuracyVariation | Recipe | Certificate | CertifiedRadii | Relaxed | FirstLayer
-    | Directions | Pictures
+    | Directions | InnerLoop | Pictures | DecisionMap | Lending
 )  # fmt: skip
 
 
@@ -202,13 +205,19 @@ def _probed(what: Any, value: float, n: int) -> dict[str, Any]:
         Directions: dict.fromkeys(("start", *(f"end {box} {a}" for box in ("white", "black") for a in ("Fgsm", "Pgd"))),
                                   "nats") | {"angle": "degrees"},
         Pictures: {"accuracy": "fraction", "length": "l2"},
+        InnerLoop: dict.fromkeys(("kl", "kl_from_x", "kl_of_kick"), "nats") | {"gradient_at_x": "nats per unit"},
+        DecisionMap: dict.fromkeys(("natural", "boundary", "robust"), "fraction"),
+        Lending: dict.fromkeys(("money_honest", "money_edited"), "interests per applicant") | {
+            f"{kind}_{state}_{group}": "fraction"
+            for kind in ("approved", "served") for state in ("honest", "edited") for group in (0, 1)
+        },
         Recipe: {"learning rate": "setting", "momentum": "setting", "dropout (FC)": "setting", "decay delay": "setting",
                  "batch size": "setting", "epochs": "setting"} | {f"layer {i}": "setting" for i in range(1, 10)},
     }[type(what)]  # fmt: skip
     given: dict[str, Any] = {"metrics": {name: Metric(value, n, unit=unit) for name, unit in names.items()}}
     outcome = np.arange(n) < round(value * n)
     share, low, high = accuracy_interval(outcome)
-    if isinstance(what, Outputs | AccuracyVariation):
+    if isinstance(what, Outputs | AccuracyVariation | Pictures):
         given["metrics"]["accuracy"] = Metric(share, n, low, high)
         given["outcomes"] = {"correct": pack(outcome)}
     elif isinstance(what, Certificate):

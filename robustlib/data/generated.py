@@ -1,0 +1,82 @@
+"""Datasets that a written rule makes: points in a square, and applicants for a loan.
+
+Uniform draws of a generator with a stated seed, sums, products and comparisons: nothing whose last digit depends on
+the machine. Values are bytes, so that ``Split.images`` gives multiples of 1/255 in [0, 1].
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+Arrays = dict[str, npt.NDArray[np.generic]]
+
+PLANE_POINTS, PLANE_GAP = 20, 0.15
+FEATURES = (
+    "group", "age", "credit history", "income", "debt", "savings", "stated expenses", "stated job tenure",
+)  # fmt: skip
+"""Of an applicant, in the columns' order."""
+LOANS = (6_000, 4_000)
+"""Applicants to learn from and to be asked about."""
+
+
+def _bytes(values: Tensor) -> npt.NDArray[np.uint8]:
+    return (values.clamp(0, 1) * 255).round().to(torch.uint8).numpy()
+
+
+def plane_arrays() -> Arrays:
+    """20 points of the unit square on both sides of a zigzag, no two within 0.15 in both coordinates.
+
+    Train and test are the same points: the picture is about what is between them.
+    """
+    generator = torch.Generator().manual_seed(2)
+    found: list[Tensor] = []
+    while len(found) < PLANE_POINTS:
+        point = 0.08 + 0.84 * torch.rand(2, generator=generator, dtype=torch.float64)
+        if all(float((point - other).abs().max()) > PLANE_GAP for other in found):
+            found.append(point)
+    points = torch.stack(found)
+    zigzag = 0.35 + 0.6 * ((2 * points[:, 0]) % 1 - 0.5).abs()
+    labels = (points[:, 1] > zigzag).to(torch.uint8).numpy()
+    x = _bytes(points)
+    return {"x_train": x, "y_train": labels, "x_test": x, "y_test": labels}
+
+
+def _applicants(n: int, generator: torch.Generator) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8], Tensor]:
+    def noise(size: float) -> Tensor:
+        # The mean of four uniform draws: nearly normal, without a logarithm.
+        return size * (torch.rand(4, n, generator=generator, dtype=torch.float64).mean(0) - 0.5)
+
+    uniform = torch.rand(3, n, generator=generator, dtype=torch.float64)
+    group = (uniform[0] < 0.3).double()
+    age = 0.1 + 0.8 * uniform[1]
+    history = age * (0.3 + 0.6 * uniform[2])
+    # Group 1 earns less at the same age; nothing else depends on the group itself.
+    income = 0.35 + 0.35 * age - 0.12 * group + noise(0.9)
+    debt = 0.55 - 0.35 * income + noise(0.8)
+    savings = 0.1 + 0.5 * income + 0.2 * history + noise(0.6)
+    means = income - 0.8 * debt + 0.5 * savings + 0.5 * history
+    # Prudence is in no column, but in what applicants state, which nobody checks.
+    ability = means + noise(1.0)
+    repays = ability > 0.48
+    expenses = 0.7 - 0.45 * ability + noise(0.25)
+    tenure = 0.3 + 0.45 * ability + noise(0.25)
+    columns = torch.stack([group, age, history, income, debt, savings, expenses, tenure], 1)
+    return _bytes(columns), repays.to(torch.uint8).numpy(), group
+
+
+def lender_arrays() -> Arrays:
+    """Applicants (n, 8) with :data:`FEATURES`, y = 1 for who repays, ``subject_*`` the group (0 or 1).
+
+    A structural model: immutable features (group, age, history) cause the costly ones (income, debt, savings), these
+    and a prudence that no column holds cause repayment, and what is stated freely (expenses, tenure) tells of both for
+    as long as all are honest.
+    """
+    made: Arrays = {}
+    generator = torch.Generator().manual_seed(11)
+    for split, n in zip(("train", "test"), LOANS, strict=True):
+        x, y, group = _applicants(n, generator)
+        made |= {f"x_{split}": x, f"y_{split}": y, f"subject_{split}": group.to(torch.uint8).numpy()}
+    return made
