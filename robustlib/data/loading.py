@@ -18,6 +18,7 @@ from robustlib.data.dataset import Dataset, Split
 from robustlib.data.digits import digits_arrays
 from robustlib.data.prepared import prepared_path, read, ways_to_get
 from robustlib.data.registry import REGISTRY, Facts, facts_of
+from robustlib.data.toy import toy_arrays
 from robustlib.errors import RobustlibError
 
 Root = str | os.PathLike[str] | None
@@ -115,12 +116,13 @@ def verify(name: str, root: Root = None) -> Report:
 def _arrays(facts: Facts, path: Path) -> tuple[dict[str, Array], Findings]:
     if not facts.bundled:
         return read(facts, path)
-    arrays = digits_arrays()
+    arrays = digits_arrays() if facts.name == "digits" else toy_arrays()
     try:
         return arrays, check(facts, arrays)
     except Mismatch as fault:
+        source = "scikit-learn brings" if facts.name == "digits" else "numpy and torch draw"
         raise RobustlibError(
-            f"the {facts.name} that scikit-learn brings are not the usual ones: {fault}; reinstall it"
+            f"the {facts.name} that {source} are not the usual ones: {fault}; reinstall them"
         ) from fault
 
 

@@ -27,6 +27,7 @@ class Certified:
         slopes: of the dual's lower lines, see :func:`robustlib.certify.margins`.
         projections: random columns from which hidden bounds are estimated (Wong et al. 2018); 0: exact bounds.
         estimator: how, see :func:`robustlib.certify.estimated_margins`.
+        method: of the bounds after the interval part, see there.
     """
 
     name: ClassVar[str] = "certified"
@@ -38,6 +39,7 @@ class Certified:
     protocol: int = 1
     projections: int = 0
     estimator: str = "median"
+    method: str = "dual"
 
     def __post_init__(self) -> None:
         if not (0 <= self.start <= self.threat.eps and 0 <= self.ramp <= 1 and 0 <= self.interval <= 1):
@@ -67,7 +69,7 @@ def certified_loss(
 
     With projections both are estimates.
     """
-    threat, method = defence.now(progress), "interval" if progress < defence.interval else "dual"
+    threat, method = defence.now(progress), "interval" if progress < defence.interval else defence.method
     if defence.projections and method == "dual":
         worst = -estimated_margins(
             model, x, y, threat, projections=defence.projections, estimator=defence.estimator, generator=generator
