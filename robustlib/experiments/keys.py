@@ -43,7 +43,7 @@ _CLASSES: tuple[type, ...] = (
     specs.Network, specs.Subset, specs.Accuracy, specs.Distances, specs.WorstCase, specs.LossTrace, specs.LocalMaxima,
     specs.TrainingCurve, specs.AccuracyVariation, specs.HingeBound, probes.Targeted, probes.Amplitudes, probes.Outputs,
     probes.Recipe, probes.Certificate, probes.CertifiedRadii, probes.Relaxed, probes.FirstLayer,
-    probes.CascadeBound, probes.Estimated,
+    probes.CascadeBound, probes.Estimated, probes.OutputSet,
     specs.Evaluation,
 )  # fmt: skip
 

@@ -103,6 +103,22 @@ class Relaxed:
 
 
 @dataclass(frozen=True)
+class OutputSet:
+    """What a network with two outputs makes of balls around one point: areas of samples' hull and of outer polygons.
+
+    Args:
+        radii: of l_inf balls that no domain cuts.
+        samples: evenly distributed in each ball.
+        kept: as many of them stay in the record, to be drawn.
+    """
+
+    radii: tuple[float, ...]
+    samples: int = 6_000
+    kept: int = 300
+    protocol: int = 1
+
+
+@dataclass(frozen=True)
 class FirstLayer:
     """Weights of the first layer that has any: how many are near zero, and the filters themselves if they are few.
 

@@ -23,6 +23,7 @@ from .probes import (
     Estimated,
     FirstLayer,
     Outputs,
+    OutputSet,
     Recipe,
     Relaxed,
     Targeted,
@@ -202,10 +203,16 @@ class LocalMaxima:
 
 @dataclass(frozen=True)
 class TrainingCurve:
-    """Loss on the batches that the network was trained on, in equal blocks of updates."""
+    """Loss on the batches that the network was trained on, in equal blocks of updates.
+
+    Args:
+        blocks: how many, at most.
+        at: updates (from 0) before which loss and error are metrics of their own, ``loss@100`` and ``error@100``.
+    """
 
     blocks: int = 250
     protocol: int = 1
+    at: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -240,7 +247,7 @@ class HingeBound:
 Measurement = (
     Accuracy | Distances | WorstCase | LossTrace | LocalMaxima | TrainingCurve | AccuracyVariation | HingeBound
     | Targeted | Amplitudes | Outputs | Recipe | Certificate | CertifiedRadii | Relaxed | FirstLayer | CascadeBound
-    | Estimated
+    | Estimated | OutputSet
 )  # fmt: skip
 
 
