@@ -22,8 +22,7 @@ class Certified:
         threat: ball trained against; domain None is the paper's.
         start: radius that training begins with, in the domain's units.
         ramp: share of training over which eps rises linearly from ``start``; the paper's is half.
-        interval: share of training, its first part, on interval bounds: cheaper and looser, they lead away from the
-            dead networks that the dual bound often ends in when it begins.
+        interval: share of training, its first part, on interval bounds, which are cheaper and looser.
         slopes: of the dual's lower lines, see :func:`robustlib.certify.margins`.
         projections: random columns from which hidden bounds are estimated (Wong et al. 2018); 0: exact bounds.
         estimator: how, see :func:`robustlib.certify.estimated_margins`.
