@@ -121,12 +121,13 @@ def output_set(model: nn.Module, split: Split, rows: Tensor, what: OutputSet, *,
     for eps in what.radii:
         with torch.no_grad():
             outputs = double(x + eps * cloud).cpu().numpy()
-        found.metrics[f"sampled@{eps:g}"] = Metric(ConvexHull(outputs).volume, what.samples, unit="logits^2")
+        sampled = ConvexHull(outputs).volume
+        found.metrics[f"sampled@{eps:g}"] = Metric(sampled, what.samples, unit="logits^2")
         found.series[f"samples@{eps:g}"] = outputs[: what.kept].round(6).tolist()
         for slopes in ("fixed", "adaptive"):
             hull = ConvexHull(outer_polygon(double, x, LinfBall(eps, domain=None), slopes=slopes))
             inside &= (outputs @ hull.equations[:, :2].T + hull.equations[:, 2] <= 1e-9).all(1)
-            found.metrics[f"{slopes}@{eps:g}"] = Metric(hull.volume, what.samples, unit="logits^2")
+            found.metrics[f"{slopes}@{eps:g}"] = Metric(hull.volume / sampled, what.samples, unit="ratio")
             found.series[f"{slopes}@{eps:g}"] = hull.points[hull.vertices].round(6).tolist()
     return Findings({"inside": share(inside)} | found.metrics, series=found.series)
 

@@ -104,7 +104,8 @@ class Relaxed:
 
 @dataclass(frozen=True)
 class OutputSet:
-    """What a network with two outputs makes of balls around one point: areas of samples' hull and of outer polygons.
+    """What a network with two outputs makes of balls around one point: the area of outer polygons over
+    that of the samples' convex hull.
 
     Args:
         radii: of l_inf balls that no domain cuts.
