@@ -37,6 +37,7 @@ from torch.nn.functional import cross_entropy
 
 from robustlib.attacks import pgd
 from robustlib.certify import certify, detect, largest_certified_radius, margins, optimum
+from robustlib.certify.polygon import outline
 from robustlib.data import load
 from robustlib.papers import wong2018_specs as wong
 from robustlib.papers.base import published_of
