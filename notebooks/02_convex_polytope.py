@@ -37,6 +37,7 @@ from torch.nn.functional import cross_entropy
 
 from robustlib.attacks import pgd
 from robustlib.certify import certify, detect, largest_certified_radius, margins, optimum
+from robustlib.certify.polygon import outline
 from robustlib.data import load
 from robustlib.papers import wong2018_specs as wong
 from robustlib.papers.base import published_of
@@ -120,7 +121,7 @@ def outer_polygon(net, x, ball, directions, slopes):
         head.weight[0], head.weight[1:] = 0.0, -directions
     zero = torch.zeros(len(x), dtype=torch.int64)
     least = certify(torch.nn.Sequential(net, head), x, zero, ball, slopes=slopes).margins[0, 1:]
-    return least, sketches.outline(directions, least, net(x)[0].detach())
+    return least, outline(directions, least, net(x)[0].detach())
 
 
 net = dense(2, 100, 100, 100, 100, 2, seed=1).double()

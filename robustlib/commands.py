@@ -87,8 +87,8 @@ def run_items(args: argparse.Namespace) -> int:
         "committed": None if args.recompute else args.root / "weights",
     }
     cache = args.cache or cache_root() / "networks"
-    left = [j.evaluation for j in jobs if args.recompute or store.find(j.evaluation, args.profile) is None]
-    parcels = packing(args.out, args.profile, args.root, cache) if args.out else contextlib.nullcontext()
+    left = [j.evaluation for j in jobs if args.recompute or store.find(j.evaluation, j.home(args.profile)) is None]
+    parcels = packing(args.out, args.root, cache) if args.out else contextlib.nullcontext()
     with parcels, Board(estimates(left, kind)).shown() as board:
         options |= {"say": board.say, "tick": board.tick}
         if args.cluster:
@@ -133,7 +133,8 @@ def reproduce(args: argparse.Namespace) -> int:
     if not jobs:
         print(f"{args.paper}: nothing to run in the {args.profile} profile")
         return 0
-    seconds = estimates([j.evaluation for j in jobs if store.find(j.evaluation, args.profile) is None], kind)
+    left = [j.evaluation for j in jobs if store.find(j.evaluation, j.home(args.profile)) is None]
+    seconds = estimates(left, kind)
     print(f"{args.paper}, profile {args.profile}: {len(jobs)} evaluations, about {duration(sum(seconds.values()))} "
           f"on {kind} (an estimate); resumes what was interrupted below {args.out}")  # fmt: skip
     began = time.monotonic()
@@ -184,7 +185,7 @@ def verify_item(args: argparse.Namespace) -> int:
     store, worst, done = Store(args.root), 0.0, 0
     for item in plan.select([args.item]):
         for job in plan.jobs([item], args.profile):
-            record = store.find(job.evaluation, args.profile)
+            record = store.find(job.evaluation, job.home(args.profile))
             if record is None:
                 continue
             try:

@@ -16,7 +16,7 @@ from .operations import Add, Input, Relu
 from .region import Region
 from .rows import Dense
 
-METHODS = ("dual", "interval")
+METHODS = ("dual", "interval", "hybrid")
 KINDS = ("active", "dead", "unstable")
 ROUNDING = 20
 """Machine epsilons, times the sum of the magnitudes of a bound's terms, by which a margin must be positive."""
@@ -91,7 +91,10 @@ def margins_in(
         lower, _, size = carry(graph, rows, last, relaxations, region, sized=sized)
         return lower, size, relaxations
     boxes = interval_bounds(graph, region)
-    relaxations = {i: relax(*ends(boxes[graph.nodes[i].inputs[0]])) for i in graph.relus}
+    relaxations = {i: relax(*ends(boxes[graph.nodes[i].inputs[0]]), slopes) for i in graph.relus}
+    if method == "hybrid":
+        lower, _, size = carry(graph, rows, last, relaxations, region, sized=sized)
+        return lower, size, relaxations
     # The last operation is merged with the objective: two logits share their inputs, which their boxes would forget.
     node, tail = graph.nodes[last], Graph((graph.nodes[0],))
     if not isinstance(node.operation, Add | Relu | Input):
@@ -129,7 +132,8 @@ def margins(
         x: (N, ...) inputs in the threat's domain.
         y: (N,) int64 labels.
         threat: l_inf or l_2 ball; domain None gives the unclipped ball of the paper.
-        method: "dual", or "interval" for the looser and cheaper interval bounds.
+        method: "dual"; "interval" for the looser and cheaper interval bounds; or "hybrid", one pass of the dual over
+            the interval bounds of the layers, nearly as cheap (Zhang et al. 2020, "CROWN-IBP", section 3.2).
         slopes: of the dual's lower lines, "fixed" (the paper's) or "adaptive" (CROWN's).
 
     Returns:

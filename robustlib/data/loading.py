@@ -19,11 +19,12 @@ from robustlib.data.digits import digits_arrays
 from robustlib.data.generated import lender_arrays, plane_arrays
 from robustlib.data.prepared import prepared_path, read, ways_to_get
 from robustlib.data.registry import REGISTRY, Facts, facts_of
+from robustlib.data.toy import toy_arrays
 from robustlib.errors import RobustlibError
 
 Root = str | os.PathLike[str] | None
 
-_BUNDLED = {"digits": digits_arrays, "plane": plane_arrays, "lender": lender_arrays}
+_BUNDLED = {"digits": digits_arrays, "toy": toy_arrays, "plane": plane_arrays, "lender": lender_arrays}
 
 # (name, file, device) -> (the file's mtime and size when it was verified, the dataset)
 _loaded: dict[tuple[str, str, str], tuple[tuple[int, int], Dataset]] = {}
@@ -122,9 +123,9 @@ def _arrays(facts: Facts, path: Path) -> tuple[dict[str, Array], Findings]:
     try:
         return arrays, check(facts, arrays)
     except Mismatch as fault:
-        maker = "scikit-learn brings" if facts.name == "digits" else "PyTorch's generator gives"
+        maker = "scikit-learn brings" if facts.name == "digits" else "numpy and torch draw"
         raise RobustlibError(
-            f"the {facts.name} that {maker} are not the usual ones: {fault}; reinstall it"
+            f"the {facts.name} that {maker} are not the usual ones: {fault}; reinstall them"
         ) from fault
 
 

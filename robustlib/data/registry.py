@@ -267,8 +267,26 @@ LENDER = Facts(
     },
 )
 
+TOY = Facts(
+    name="toy",
+    title="Wong & Kolter's twelve points in the plane",
+    shape=(2,),
+    n_train=12,
+    n_test=12,
+    classes=("0", "1"),
+    licence="none needed (random numbers)",
+    dtype="float32",
+    bundled=True,
+    digests={
+        "x_train": "32fbca039bc1864f61f38662751a5ac2b2e163812b853a8bedc5b4f07f14d9a9",
+        "y_train": "5751da4322517c9a5aea05b0b610524bf512049da9c993469faf670a2eec4eda",
+        "x_test": "32fbca039bc1864f61f38662751a5ac2b2e163812b853a8bedc5b4f07f14d9a9",
+        "y_test": "5751da4322517c9a5aea05b0b610524bf512049da9c993469faf670a2eec4eda",
+    },
+)
+
 REGISTRY: dict[str, Facts] = {
-    facts.name: facts for facts in (MNIST, FASHION_MNIST, CIFAR10, SVHN, HAR, DIGITS, PLANE, LENDER)
+    facts.name: facts for facts in (MNIST, FASHION_MNIST, CIFAR10, SVHN, HAR, DIGITS, TOY, PLANE, LENDER)
 }
 NAMES: tuple[str, ...] = tuple(REGISTRY)
 

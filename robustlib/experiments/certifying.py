@@ -6,15 +6,18 @@ import copy
 
 import numpy as np
 import torch
+from scipy.spatial import ConvexHull
 from torch import Tensor, nn
 
 from ..attacks import pgd
-from ..certify import certify, largest_certified_radius, margins, optimum
+from ..certify import certify, largest_certified_radius, margins, optimum, outer_polygon
 from ..data import Split
 from ..errors import RobustlibError
 from ..evaluate import Progress
+from ..threat import LinfBall
+from ..training.loop import step_generator
 from .findings import Findings, mean, share
-from .probes import Certificate, CertifiedRadii, FirstLayer, Relaxed
+from .probes import Certificate, CertifiedRadii, FirstLayer, OutputSet, Relaxed
 from .records import Metric, pack
 
 CHUNK = 100
@@ -108,6 +111,27 @@ def relaxed(model: nn.Module, split: Split, rows: Tensor, what: Relaxed) -> Find
             for name, values in (("dual", below), ("program", between), ("attack", above))
         },
     )
+
+
+def output_set(model: nn.Module, split: Split, rows: Tensor, what: OutputSet, *, name: str) -> Findings:
+    """Around the first of the rows, in float64; ``name`` fixes the samples, the same in every ball up to its size."""
+    double = copy.deepcopy(model).double()
+    x = split.images(rows[:1]).double()
+    draw = step_generator(0, name, 0)
+    cloud = (2 * torch.rand(what.samples, *x.shape[1:], generator=draw, dtype=torch.float64) - 1).to(x.device)
+    found, inside = Findings(), np.ones(what.samples, bool)
+    for eps in what.radii:
+        with torch.no_grad():
+            outputs = double(x + eps * cloud).cpu().numpy()
+        sampled = ConvexHull(outputs).volume
+        found.metrics[f"sampled@{eps:g}"] = Metric(sampled, what.samples, unit="logits^2")
+        found.series[f"samples@{eps:g}"] = outputs[: what.kept].round(6).tolist()
+        for slopes in ("fixed", "adaptive"):
+            hull = ConvexHull(outer_polygon(double, x, LinfBall(eps, domain=None), slopes=slopes))
+            inside &= (outputs @ hull.equations[:, :2].T + hull.equations[:, 2] <= 1e-9).all(1)
+            found.metrics[f"{slopes}@{eps:g}"] = Metric(hull.volume / sampled, what.samples, unit="ratio")
+            found.series[f"{slopes}@{eps:g}"] = hull.points[hull.vertices].round(6).tolist()
+    return Findings({"inside": share(inside)} | found.metrics, series=found.series)
 
 
 def first_layer(model: nn.Module, what: FirstLayer) -> Findings:

@@ -57,7 +57,7 @@ def run_on(
     workers, store, interrupted = _workers(cluster), Store(root), threading.Event()
     root, cache = root.resolve(), (cache or cache_root() / "networks").resolve()
     unique = {key(job.evaluation): job for job in jobs}
-    todo = [job for job in unique.values() if recompute or store.find(job.evaluation, profile) is None]
+    todo = [job for job in unique.values() if recompute or store.find(job.evaluation, job.home(profile)) is None]
     total = Summary(present=len(unique) - len(todo))
     if not todo:
         return total

@@ -27,6 +27,7 @@ from .probes import (
     InnerLoop,
     Lending,
     Outputs,
+    OutputSet,
     Pictures,
     Relaxed,
     Targeted,
@@ -130,8 +131,9 @@ def _passes(network: Network) -> float:
     if isinstance(defence, FgsmTraining):
         return 5.0
     if isinstance(defence, Certified):
-        # Interval bounds pass a centre and a radius.
+        # Interval bounds pass a centre and a radius; the hybrid adds the rows of the logits.
         dual = defence.projections * _one(network).relus + 10 if defence.projections else _one(network).rows
+        dual = network.outputs + 2 if defence.method == "hybrid" else dual
         return 3 * (2 * defence.interval + (1 - defence.interval) * dual)
     # TRADES and logit pairing move weights through two batches; TRADES asks once more what the clean one gives.
     outer = 3.0 if isinstance(defence, PgdTraining) else 6.0 if isinstance(defence, LogitPairing) else 7.0
@@ -222,6 +224,8 @@ def evaluation_flops(evaluation: Evaluation, n: int) -> float:
     if isinstance(what, CertifiedRadii):
         # Some ten evaluations of the bound and its derivative end the search.
         return n * forward * 30 * _one(evaluation.subject).rows
+    if isinstance(what, OutputSet):
+        return len(what.radii) * forward * (what.samples + 2 * _one(evaluation.subject).rows)
     if isinstance(what, Relaxed):
         # The linear program is no tensor arithmetic; what remains is the bound and the attack.
         return n * forward * (_one(evaluation.subject).rows + 2 * what.steps)

@@ -21,7 +21,7 @@ def forecast(jobs: Sequence[Job], profile: str, kind: str, store: Store, *, reco
         store: where records are looked for.
         recompute: whether what is present would be measured again.
     """
-    missing = [job for job in jobs if recompute or store.find(job.evaluation, profile) is None]
+    missing = [job for job in jobs if recompute or store.find(job.evaluation, job.home(profile)) is None]
     seen: set[str] = set()
     total = 0.0
     for job in jobs:

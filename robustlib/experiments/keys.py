@@ -44,7 +44,7 @@ _CLASSES: tuple[type, ...] = (
     specs.TrainingCurve, specs.AccuracyVariation, specs.HingeBound, specs.Attacked,
     specs.Directions, probes.Targeted, probes.Amplitudes, probes.Outputs,
     probes.Recipe, probes.Certificate, probes.CertifiedRadii, probes.Relaxed, probes.FirstLayer,
-    probes.CascadeBound, probes.Estimated,
+    probes.CascadeBound, probes.Estimated, probes.OutputSet,
     probes.InnerLoop, probes.Pictures, probes.DecisionMap, probes.Lending,
     specs.Evaluation,
 )  # fmt: skip

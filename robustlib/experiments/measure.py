@@ -22,7 +22,7 @@ from ..evaluate import (
     standard,
 )
 from .cascading import cascade_bound, estimated
-from .certifying import certificate, certified_radii, first_layer, relaxed
+from .certifying import certificate, certified_radii, first_layer, output_set, relaxed
 from .findings import Findings, mean, share
 from .keys import key
 from .lending import lending
@@ -38,6 +38,7 @@ from .probes import (
     InnerLoop,
     Lending,
     Outputs,
+    OutputSet,
     Pictures,
     Recipe,
     Relaxed,
@@ -173,6 +174,8 @@ def measure(
         return relaxed(subject, split, rows, what)
     if isinstance(what, FirstLayer):
         return first_layer(subject, what)
+    if isinstance(what, OutputSet):
+        return output_set(subject, split, rows, what, name=name)
     if isinstance(what, InnerLoop):
         return inner_loop(subject, split, rows, what, name)
     if isinstance(what, DecisionMap):
@@ -265,8 +268,14 @@ def _training_curve(
     loss, accuracy = np.asarray(curve["loss"]), np.asarray(curve["accuracy"])
     blocks = np.array_split(np.arange(len(loss)), min(what.blocks, len(loss)))
     tail = loss[-max(1, len(loss) // 20) :]
+    metrics = {"final_loss": _loss_metric(tail)}
+    for step in what.at:
+        if step < len(loss):
+            metrics[f"loss@{step}"] = _loss_metric(loss[step : step + 1])
+            wrong = round((1 - float(accuracy[step])) * network.schedule.batch)
+            metrics[f"error@{step}"] = share(np.arange(network.schedule.batch) < wrong)
     return Findings(
-        metrics={"final_loss": _loss_metric(tail)},
+        metrics=metrics,
         series={
             "step": [int(block[-1]) + 1 for block in blocks],
             "loss": [round(float(loss[block].mean()), 5) for block in blocks],

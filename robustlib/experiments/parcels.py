@@ -223,17 +223,17 @@ def _record(name: str, content: bytes, store: Store) -> Path:
 
 
 @contextmanager
-def packing(destination: Path, profile: str, root: Path, cache: Path, *, every: float = 30.0) -> Iterator[None]:
+def packing(destination: Path, root: Path, cache: Path, *, every: float = 30.0) -> Iterator[None]:
     """Packs what is new below ``root`` every so many seconds while the block runs, and once more at its end.
 
     A machine that is taken away in mid-run has then lost little. ``left.txt`` names what did not fit.
     """
     destination.mkdir(parents=True, exist_ok=True)
-    before = {record.path for record in Store(root).records(profile)}
+    before = {record.path for record in Store(root).records()}
     ended = threading.Event()
 
     def once() -> None:
-        fresh = [record for record in Store(root).records(profile) if record.path not in before]
+        fresh = [record for record in Store(root).records() if record.path not in before]
         left = pack(destination, fresh, root, cache)
         write_atomically(destination / "left.txt", "".join(f"{name}\n" for name in left).encode())
 

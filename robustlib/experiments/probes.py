@@ -103,6 +103,23 @@ class Relaxed:
 
 
 @dataclass(frozen=True)
+class OutputSet:
+    """What a network with two outputs makes of balls around one point: the area of outer polygons over
+    that of the samples' convex hull.
+
+    Args:
+        radii: of l_inf balls that no domain cuts.
+        samples: evenly distributed in each ball.
+        kept: as many of them stay in the record, to be drawn.
+    """
+
+    radii: tuple[float, ...]
+    samples: int = 6_000
+    kept: int = 300
+    protocol: int = 1
+
+
+@dataclass(frozen=True)
 class FirstLayer:
     """Weights of one layer, by default the first that has any: how many are near zero, the filters if they are few.
 

@@ -1,4 +1,4 @@
-"""The reduced profiles of certified networks: digits for smoke, interval bounds before the dual for quick."""
+"""The reduced profiles of certified networks: digits for smoke, cheaper bounds for quick."""
 
 from __future__ import annotations
 
@@ -6,21 +6,24 @@ from dataclasses import replace
 
 from ..attacks.suite import Pgd
 from ..training import Certified, Schedule, Standard
-from .probes import Certificate, CertifiedRadii, Relaxed
+from .probes import Certificate, CertifiedRadii, OutputSet, Relaxed
 from .specs import Accuracy, Evaluation, Network, TrainingCurve
 
 MODELS = ("wong_conv", "wong_dense")
 _WIDTHS = {"wong_conv": 4, "wong_dense": 32}
 
-# Updates (batch) on interval bounds, then on the dual; and the peak rates of their cycles.
-# A first guess: no trial on held-out training images has been finished, and no record made.
-_INTERVAL = Schedule(4_600, batch=128, lr=2e-3, shape="one_cycle")
-_DUAL = Schedule(300, batch=50, lr=1e-3, shape="one_cycle")
+# On clean images, then on interval bounds, then on one dual pass over them. Tried on 1,000 of the first 5,000 training
+# images of MNIST, held out: interval bounds from fresh weights stay at chance; on them alone the dual certifies less
+# than they do; 300 updates on the full dual, five times as dear, gain nothing; 1,500 on the one pass gain a quarter.
+_CLEAN = Schedule(1_200, batch=128, lr=2e-3, shape="one_cycle")
+_INTERVAL = Schedule(6_000, batch=128, lr=2e-3, shape="one_cycle")
+_HYBRID = Schedule(2_500, batch=128, lr=1e-3, shape="one_cycle")
 
 
 def _smoke_network(network: Network) -> Network:
     model = replace(network.model, width=_WIDTHS[network.model.name])
-    schedule = Schedule(200, 50, 5e-3, shape="one_cycle")
+    # A network that the paper leaves untrained stays so.
+    schedule = Schedule(min(200, network.schedule.steps), 50, 5e-3, shape="one_cycle")
     plain = replace(network, dataset="digits", model=model, defence=Standard(), schedule=schedule)
     if not isinstance(network.defence, Certified):
         return plain
@@ -40,20 +43,29 @@ def smoke(evaluation: Evaluation) -> Evaluation:
         n = 20
     elif isinstance(what, TrainingCurve):
         what = replace(what, blocks=50)
+    elif isinstance(what, OutputSet):
+        # Two of the digits: only two outputs can be drawn.
+        two = replace(_smoke_network(evaluation.subject), classes=(3, 7))
+        return Evaluation(two, replace(what, samples=500, kept=100), evaluation.subset)
     return Evaluation(_smoke_network(evaluation.subject), what, replace(evaluation.subset, n=n))
 
 
 def _quick_network(network: Network) -> Network:
-    defence = network.defence
+    clean, defence = replace(network, defence=Standard(), schedule=_CLEAN), network.defence
     if not isinstance(defence, Certified):
-        return replace(network, schedule=Schedule(1_200, 128, 2e-3, shape="one_cycle"))
-    first = replace(network, defence=Certified(defence.threat, interval=1.0), schedule=_INTERVAL)
-    return replace(network, defence=Certified(defence.threat, ramp=0.0), schedule=_DUAL, parents=(first,))
+        return clean
+    first = replace(
+        network, defence=Certified(defence.threat, interval=1.0), schedule=_INTERVAL, parents=(clean,)
+    )
+    last = Certified(defence.threat, ramp=0.0, method="hybrid")
+    return replace(network, defence=last, schedule=_HYBRID, parents=(first,))
 
 
 def quick(evaluation: Evaluation) -> Evaluation | None:
-    """MNIST and Fashion-MNIST in minutes, one network each; HAR has records of the full protocol."""
+    """MNIST and Fashion-MNIST in minutes, one network each; the paper's own protocol where it takes no longer."""
     subject = evaluation.subject
+    if subject.dataset in ("har", "toy"):
+        return evaluation
     if subject.dataset not in ("mnist", "fashion_mnist") or subject.seed:
         return None
     what, subset = evaluation.measurement, evaluation.subset

@@ -1,6 +1,6 @@
 """Experiments that are small by themselves: generated data, and a training in ten parts on few images.
 
-``full`` runs them as they are, in minutes, and ``quick`` leaves them to it; ``smoke`` makes them shorter still.
+``full`` and ``quick`` run them as they are, in minutes; ``smoke`` makes them shorter still.
 """
 
 from __future__ import annotations

@@ -38,10 +38,21 @@ from .store import Store, cache_root, weights_digest
 
 @dataclass(frozen=True)
 class Job:
-    """An evaluation to run, beside the paper's own protocol for it."""
+    """An evaluation to run, beside the paper's own protocol for it.
+
+    Args:
+        full: the paper's.
+        evaluation: what is run.
+        filed: profile that its record is filed under; "": the one that is run.
+    """
 
     full: Evaluation
     evaluation: Evaluation
+    filed: str = ""
+
+    def home(self, profile: str) -> str:
+        """The profile whose records hold it when this one is run."""
+        return self.filed or profile
 
     @property
     def deviations(self) -> list[str]:
@@ -127,7 +138,7 @@ def run(
         progress=None if tick is None else lambda n, step, steps, loss: tick(label(n), step, steps),
     )  # fmt: skip
     unique = {key(job.evaluation): job for job in jobs}
-    todo = [job for job in unique.values() if recompute or store.find(job.evaluation, profile) is None]
+    todo = [job for job in unique.values() if recompute or store.find(job.evaluation, job.home(profile)) is None]
     summary.present = len(unique) - len(todo)
     if recompute:
         for network in {key(n): n for job in todo for n in job.evaluation.lineage}.values():
@@ -198,7 +209,7 @@ def run_one(
     """Measure one job, unless another process did while this one waited for the lock; and whether we did."""
     evaluation, subject = job.evaluation, job.evaluation.subject
     with lock(networks.cache / f"{key(evaluation)}.evaluation.lock"):
-        if not recompute and (neighbours := store.reread(evaluation, profile)) is not None:
+        if not recompute and (neighbours := store.reread(evaluation, job.home(profile))) is not None:
             return neighbours, False
         if isinstance(evaluation.measurement, TrainingCurve) and networks.log(subject) is None:
             # Committed weights come without their log: the curve needs the training itself.
@@ -215,7 +226,7 @@ def run_one(
         )  # fmt: skip
         _, rows = rows_of(evaluation.subset, dataset)
         record = Record(
-            profile=profile,
+            profile=job.home(profile),
             evaluation_key=key(evaluation),
             training_key=key(subject),
             evaluation=describe(evaluation),

@@ -26,6 +26,7 @@ from .probes import (
     InnerLoop,
     Lending,
     Outputs,
+    OutputSet,
     Pictures,
     Recipe,
     Relaxed,
@@ -215,10 +216,16 @@ class LocalMaxima:
 
 @dataclass(frozen=True)
 class TrainingCurve:
-    """Loss on the batches that the network was trained on, in equal blocks of updates."""
+    """Loss on the batches that the network was trained on, in equal blocks of updates.
+
+    Args:
+        blocks: how many, at most.
+        at: updates (from 0) before which loss and error are metrics of their own, ``loss@100`` and ``error@100``.
+    """
 
     blocks: int = 250
     protocol: int = 1
+    at: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -287,7 +294,7 @@ class HingeBound:
 Measurement = (
     Accuracy | Distances | WorstCase | LossTrace | LocalMaxima | TrainingCurve | AccuracyVariation | HingeBound
     | Attacked | Directions | Targeted | Amplitudes | Outputs | Recipe | Certificate | CertifiedRadii | Relaxed
-    | FirstLayer | CascadeBound | Estimated | InnerLoop | Pictures | DecisionMap | Lending
+    | FirstLayer | CascadeBound | Estimated | InnerLoop | Pictures | DecisionMap | Lending | OutputSet
 )  # fmt: skip
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from ..experiments.cost import evaluation_seconds, training_seconds
 from ..experiments.keys import key
-from ..experiments.profiles import Profile, profile
+from ..experiments.profiles import FAITHFUL_FIRST, Profile, profile
 from ..experiments.records import Record
 from ..experiments.runner import Job
 from ..experiments.specs import Evaluation
@@ -66,12 +66,29 @@ def select(names: Sequence[str]) -> list[Item]:
 
 def evaluations(cell: Cell, profile_name: str) -> list[Job]:
     """What the profile runs for a cell: one job for each of its seeds, none where it leaves the cell out."""
-    chosen = profile(profile_name)
-    return [
-        Job(full, shrunk)
-        for full in cell.evaluations[: _seeds(cell, chosen)]
-        if (shrunk := chosen.evaluation(full)) is not None
-    ]
+    found = []
+    for place, full in enumerate(cell.evaluations):
+        job = job_of(full, profile_name)
+        if job is not None and place < _seeds(cell, profile(job.home(profile_name))):
+            found.append(job)
+    return found
+
+
+def shrink(evaluation: Evaluation, profile_name: str) -> Evaluation | None:
+    """The profile's version of one evaluation."""
+    return profile(profile_name).evaluation(evaluation)
+
+
+def job_of(full: Evaluation, profile_name: str) -> Job | None:
+    """What the profile runs for one evaluation; what it leaves whole is the full profile's, seeds and records alike."""
+    shrunk = shrink(full, profile_name)
+    return None if shrunk is None else Job(full, shrunk, FAITHFUL_FIRST[0] if shrunk == full else "")
+
+
+def find_record(full: Evaluation, profile_name: str, store: Store) -> Record | None:
+    """The profile's record of one evaluation, if there is one."""
+    job = job_of(full, profile_name)
+    return None if job is None else store.find(job.evaluation, job.home(profile_name))
 
 
 def _ablations(cell: Cell, profile_name: str) -> list[Job]:
@@ -88,11 +105,6 @@ def _seeds(cell: Cell, chosen: Profile) -> int:
     return chosen.table_seeds if find_item(cell.item).kind == "table" else chosen.figure_seeds
 
 
-def shrink(evaluation: Evaluation, profile_name: str) -> Evaluation | None:
-    """The profile's version of one evaluation."""
-    return profile(profile_name).evaluation(evaluation)
-
-
 def jobs(chosen: Iterable[Item], profile_name: str) -> list[Job]:
     """Every job of these items under a profile, each evaluation once."""
     found: dict[str, Job] = {}
@@ -102,9 +114,9 @@ def jobs(chosen: Iterable[Item], profile_name: str) -> list[Job]:
                 found.setdefault(key(job.evaluation), job)
         for predicate in predicates_of(item.id):
             for full in predicate.needs:
-                shrunk = shrink(full, profile_name)
-                if shrunk is not None:
-                    found.setdefault(key(shrunk), Job(full, shrunk))
+                needed = job_of(full, profile_name)
+                if needed is not None:
+                    found.setdefault(key(needed.evaluation), needed)
     return list(found.values())
 
 
@@ -168,7 +180,7 @@ def state(item: Item, profile_name: str, store: Store) -> str:
         return "missing"
     wanted = [evaluations(cell, profile_name) for cell in cells if not cell.unavailable]
     present = [
-        all(store.find(job.evaluation, profile_name) is not None for job in group)
+        all(store.find(job.evaluation, job.home(profile_name)) is not None for job in group)
         for group in wanted
         if group
     ]
@@ -180,11 +192,5 @@ def state(item: Item, profile_name: str, store: Store) -> str:
 
 def records_of(predicate: Predicate, profile_name: str, store: Store) -> list[Record] | None:
     """The records that a predicate is about, or None while one is missing."""
-    found = []
-    for full in predicate.needs:
-        shrunk = shrink(full, profile_name)
-        record = None if shrunk is None else store.find(shrunk, profile_name)
-        if record is None:
-            return None
-        found.append(record)
-    return found
+    found = [find_record(full, profile_name, store) for full in predicate.needs]
+    return None if None in found else [record for record in found if record is not None]

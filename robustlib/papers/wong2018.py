@@ -17,16 +17,21 @@ from .wong2018_specs import (
     FGSM,
     OPEN,
     PGD,
+    POLYTOPE_RADII,
     PROBLEMS,
     RADII,
     SEEDS,
+    TOY_BALL,
     attacked,
     bound,
     clean,
     network,
     pair,
     programmed,
+    random_polytope,
     shallow,
+    toy,
+    toy_curve,
 )  # fmt: skip
 
 PAPER = "wong2018"
@@ -143,18 +148,27 @@ def _tightness() -> Iterator[Cell]:
                             open_="on the network with one hidden layer")  # fmt: skip
 
 
-def _drawn() -> Iterator[Cell]:
-    """What the chapter draws from networks that it makes on the spot."""
+def _plane() -> Iterator[Cell]:
+    """Two dimensions: losses along the training on twelve points, and the outputs of a random network."""
+    note = "the authors' points and labels; initial weights of our own"
+    runs = {robust: [toy(robust=robust, seed=seed) for seed in SEEDS] for robust in _KINDS.values()}
     for number in published_of(f"{PAPER}/toy-2d").values():
-        yield Cell(item=number.item, row=number.row, column=number.column, published=number, unit="",
-                   unavailable="twelve points in a plane: trained in the chapter, which keeps no record")  # fmt: skip
-    yield Cell(item=f"{PAPER}/true-polytope", row="random network 2-100-100-100-100-2", column="sets of outputs",
-               unavailable="a network with random weights: drawn in the chapter, which keeps no record")  # fmt: skip
+        nets, name = runs["robust" in number.column], number.column.split()[-1]
+        yield _cell("toy-2d", number.row, number.column, [toy_curve(net) for net in nets],
+                    f"{name}@{number.row.split()[-1]}", number=number, scale=1.0, unit="", note=note)  # fmt: skip
+    for kind, robust in _KINDS.items():
+        yield _cell("toy-2d", f"2D toy, {kind}", "robust error bound at the end",
+                    [bound(net, TOY_BALL) for net in runs[robust]], "bound", note=_OWN)  # fmt: skip
+    for eps in POLYTOPE_RADII:
+        for metric, column in (("fixed", "the paper's bound"), ("adaptive", "slopes that adapt")):
+            yield _cell("true-polytope", f"eps {eps:g}", f"area over the samples' hull, {column}",
+                        [random_polytope(seed) for seed in SEEDS], f"{metric}@{eps:g}", unit="times", scale=1.0,
+                        open_="the paper's weights and point are not known")  # fmt: skip
 
 
 def cells() -> list[Cell]:
     """Every cell of the paper that this edition knows how to measure, or can say why it does not."""
-    return [*_table(), *_figures(), *_tightness(), *_drawn()]
+    return [*_table(), *_figures(), *_tightness(), *_plane()]
 
 
 # What the figures claim ---------------------------------------------------------------------------------------
@@ -182,5 +196,10 @@ def predicates() -> list[Predicate]:
          _of("near_zero", lambda v: v[1] > v[0])),
         ("dual-vs-lp", "Neither linear program lies below its dual bound", program,
          _of("loosened", lambda v: min(v) >= -1e-6)),
+        ("true-polytope", "No sampled output lies outside a proven polygon", (random_polytope(),),
+         _of("inside", lambda v: v[0] == 1)),
+        ("toy-2d", "Training on the bound certifies all that standard training leaves open",
+         tuple(bound(toy(robust=robust), TOY_BALL) for robust in _KINDS.values()),
+         _of("bound", lambda v: v[1] == 0 < v[0])),
     ]  # fmt: skip
     return [Predicate(f"{PAPER}/{item}", text, needs, test) for item, text, needs, test in rows]

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 from ..attacks.suite import Attack, Clean, Fgsm, Pgd
 from ..data.registry import facts_of
-from ..experiments.probes import Certificate, Relaxed
-from ..experiments.specs import Accuracy, Evaluation, Network, Subset
+from ..experiments.probes import Certificate, OutputSet, Relaxed
+from ..experiments.specs import Accuracy, Evaluation, Network, Subset, TrainingCurve
 from ..models import ModelSpec
 from ..threat import LinfBall
 from ..training import Certified, Schedule, Standard
@@ -91,6 +91,30 @@ def pair(*, robust: bool) -> Network:
     line = PROBLEMS["MNIST"]
     defence = Certified(line.threat, start=line.start) if robust else Standard()
     return Network("mnist", _CONV, defence, Schedule(20 * 240, 50, 1e-3), classes=(3, 7))
+
+
+_PLANE = ModelSpec("wong_dense", 100, depth=4)
+TOY_BALL = LinfBall(0.08, domain=None)
+TOY_STEPS = tuple(range(0, 1000, 100))
+"""Updates at which the authors' notebook prints losses."""
+POLYTOPE_RADII = (0.05, 0.1, 0.25)
+
+
+def toy(*, robust: bool, seed: int = 0) -> Network:
+    """The example in the plane: twelve points at once, 1,000 times."""
+    defence = Certified(TOY_BALL, start=TOY_BALL.eps, ramp=0.0) if robust else Standard()
+    return Network("toy", _PLANE, defence, Schedule(1_000, 12, 1e-3), seed=seed)
+
+
+def toy_curve(subject: Network) -> Evaluation:
+    """Its losses along the way."""
+    return Evaluation(subject, TrainingCurve(blocks=100, at=TOY_STEPS))
+
+
+def random_polytope(seed: int = 0) -> Evaluation:
+    """What the same network makes of balls around one point before any training."""
+    untrained = Network("toy", _PLANE, Standard(), Schedule(0, 12, 1e-3), seed=seed)
+    return Evaluation(untrained, OutputSet(POLYTOPE_RADII), Subset(n=1))
 
 
 def clean(subject: Network) -> Evaluation:

@@ -37,10 +37,10 @@ COMPUTED = Verdict("measured", "computed from its definition, without a network"
 def measured(cell: Cell, profile: str, store: Store) -> tuple[str | None, list[Record]]:
     """(profile, one record a seed) of the most faithful profile that has any record of the cell."""
     for name in search_order(profile):
-        found = [store.find(job.evaluation, name) for job in evaluations(cell, name)]
+        found = [store.find(job.evaluation, job.home(name)) for job in evaluations(cell, name)]
         records = [record for record in found if record is not None and cell.metric in record.metrics]
         if records:
-            return name, records
+            return records[0].profile, records
     return None, []
 
 

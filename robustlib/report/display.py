@@ -18,7 +18,7 @@ from ..experiments.profiles import search_order
 from ..experiments.specs import Evaluation
 from ..experiments.store import Store
 from ..papers.base import Published, find_item
-from ..papers.plan import shrink
+from ..papers.plan import find_record
 from . import style, tables
 from .build import Statement, rows, statements, title_suffix
 from .rows import Row
@@ -118,8 +118,7 @@ def show_drawing(drawing: Drawing) -> None:
 def cite(evaluation: Evaluation, profile: str, store: Store, *, metric: str = "accuracy") -> str:
     """One measured number as Markdown that links to its record: ``93.5 % [91.8, 94.9]``; or "not run"."""
     for name in search_order(profile):
-        shrunk = shrink(evaluation, name)
-        record = None if shrunk is None else store.find(shrunk, name)
+        record = find_record(evaluation, name, store)
         if record is not None and metric in record.metrics:
             found = record.metrics[metric]
             if found.unit != "fraction" or found.low is None or found.high is None:

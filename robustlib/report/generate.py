@@ -214,7 +214,7 @@ def compare(jobs: Sequence[Job], profile: str, *, ours: Store, theirs: Store) ->
     """How records made now differ from the committed ones: a line for each difference, then a count."""
     lines, same, missing = [], 0, 0
     for job in jobs:
-        new, old = ours.find(job.evaluation, profile), theirs.find(job.evaluation, profile)
+        new, old = (store.find(job.evaluation, job.home(profile)) for store in (ours, theirs))
         if new is None or old is None:
             missing += 1
             continue

@@ -14,7 +14,7 @@ from ..experiments.specs import Evaluation, Network, TrainingCurve
 from ..experiments.store import Store
 from ..papers import madry2018_specs as madry
 from ..papers.base import published_of
-from ..papers.plan import shrink
+from ..papers.plan import find_record
 from . import figures
 from .display import Drawing
 from .figures import Curve
@@ -28,8 +28,7 @@ REGIMES = {"natural": "natural training", "PGD": "PGD training"}
 def record_of(evaluation: Evaluation, profile: str, store: Store) -> Record | None:
     """The record of an evaluation under the most faithful profile that has one."""
     for name in search_order(profile):
-        shrunk = shrink(evaluation, name)
-        record = None if shrunk is None else store.find(shrunk, name)
+        record = find_record(evaluation, name, store)
         if record is not None:
             return record
     return None

@@ -9,8 +9,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch, Polygon
-from numpy.typing import ArrayLike, NDArray
-from scipy.spatial import ConvexHull, HalfspaceIntersection
+from numpy.typing import ArrayLike
 
 from ..errors import RobustlibError
 from .panels import grid, need, outside_legend
@@ -23,28 +22,6 @@ OutputSet = tuple[ArrayLike, Mapping[str, ArrayLike]]
 def dash(place: int) -> Any:
     """A series' line style as matplotlib takes it."""
     return 0, LINES[place] or None
-
-
-def outline(directions: ArrayLike, least: ArrayLike, inside: ArrayLike) -> NDArray[np.float64]:
-    """Corners, in order, of the polygon that bounds on some directions leave: {z: d_k . z >= least_k for all k}.
-
-    Args:
-        directions: (k, 2), all around.
-        least: (k,) proven lower bounds on d_k . z.
-        inside: (2,) a point strictly inside, such as the output at the ball's centre.
-
-    Raises:
-        RobustlibError: a point that is not inside.
-    """
-    normals, offsets, point = (
-        np.asarray(directions, float),
-        np.asarray(least, float),
-        np.asarray(inside, float),
-    )
-    if not (normals @ point > offsets).all():
-        raise RobustlibError(f"inside={point.tolist()} breaks a bound; give a point strictly inside of all")
-    corners = HalfspaceIntersection(np.column_stack([-normals, offsets]), point).intersections
-    return np.asarray(corners[ConvexHull(corners).vertices], float)
 
 
 @styled

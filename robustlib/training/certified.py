@@ -22,11 +22,11 @@ class Certified:
         threat: ball trained against; domain None is the paper's.
         start: radius that training begins with, in the domain's units.
         ramp: share of training over which eps rises linearly from ``start``; the paper's is half.
-        interval: share of training, its first part, on interval bounds: cheaper and looser, they lead away from the
-            dead networks that the dual bound often ends in when it begins.
+        interval: share of training, its first part, on interval bounds, which are cheaper and looser.
         slopes: of the dual's lower lines, see :func:`robustlib.certify.margins`.
         projections: random columns from which hidden bounds are estimated (Wong et al. 2018); 0: exact bounds.
         estimator: how, see :func:`robustlib.certify.estimated_margins`.
+        method: of the bounds after the interval part, see there.
     """
 
     name: ClassVar[str] = "certified"
@@ -38,6 +38,7 @@ class Certified:
     protocol: int = 1
     projections: int = 0
     estimator: str = "median"
+    method: str = "dual"
 
     def __post_init__(self) -> None:
         if not (0 <= self.start <= self.threat.eps and 0 <= self.ramp <= 1 and 0 <= self.interval <= 1):
@@ -67,7 +68,7 @@ def certified_loss(
 
     With projections both are estimates.
     """
-    threat, method = defence.now(progress), "interval" if progress < defence.interval else "dual"
+    threat, method = defence.now(progress), "interval" if progress < defence.interval else defence.method
     if defence.projections and method == "dual":
         worst = -estimated_margins(
             model, x, y, threat, projections=defence.projections, estimator=defence.estimator, generator=generator

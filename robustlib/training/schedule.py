@@ -16,7 +16,7 @@ class Schedule:
     """How long and how fast.
 
     Args:
-        steps: updates.
+        steps: updates; 0 leaves the initial weights.
         batch: examples per update.
         lr: learning rate (peak rate when ``shape`` is "one_cycle").
         shape: "constant", or "one_cycle" (linear rise over 30 % of training, cosine fall to 0).
@@ -60,8 +60,8 @@ class Schedule:
         ):
             if value not in known:
                 raise RobustlibError(f"{name}={value!r} of a Schedule; known: {', '.join(known)}")
-        if self.steps < 1 or self.batch < 1 or not self.lr > 0 or self.crop < 0:
-            raise RobustlibError(f"{self}: steps and batch are 1 or more, lr is positive, crop is 0 or more")
+        if self.steps < 0 or self.batch < 1 or not self.lr > 0 or self.crop < 0:
+            raise RobustlibError(f"{self}: batch is 1 or more, lr is positive, steps and crop are 0 or more")
         if not 0 <= self.momentum < 1 or self.weight_decay < 0:
             raise RobustlibError(f"{self}: momentum is in [0, 1) and weight_decay is 0 or more")
         if (self.momentum and self.optimiser != "sgd") or (self.nesterov and not self.momentum):

@@ -146,7 +146,7 @@ def test_dead_units_and_bounds_that_meet_at_zero_give_no_nan() -> None:
     with torch.no_grad():
         layer.weight.zero_()
         layer.bias.copy_(torch.tensor([-1.0, 0.0, 1.0, 0, 0, 0, 0, -2, 3, 0]))
-    for options in ({}, {"slopes": "adaptive"}, {"method": "interval"}):
+    for options in ({}, {"slopes": "adaptive"}, {"method": "interval"}, {"method": "hybrid"}):
         found = certify(model, x, y, BALL, **options)
         assert found.margins.isfinite().all()
         first = found.layers[0]

@@ -47,7 +47,7 @@ def check_tiny(seeds: range) -> int:
         model, x, y = tiny(seed)
         threat = LinfBall(0.05 + 0.3 * (seed % 7) / 7, None if seed % 2 else (0.0, 1.0))
         exact = optimum(model, x, y, threat, integer=True)[0, 1]
-        for options in ({}, {"slopes": "adaptive"}, {"method": "interval"}):
+        for options in ({}, {"slopes": "adaptive"}, {"method": "interval"}, {"method": "hybrid"}):
             assert certify(model, x, y, threat, **options).margins[0, 1] <= exact + 1e-9, (seed, options)
         loose += bool(certify(model, x, y, threat).margins[0, 1] < exact - 1e-3)
     return loose
@@ -91,7 +91,7 @@ def test_on_one_layer_all_are_equal(domain: tuple[float, float] | None) -> None:
     x, y = inputs("dense")
     threat = LinfBall(0.3, domain)
     exact = optimum(model, x, y, threat, integer=True)
-    for options in ({}, {"slopes": "adaptive"}, {"method": "interval"}):
+    for options in ({}, {"slopes": "adaptive"}, {"method": "interval"}, {"method": "hybrid"}):
         torch.testing.assert_close(certify(model, x, y, threat, **options).margins, exact, rtol=1e-9, atol=1e-9)
 
 

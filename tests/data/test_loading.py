@@ -89,7 +89,7 @@ def test_loading_again_gives_the_same_object_until_the_file_changes(tiny: Tiny, 
 
 
 def test_names_and_places(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    assert set(NAMES) == {"mnist", "fashion_mnist", "cifar10", "svhn", "har", "digits", "plane", "lender"}
+    assert set(NAMES) == {"mnist", "fashion_mnist", "cifar10", "svhn", "har", "digits", "toy", "plane", "lender"}
     monkeypatch.delenv("ROBUSTLIB_DATA", raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setenv("HOME", str(tmp_path))
@@ -353,6 +353,25 @@ def test_every_dataset_says_what_a_user_must_know() -> None:
         for digest in (*facts.digests.values(), *facts.mirror.values()):
             assert len(digest) == 64
             assert int(digest, 16)
+
+
+def test_the_toys_points_are_apart_and_those_of_the_authors() -> None:
+    toy = load("toy")
+    x, y = toy.train.images(), toy.train.y
+    apart = (x[:, None] - x[None]).abs().sum(2) + torch.eye(12)
+    assert float(apart.min()) > 0.32
+    # The authors' networks are wrong on 7 of 12 and on 5 of 12 before training.
+    assert y.bincount().tolist() == [5, 7]
+    assert torch.equal(toy.test.x, toy.train.x)
+    assert (toy.domain, toy.official, toy.test.x.dtype) == ((0.0, 1.0), True, torch.float32)
+
+
+def test_a_toy_that_other_versions_draw_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    other = tiny_arrays(REGISTRY["toy"], 12, 12)
+    monkeypatch.setattr(loading, "toy_arrays", lambda: other)
+    monkeypatch.setattr(loading, "_loaded", {})
+    with pytest.raises(RobustlibError, match="numpy and torch draw"):
+        load("toy")
 
 
 def test_bundled_digits_that_changed_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:

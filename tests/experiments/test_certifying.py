@@ -10,15 +10,16 @@ import torch
 from torch import nn
 
 from robustlib.attacks.suite import Pgd
-from robustlib.certify import certify
+from robustlib.certify import certify, outer_polygon
 from robustlib.data import load
 from robustlib.errors import RobustlibError
+from robustlib.experiments.certifying import output_set
 from robustlib.experiments.cost import evaluation_flops, training_flops
 from robustlib.experiments.findings import Findings
 from robustlib.experiments.keys import key
 from robustlib.experiments.measure import measure, rows_of
-from robustlib.experiments.probes import Certificate, CertifiedRadii, FirstLayer, Relaxed
-from robustlib.experiments.specs import Accuracy, Evaluation, Measurement, Network, Subset
+from robustlib.experiments.probes import Certificate, CertifiedRadii, FirstLayer, OutputSet, Relaxed
+from robustlib.experiments.specs import Accuracy, Evaluation, Measurement, Network, Subset, TrainingCurve
 from robustlib.models import ModelSpec, build
 from robustlib.threat import LinfBall
 from robustlib.training import Certified, Schedule, Standard, fit
@@ -82,6 +83,34 @@ def test_the_program_lies_between_the_dual_bound_and_the_attack(trained: nn.Modu
     assert (dual <= program + 1e-6).all()
     assert (program <= attack + 1e-6).all()
     assert given.metrics["loosened"].value == pytest.approx(float((program - dual).mean()), abs=1e-5)
+
+
+def test_an_output_sets_polygons_hold_the_samples_and_grow_with_the_radius() -> None:
+    plane = build(ModelSpec("wong_dense", 20, depth=2), input_shape=(2,), classes=2, generator=torch.Generator())
+    what, split = OutputSet((0.05, 0.1), samples=200, kept=50), load("toy").test
+    given = output_set(plane, split, torch.arange(12), what, name="a name")
+    again = output_set(plane, split, torch.arange(12), what, name="a name")
+    assert given.metrics["inside"].value == 1.0
+    for slopes in ("fixed", "adaptive"):
+        assert 1.0 <= given.metrics[f"{slopes}@0.05"].value <= given.metrics[f"{slopes}@0.1"].value
+        assert np.shape(given.series[f"{slopes}@0.1"])[1] == 2
+    assert np.shape(given.series["samples@0.1"]) == (50, 2)
+    assert (again.metrics, again.series) == (given.metrics, given.series)
+    with pytest.raises(RobustlibError, match="two outputs"):
+        outer_polygon(build(ModelSpec("wong_dense", 4), input_shape=(2,), classes=3, generator=torch.Generator()),
+                      split.images(torch.arange(1)), LinfBall(0.1, domain=None))  # fmt: skip
+
+
+def test_losses_along_the_way_are_metrics_up_to_the_last_update() -> None:
+    network = replace(NETWORK, dataset="toy", schedule=Schedule(3, 12, 1e-3))
+    curve = {"loss": [0.7, 0.5, 0.25], "accuracy": [0.5, 0.75, 1.0]}
+    what = TrainingCurve(blocks=2, at=(0, 2, 100))
+    name = key(network)
+    given = measure(Evaluation(network, what), load("toy"), {name: nn.Identity()}, curve=curve)
+    assert {k: given.metrics[k].value for k in ("loss@0", "loss@2", "error@0", "error@2")} == {
+        "loss@0": 0.7, "loss@2": 0.25, "error@0": 0.5, "error@2": 0.0,
+    }  # fmt: skip
+    assert "loss@100" not in given.metrics
 
 
 def test_the_first_layers_weights_are_counted(trained: nn.Module) -> None:

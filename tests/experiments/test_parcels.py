@@ -164,7 +164,7 @@ def test_an_empty_folder_is_no_parcel(tmp_path: Path) -> None:
 
 def test_packing_goes_on_while_the_run_does(made: tuple[Path, Path], tmp_path: Path) -> None:
     root, cache = made
-    with packing(tmp_path / "out", "full", root, cache, every=0.05):
+    with packing(tmp_path / "out", root, cache, every=0.05):
         file(root, accuracy(OTHER), "full")
         deadline = time.monotonic() + 20
         while not any("s1/" in name for name in packed(tmp_path / "out")) and time.monotonic() < deadline:

@@ -26,6 +26,7 @@ from robustlib.experiments.probes import (
     InnerLoop,
     Lending,
     Outputs,
+    OutputSet,
     Pictures,
     Recipe,
     Relaxed,
@@ -60,7 +61,7 @@ ROBUST = replace(NETWORK, defence=PgdTraining(BALL, steps=2, step_size=0.05), sc
 POINTS = Subset(n=60)
 PROBES = (
     Targeted | Amplitudes | Outputs | AccuracyVariation | Recipe | Certificate | CertifiedRadii | Relaxed | FirstLayer
-    | Directions | InnerLoop | Pictures | DecisionMap | Lending
+    | Directions | InnerLoop | Pictures | DecisionMap | Lending | OutputSet
 )  # fmt: skip
 
 
@@ -174,6 +175,8 @@ def fabricate(
         given = {"metrics": {"final_loss": Metric(float(correct), n, unit="nats")}}
     if isinstance(what, TrainingCurve):
         given["series"] = {"step": [1, 2], "loss": [2.3, float(correct)], "accuracy": [0.1, 0.9]}
+        for step in what.at:
+            given["metrics"] |= {f"{name}@{step}": Metric(float(correct), n) for name in ("loss", "error")}
     elif isinstance(what, LossTrace):
         given["series"] = {"example_0": [[0.1, 1.0, float(correct)]]}
     elif isinstance(what, LocalMaxima):
@@ -211,6 +214,10 @@ def _probed(what: Any, value: float, n: int) -> dict[str, Any]:
             f"{kind}_{state}_{group}": "fraction"
             for kind in ("approved", "served") for state in ("honest", "edited") for group in (0, 1)
         },
+        OutputSet: {"inside": "fraction"} | dict.fromkeys(
+            (f"{name}@{eps:g}" for name in ("sampled", "fixed", "adaptive") for eps in getattr(what, "radii", ())),
+            "logits^2",
+        ),
         Recipe: {"learning rate": "setting", "momentum": "setting", "dropout (FC)": "setting", "decay delay": "setting",
                  "batch size": "setting", "epochs": "setting"} | {f"layer {i}": "setting" for i in range(1, 10)},
     }[type(what)]  # fmt: skip

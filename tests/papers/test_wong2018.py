@@ -68,10 +68,14 @@ def test_published_cells_are_unclipped_and_errors() -> None:
             assert (cell.metric, cell.scale, cell.offset) == ("bound", 100.0, 0.0)
 
 
-def test_quick_leaves_har_to_the_full_protocol() -> None:
-    subject = specs.network("HAR", robust=True)
-    assert plan.shrink(specs.clean(subject), "quick") is None
-    assert plan.shrink(specs.clean(subject), "full") == specs.clean(subject)
+def test_quick_runs_har_under_the_full_protocol_with_all_seeds() -> None:
+    cell = next(cell for cell in CELLS if cell.item == "wong2018/table-1/har")
+    for name in ("quick", "full"):
+        jobs = plan.evaluations(cell, name)
+        assert [job.evaluation for job in jobs] == list(cell.evaluations)
+        assert [(job.home(name), job.deviations) for job in jobs] == [("full", [])] * len(specs.SEEDS)
+    smoke = plan.evaluations(cell, "smoke")
+    assert [job.home("smoke") for job in smoke] == ["smoke"]
     ran = plan.shrink(specs.clean(specs.network("MNIST", robust=True)), "quick")
     assert ran is not None
     assert ran.subset.n is None

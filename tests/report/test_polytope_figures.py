@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from robustlib.certify.polygon import outline
 from robustlib.errors import RobustlibError
 from robustlib.experiments.store import Store
 from robustlib.report import certificate_figures as certificates
@@ -19,7 +20,7 @@ DIRECTIONS = np.column_stack([np.cos(ANGLES), np.sin(ANGLES)])
 
 
 def test_an_outline_touches_each_bound_and_goes_round_once() -> None:
-    corners = sketches.outline(DIRECTIONS, np.full(8, -2.0), (0.1, 0.0))
+    corners = outline(DIRECTIONS, np.full(8, -2.0), (0.1, 0.0))
     assert corners.shape == (8, 2)
     assert np.allclose((corners @ DIRECTIONS.T).min(0), -2.0)
     turns = np.diff(np.unwrap(np.arctan2(corners[:, 1], corners[:, 0])))
@@ -28,11 +29,11 @@ def test_an_outline_touches_each_bound_and_goes_round_once() -> None:
 
 def test_a_bound_that_the_centre_breaks_is_refused() -> None:
     with pytest.raises(RobustlibError, match="breaks a bound"):
-        sketches.outline(DIRECTIONS, np.full(8, -2.0), (3.0, 0.0))
+        outline(DIRECTIONS, np.full(8, -2.0), (3.0, 0.0))
 
 
 def test_output_sets_show_all_samples_and_polygons() -> None:
-    corners = sketches.outline(DIRECTIONS, np.full(8, -2.0), (0.0, 0.0))
+    corners = outline(DIRECTIONS, np.full(8, -2.0), (0.0, 0.0))
     samples = np.array([[0.0, 0.1], [0.3, 0.2], [0.5, -0.1]])
     figure = sketches.output_sets({"a": (samples, {"outer": corners}), "b": (samples, {"outer": 2 * corners})})
     for ax, factor in zip(figure.axes, (1, 2), strict=True):
