@@ -33,7 +33,7 @@ from robustlib.experiments import profiles
 from robustlib.experiments.host import device_name, exact_arithmetic, tune_allocator, versions
 from robustlib.experiments.networks import Networks
 from robustlib.experiments.store import REPOSITORY, cache_root
-from robustlib.papers import madry2018
+from robustlib.papers import madry2018_specs as madry
 
 from . import memory, report
 from .peers import VERSIONS, Attack
@@ -61,7 +61,7 @@ def setting(regime: str, points: int) -> Setting:
 
     Found by specification: committed weights, else the cache, else trained now (the natural one: a minute).
     """
-    evaluation = profiles.profile("quick").evaluation(madry2018.accuracy(madry2018.network(regime), Clean()))
+    evaluation = profiles.profile("quick").evaluation(madry.accuracy(madry.network(regime), Clean()))
     assert evaluation is not None
     networks = Networks(torch.device("cpu"), cache_root() / "networks", REPOSITORY / "weights")
     model = networks.obtain(evaluation.subject)

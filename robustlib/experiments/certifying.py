@@ -20,7 +20,9 @@ from .records import Metric, pack
 CHUNK = 100
 """Points between two reports of progress."""
 FILTERS = 1024
-"""Weights of the first layer up to which the record keeps them all."""
+"""Weights of a layer up to which the record keeps them all."""
+BINS = 41
+"""Of the histogram of the others."""
 
 
 def certificate(
@@ -109,18 +111,32 @@ def relaxed(model: nn.Module, split: Split, rows: Tensor, what: Relaxed) -> Find
 
 
 def first_layer(model: nn.Module, what: FirstLayer) -> Findings:
-    """Share of weights near zero and of filters (or units) in which all are; the weights, where they are few."""
-    layer = next((m for m in model.modules() if isinstance(m, nn.Linear | nn.Conv2d)), None)
-    if layer is None:
-        raise RobustlibError("the network has no linear layer and no convolution; FirstLayer has nothing to read")
+    """Shares of weights near zero and of filters (or units) in which all, or all but one, are; the spread of biases.
+
+    The weights are kept where they are few, else counted; biases are kept.
+    """
+    layers = [m for m in model.modules() if isinstance(m, nn.Linear | nn.Conv2d)]
+    if not -len(layers) <= what.layer < len(layers):
+        raise RobustlibError(
+            f"layer={what.layer} of a network with {len(layers)} linear layers and convolutions; give one that it has"
+        )
+    layer = layers[what.layer]
     weight = layer.weight.detach().double().cpu().numpy()
     small = np.abs(weight) < what.near * np.abs(weight).max()
     found = Findings(
         metrics={
             "near_zero": share(small.reshape(-1)),
             "empty": share(small.reshape(len(small), -1).all(1)),
+            "single": share((~small.reshape(len(small), -1)).sum(1) == 1),
         }
     )
     if weight.size <= FILTERS:
         found.series["weights"] = weight.round(5).tolist()
+    else:
+        counts, edges = np.histogram(weight, bins=BINS)
+        found.histograms["weights"] = {"edges": edges.round(5).tolist(), "counts": counts.tolist()}
+    if layer.bias is not None:
+        bias = layer.bias.detach().double().cpu().numpy()
+        found.metrics["bias_spread"] = Metric(float(bias.std()), len(bias), unit="logits")
+        found.series["bias"] = bias.round(5).tolist()
     return found

@@ -35,6 +35,8 @@ from .specs import (
     HELD_OUT,
     Accuracy,
     AccuracyVariation,
+    Attacked,
+    Directions,
     Distances,
     Evaluation,
     HingeBound,
@@ -184,6 +186,12 @@ def evaluation_flops(evaluation: Evaluation, n: int) -> float:
     if isinstance(what, Accuracy):
         steering = forward if what.source is None else _forward(what.source)
         return n * (forward + passes(what.attack) * steering)
+    if isinstance(what, Attacked):
+        steered = [_forward(source) for source in what.sources] or [forward]
+        return n * sum(forward + passes(attack) * each for attack in what.attacks for each in steered)
+    if isinstance(what, Directions):
+        # PGD and FGSM on each of the two, then both gradients.
+        return n * (passes(what.attack) + 4) * (forward + _forward(what.source)) + n * 4 * what.stops * forward
     if isinstance(what, Distances):
         return n * passes(what.attack) * forward
     if isinstance(what, WorstCase):

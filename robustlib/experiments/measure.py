@@ -49,6 +49,8 @@ from .specs import (
     HELD_OUT,
     Accuracy,
     AccuracyVariation,
+    Attacked,
+    Directions,
     Distances,
     Evaluation,
     HingeBound,
@@ -59,6 +61,7 @@ from .specs import (
     TrainingCurve,
     WorstCase,
 )
+from .transferring import attacked, directions
 
 
 def rows_of(subset: Subset, dataset: Dataset) -> tuple[Split, Tensor]:
@@ -110,31 +113,24 @@ def measure(
             metrics={"accuracy": Metric(value, len(outcome), low, high)},
             outcomes={"correct": pack(outcome)},
         )
+    if isinstance(what, Attacked):
+        sources = [models[key(source)] for source in what.sources]
+        return attacked(subject, sources, split, rows, what, name, progress)
+    if isinstance(what, Directions):
+        return directions(subject, models[key(what.source)], split, rows, what, name)
+    if isinstance(what, Pictures):
+        return pictures(subject, split, rows, what, name)
     if isinstance(what, Distances):
         distances = distances_under(
-            subject,
-            split,
-            rows,
-            what.attack,
-            norm=what.norm,
-            measured=what.measured,
-            domain=what.domain,
-            name=name,
+            subject, split, rows, what.attack, norm=what.norm, measured=what.measured, domain=what.domain, name=name,
             progress=progress,
-        )
+        )  # fmt: skip
         return _distances(what, distances)
     if isinstance(what, WorstCase):
         return _worst_case(subject, split, rows, what, name)
     if isinstance(what, LossTrace):
         traces = loss_traces(
-            subject,
-            split,
-            rows,
-            what.threat,
-            steps=what.steps,
-            step_size=what.step_size,
-            runs=what.runs,
-            name=name,
+            subject, split, rows, what.threat, steps=what.steps, step_size=what.step_size, runs=what.runs, name=name
         )
         return Findings(
             metrics={
@@ -179,8 +175,6 @@ def measure(
         return first_layer(subject, what)
     if isinstance(what, InnerLoop):
         return inner_loop(subject, split, rows, what, name)
-    if isinstance(what, Pictures):
-        return pictures(subject, split, rows, what, name)
     if isinstance(what, DecisionMap):
         return decision_map(subject, split, rows, what)
     if isinstance(what, Lending):

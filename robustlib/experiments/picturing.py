@@ -49,21 +49,27 @@ def inner_loop(model: nn.Module, split: Split, rows: Tensor, what: InnerLoop, na
 
 
 def pictures(model: nn.Module, split: Split, rows: Tensor, what: Pictures, name: str) -> Findings:
-    """Bytes of the points and of their attacked versions (rounded for the picture alone), classes told, labels."""
+    """Accuracy under the attack, lengths of the perturbations; of the points kept bytes, labels and classes told."""
     x, y = split.images(rows), split.y[rows.to(split.y.device)]
     x_adv = run_attack(what.attack, model, x, y, what.threat, generator=chunk_generator(name, 0, x.device))
     with torch.no_grad():
         told, led = model(x).argmax(1), model(x_adv).argmax(1)
+    chosen = torch.nonzero((told == y) & (led != y) if what.broken else y >= 0)[: what.kept, 0]
     standing = (led == y).cpu().numpy()
 
     def as_bytes(points: Tensor) -> list[list[float]]:
-        return (points.flatten(1) * 255).round().int().tolist()
+        return (points[chosen].flatten(1) * 255).round().int().tolist()
 
     series: dict[str, list[float] | list[list[float]]] = {
-        "label": y.tolist(), "told": told.tolist(), "led_to": led.tolist(),
+        "label": y[chosen].tolist(), "told": told[chosen].tolist(), "led_to": led[chosen].tolist(),
         "clean": as_bytes(x), "attacked": as_bytes(x_adv),
     }  # fmt: skip
-    return Findings(metrics={"accuracy": share(standing)}, outcomes={"correct": pack(standing)}, series=series)
+    length = mean(what.threat.length(x_adv.double() - x.double()).cpu().numpy(), unit=what.threat.norm)
+    kept = Metric(float(len(chosen)), len(rows), unit="images")
+    return Findings(
+        metrics={"accuracy": share(standing), "length": length, "kept": kept},
+        outcomes={"correct": pack(standing)}, series=series,
+    )  # fmt: skip
 
 
 def decision_map(model: nn.Module, split: Split, rows: Tensor, what: DecisionMap) -> Findings:

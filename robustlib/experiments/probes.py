@@ -104,13 +104,32 @@ class Relaxed:
 
 @dataclass(frozen=True)
 class FirstLayer:
-    """Weights of the first layer that has any: how many are near zero, and the filters themselves if they are few.
+    """Weights of one layer, by default the first that has any: how many are near zero, the filters if they are few.
 
     Args:
         near: share of the largest weight's size below which one counts as near zero.
+        layer: which of the layers with weights, from 0; -1 is the last.
     """
 
     near: float = 0.01
+    protocol: int = 1
+    layer: int = 0
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """The first points themselves before and after an attack, as bytes, and the classes that the network tells.
+
+    Args:
+        attack, threat: what is done to them.
+        kept: at most how many images.
+        broken: only of points that the network gets right before the attack and not after.
+    """
+
+    attack: Pgd
+    threat: Ball
+    kept: int = 5
+    broken: bool = True
     protocol: int = 1
 
 
@@ -125,19 +144,6 @@ class InnerLoop:
     threat: Ball
     steps: int
     step_size: float
-    protocol: int = 1
-
-
-@dataclass(frozen=True)
-class Pictures:
-    """The points themselves before and after an attack, as bytes, and the classes that the network tells.
-
-    Args:
-        attack, threat: what is done to them.
-    """
-
-    attack: Pgd
-    threat: Ball
     protocol: int = 1
 
 

@@ -17,11 +17,13 @@ from ..errors import RobustlibError, suggest
 from ..models import ModelSpec
 from ..training import FgsmTraining, PgdTraining, Schedule, Standard
 from ..training.inner import Inner
-from . import profiles_certified, profiles_small
+from . import profiles_certified, profiles_madry, profiles_small
 from .probes import Amplitudes, InnerLoop, Pictures, Targeted
 from .specs import (
     Accuracy,
     AccuracyVariation,
+    Attacked,
+    Directions,
     Distances,
     Evaluation,
     HingeBound,
@@ -44,6 +46,7 @@ class Profile:
         table_seeds: at most how many seeds of a table's cell it runs.
         figure_seeds: the same for a figure's cell.
         spread_seeds: the same for a cell that is about the spread between seeds.
+        distribution_seeds: the same for a cell that shows all its seeds at once.
         note: what a reader should know, one line.
         suffix: added to every title that shows its records.
     """
@@ -53,6 +56,7 @@ class Profile:
     table_seeds: int
     figure_seeds: int
     spread_seeds: int
+    distribution_seeds: int
     note: str
     suffix: str = ""
 
@@ -69,7 +73,9 @@ def _smoke_network(network: Network) -> Network:
     model = replace(network.model, width=min(network.model.width, 8))
     if model.name == "wide_resnet":
         model = replace(model, width=1, depth=10)
-    steps = 200 if network.model.name in ("madry_cnn", "small_cnn") else 80
+    elif model.name == profiles_madry.NAME:
+        model = profiles_madry.stand_in(network.model)
+    steps = 200 if model.name in ("madry_cnn", "small_cnn") else 80
     return replace(
         network,
         dataset="digits",
@@ -80,7 +86,16 @@ def _smoke_network(network: Network) -> Network:
     )
 
 
-def _smoke(evaluation: Evaluation) -> Evaluation:
+def _fewer(attack: Pgd) -> Pgd:
+    """At most ten steps and two restarts of PGD, of steps that reach as far."""
+    steps = min(attack.steps, 10)
+    return replace(attack, steps=steps, restarts=min(attack.restarts, 2),
+                   step_size=attack.step_size * attack.steps / steps)  # fmt: skip
+
+
+def _smoke(evaluation: Evaluation) -> Evaluation | None:
+    if evaluation.subject.model.name == profiles_madry.NAME and not profiles_madry.runs(evaluation):
+        return None
     if profiles_small.small(evaluation):
         return profiles_small.smoke(evaluation)
     if evaluation.subject.model.name in profiles_certified.MODELS:
@@ -90,20 +105,25 @@ def _smoke(evaluation: Evaluation) -> Evaluation:
     if isinstance(what, Accuracy):
         attack = what.attack
         if isinstance(attack, Pgd):
-            attack = replace(attack, steps=min(attack.steps, 10), restarts=min(attack.restarts, 2),
-                             step_size=attack.step_size * attack.steps / min(attack.steps, 10))  # fmt: skip
+            attack = _fewer(attack)
         elif isinstance(attack, Square | Fab):
             attack = _shorter(attack, 100, 10, 2)
         source = None if what.source is None else _smoke_network(what.source)
         what = replace(what, attack=attack, source=source)
+    elif isinstance(what, Attacked):
+        attacks = tuple(_fewer(attack) if isinstance(attack, Pgd) else attack for attack in what.attacks)
+        what = replace(what, attacks=attacks, sources=tuple(map(_smoke_network, what.sources)))
+    elif isinstance(what, Directions):
+        what = replace(what, attack=_fewer(what.attack), source=_smoke_network(what.source), stops=6)
+        n = min(20, evaluation.subset.n or 20)
+    elif isinstance(what, Pictures):
+        what = replace(what, attack=_fewer(what.attack))
     elif isinstance(what, Distances):
         what, n = replace(what, attack=replace(what.attack, steps=50)), 20
     elif isinstance(what, WorstCase):
         what, n = replace(what, steps=10, queries=100, target_classes=2), 40
     elif isinstance(what, HingeBound | InnerLoop):
         n = 60
-    elif isinstance(what, Pictures):
-        n = evaluation.subset.n
     elif isinstance(what, LossTrace):
         what = replace(what, steps=20, step_size=5 * what.step_size, runs=5)
     elif isinstance(what, LocalMaxima):
@@ -230,6 +250,11 @@ def _quick_points(evaluation: Evaluation) -> int:
     return 1000
 
 
+def _halved(network: Network) -> Network:
+    """Half the filters and units: the very large network of the transfer figure takes minutes a seed as it is."""
+    return replace(network, model=replace(network.model, width=network.model.width // 2))
+
+
 def _quick(evaluation: Evaluation) -> Evaluation | None:
     name = evaluation.subject.model.name
     if profiles_small.small(evaluation):
@@ -238,9 +263,11 @@ def _quick(evaluation: Evaluation) -> Evaluation | None:
         return profiles_certified.quick(evaluation)
     if name in _DISTILLED:
         return _quick_distillation(evaluation)
+    if name == profiles_madry.NAME:
+        return profiles_madry.quick(evaluation)
     if evaluation.subject.dataset != "mnist" and name not in _TRADES:
         return None
-    what = evaluation.measurement
+    what, subject = evaluation.measurement, evaluation.subject
     subset = evaluation.subset
     n: int | None = min(_quick_points(evaluation), subset.n or 10**9)
     if isinstance(what, Accuracy):
@@ -257,7 +284,12 @@ def _quick(evaluation: Evaluation) -> Evaluation | None:
         what = replace(what, starts=100, search="bfloat16")
     elif isinstance(what, TrainingCurve):
         n = subset.n
-    return Evaluation(_quick_network(evaluation.subject), what, Subset(n, subset.split, subset.seed))
+    elif isinstance(what, Attacked):
+        subject, n = _halved(subject), 500
+        what = replace(what, sources=tuple(_quick_network(_halved(source)) for source in what.sources))
+    elif isinstance(what, Directions):
+        subject, n, what = _halved(subject), 200, replace(what, source=_quick_network(_halved(what.source)))
+    return Evaluation(_quick_network(subject), what, Subset(n, subset.split, subset.seed))
 
 
 # full: the paper's protocol, and for the largest networks what an hour of one GPU allows --------------------------
@@ -287,17 +319,10 @@ def _full(evaluation: Evaluation) -> Evaluation:
 _PROFILES = {
     profile.name: profile
     for profile in (
-        Profile(
-            "smoke",
-            _smoke,
-            1,
-            1,
-            1,
-            "digits stand-in: proves that the code runs, says nothing of the paper",
-            " (digits stand-in)",
-        ),
-        Profile("quick", _quick, 2, 1, 3, "real data, reduced protocol, two CPU cores"),
-        Profile("full", _full, 5, 3, 5, "the paper's own protocol, scaled down for Wide-ResNets"),
+        Profile("smoke", _smoke, 1, 1, 1, 2, "digits stand-in: proves that the code runs, says nothing of the paper",
+                " (digits stand-in)"),
+        Profile("quick", _quick, 2, 1, 3, 12, "real data, reduced protocol, two CPU cores"),
+        Profile("full", _full, 5, 3, 5, 12, "the paper's own protocol, scaled down for Wide-ResNets"),
     )
 }
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..attacks.suite import Attack, MinimumNorm
+from ..attacks.suite import Attack, MinimumNorm, Pgd
 from ..data import NAMES as DATASETS
 from ..data.registry import facts_of
 from ..errors import RobustlibError, suggest
@@ -234,6 +234,40 @@ class AccuracyVariation:
 
 
 @dataclass(frozen=True)
+class Attacked:
+    """Accuracy under several attacks, one record for all: ``accuracy I``, or ``accuracy I J`` when made on source J.
+
+    Args:
+        attacks: counted from 0 in the metrics' names.
+        threat: what each of them may do.
+        sources: networks whose gradients steer them (black box); (): the subject's own.
+    """
+
+    attacks: tuple[Attack, ...]
+    threat: Ball
+    sources: tuple[Network, ...] = ()
+    protocol: int = 1
+
+
+@dataclass(frozen=True)
+class Directions:
+    """Loss on the straight way to what FGSM and PGD make of a point, on the subject (white box) and on another.
+
+    Args:
+        threat: of both attacks.
+        attack: the PGD.
+        source: the other network (black box); angles are those between its input gradients and the subject's.
+        stops: values of the loss on each way, both ends included.
+    """
+
+    threat: Ball
+    attack: Pgd
+    source: Network
+    stops: int = 21
+    protocol: int = 1
+
+
+@dataclass(frozen=True)
 class HingeBound:
     """Both sides of Theorem 3.1 of Zhang et al. 2019 on a network of two classes, phi the hinge (so that psi(t) = t).
 
@@ -252,8 +286,8 @@ class HingeBound:
 
 Measurement = (
     Accuracy | Distances | WorstCase | LossTrace | LocalMaxima | TrainingCurve | AccuracyVariation | HingeBound
-    | Targeted | Amplitudes | Outputs | Recipe | Certificate | CertifiedRadii | Relaxed | FirstLayer | CascadeBound
-    | Estimated | InnerLoop | Pictures | DecisionMap | Lending
+    | Attacked | Directions | Targeted | Amplitudes | Outputs | Recipe | Certificate | CertifiedRadii | Relaxed
+    | FirstLayer | CascadeBound | Estimated | InnerLoop | Pictures | DecisionMap | Lending
 )  # fmt: skip
 
 
@@ -268,9 +302,12 @@ class Evaluation:
     @property
     def networks(self) -> tuple[Network, ...]:
         """Every network that must exist before this can be measured."""
-        if isinstance(self.measurement, CascadeBound):
+        what = self.measurement
+        if isinstance(what, Attacked):
+            return (self.subject, *what.sources)
+        if isinstance(what, CascadeBound):
             return (self.subject, *self.subject.earlier)
-        other = getattr(self.measurement, "source", None) or getattr(self.measurement, "baseline", None)
+        other = getattr(what, "source", None) or getattr(what, "baseline", None)
         return (self.subject,) if other is None else (self.subject, other)
 
     @property

@@ -15,7 +15,7 @@ from torch import nn
 
 from ..errors import RobustlibError, suggest
 from .madry_cifar import madry_resnet
-from .mnist import architecture_b, kaiming_uniform, madry_cnn
+from .mnist import architecture_b, kaiming_uniform, madry_cnn, madry_very_large
 from .papernot import papernot_cifar, papernot_mnist
 from .residual import resnet18, wide_resnet
 from .scaled import scaled_deep, scaled_large, scaled_resnet, scaled_small, scaled_wide
@@ -25,6 +25,7 @@ from .wong import wong_conv, wong_dense
 Builder = Callable[..., nn.Module]
 _BUILDERS: dict[str, Builder] = {
     "madry_cnn": madry_cnn,
+    "madry_very_large": madry_very_large,
     "architecture_b": architecture_b,
     "papernot_mnist": papernot_mnist,
     "papernot_cifar": papernot_cifar,

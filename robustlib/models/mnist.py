@@ -40,8 +40,20 @@ def madry_cnn(
     ReLU stands after the pool, which is the same function as before it (both are monotone) on a
     quarter of the values.
     """
+    return _two_convolutions(2 * width, 4 * width, 64 * width, input_shape, classes, generator)
+
+
+def madry_very_large(
+    *, width: int, input_shape: tuple[int, ...], classes: int, generator: torch.Generator
+) -> nn.Sequential:
+    """Madry et al.'s very large network: :func:`madry_cnn` with twice the filters, as many units; ``width`` 16."""
+    return _two_convolutions(4 * width, 8 * width, 64 * width, input_shape, classes, generator)
+
+
+def _two_convolutions(
+    c1: int, c2: int, hidden: int, input_shape: tuple[int, ...], classes: int, generator: torch.Generator
+) -> nn.Sequential:
     channels, height, breadth = input_shape
-    c1, c2, hidden = 2 * width, 4 * width, 64 * width
     model = nn.Sequential(
         nn.Conv2d(channels, c1, 5, padding=2),
         nn.MaxPool2d(2),

@@ -97,6 +97,7 @@ class Cell:
         unavailable: why this edition cannot measure it; "" when it can.
         ablation: settings of the protocol that are open, each changed alone; what is asked where ours differs.
         spread: it is about differences that single seeds hide, so that profiles run more of them.
+        distribution: it is about all of its seeds together; a reduced profile runs those of its own number.
         derived: the value itself, in ``unit``, where it follows from definitions without any network.
     """
 
@@ -113,6 +114,7 @@ class Cell:
     unavailable: str = ""
     derived: float | None = None
     spread: bool = False
+    distribution: bool = False
     offset: float = 0.0
     ablation: tuple[Factor, ...] = ()
 

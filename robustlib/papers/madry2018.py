@@ -1,4 +1,4 @@
-"""Madry et al. 2018: what each table and figure on MNIST needs, in the paper's own protocol.
+"""Madry et al. 2018: what each table and figure needs, in the paper's own protocol; here those on MNIST.
 
 Source: arXiv 1706.06083v4 and the code of the authors' MNIST challenge; facts in ``book/ledger``.
 """
@@ -10,73 +10,34 @@ from dataclasses import replace
 
 import numpy as np
 
-from ..attacks.suite import Attack, Boundary, Clean, Fgsm, Pgd
+from ..attacks.suite import Attack, Clean, Fgsm
 from ..experiments.records import Record
-from ..experiments.specs import (
-    Accuracy,
-    Distances,
-    Evaluation,
-    LocalMaxima,
-    LossTrace,
-    Network,
-    Subset,
-    TrainingCurve,
-    WorstCase,
+from ..experiments.specs import Evaluation, TrainingCurve
+from . import madry2018_cifar, madry2018_inside
+from .base import Cell, Predicate, published_of
+from .madry2018_specs import (
+    ATTACKS,
+    CW,
+    CW_PLUS,
+    PANELS,
+    PGD_40,
+    PGD_100,
+    PGD_100_RESTARTS,
+    SCALES,
+    SEEDS,
+    accuracy,
+    distances,
+    maxima,
+    network,
+    source_of,
+    sweep,
+    trace,
 )  # fmt: skip
-from ..models import ModelSpec
-from ..threat import Ball, L2Ball, LinfBall
-from ..training import Defence, FgsmTraining, PgdTraining, Schedule, Standard
-from .base import STAGES, Cell, Predicate, published_of
-
-THREAT = LinfBall(0.3)
-SEEDS = (0, 1, 2, 3, 4)
-SCALES = (1, 2, 4, 8, 16)
-EXAMPLES = Subset(n=5)
-"""The paper does not name its five examples; these are fixed, class-balanced ones."""
-
-LINF_GRID = tuple(round(0.03 * i, 2) for i in range(15))
-L2_GRID = tuple(round(0.5 * i, 1) for i in range(13))
-
-DEFENCES: dict[str, Defence] = {
-    "natural": Standard(),
-    "FGSM": FgsmTraining(THREAT),
-    "PGD": PgdTraining(THREAT, steps=40, step_size=0.01),
-}
 
 _B_NOTE = "the paper does not say how source network B was trained; here naturally"
 _TARGET_NOTE = "the paper does not say how target classes were chosen; here uniformly among the wrong ones"
 _KAPPA_NOTE = "kappa of the CW row is not printed; here 0"
 
-
-def network(regime: str = "PGD", *, scale: int = 16, seed: int = 0, model: str = "madry_cnn") -> Network:
-    """A network trained as the paper's: Adam 1e-4, 100,000 updates of 50, summed loss, 55,000 images.
-
-    Args:
-        regime: "natural", "FGSM" or "PGD".
-        scale: capacity scale s; 16 is network A.
-        seed: a different seed is the paper's A'.
-        model: "madry_cnn", or "architecture_b" for the source network B.
-    """
-    return Network(
-        dataset="mnist",
-        model=ModelSpec(model, width=scale),
-        defence=DEFENCES[regime],
-        schedule=Schedule(steps=100_000, batch=50, lr=1e-4, reduction="sum"),
-        rows=(5_000, 60_000),
-        seed=seed,
-    )
-
-
-def accuracy(
-    subject: Network, attack: Attack, threat: Ball | None = THREAT, *, source: Network | None = None
-) -> Evaluation:
-    """Accuracy on the whole test set under an attack."""
-    return Evaluation(subject, Accuracy(attack, None if isinstance(attack, Clean) else threat, source=source))
-
-
-PGD_40, PGD_100 = Pgd(steps=40, step_size=0.01), Pgd(steps=100, step_size=0.01)
-PGD_100_RESTARTS = replace(PGD_100, restarts=20)
-_CW, _CW_PLUS = (replace(PGD_40, loss="margin", kappa=kappa) for kappa in (0.0, 50.0))
 
 # Method, steps, restarts and source as published.csv writes them; the attack; which network steers it.
 _TABLE_1: tuple[tuple[str, str, str, str, Attack, str], ...] = (
@@ -87,26 +48,17 @@ _TABLE_1: tuple[tuple[str, str, str, str, Attack, str], ...] = (
     ("PGD", "40", "20", "A", replace(PGD_40, restarts=20), ""),
     ("PGD", "100", "20", "A", PGD_100_RESTARTS, ""),
     ("Targeted", "40", "1", "A", replace(PGD_40, targeted=True), _TARGET_NOTE),
-    ("CW", "40", "1", "A", _CW, _KAPPA_NOTE),
-    ("CW+", "40", "1", "A", _CW_PLUS, ""),
+    ("CW", "40", "1", "A", CW, _KAPPA_NOTE),
+    ("CW+", "40", "1", "A", CW_PLUS, ""),
     ("FGSM", "-", "-", "A'", Fgsm(), ""),
     ("PGD", "40", "1", "A'", PGD_40, ""),
     ("PGD", "100", "20", "A'", PGD_100_RESTARTS, ""),
-    ("CW", "40", "1", "A'", _CW, _KAPPA_NOTE),
-    ("CW+", "40", "1", "A'", _CW_PLUS, ""),
+    ("CW", "40", "1", "A'", CW, _KAPPA_NOTE),
+    ("CW+", "40", "1", "A'", CW_PLUS, ""),
     ("FGSM", "-", "-", "B", Fgsm(), _B_NOTE),
     ("PGD", "40", "1", "B", PGD_40, _B_NOTE),
-    ("CW+", "-", "-", "B", _CW_PLUS, _B_NOTE + "; steps not printed, here 40"),
+    ("CW+", "-", "-", "B", CW_PLUS, _B_NOTE + "; steps not printed, here 40"),
 )
-
-
-def source_of(letter: str, seed: int) -> Network | None:
-    """Source network of a row: none for A itself, A' the network of the neighbouring seed, B natural."""
-    if letter == "A'":
-        return network(seed=seed ^ 1)
-    if letter == "B":
-        return network("natural", seed=seed, model="architecture_b")
-    return None
 
 
 def _table_1() -> list[Cell]:
@@ -131,18 +83,6 @@ def _table_1() -> list[Cell]:
     return cells
 
 
-def trace(regime: str) -> Evaluation:
-    """Twenty PGD runs of 100 steps on each of five examples."""
-    return Evaluation(network(regime), LossTrace(THREAT, steps=100, step_size=0.01, runs=20), EXAMPLES)
-
-
-def maxima(regime: str) -> Evaluation:
-    """Final losses of PGD from 1e5 random starts on each of five examples."""
-    return Evaluation(
-        network(regime), LocalMaxima(THREAT, steps=100, step_size=0.01, starts=100_000), EXAMPLES
-    )
-
-
 def _losses(item: str, kind: str) -> list[Cell]:
     make = trace if kind == "trace" else maxima
     return [
@@ -152,10 +92,6 @@ def _losses(item: str, kind: str) -> list[Cell]:
         )
         for regime in ("natural", "PGD")
     ]  # fmt: skip
-
-
-PANELS = {"natural": "(a) standard training", "FGSM": "(b) FGSM training", "PGD": "(c) PGD training"}
-ATTACKS: dict[str, Attack] = {"Natural": Clean(), "FGSM": Fgsm(), "PGD": PGD_40}
 
 
 def _capacity() -> list[Cell]:
@@ -191,20 +127,6 @@ def _capacity() -> list[Cell]:
     return cells
 
 
-def sweep(regime: str, norm: str, eps: float) -> Evaluation:
-    """PGD of 100 steps of size 2.5 eps / 100 at one radius (arXiv v4, figure 6); eps = 0 is a clean evaluation."""
-    if eps == 0:
-        return accuracy(network(regime), Clean())
-    threat = LinfBall(eps) if norm == "linf" else L2Ball(eps)
-    return accuracy(network(regime), Pgd(steps=100, step_size=round(2.5 * eps / 100, 10)), threat)
-
-
-def distances(regime: str, norm: str) -> Evaluation:
-    """Decision boundary attack of 2,000 steps, read at every radius of the figure."""
-    grid = LINF_GRID if norm == "linf" else L2_GRID
-    return Evaluation(network(regime), Distances(Boundary(steps=2_000), norm, grid))
-
-
 def _accuracy_vs_eps() -> list[Cell]:
     cells = []
     for number in published_of("madry2018/accuracy-vs-eps").values():
@@ -235,24 +157,6 @@ def _training_loss() -> list[Cell]:
     ]  # fmt: skip
 
 
-def worst_case(regime: str, scale: int, *, seed: int = 0) -> Evaluation:
-    """The whole suite on one network, at the paper's threat."""
-    return Evaluation(network(regime, scale=scale, seed=seed), WorstCase(THREAT))
-
-
-def _bracket() -> list[Cell]:
-    return [
-        Cell(
-            item="madry2018/bracket", row=f"{regime} training, scale {scale}", column=column,
-            evaluations=(worst_case(regime, scale),), metric=metric,
-            note="an evaluation of this book's: each attack is run on what the attacks before it left",
-        )
-        for regime in DEFENCES
-        for scale in SCALES
-        for column, metric in STAGES.items()
-    ]  # fmt: skip
-
-
 def cells() -> list[Cell]:
     """Every cell of the paper that this edition knows how to measure, or can say why it does not."""
     return [
@@ -263,7 +167,8 @@ def cells() -> list[Cell]:
         *_capacity(),
         *_accuracy_vs_eps(),
         *_training_loss(),
-        *_bracket(),
+        *madry2018_cifar.cells(),
+        *madry2018_inside.cells(),
     ]
 
 
@@ -338,4 +243,5 @@ def predicates() -> list[Predicate]:
         ("training-loss/mnist", "The adversarial training loss falls by half or more",
          (Evaluation(network(), TrainingCurve()),), _falls),
     ]  # fmt: skip
-    return [Predicate(f"madry2018/{item}", text, tuple(needs), test) for item, text, needs, test in rows]  # type: ignore[arg-type]
+    mnist = [Predicate(f"madry2018/{item}", text, tuple(needs), test) for item, text, needs, test in rows]  # type: ignore[arg-type]
+    return [*mnist, *madry2018_cifar.predicates(), *madry2018_inside.predicates()]

@@ -22,24 +22,26 @@ NOT_IN_EDITION = "not part of this edition yet"
 
 
 @functools.cache
+def _all() -> tuple[tuple[Cell, ...], tuple[Predicate, ...]]:
+    """Cells and statements of every paper; some are computed, so that they are made once."""
+    modules = MODULES.values()
+    return (
+        tuple(cell for module in modules for cell in module.cells()),
+        tuple(predicate for module in modules for predicate in module.predicates()),
+    )
+
+
+@functools.cache
 def cells_of(item: str) -> tuple[Cell, ...]:
     """Cells of an item or sub-item; a parent has those of its sub-items."""
-    return tuple(
-        cell
-        for module in MODULES.values()
-        for cell in module.cells()
-        if cell.item == item or cell.item.startswith(f"{item}/")
-    )
+    return tuple(cell for cell in _all()[0] if cell.item == item or cell.item.startswith(f"{item}/"))
 
 
 @functools.cache
 def predicates_of(item: str) -> tuple[Predicate, ...]:
     """Statements that a figure makes, of the item itself or of its sub-items."""
     return tuple(
-        predicate
-        for module in MODULES.values()
-        for predicate in module.predicates()
-        if predicate.item == item or predicate.item.startswith(f"{item}/")
+        predicate for predicate in _all()[1] if predicate.item == item or predicate.item.startswith(f"{item}/")
     )
 
 
@@ -79,6 +81,8 @@ def _ablations(cell: Cell, profile_name: str) -> list[Job]:
 
 
 def _seeds(cell: Cell, chosen: Profile) -> int:
+    if cell.distribution:
+        return chosen.distribution_seeds
     if cell.spread:
         return chosen.spread_seeds
     return chosen.table_seeds if find_item(cell.item).kind == "table" else chosen.figure_seeds
@@ -125,19 +129,24 @@ def by_value(chosen: Sequence[Job], profile_name: str, device: str) -> list[Job]
     groups: dict[str, list[Job]] = {}
     for job in chosen:
         groups.setdefault(key(job.evaluation.subject), []).append(job)
+    # What a group is worth, what measuring it takes, and the networks it needs: asked for again and again below.
+    gain, work, needs = dict[str, float](), dict[str, float](), dict[str, dict[str, float]]()
+    for name, group in groups.items():
+        gain[name] = sum(worth.get(key(job.evaluation), 0.0) for job in group)
+        work[name] = sum(evaluation_seconds(job.evaluation, device) for job in group)
+        networks = {n for job in group for n in job.evaluation.lineage}
+        needs[name] = {key(n): training_seconds(n, device) for n in networks}
     trained: set[str] = set()
 
-    def value(group: list[Job]) -> float:
-        fresh = {key(n): n for job in group for n in job.evaluation.lineage if key(n) not in trained}
-        seconds = sum(training_seconds(network, device) for network in fresh.values())
-        seconds += sum(evaluation_seconds(job.evaluation, device) for job in group)
-        return sum(worth.get(key(job.evaluation), 0.0) for job in group) / max(seconds, 1e-9)
+    def value(name: str) -> float:
+        seconds = sum(cost for network, cost in needs[name].items() if network not in trained)
+        return gain[name] / max(work[name] + seconds, 1e-9)
 
     ordered: list[Job] = []
     while groups:
-        best = max(groups, key=lambda name: value(groups[name]))
+        best = max(groups, key=value)
         ordered += groups.pop(best)
-        trained |= {key(n) for job in ordered for n in job.evaluation.lineage}
+        trained |= set(needs[best])
     return ordered
 
 

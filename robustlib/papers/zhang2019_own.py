@@ -70,7 +70,7 @@ def loop(dataset: str) -> Evaluation:
 def shown(dataset: str, method: str) -> Evaluation:
     """A few test points before and after FGSM^k."""
     few = Subset(5 if dataset == "mnist" else 2)
-    return Evaluation(network(dataset, method), Pictures(FGSM_K[dataset], THREATS[dataset]), few)
+    return Evaluation(network(dataset, method), Pictures(FGSM_K[dataset], THREATS[dataset], broken=False), few)
 
 
 PICTURED = {"mnist": ("natural", "PGD", "TRADES"), "cifar10": ("natural", "TRADES")}

@@ -57,7 +57,8 @@ def draw_curves(ax: Axes, curves: Mapping[str, Curve], order: Sequence[str]) -> 
         frames.append(pd.DataFrame({"x": x, "y": y, "series": name}))
         place = order.index(name)
         colour = theme.colours[place]
-        ax.fill_between(x, low, high, color=colour, alpha=0.18, linewidth=0)
+        known = np.isfinite(low)  # a gap would hide the band on both of its sides
+        ax.fill_between(x[known], low[known], high[known], color=colour, alpha=0.18, linewidth=0)
         given = np.isfinite(published)
         if given.any():
             any_published = True

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -10,9 +10,9 @@ from matplotlib.figure import Figure
 from ..experiments.profiles import profile as profile_of
 from ..experiments.profiles import search_order
 from ..experiments.records import Record
-from ..experiments.specs import Evaluation, TrainingCurve
+from ..experiments.specs import Evaluation, Network, TrainingCurve
 from ..experiments.store import Store
-from ..papers import madry2018 as madry
+from ..papers import madry2018_specs as madry
 from ..papers.base import published_of
 from ..papers.plan import shrink
 from . import figures
@@ -52,14 +52,19 @@ def _mean(record: Record, metric: str = "final_loss") -> str:
     return f"{record.metrics[metric].value:.3g}"
 
 
-def loss_during_pgd(profile: str, store: Store, *, examples: int = 1) -> Drawing:
+Make = Callable[[str], Evaluation]
+"""From a way of training to an evaluation: what tells MNIST's figures from CIFAR-10's."""
+
+
+def loss_during_pgd(profile: str, store: Store, *, examples: int = 1, make: Make = madry.trace) -> Drawing:
     """Loss against PGD iteration, many starts, natural beside PGD training (arXiv figures 1 and 11).
 
     Args:
         profile, store: where records are looked for.
         examples: how many, those first on which the PGD-trained network's loss ends highest.
+        make: the evaluation of each way of training.
     """
-    natural, robust = (record_of(madry.trace(regime), profile, store) for regime in REGIMES)
+    natural, robust = (record_of(make(regime), profile, store) for regime in REGIMES)
     if natural is None or robust is None:
         return MISSING
     used = [natural, robust]
@@ -83,9 +88,9 @@ def loss_during_pgd(profile: str, store: Store, *, examples: int = 1) -> Drawing
     return stamped(figure, used), alt
 
 
-def local_maxima(profile: str, store: Store) -> Drawing:
+def local_maxima(profile: str, store: Store, *, make: Make = madry.maxima) -> Drawing:
     """Histogram of final losses over many starts, five examples (arXiv figure 2)."""
-    natural, robust = (record_of(madry.maxima(regime), profile, store) for regime in REGIMES)
+    natural, robust = (record_of(make(regime), profile, store) for regime in REGIMES)
     if natural is None or robust is None:
         return MISSING
     panels = [
@@ -242,15 +247,16 @@ def accuracy_vs_eps(profile: str, store: Store, norm: str) -> Drawing:
     return stamped(figure, used), alt
 
 
-def training_loss(profile: str, store: Store) -> Drawing:
-    """Loss on adversarial training batches against updates (arXiv figure 5)."""
-    record = record_of(Evaluation(madry.network(), TrainingCurve()), profile, store)
+def training_loss(profile: str, store: Store, *, network: Network | None = None) -> Drawing:
+    """Loss on adversarial training batches against updates (arXiv figure 5), by default of network A."""
+    record = record_of(Evaluation(network or madry.network(), TrainingCurve()), profile, store)
     if record is None:
         return MISSING
     steps, loss = (np.asarray(record.series[name], float) for name in ("step", "loss"))
     figure = figures.training_loss(steps, loss, smooth=5, xlabel="update", ylabel="cross-entropy (nats)")
+    which = "network A" if network is None else "the network"
     alt = (
-        f"Cross-entropy on PGD batches during the training of network A{_suffix([record])}, on a logarithmic axis: "
+        f"Cross-entropy on PGD batches during the training of {which}{_suffix([record])}, on a logarithmic axis: "
         f"{loss[0]:.2f} nats over the first updates, {_mean(record)} over the last twentieth of training."
     )
     return stamped(figure, [record]), alt

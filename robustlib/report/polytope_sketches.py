@@ -20,7 +20,7 @@ OutputSet = tuple[ArrayLike, Mapping[str, ArrayLike]]
 """Sampled outputs (n, 2), and outer polygons (m, 2) by the name of their bound."""
 
 
-def _dash(place: int) -> Any:
+def dash(place: int) -> Any:
     """A series' line style as matplotlib takes it."""
     return 0, LINES[place] or None
 
@@ -70,7 +70,7 @@ def output_sets(panels: Mapping[str, OutputSet]) -> Figure:
             ax.add_patch(Polygon(shape, facecolor=colour, alpha=0.12, linewidth=0))
             ax.add_patch(
                 Polygon(
-                    shape, fill=False, edgecolor=colour, linewidth=1.6, linestyle=_dash(place)
+                    shape, fill=False, edgecolor=colour, linewidth=1.6, linestyle=dash(place)
                 )
             )
             ax.update_datalim(shape)
@@ -83,7 +83,7 @@ def output_sets(panels: Mapping[str, OutputSet]) -> Figure:
             [], [], color=theme.colours[0], marker="o", linestyle="none", label="outputs of sampled inputs"
         )
     ]
-    handles += [Patch(facecolor="none", edgecolor=theme.colours[i + 1], linestyle=_dash(i), label=name)
+    handles += [Patch(facecolor="none", edgecolor=theme.colours[i + 1], linestyle=dash(i), label=name)
                 for i, name in enumerate(names)]  # fmt: skip
     outside_legend(figure, handles)
     return figure
@@ -111,7 +111,7 @@ def relaxation(lower: float, upper: float) -> Figure:
         (2, slope * ends, r"lower line of the paper, slope $u/(u - \ell)$"),
         (3, adaptive * ends, f"lower line that adapts, slope {adaptive:g}"),
     ):
-        ax.plot(ends, y, color=theme.colours[place], linestyle=_dash(place), label=label,
+        ax.plot(ends, y, color=theme.colours[place], linestyle=dash(place), label=label,
                 linewidth=3.0 if place == 0 else 1.8)  # fmt: skip
     ax.set_xticks([lower, 0, upper], [r"$\ell$", "0", r"$u$"])
     ax.set(xlabel=r"$\hat z$", ylabel=r"$z$")

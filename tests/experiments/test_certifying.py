@@ -93,8 +93,11 @@ def test_the_first_layers_weights_are_counted(trained: nn.Module) -> None:
     given = found(model, FirstLayer())
     assert (given.metrics["near_zero"].value, given.metrics["near_zero"].n) == (20 / 64, 64)
     assert given.metrics["empty"].value == 0.25
+    last = found(model, FirstLayer(layer=-1))
+    assert last.series["bias"] == model[-1].bias.detach().double().numpy().round(5).tolist()  # type: ignore[union-attr, operator]
+    assert "weights" in last.series or sum(last.histograms["weights"]["counts"]) == model[-1].weight.numel()  # type: ignore[union-attr, operator]
     assert np.shape(given.series["weights"]) == (4, 1, 4, 4)
-    with pytest.raises(RobustlibError, match="no linear layer and no convolution"):
+    with pytest.raises(RobustlibError, match="layer=0 of a network with 0 linear layers"):
         found(nn.Flatten(), FirstLayer())
 
 

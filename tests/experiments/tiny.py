@@ -36,6 +36,8 @@ from robustlib.experiments.runner import Job, Summary, run
 from robustlib.experiments.specs import (
     Accuracy,
     AccuracyVariation,
+    Attacked,
+    Directions,
     Distances,
     Evaluation,
     HingeBound,
@@ -58,7 +60,7 @@ ROBUST = replace(NETWORK, defence=PgdTraining(BALL, steps=2, step_size=0.05), sc
 POINTS = Subset(n=60)
 PROBES = (
     Targeted | Amplitudes | Outputs | AccuracyVariation | Recipe | Certificate | CertifiedRadii | Relaxed | FirstLayer
-    | InnerLoop | Pictures | DecisionMap | Lending
+    | Directions | InnerLoop | Pictures | DecisionMap | Lending
 )  # fmt: skip
 
 
@@ -155,6 +157,10 @@ def fabricate(
         given = {"metrics": {f"accuracy@{eps:g}": Metric(float(correct), n, low, high) for eps in what.grid}}
         if not isinstance(what.attack, Boundary):  # whose committed records are older than these two
             given["metrics"] |= {"broken": Metric(1.0, n), "mean_distance": Metric(float(correct), n, unit=what.norm)}
+    elif isinstance(what, Attacked):
+        places = [f" {j}" for j in range(len(what.sources))] or [""]
+        names = [f"accuracy {i}{place}" for i in range(len(what.attacks)) for place in places]
+        given = {"metrics": {name: Metric(float(correct), n) for name in names}}
     elif isinstance(what, HingeBound):
         outcome = np.arange(n) < round(float(correct) * n)
         value, low, high = accuracy_interval(outcome)
@@ -195,14 +201,16 @@ def _probed(what: Any, value: float, n: int) -> dict[str, Any]:
         Certificate: dict.fromkeys(("bound", "certified", "active", "dead", "unstable"), "fraction"),
         CertifiedRadii: dict.fromkeys(("radius", "median_radius", "radius_right"), "linf"),
         Relaxed: dict.fromkeys(("dual", "program", "attack", "loosened"), "logits"),
+        FirstLayer: dict.fromkeys(("near_zero", "empty", "single"), "fraction") | {"bias_spread": "logits"},
+        Directions: dict.fromkeys(("start", *(f"end {box} {a}" for box in ("white", "black") for a in ("Fgsm", "Pgd"))),
+                                  "nats") | {"angle": "degrees"},
+        Pictures: {"accuracy": "fraction", "length": "l2"},
         InnerLoop: dict.fromkeys(("kl", "kl_from_x", "kl_of_kick"), "nats") | {"gradient_at_x": "nats per unit"},
-        Pictures: {},
         DecisionMap: dict.fromkeys(("natural", "boundary", "robust"), "fraction"),
         Lending: dict.fromkeys(("money_honest", "money_edited"), "interests per applicant") | {
             f"{kind}_{state}_{group}": "fraction"
             for kind in ("approved", "served") for state in ("honest", "edited") for group in (0, 1)
         },
-        FirstLayer: dict.fromkeys(("near_zero", "empty"), "fraction"),
         Recipe: {"learning rate": "setting", "momentum": "setting", "dropout (FC)": "setting", "decay delay": "setting",
                  "batch size": "setting", "epochs": "setting"} | {f"layer {i}": "setting" for i in range(1, 10)},
     }[type(what)]  # fmt: skip

@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from dataclasses import replace
 
 import pytest
 
-from robustlib.attacks.suite import Boundary, Clean, Pgd
+from robustlib.attacks.suite import Boundary, Clean, Fgsm, Pgd
 from robustlib.experiments import profiles
 from robustlib.experiments.specs import (
     Accuracy,
+    Attacked,
     Distances,
     Evaluation,
     LocalMaxima,
     LossTrace,
     TrainingCurve,
-    WorstCase,
 )
+from robustlib.models import ModelSpec
 from robustlib.papers import madry2018 as paper
+from robustlib.papers import madry2018_cifar as cifar
+from robustlib.papers import madry2018_inside as inside
 from robustlib.papers import plan
-from robustlib.papers.base import Cell, find_item, published, published_of
+from robustlib.papers.base import Cell, Predicate, find_item, published, published_of
 from robustlib.threat import L2Ball, LinfBall
 from robustlib.training import PgdTraining, Schedule
 from tests.experiments.tiny import fabricate
@@ -55,9 +59,15 @@ def test_table_1_has_its_seventeen_rows_with_published_numbers() -> None:
         ("madry2018/table-1", "madry2018/table-1"),
         ("madry2018/capacity", "madry2018/capacity/mnist"),
         ("madry2018/accuracy-vs-eps", "madry2018/accuracy-vs-eps/mnist"),
+        ("madry2018/table-2", "madry2018/table-2"),
+        ("madry2018/table-3", "madry2018/table-3"),
+        ("madry2018/table-4", "madry2018/table-4"),
+        ("madry2018/table-5", "madry2018/table-5"),
+        ("madry2018/capacity-cifar10", "madry2018/capacity-cifar10"),
+        ("madry2018/transferability", "madry2018/transferability"),
     ],
 )
-def test_every_published_number_on_mnist_belongs_to_exactly_one_cell(item: str, panel: str) -> None:
+def test_every_published_number_of_an_item_belongs_to_exactly_one_cell(item: str, panel: str) -> None:
     used = Counter(cell.published.id for cell in of(panel) if cell.published)
     wanted = [n.id for n in published() if n.item == item and "CIFAR" not in f"{n.row} {n.column}"]
     assert set(used) == set(wanted)
@@ -77,10 +87,10 @@ def test_each_cells_metric_is_one_that_its_measurement_makes() -> None:
     for cell in CELLS:
         for evaluation in cell.evaluations:
             assert cell.metric in fabricate(evaluation).metrics
-            percent = isinstance(evaluation.measurement, Accuracy | Distances | WorstCase)
-            assert (cell.unit, cell.scale) == (("%", 100.0) if percent else ("nats", 1.0))
-            # published.csv has "%" for panel (d) as well; the paper's axis is a cross-entropy.
-            assert cell.published is None or cell.published.unit == cell.unit or cell.row.startswith("(d)")
+            unit = fabricate(evaluation).metrics[cell.metric].unit
+            assert (cell.unit, cell.scale) == (("%", 100.0) if unit == "fraction" else (unit, 1.0))
+            # published.csv has "%" or nothing for panel (d); the paper's axis is a cross-entropy.
+            assert cell.published is None or cell.published.unit == cell.unit or "(d)" in cell.row + cell.column
 
 
 def test_the_protocol_is_the_papers() -> None:
@@ -139,12 +149,70 @@ def test_figures_measure_what_they_show() -> None:
             assert float(cell.metric.partition("@")[2]) == float(cell.row.partition("eps=")[2])
 
 
+# CIFAR-10, and inside the networks -----------------------------------------------------------------------------
+
+
+def test_the_cifar_networks_are_the_challenge_codes() -> None:
+    wide = cifar.network()
+    assert (wide.model, wide.rows) == (ModelSpec("madry_resnet", 10), None)
+    assert wide.defence == PgdTraining(LinfBall(8 / 255), steps=7, step_size=2 / 255, crafting="train")
+    assert (wide.schedule.steps, wide.schedule.batch, wide.schedule.weight_decay) == (80_000, 128, 2e-4)
+    assert [wide.schedule.rate(step) for step in (0, 40_000, 60_000)] == pytest.approx([0.1, 0.01, 0.001])
+    assert cifar.network("Simple", "natural").model.width == 1
+
+
+@pytest.mark.parametrize("item", ["table-3", "table-4"])
+def test_rows_are_targets_columns_sources_and_the_diagonal_is_an_independent_copy(item: str) -> None:
+    attack = {"table-3": Fgsm(), "table-4": cifar.PGD_7}[item]
+    for cell in of(f"madry2018/{item}"):
+        (run,) = cell.evaluations
+        what = run.measurement
+        assert isinstance(what, Attacked)
+        i, j = (int(place) for place in cell.metric.split()[1:])
+        assert what.attacks[i] == attack
+        names = [(run.subject, cell.row.removeprefix("row=")), (what.sources[j], cell.column.removeprefix("column="))]
+        for network, name in names:
+            size, _, regime = name.partition(" ")
+            assert replace(network, seed=0) == cifar.network(size, regime.strip("()"))
+        assert what.sources[j] != run.subject
+        assert (what.sources[j].seed == 1) == (names[0][1] == names[1][1])
+
+
+def test_table_2_shares_its_records_with_tables_3_to_5() -> None:
+    """Row A' is the diagonal of tables 3 and 4, row A_nat their entry beside it: the same numbers in the paper."""
+    table, places = of("madry2018/table-2"), {}
+    for cell in [*of("madry2018/table-3"), *of("madry2018/table-4"), *of("madry2018/table-5")]:
+        assert cell.published is not None
+        places[cell.evaluations, cell.metric] = cell.published.value
+    for cell in table:
+        assert cell.published is not None
+        if "CW" not in cell.row:
+            # Table 2 rounds 85.6 and 86.0 as tables 3 and 4 do.
+            assert places[cell.evaluations, cell.metric] == cell.published.value
+
+
+def test_the_leaderboards_keep_both_challenges_apart() -> None:
+    boards = {name: of(f"madry2018/leaderboards/{name}") for name in ("mnist", "cifar10")}
+    assert sum(map(len, boards.values())) == 41
+    for cells in boards.values():
+        assert len({cell.row for cell in cells}) == len(cells)
+        assert any(cell.evaluations for cell in cells)
+        assert any(cell.unavailable for cell in cells)
+
+
+def test_many_seeds_are_many_networks_of_one_kind() -> None:
+    (cell,) = of("madry2018/seeds")
+    assert cell.distribution
+    assert len(plan.evaluations(cell, "quick")) == len(cell.evaluations) == 12
+    assert len({replace(run.subject, seed=0) for run in cell.evaluations}) == 1
+
+
 # Claims -------------------------------------------------------------------------------------------------------
 
 
 def test_each_figure_makes_one_to_three_claims() -> None:
     claims = Counter(predicate.item for predicate in paper.predicates())
-    figures = {cell.item for cell in CELLS if find_item(cell.item).kind == "figure"}
+    figures = {cell.item for cell in CELLS if cell.evaluations and find_item(cell.item).kind == "figure"}
     assert set(claims) == figures
     assert all(1 <= count <= 3 for count in claims.values())
     assert len({predicate.text for predicate in paper.predicates()}) == sum(claims.values())
@@ -163,7 +231,7 @@ WORDS = ("ends below", "then plateaus", "concentrated", "falls by half", "overes
 
 @pytest.mark.parametrize("words", WORDS)
 def test_a_claim_can_hold_and_can_fail(words: str) -> None:
-    (predicate,) = [p for p in paper.predicates() if words in p.text]
+    (predicate,) = [p for p in paper.predicates() if p.item.endswith("/mnist") and words in p.text]
     values = {
         "ends below": ([9.0, 2.0], [2.0, 9.0]), "overestimates": ([0.9, 0.2], [0.9, 0.8]),
         "at most 5 %": ([0.02] * len(predicate.needs), [0.5] * len(predicate.needs)),
@@ -179,6 +247,21 @@ def test_a_claim_can_hold_and_can_fail(words: str) -> None:
         bad = [replace(r, series={"loss": [2.3, 2.2]}) for r in bad]
     assert predicate.test(good) is True
     assert predicate.test(bad) is False
+
+
+NEW = [*cifar.predicates(), *inside.predicates()]
+
+
+@pytest.mark.parametrize("predicate", NEW, ids=lambda p: p.text)
+def test_a_claim_on_one_metric_can_hold_and_can_fail(predicate: Predicate) -> None:
+    """Equal, rising and falling values, small, and large where they are no shares."""
+    k, verdicts = len(predicate.needs), set()
+    sizes = (0.01, 0.9) if isinstance(predicate.needs[0].measurement, Accuracy) else (0.01, 0.9, 60.0)
+    for first, last in itertools.product(sizes, repeat=2):
+        for values in ([first, *[last] * (k - 1)], [*[first] * (k - 1), last]):
+            records = [fabricate(e, correct=value) for e, value in zip(predicate.needs, values, strict=True)]
+            verdicts.add(predicate.test(records))
+    assert verdicts == {True, False}
 
 
 def test_training_curves_are_of_the_network_they_name() -> None:

@@ -10,7 +10,7 @@ import pytest
 from robustlib.errors import RobustlibError
 from robustlib.experiments.profiles import profile
 from robustlib.experiments.store import Store
-from robustlib.papers import madry2018 as madry
+from robustlib.papers import madry2018_specs as madry
 from robustlib.papers.base import STAGES
 from robustlib.report import bracket_figures
 from robustlib.report.madry_figures import MISSING

@@ -10,7 +10,7 @@ import matplotlib as mpl
 import pytest
 
 from robustlib.experiments.store import REPOSITORY, Store
-from robustlib.papers import madry2018 as madry
+from robustlib.papers import madry2018_specs as madry
 from robustlib.papers.base import published_of
 from robustlib.report import display as shown
 from robustlib.report import madry_figures as drawn

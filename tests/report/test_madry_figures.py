@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from robustlib.errors import RobustlibError
 from robustlib.experiments.store import REPOSITORY, Store
-from robustlib.papers import madry2018 as madry
+from robustlib.papers import madry2018_specs as madry
 from robustlib.papers.base import Published, published_of
 from robustlib.report import board_figures, demo_figures, published_tables
 from robustlib.report import madry_figures as drawn
