@@ -221,8 +221,8 @@ class FeatureBox(Ball):
         return torch.tensor(self.budgets, dtype=x.dtype, device=x.device)
 
     def length(self, delta: Tensor) -> Tensor:
-        widths = self._widths(delta)
-        return torch.where(delta == 0, delta.new_zeros(()), delta.abs() / widths).amax(1)  # infinite where none may move
+        # Where nothing may move, a move of any size is infinitely long.
+        return torch.where(delta == 0, delta.new_zeros(()), delta.abs() / self._widths(delta)).amax(1)
 
     def project(self, x_adv: Tensor, x: Tensor) -> Tensor:
         reach = self.eps * self._widths(x)
