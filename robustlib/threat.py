@@ -201,11 +201,9 @@ class FeatureBox(Ball):
     """Every feature within ``eps`` times its own budget of the input's: what each of them costs to edit.
 
     Args:
-        eps, domain: as for every ball; eps = 1 is the budgets as they are given.
-        budgets: for each feature how far it may move, in the domain's units; 0 for what cannot be changed.
+        budgets: for each feature how far it may move at eps = 1, in the domain's units; 0 for what cannot be changed.
 
-    Raises:
-        RobustlibError: no budgets, or a negative one; inputs with another number of features.
+    Raises RobustlibError: no budgets, or a negative one; inputs with another number of features.
     """
 
     budgets: tuple[float, ...] = ()
@@ -223,9 +221,8 @@ class FeatureBox(Ball):
         return torch.tensor(self.budgets, dtype=x.dtype, device=x.device)
 
     def length(self, delta: Tensor) -> Tensor:
-        widths = self._widths(delta)
         # Where nothing may move, a move of any size is infinitely long.
-        return torch.where(delta == 0, delta.new_zeros(()), delta.abs() / widths).amax(1)
+        return torch.where(delta == 0, delta.new_zeros(()), delta.abs() / self._widths(delta)).amax(1)
 
     def project(self, x_adv: Tensor, x: Tensor) -> Tensor:
         reach = self.eps * self._widths(x)

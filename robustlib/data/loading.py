@@ -16,9 +16,10 @@ from robustlib.data import fetch as _fetch
 from robustlib.data.checks import Array, Arrays, Findings, Mismatch, check
 from robustlib.data.dataset import Dataset, Split
 from robustlib.data.digits import digits_arrays
+from robustlib.data.facts import Facts
 from robustlib.data.generated import lender_arrays, plane_arrays
 from robustlib.data.prepared import prepared_path, read, ways_to_get
-from robustlib.data.registry import REGISTRY, Facts, facts_of
+from robustlib.data.registry import REGISTRY, facts_of
 from robustlib.data.toy import toy_arrays
 from robustlib.errors import RobustlibError
 

@@ -13,7 +13,8 @@ import pytest
 
 from robustlib.data import loading
 from robustlib.data.checks import Array, sha256_of
-from robustlib.data.registry import REGISTRY, Facts
+from robustlib.data.facts import Facts
+from robustlib.data.registry import REGISTRY
 
 
 @pytest.fixture(autouse=True)

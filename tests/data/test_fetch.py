@@ -25,7 +25,8 @@ import pytest
 from robustlib.data import fetch as fetch_module
 from robustlib.data import fetch_dataset, load, verify
 from robustlib.data.checks import Array
-from robustlib.data.registry import REGISTRY, Facts, OfficialFile
+from robustlib.data.facts import Facts, OfficialFile
+from robustlib.data.registry import REGISTRY
 from robustlib.errors import RobustlibError
 
 from .conftest import Tiny
