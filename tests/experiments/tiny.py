@@ -175,7 +175,7 @@ def fabricate(
         given = {"metrics": {"final_loss": Metric(float(correct), n, unit="nats")}}
     if isinstance(what, TrainingCurve):
         given["series"] = {"step": [1, 2], "loss": [2.3, float(correct)], "accuracy": [0.1, 0.9]}
-        for step in what.at:
+        for step in (at for at in what.at if at < evaluation.subject.schedule.steps):
             given["metrics"] |= {f"{name}@{step}": Metric(float(correct), n) for name in ("loss", "error")}
     elif isinstance(what, LossTrace):
         given["series"] = {"example_0": [[0.1, 1.0, float(correct)]]}
