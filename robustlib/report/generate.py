@@ -19,7 +19,7 @@ from ..experiments.runner import Job
 from ..experiments.store import REPOSITORY, Store, read_weights
 from ..papers import plan
 from ..papers.base import OWN, PAPERS, Item, items
-from . import tables
+from . import slides, tables
 from .build import item_verdicts, rows, statements, title_suffix
 from .record_pages import write_records
 from .verdicts import RULE
@@ -291,6 +291,7 @@ def generate(
         "scorecard.md": scorecard(profile, store),
         "verdict_rule.md": RULE,
         "costs.md": costs(store),
+        "slides.md": slides.page(profile, store, CHAPTERS),
     }
     for name, text in pages.items():
         (destination / name).write_text(text)
