@@ -12,6 +12,7 @@ from robustlib.experiments.store import REPOSITORY, Store
 from robustlib.papers.base import PAPERS, find_item, published
 from robustlib.papers.plan import MODULES
 from robustlib.papers.slides import CLAIMS, NUMBERS, QUESTION, VERDICTS, claim, lines
+from robustlib.report import sphinx_extension
 from robustlib.report.build import Statement
 from robustlib.report.slides import PLACE, filled, page, verdict
 
@@ -64,8 +65,19 @@ def test_no_measurement_is_typed_into_a_reason() -> None:
         assert not re.search(r"\d\s?%|\d\.\d{3}", bare), f"{line.id}: {line.why}"
 
 
-def test_every_number_is_cited_somewhere() -> None:
-    assert set(NUMBERS) == {name for line in lines() for name in re.findall(r"\{ours:(\w+)\}", line.why)}
+def test_every_number_is_cited_and_every_citation_of_a_page_exists(root: Path) -> None:
+    pages = "\n".join(path.read_text(encoding="utf-8") for path in (root / "book").glob("*.md"))
+    places = PLACE.findall(pages + "\n".join(line.why for line in lines()))
+    assert {name for kind, name in places if kind == "ours"} == set(NUMBERS)
+    assert {name for kind, name in places if kind == "paper"} <= {number.id for number in published()}
+
+
+def test_a_page_of_prose_is_filled_line_by_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "results").mkdir()
+    monkeypatch.setattr(sphinx_extension, "Store", lambda: Store(tmp_path))
+    source = ["# T\n\nAs printed: {paper:wong2018-004}. Ours is {ours:madry_40}.\n:::\n"]
+    sphinx_extension.with_numbers(None, "book/exercises", source)
+    assert source == ["# T\n\nAs printed: 100 %. *(Its numbers are not run yet.)*\n:::\n"]
 
 
 def test_an_unknown_name_or_claim_is_refused() -> None:
