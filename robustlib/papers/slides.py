@@ -14,9 +14,9 @@ from ..attacks.suite import Clean, Fgsm
 from ..errors import RobustlibError, suggest
 from ..experiments.records import Record
 from ..experiments.specs import Evaluation
-from . import madry2018 as madry
-from . import papernot2016 as papernot
-from . import wong2018 as wong
+from . import madry2018_specs as madry
+from . import papernot2016_specs as papernot
+from . import wong2018_specs as wong
 from . import zhang2019_specs as trades
 from .base import Predicate, read_rows
 from .plan import MODULES

@@ -18,6 +18,7 @@ _ANSWERS = {
     "papernot2016": "#the-discussion-questions",
     "wong2018": "#the-decks-three-questions",
     "madry2018": "#the-discussion-questions",
+    "zhang2019": "#a-lender",
 }
 """Where a chapter answers the deck's questions."""
 PLACE = re.compile(r"\{(ours|paper|tally):([^}]+)\}")
