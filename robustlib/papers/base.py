@@ -129,7 +129,8 @@ class Predicate:
     test: Callable[[Sequence[Record]], bool]
 
 
-def _rows(name: str) -> list[dict[str, str]]:
+def read_rows(name: str) -> list[dict[str, str]]:
+    """Lines of a CSV file of this package, by its header's names."""
     text = (resources.files(__package__) / name).read_text(encoding="utf-8")
     return list(csv.DictReader(io.StringIO(text, newline="")))
 
@@ -150,7 +151,7 @@ def published() -> tuple[Published, ...]:
             text=row["value"], unit=row["unit"], verified=row["verified"] == "yes", source=row["source"],
             table=row["table"],
         )
-        for row in _rows("published.csv")
+        for row in read_rows("published.csv")
     )  # fmt: skip
 
 
@@ -171,7 +172,7 @@ def items() -> tuple[Item, ...]:
     Each is followed by its sub-items where it has panels on several datasets.
     """
     found: list[Item] = []
-    for row in _rows("items.csv"):
+    for row in read_rows("items.csv"):
         item = Item(
             id=row["item"], paper=row["paper"], kind=row["kind"], number=row["number"], title=row["title"],
             what=row["what_is_measured"], datasets=row["datasets"], needs_gpu=row["needs_gpu"], source=row["source"],

@@ -138,17 +138,17 @@ def title_suffix(found: Sequence[Row]) -> str:
 
 def statements(item: str, profile: str, store: Store) -> list[Statement]:
     """The item's declared claims, tested on the most faithful profile that has every record they need."""
-    found = []
-    for predicate in predicates_of(item):
-        statement = Statement(predicate.text, "not run", None)
-        for name in search_order(profile):
-            records = records_of(predicate, name, store)
-            if records is not None:
-                paths = tuple(record.path for record in records)
-                statement = Statement(predicate.text, _tested(predicate, records), name, paths)
-                break
-        found.append(statement)
-    return found
+    return [stated(predicate, profile, store) for predicate in predicates_of(item)]
+
+
+def stated(predicate: Predicate, profile: str, store: Store) -> Statement:
+    """One claim, tested on the most faithful profile that has every record it needs."""
+    for name in search_order(profile):
+        records = records_of(predicate, name, store)
+        if records is not None:
+            paths = tuple(record.path for record in records)
+            return Statement(predicate.text, _tested(predicate, records), name, paths)
+    return Statement(predicate.text, "not run", None)
 
 
 def _tested(predicate: Predicate, records: Sequence[Record]) -> str:
@@ -176,5 +176,6 @@ def why_not(item: Item) -> str:
 
 
 __all__ = [
-    "Row", "Statement", "Verdict", "item_verdicts", "measured", "row", "rows", "statements", "title_suffix", "why_not",
+    "Row", "Statement", "Verdict", "item_verdicts", "measured", "row", "rows", "stated", "statements",
+    "title_suffix", "why_not",
 ]  # fmt: skip

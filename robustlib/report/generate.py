@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from ..data.registry import REGISTRY
 from ..errors import RobustlibError, suggest
 from ..experiments import profiles
 from ..experiments.keys import key
@@ -19,8 +20,9 @@ from ..experiments.runner import Job
 from ..experiments.store import REPOSITORY, Store, read_weights
 from ..papers import plan
 from ..papers.base import OWN, PAPERS, Item, items
-from . import tables
+from . import changes, slides, tables
 from .build import item_verdicts, rows, statements, title_suffix
+from .display import record_target
 from .record_pages import write_records
 from .verdicts import RULE
 
@@ -251,8 +253,14 @@ def readme_text(root: Path) -> dict[Path, str]:
     return found
 
 
-def cards(folder: Path, store: Store) -> str:
-    """A card for each committed network: what it is, how it was made, what was measured on it."""
+def cards(folder: Path, store: Store, *, link: Callable[[str], str] = "../{}".format) -> str:
+    """A card for each committed network: what it is, how it was made, what was measured on it.
+
+    Args:
+        folder: of the weights.
+        store: the records.
+        link: from a record's path to where it is linked to.
+    """
     parts = []
     for path in sorted(folder.glob("*.safetensors")):
         _, facts = read_weights(path)
@@ -274,9 +282,29 @@ def cards(folder: Path, store: Store) -> str:
                     name = Path(record.path).stem.rpartition("-")[0]
                     parts.append(
                         f"| {name} | {metric.value:.1%} | {metric.low:.1%} to {metric.high:.1%} | {metric.n:,} "
-                        f"| [{Path(record.path).stem}](../{record.path}) |"
+                        f"| [{Path(record.path).stem}]({link(record.path)}) |"
                     )
         parts.append("")
+    return "\n".join(parts)
+
+
+def data_cards() -> str:
+    """A card for each data set, from the registry that checks its bytes."""
+    parts = []
+    for facts in REGISTRY.values():
+        shape = " × ".join(map(str, facts.shape))
+        sources = [f"`{file.name}` ({file.checksum.partition(':')[0]} `{file.checksum.partition(':')[2][:16]}`)"
+                   for file in facts.files]  # fmt: skip
+        parts += [
+            f"## {facts.title}", "",
+            f"- name: `{facts.name}`; {facts.n_train:,} rows to train on, {facts.n_test:,} to test, each {shape}",
+            f"- values: {facts.dtype}, read as {facts.domain[0]:g} to {facts.domain[1]:g}",
+            f"- classes: {', '.join(facts.classes)}",
+            f"- licence: {facts.licence}",
+            f"- official files: {', '.join(sources) or 'none to fetch'}",
+            *(f"- digest of `{name}`: `{value[:16]}`" for name, value in facts.digests.items()),
+            "",
+        ]  # fmt: skip
     return "\n".join(parts)
 
 
@@ -291,6 +319,10 @@ def generate(
         "scorecard.md": scorecard(profile, store),
         "verdict_rule.md": RULE,
         "costs.md": costs(store),
+        "slides.md": slides.page(profile, store, CHAPTERS),
+        "changes.md": changes.page(root, store),
+        "data_cards.md": data_cards(),
+        "model_cards.md": cards(root / "weights", store, link=lambda path: f"#{record_target(path)}"),
     }
     for name, text in pages.items():
         (destination / name).write_text(text)

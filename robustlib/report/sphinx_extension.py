@@ -3,6 +3,8 @@
 Docstrings here hold formulas such as ``x^{t+1} = Proj(x^t + alpha g)`` and names such as ``l_inf``, which
 reStructuredText would take for markup. Their stars, bars, single backticks and trailing underscores are
 escaped; a docstring that still does not parse is shown as it is written.
+
+A page of prose cites a number as ``{ours:NAME}`` or ``{paper:ID}``: see :mod:`robustlib.papers.slides`.
 """
 
 from __future__ import annotations
@@ -12,6 +14,10 @@ from typing import Any
 
 import docutils.core
 from docutils.utils import Reporter
+
+from ..experiments.profiles import BEST
+from ..experiments.store import Store
+from .slides import PLACE, filled
 
 _LITERAL = re.compile(r"(``.+?``)")
 
@@ -73,9 +79,18 @@ def without_live_code(app: Any, page: str, template: str, context: dict[str, Any
     ]
 
 
+def with_numbers(app: Any, page: str, source: list[str]) -> None:
+    """Fill a page's places for numbers, line by line, in place."""
+    if PLACE.search(source[0]):
+        store = Store()
+        lines = source[0].split("\n")
+        source[0] = "\n".join(filled(line, BEST, store) if PLACE.search(line) else line for line in lines)
+
+
 def setup(app: Any) -> dict[str, bool]:
     """Sphinx's entry point."""
     app.connect("autodoc-process-docstring", before_napoleon, priority=400)
     app.connect("autodoc-process-docstring", after_napoleon, priority=600)
+    app.connect("source-read", with_numbers)
     app.connect("html-page-context", without_live_code, priority=900)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,0 +1,159 @@
+"""The two slide decks that this book began with: every factual statement and question, and what decides it.
+
+The lines are data, in ``slides.csv``. A line's ``claims`` are texts of predicates, either a paper's or one of
+:data:`CLAIMS`; ``{ours:NAME}`` in its reason is one of :data:`NUMBERS`, ``{paper:ID}`` a line of published.csv.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from ..attacks.suite import Clean, Fgsm
+from ..errors import RobustlibError, suggest
+from ..experiments.records import Record
+from ..experiments.specs import Evaluation
+from . import madry2018_specs as madry
+from . import papernot2016_specs as papernot
+from . import wong2018_specs as wong
+from . import zhang2019_specs as trades
+from .base import Predicate, read_rows
+from .plan import MODULES
+
+VERDICTS = ("holds", "qualified", "fails", "not testable", "not run")
+QUESTION = "question"
+"""In the place of a verdict: a line that asks, whose reason is the answer."""
+
+
+@dataclass(frozen=True)
+class Line:
+    """One statement or question of a deck, in our words; ``why`` is Markdown with places for numbers."""
+
+    id: str
+    deck: str
+    slide: str
+    paper: str
+    statement: str
+    verdict: str
+    claims: tuple[str, ...]
+    why: str
+
+
+@functools.cache
+def lines() -> tuple[Line, ...]:
+    """Every line of both decks, in their order."""
+    return tuple(
+        Line(**{**row, "claims": tuple(filter(None, row["claims"].split(" | ")))})  # type: ignore[arg-type]
+        for row in read_rows("slides.csv")
+    )
+
+
+_PLAIN, _HOT = "no distillation", "T=100"
+_SUITE, _BROKEN = papernot.worst_case("mnist", _HOT), papernot.undone("mnist", _HOT)
+_DEPLOYED = papernot.attempts(papernot.network("mnist", _HOT))
+_CW = {label: papernot.nearest("mnist", label, "l2") for label in (_PLAIN, _HOT)}
+
+
+def _of(metric: str, holds: Callable[[list[float]], bool]) -> Callable[[Sequence[Record]], bool]:
+    return lambda records: bool(holds([record.metrics[metric].value for record in records]))
+
+
+CLAIMS = (
+    Predicate(
+        "papernot2016/breaking",
+        "Distillation at T = 100 does not double the mean l_2 distance of Carlini and Wagner's attack",
+        tuple(_CW.values()), _of("mean_distance", lambda v: v[1] < 2 * v[0]),
+    ),
+    Predicate(
+        "papernot2016/breaking",
+        "With the temperature put back JSMA succeeds more often at T = 100 than as deployed, by over 20 points",
+        (_DEPLOYED, _BROKEN), _of("success", lambda v: v[1] > v[0] + 0.2),
+    ),
+    Predicate(
+        "papernot2016/breaking", "The suite leaves at most 5 % of the network distilled at T = 100",
+        (_SUITE,), _of("accuracy", lambda v: v[0] <= 0.05),
+    ),
+    Predicate(
+        "zhang2019/baselines",
+        "On one network and budget TRADES at 1/lambda 6 keeps more in the worst case than PGD training",
+        (trades.worst_case("PGD training"), trades.worst_case("TRADES, 1/λ 6")),
+        _of("accuracy", lambda v: v[1] > v[0]),
+    ),
+)  # fmt: skip
+"""What the decks say and no figure of a paper does."""
+
+
+@functools.cache
+def claim(text: str) -> Predicate:
+    """The predicate of that text.
+
+    Raises:
+        RobustlibError: none has it; names the nearest.
+    """
+    known = {p.text: p for module in MODULES.values() for p in module.predicates()} | {
+        p.text: p for p in CLAIMS
+    }
+    if text not in known:
+        raise RobustlibError(suggest("claim", text, known))
+    return known[text]
+
+
+_A, _NATURAL = madry.network(), madry.network("natural")
+_ROBUST, _STANDARD = (wong.network("MNIST", robust=robust) for robust in (True, False))
+_BALL = wong.PROBLEMS["MNIST"].threat
+
+NUMBERS: dict[str, tuple[Evaluation, str]] = {
+    **{f"jsma_{name}": (papernot.attempts(papernot.network("mnist", label)), "success")
+       for name, label in (("plain", _PLAIN), ("T5", "T=5"), ("T20", "T=20"), ("T100", _HOT))},
+    "back_T5": (papernot.undone("mnist", "T=5"), "success"),
+    "back_T20": (papernot.undone("mnist", "T=20"), "success"),
+    "jsma_back": (_BROKEN, "success"),
+    "same_decision": (papernot.outputs("mnist", _HOT), "same_decision"),
+    "l2_plain": (_CW[_PLAIN], "mean_distance"),
+    "l2_T100": (_CW[_HOT], "mean_distance"),
+    "cw_broken": (_CW[_HOT], "broken"),
+    "logit_plain": (papernot.outputs("mnist", _PLAIN), "logit_size"),
+    "logit_T100": (papernot.outputs("mnist", _HOT), "logit_size"),
+    "top_T1": (papernot.outputs("mnist", _HOT), "max_output"),
+    "top_T100": (papernot.outputs("mnist", _HOT), "max_output_at_T"),
+    "rho_plain": (papernot.minimal(papernot.network("mnist", _PLAIN)), "rho"),
+    "rho_T100": (papernot.minimal(papernot.network("mnist", _HOT)), "rho"),
+    "fgsm_T100": (papernot.fgsm("mnist", _HOT), "accuracy"),
+    "worst_plain": (papernot.worst_case("mnist", _PLAIN), "accuracy"),
+    "worst_T100": (_SUITE, "accuracy"),
+    "unstable_std": (wong.bound(_STANDARD, _BALL), "unstable"),
+    "unstable_rob": (wong.bound(_ROBUST, _BALL), "unstable"),
+    "certified_std": (wong.bound(_STANDARD, _BALL), "certified"),
+    "certified_rob": (wong.bound(_ROBUST, _BALL), "certified"),
+    "bound_rob": (wong.bound(_ROBUST, _BALL), "bound"),
+    "crown_rob": (wong.bound(_ROBUST, _BALL, slopes="adaptive"), "bound"),
+    "interval_rob": (wong.bound(_ROBUST, _BALL, method="interval"), "bound"),
+    "wong_pgd_std": (wong.attacked(_STANDARD, wong.PGD, _BALL), "accuracy"),
+    "wong_pgd_rob": (wong.attacked(_ROBUST, wong.PGD, _BALL), "accuracy"),
+    "madry_clean": (madry.accuracy(_A, Clean()), "accuracy"),
+    "madry_fgsm": (madry.accuracy(_A, Fgsm()), "accuracy"),
+    "madry_40": (madry.accuracy(_A, madry.PGD_40), "accuracy"),
+    "madry_100": (madry.accuracy(_A, madry.PGD_100), "accuracy"),
+    "madry_restarts": (madry.accuracy(_A, madry.PGD_100_RESTARTS), "accuracy"),
+    "madry_worst": (madry.worst_case("PGD", 16), "accuracy"),
+    "madry_copy": (madry.accuracy(_A, madry.PGD_40, source=madry.source_of("A'", 0)), "accuracy"),
+    "small_pgd": (madry.accuracy(madry.network(scale=1), madry.PGD_40), "accuracy"),
+    "fgsm_pgd": (madry.accuracy(madry.network("FGSM"), madry.PGD_40), "accuracy"),
+    "natural_clean": (madry.accuracy(_NATURAL, Clean()), "accuracy"),
+    "natural_pgd": (madry.accuracy(_NATURAL, madry.PGD_40), "accuracy"),
+    "pgd_sweep": (madry.sweep("PGD", "linf", 0.3), "accuracy"),
+    "outside": (madry.sweep("PGD", "linf", 0.36), "accuracy"),
+    "l2_pgd": (madry.sweep("PGD", "l2", 2.0), "accuracy"),
+    "l2_boundary": (madry.distances("PGD", "l2"), "accuracy@2"),
+    "bracket_natural": (trades.worst_case("natural"), "after clean"),
+    "bracket_natural_worst": (trades.worst_case("natural"), "accuracy"),
+    "bracket_alp": (trades.worst_case("logit pairing"), "accuracy"),
+    "bracket_trades": (trades.worst_case("TRADES, 1/λ 6"), "accuracy"),
+    "bracket_trades_clean": (trades.worst_case("TRADES, 1/λ 6"), "after clean"),
+    "bracket_trades1": (trades.worst_case("TRADES, 1/λ 1"), "accuracy"),
+    "bracket_trades1_clean": (trades.worst_case("TRADES, 1/λ 1"), "after clean"),
+    **{f"sweep_{name}{end}": (trades.sweep("mnist", beta, robust=not end), "accuracy")
+       for name, beta in (("low", 0.1), ("high", 5.0)) for end in ("", "_clean")},
+}  # fmt: skip
+"""Measured numbers that reasons and answers cite: an evaluation of the paper's protocol, and the metric."""

@@ -1,0 +1,118 @@
+"""The slides, claim by claim: every line has a verdict, and what it rests on exists."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from robustlib.errors import RobustlibError
+from robustlib.experiments.store import REPOSITORY, Store
+from robustlib.papers.base import PAPERS, find_item, published
+from robustlib.papers.plan import MODULES
+from robustlib.papers.slides import CLAIMS, NUMBERS, QUESTION, VERDICTS, claim, lines
+from robustlib.report import sphinx_extension
+from robustlib.report.build import Statement
+from robustlib.report.slides import PLACE, filled, page, verdict
+
+CITED = re.compile(r"\{cite(?::t)?\}`([^`]*)`")
+
+
+def test_every_line_has_a_verdict_a_reason_and_a_paper() -> None:
+    assert len({line.id for line in lines()}) == len(lines())
+    for line in lines():
+        assert line.verdict in (*VERDICTS, QUESTION), line.id
+        assert line.deck in ("first", "second"), line.id
+        assert line.paper in ("", *PAPERS), line.id
+        assert line.statement, line.id
+        assert line.why.strip(), line.id
+        assert (line.verdict == QUESTION) <= line.statement.endswith("?"), line.id
+
+
+def test_no_paper_is_left_out_and_every_question_is_answered() -> None:
+    for deck, papers in (("first", set(PAPERS)), ("second", {"madry2018"})):
+        assert papers <= {line.paper for line in lines() if line.deck == deck}
+    assert {line.paper for line in lines() if line.verdict == QUESTION} == set(PAPERS)
+
+
+def test_every_claim_number_and_citation_exists(root: Path) -> None:
+    numbers = {number.id for number in published()}
+    keys = re.findall(r"@\w+\{(\w+),", (root / "book/references.bib").read_text(encoding="utf-8"))
+    for line in lines():
+        for text in line.claims:
+            assert claim(text).needs, line.id
+        for kind, name in PLACE.findall(line.why):
+            if kind == "tally":
+                assert find_item(name)
+            else:
+                assert name in {"ours": set(NUMBERS), "paper": numbers}[kind], (line.id, name)
+        for group in CITED.findall(line.why):
+            assert set(group.split(",")) <= set(keys), line.id
+
+
+def test_claims_have_one_text_each() -> None:
+    texts = [p.text for module in MODULES.values() for p in module.predicates()] + [p.text for p in CLAIMS]
+    named = {text for line in lines() for text in line.claims}
+    assert [text for text in named if texts.count(text) != 1] == []
+    assert {p.text for p in CLAIMS} <= named
+
+
+def test_no_measurement_is_typed_into_a_reason() -> None:
+    for line in lines():
+        bare = re.sub(r"\{[^}]*\}|`[^`]*`|\$[^$]*\$", "", line.why)
+        # Radii and settings have at most two digits after the point and no unit.
+        assert not re.search(r"\d\s?%|\d\.\d{3}", bare), f"{line.id}: {line.why}"
+
+
+def test_every_number_is_cited_and_every_citation_of_a_page_exists(root: Path) -> None:
+    pages = "\n".join(path.read_text(encoding="utf-8") for path in (root / "book").glob("*.md"))
+    places = PLACE.findall(pages + "\n".join(line.why for line in lines()))
+    assert {name for kind, name in places if kind == "ours"} == set(NUMBERS)
+    assert {name for kind, name in places if kind == "paper"} <= {number.id for number in published()}
+
+
+def test_a_page_of_prose_is_filled_line_by_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "results").mkdir()
+    monkeypatch.setattr(sphinx_extension, "Store", lambda: Store(tmp_path))
+    source = ["# T\n\nAs printed: {paper:wong2018-004}. Ours is {ours:madry_40}.\n:::\n"]
+    sphinx_extension.with_numbers(None, "book/exercises", source)
+    assert source == ["# T\n\nAs printed: 100 %. *(Its numbers are not run yet.)*\n:::\n"]
+
+
+def test_an_unknown_name_or_claim_is_refused() -> None:
+    with pytest.raises(RobustlibError, match="no such number"):
+        filled("{ours:nothing}", "best", Store(REPOSITORY))
+    with pytest.raises(RobustlibError, match="Robust accuracy is higher at 1/lambda 5"):
+        claim("Robust accuracy is higher at 1/lambda 50 than at 0.1")
+
+
+@pytest.mark.parametrize(
+    ("written", "states", "told"),
+    [
+        ("holds", [], "holds"),
+        ("holds", ["holds", "holds"], "holds"),
+        ("qualified", ["holds", "fails"], "fails"),
+        ("fails", ["holds"], "fails"),
+        ("fails", ["fails"], "qualified"),
+        ("holds", ["fails", "not run"], "not run"),
+    ],
+)
+def test_a_verdict_follows_its_claims(written: str, states: list[str], told: str) -> None:
+    line = next(line for line in lines() if line.verdict == written)
+    assert verdict(line, [Statement("", state, None) for state in states]) == told
+
+
+def test_the_page_shows_every_line_once_with_what_an_empty_store_leaves(tmp_path: Path) -> None:
+    (tmp_path / "results").mkdir()
+    text = page("best", Store(tmp_path), {"madry2018": "notebooks/04_madry"})
+    assert PLACE.findall(text) == []
+    assert "leaves not run" not in text
+    assert "*(Its numbers are not run yet.)*" in text
+    for line in lines():
+        assert line.statement in text, line.id
+    told = [line for line in lines() if line.verdict != QUESTION]
+    assert text.count("  - [not run]{.verdict") == sum(
+        bool(line.claims) or line.verdict == "not run" for line in told
+    )
+    assert "[The chapter's answer](../notebooks/04_madry.ipynb#the-discussion-questions)" in text
