@@ -162,6 +162,8 @@ def fabricate(
         places = [f" {j}" for j in range(len(what.sources))] or [""]
         names = [f"accuracy {i}{place}" for i in range(len(what.attacks)) for place in places]
         given = {"metrics": {name: Metric(float(correct), n) for name in names}}
+        outcome = pack(np.arange(n) < round(float(correct) * n))
+        given["outcomes"] = {name.replace("accuracy", "correct"): outcome for name in names}
     elif isinstance(what, HingeBound):
         outcome = np.arange(n) < round(float(correct) * n)
         value, low, high = accuracy_interval(outcome)

@@ -200,7 +200,8 @@ def test_the_committed_smoke_records_make_every_row_and_claim(root: Path) -> Non
             # A training of 50 updates has no loss before the 100th.
             runs, (kind, _, at) = plan.evaluations(available, "smoke"), available.metric.partition("@")
             late = kind in ("loss", "error") and any(int(at) >= r.evaluation.subject.schedule.steps for r in runs)
-            absent = bool(available.unavailable) or late
+            # And some radii of a long axis are left to the full profile.
+            absent = bool(available.unavailable) or late or not (runs or computed)
             assert found.verdict.name == ("not run" if absent else "measured" if computed else "smoke")
         assert all(statement.state in ("holds", "fails") for statement in statements(item.id, "smoke", store))
 
