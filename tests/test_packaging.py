@@ -207,9 +207,9 @@ def test_tracked_tree_stays_small(root: Path) -> None:
 def test_modules_stay_short(root: Path) -> None:
     """Most near 100 lines, rarely one over 250.
 
-    The design asked for about 7,000 lines in all. The attacks of the five papers and those that readers expect today
-    came to 1,400 lines of code, certificates on any traced network to 1,000, each further paper to some 600 (its cells,
-    its profiles, its figures); so the total is now 13,000. What keeps the library readable is that no module grew.
+    The design's 7,000 lines hold for the library that others import. What makes this book of it (the cells and profiles
+    of five papers, records, tables, figures) was counted with it until it had a second chapter; it has a limit of its
+    own now, since it grows with every table while the library should not.
     """
     lines = {
         str(path.relative_to(root)): len(path.read_text(encoding="utf-8").splitlines())
@@ -218,7 +218,10 @@ def test_modules_stay_short(root: Path) -> None:
     long = {name: n for name, n in lines.items() if n > 250}
     assert len(long) <= len(lines) // 10, long
     assert {name: n for name, n in long.items() if n > 350} == {}
-    assert sum(_lines_of_code(path) for path in (root / "robustlib").rglob("*.py")) <= 13_000
+    book = {"experiments", "papers", "report"}
+    code = {path: _lines_of_code(path) for path in (root / "robustlib").rglob("*.py")}
+    assert sum(n for path, n in code.items() if path.parent.name not in book) <= 7_000
+    assert sum(n for path, n in code.items() if path.parent.name in book) <= 11_000
 
 
 def _lines_of_code(path: Path) -> int:

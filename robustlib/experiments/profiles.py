@@ -17,8 +17,8 @@ from ..errors import RobustlibError, suggest
 from ..models import ModelSpec
 from ..training import FgsmTraining, PgdTraining, Schedule, Standard
 from ..training.inner import Inner
-from . import profiles_certified, profiles_madry, profiles_small
-from .probes import Amplitudes, InnerLoop, Pictures, Targeted
+from . import profiles_certified, profiles_distilled, profiles_madry, profiles_small
+from .probes import InnerLoop, Pictures, Targeted
 from .specs import (
     Accuracy,
     AccuracyVariation,
@@ -65,8 +65,8 @@ class Profile:
 
 
 def _smoke_network(network: Network) -> Network:
-    if network.model.name in _DISTILLED:
-        return _distilled(network, "digits", Schedule(60, 64, 5e-3, shape="one_cycle"), 200)
+    if network.model.name in profiles_distilled.MODELS:
+        return profiles_distilled.smoke_network(network)
     defence = network.defence
     if isinstance(defence, Inner):
         defence = replace(defence, ramp=(3,), eps_warmup=0.3)
@@ -134,7 +134,7 @@ def _smoke(evaluation: Evaluation) -> Evaluation | None:
         what, n = replace(what, baseline=_smoke_network(what.baseline)), None
     elif isinstance(what, Targeted):
         # 64 features: budgets keep their share of the image.
-        cap = max(2, round(64 * what.cap / _FEATURES[evaluation.subject.dataset]))
+        cap = max(2, round(64 * what.cap / profiles_distilled.FEATURES[evaluation.subject.dataset]))
         features = 64 if what.attack.features > what.cap else cap
         what, n = replace(what, attack=replace(what.attack, features=features), cap=cap), 20
     return Evaluation(_smoke_network(evaluation.subject), what, replace(evaluation.subset, n=n))
@@ -144,23 +144,6 @@ def _shorter(attack: Square | Fab, queries: int, steps: int, classes: int) -> Sq
     if isinstance(attack, Square):
         return replace(attack, queries=queries)
     return replace(attack, steps=steps, target_classes=classes)
-
-
-# Distillation: both reduced profiles begin teacher and student with one network trained at T = 1 (as Carlini and
-# Wagner's re-implementation does), since at a high T the gradient is 1/T of what it is at 1.
-
-_DISTILLED = ("papernot_mnist", "papernot_cifar")
-_WIDTH = {"digits": 16, "mnist": 32, "cifar10": 16}
-_FEATURES = {"mnist": 784, "cifar10": 3072}
-
-
-def _distilled(network: Network, dataset: str, schedule: Schedule, warm: int) -> Network:
-    """The network under a reduced schedule, from weights that ``warm`` updates at T = 1 left."""
-    model = replace(network.model, width=_WIDTH[dataset])
-    rows = {"digits": None, "mnist": (5_000, 60_000), "cifar10": (5_000, 50_000)}[dataset]
-    start = Network(dataset, model, Standard(), replace(schedule, steps=warm), rows, network.seed % 10)
-    parents = (*(_distilled(parent, dataset, schedule, warm) for parent in network.parents), start)
-    return replace(network, dataset=dataset, model=model, schedule=schedule, rows=rows, parents=parents)
 
 
 # quick: real data, reduced protocol --------------------------------------------------------------------------
@@ -203,38 +186,6 @@ def _quick_network(network: Network) -> Network:
     return replace(network, model=model, defence=defence, schedule=schedule)
 
 
-# Updates of teacher and student, then of the network that both begin with; chosen on the first 5,000 training images,
-# which training does not see. Temperatures are trained one after another: stacked into one batched network they took
-# more than twice as long on a CPU core.
-_DISTILLED_UPDATES = {"mnist": (860, 860), "cifar10": (1_000, 3_000)}
-
-
-def _quick_distilled(network: Network) -> Network:
-    steps, warm = _DISTILLED_UPDATES[network.dataset]
-    schedule = Schedule(steps, batch=64, lr=2e-3, shape="one_cycle", precision="bfloat16")
-    return _distilled(network, network.dataset, schedule, warm)
-
-
-def _quick_distillation(evaluation: Evaluation) -> Evaluation:
-    what, subset = evaluation.measurement, evaluation.subset
-    if isinstance(what, AccuracyVariation):
-        what = replace(what, baseline=_quick_distilled(what.baseline))
-    elif isinstance(what, Targeted):
-        # Attempts that undo the saturation, that have no cap, or that choose among 3,072 features take long.
-        papers = (what.attack.outputs, what.attack.temperature, what.correct_only) == ("softmax", 1.0, True)
-        subset = replace(subset, n=20 if evaluation.subject.dataset == "cifar10" else 100 if papers else 40)
-        what = replace(what, attack=replace(what.attack, features=min(what.attack.features, 784)))
-    elif isinstance(what, Amplitudes):
-        subset = replace(subset, n=200)
-    elif isinstance(what, Distances):
-        subset = replace(subset, n=100)
-    elif isinstance(what, WorstCase):
-        what, subset = replace(what, queries=1_000, target_classes=3, search="bfloat16"), replace(subset, n=200)
-    elif isinstance(what, Accuracy) and what.threat is not None:
-        subset = replace(subset, n=1_000)
-    return Evaluation(_quick_distilled(evaluation.subject), what, subset)
-
-
 def _quick_points(evaluation: Evaluation) -> int:
     """Points for a measurement: fewer where each one costs more."""
     what = evaluation.measurement
@@ -261,8 +212,8 @@ def _quick(evaluation: Evaluation) -> Evaluation | None:
         return evaluation
     if name in profiles_certified.MODELS:
         return profiles_certified.quick(evaluation)
-    if name in _DISTILLED:
-        return _quick_distillation(evaluation)
+    if name in profiles_distilled.MODELS:
+        return profiles_distilled.quick(evaluation)
     if name == profiles_madry.NAME:
         return profiles_madry.quick(evaluation)
     if evaluation.subject.dataset != "mnist" and name not in _TRADES:

@@ -50,7 +50,7 @@ def filled(text: str, profile: str, store: Store) -> str:
     kept, missing = [], False
     # None of our sentences ends within a number or a name.
     for sentence in re.split(r"(?<=[.!?]) (?=[A-Z$])", text):
-        values = {place: _value(*place, profile, store) for place in PLACE.findall(sentence)}
+        values = {(kind, name): _value(kind, name, profile, store) for kind, name in PLACE.findall(sentence)}
         if any(place[0] == "ours" and value == "not run" for place, value in values.items()):
             missing = True
         else:
