@@ -107,13 +107,15 @@ def _quick_network(network: Network) -> Network:
 
 
 def _too_long(subject: Network) -> bool:
-    """Networks that a few minutes on two cores do not train."""
+    """Networks that a few minutes on two cores do not train, and marks of curves that are left out."""
     defence, model = subject.defence, subject.model
     if model.name in ("scaled_large", "scaled_resnet") or (model.name == "scaled_wide" and model.width > 4):
         return True
-    if subject.dataset != "cifar10" or not isinstance(defence, Certified):
+    if not isinstance(defence, Certified) or model.depth > 2:
         return model.depth > 2
-    return defence.threat.norm == "l2" or defence.threat.eps > 0.01
+    if _marked(subject):
+        return len(subject.lineage) == 1 or defence.projections == 3
+    return subject.dataset == "cifar10" and (defence.threat.norm == "l2" or defence.threat.eps > 0.01)
 
 
 def quick(evaluation: Evaluation) -> Evaluation | None:
@@ -127,8 +129,6 @@ def quick(evaluation: Evaluation) -> Evaluation | None:
             return None
         what = replace(what, repeats=3) if model.name == "scaled_large" else what
     elif _too_long(subject):
-        return None
-    elif _marked(subject) and (len(subject.lineage) == 1 or getattr(defence, "projections", 0) == 3):
         return None
     elif isinstance(what, CascadeBound) or subject.earlier:
         # Elsewhere the stages before would have to certify too many rows.
