@@ -40,9 +40,9 @@ def test_each_cell_can_be_measured_or_says_why_not() -> None:
 
 
 def test_radii_are_in_pixels_and_the_box_is_mnists() -> None:
-    assert [(line.threat.eps, line.threat.domain) for line in specs.LINES if line.model == "Small" and not line.exact] == [
-        (0.1, (0.0, 1.0)), (0.3, (0.0, 1.0)), (2 / 255, None), (8 / 255, None),
-    ]  # fmt: skip
+    small = [line.threat for line in specs.LINES if line.model == "Small" and not line.exact]
+    assert [ball.eps for ball in small] == [0.1, 0.3, 2 / 255, 8 / 255]
+    assert [ball.domain for ball in small] == [(0.0, 1.0), (0.0, 1.0), None, None]
     assert {(line.threat.norm, line.threat.eps) for line in specs.EUCLIDEAN} == {("l2", 1.58), ("l2", 36 / 255)}
 
 
@@ -67,7 +67,8 @@ def test_a_stage_knows_those_before_it() -> None:
 
 def test_the_marks_of_a_curve_add_up_to_one_training() -> None:
     last = specs.marked(10, len(specs.MARKS) - 1)
-    assert sum(network.schedule.steps for network in last.lineage) == specs.stage(specs.SMALL["projected"]).schedule.steps
+    whole = specs.stage(specs.SMALL["projected"]).schedule.steps
+    assert sum(network.schedule.steps for network in last.lineage) == whole
     radii = [network.defence.threat.eps for network in last.lineage if isinstance(network.defence, Certified)]
     assert radii == sorted(radii)
     assert radii[-1] == 0.1
