@@ -92,9 +92,9 @@ def _results(item: str, lines: Sequence[Line]) -> Iterator[Cell]:
                 yield Cell(f"{PAPER}/{panel}", line.row, column, number,
                            unavailable="the paper trains no cascade on exact bounds")  # fmt: skip
                 continue
-            flipped = {"scale": -100.0, "offset": 100.0} if metric == "accuracy" else {}
+            scale, offset = (-100.0, 100.0) if metric == "accuracy" else (100.0, 0.0)
             yield _cell(panel, line.row, column, runs, metric, number=number, open_=OPEN,
-                        note=_CASCADE if runs is whole else "", **flipped)  # fmt: skip
+                        note=_CASCADE if runs is whole else "", scale=scale, offset=offset)  # fmt: skip
         if numbers.get((line.row, "Cascade error: Robust"), None) is None or line.exact:
             continue
         for column, metric in (("cascade, guarded rule", "guarded_bound"), ("cascade, strict rule", "strict_bound")):

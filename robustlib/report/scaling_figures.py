@@ -12,6 +12,7 @@ from ..experiments.records import Record
 from ..experiments.specs import Evaluation
 from ..experiments.store import Store
 from ..papers import wong2018scaling as scaling
+from ..papers import wong2018scaling_specs as specs
 from ..papers.wong2018scaling_specs import MARKS, Line, curve
 from .build import rows
 from .certificate_figures import Stage, error_brackets
@@ -172,7 +173,7 @@ def variability(profile: str, store: Store) -> Drawing:
     panels: dict[str, dict[str, Curve]] = {}
     used, said = [], []
     for estimator in scaling.ESTIMATORS:
-        known = _known([scaling.estimated(columns, estimator) for columns in scaling.COUNTS], profile, store)
+        known = _known([specs.estimated(columns, estimator) for columns in scaling.COUNTS], profile, store)
         if not known:
             continue
         x = [scaling.COUNTS[place] for place, _ in known]
@@ -229,16 +230,16 @@ def groups(names: Mapping[str, Sequence[str]], profile: str, store: Store) -> Dr
         names: of each dataset's classes.
         profile, store: where records are looked for.
     """
-    panels, used, said = {}, [], []
-    for data, run in scaling.groups().items():
+    panels: dict[str, list[tuple[str, float, float]]] = {}
+    used, said = [], []
+    for data, run in specs.groups().items():
         record = record_of(run, profile, store)
         for kind in ("class", "person"):
             if record is None or kind not in record.series:
                 continue
-            lines = [
-                (names[data][int(who)] if kind == "class" else f"person {int(who)}", right / n, sure / n)
-                for who, n, right, sure in record.series[kind]
-            ]
+            label = names[data].__getitem__ if kind == "class" else "person {}".format
+            counts = np.asarray(record.series[kind], float)
+            lines = [(label(int(who)), right / n, sure / n) for who, n, right, sure in counts.tolist()]
             panels[f"{data}, by {kind}"] = lines
             worst, best = (pick(lines, key=lambda line: line[2]) for pick in (min, max))
             said.append(f"{data}: {worst[0]} {worst[2]:.0%}, {best[0]} {best[2]:.0%}")
