@@ -46,6 +46,7 @@ _CLASSES: tuple[type, ...] = (
     probes.Recipe, probes.Certificate, probes.CertifiedRadii, probes.Relaxed, probes.FirstLayer,
     probes.CascadeBound, probes.Estimated, probes.OutputSet,
     probes.InnerLoop, probes.Pictures, probes.DecisionMap, probes.Lending,
+    probes.Cost, probes.Groups,
     specs.Evaluation,
 )  # fmt: skip
 

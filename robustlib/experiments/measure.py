@@ -32,9 +32,11 @@ from .probes import (
     CascadeBound,
     Certificate,
     CertifiedRadii,
+    Cost,
     DecisionMap,
     Estimated,
     FirstLayer,
+    Groups,
     InnerLoop,
     Lending,
     Outputs,
@@ -46,6 +48,7 @@ from .probes import (
 )
 from .probing import accuracy_variation, gradient_amplitudes, outputs, recipe, targeted
 from .records import Metric, pack
+from .shares import group_shares, update_cost
 from .specs import (
     HELD_OUT,
     Accuracy,
@@ -182,6 +185,11 @@ def measure(
         return decision_map(subject, split, rows, what)
     if isinstance(what, Lending):
         return lending(subject, split, rows, dataset.groups[evaluation.subset.split], what)
+    if isinstance(what, Cost):
+        return update_cost(subject, split, what, progress)
+    if isinstance(what, Groups):
+        people = dataset.groups[evaluation.subset.split]
+        return group_shares(subject, split, rows, people, what, progress)
     raise RobustlibError(f"no measurement for {type(what).__name__}")
 
 

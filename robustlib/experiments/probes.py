@@ -229,3 +229,29 @@ class Estimated:
     estimator: str = "median"
     repeats: int = 10
     protocol: int = 1
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Time of one update on the robust loss, on uniform random inputs and labels (Wong et al. 2018, figure 1).
+
+    Args:
+        threat: ball of the loss.
+        projections: random columns; 0 for exact bounds.
+        batch: inputs.
+        repeats: updates, of which the first is not counted.
+    """
+
+    threat: Ball
+    projections: int = 0
+    batch: int = 10
+    repeats: int = 10
+    protocol: int = 1
+
+
+@dataclass(frozen=True)
+class Groups:
+    """Right and certified shares of each class, and of each person where the dataset knows who is meant."""
+
+    threat: Ball
+    protocol: int = 1

@@ -17,7 +17,7 @@ from ..errors import RobustlibError, suggest
 from ..models import ModelSpec
 from ..training import FgsmTraining, PgdTraining, Schedule, Standard
 from ..training.inner import Inner
-from . import profiles_certified, profiles_distilled, profiles_madry, profiles_small
+from . import profiles_certified, profiles_distilled, profiles_madry, profiles_scaling, profiles_small
 from .probes import InnerLoop, Pictures, Targeted
 from .specs import (
     Accuracy,
@@ -100,6 +100,8 @@ def _smoke(evaluation: Evaluation) -> Evaluation | None:
         return profiles_small.smoke(evaluation)
     if evaluation.subject.model.name in profiles_certified.MODELS:
         return profiles_certified.smoke(evaluation)
+    if evaluation.subject.model.name in profiles_scaling.MODELS:
+        return profiles_scaling.smoke(evaluation)
     what = evaluation.measurement
     n: int | None = min(100, evaluation.subset.n or 100)
     if isinstance(what, Accuracy):
@@ -212,6 +214,8 @@ def _quick(evaluation: Evaluation) -> Evaluation | None:
         return evaluation
     if name in profiles_certified.MODELS:
         return profiles_certified.quick(evaluation)
+    if name in profiles_scaling.MODELS:
+        return profiles_scaling.quick(evaluation)
     if name in profiles_distilled.MODELS:
         return profiles_distilled.quick(evaluation)
     if name == profiles_madry.NAME:

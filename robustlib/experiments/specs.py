@@ -20,9 +20,11 @@ from .probes import (
     CascadeBound,
     Certificate,
     CertifiedRadii,
+    Cost,
     DecisionMap,
     Estimated,
     FirstLayer,
+    Groups,
     InnerLoop,
     Lending,
     Outputs,
@@ -295,6 +297,7 @@ Measurement = (
     Accuracy | Distances | WorstCase | LossTrace | LocalMaxima | TrainingCurve | AccuracyVariation | HingeBound
     | Attacked | Directions | Targeted | Amplitudes | Outputs | Recipe | Certificate | CertifiedRadii | Relaxed
     | FirstLayer | CascadeBound | Estimated | InnerLoop | Pictures | DecisionMap | Lending | OutputSet
+    | Cost | Groups
 )  # fmt: skip
 
 

@@ -18,7 +18,7 @@ from .madry_cifar import madry_resnet
 from .mnist import architecture_b, kaiming_uniform, madry_cnn, madry_very_large
 from .papernot import papernot_cifar, papernot_mnist
 from .residual import resnet18, wide_resnet
-from .scaled import scaled_deep, scaled_large, scaled_resnet, scaled_small, scaled_wide
+from .scaled import scaled_deep, scaled_large, scaled_resnet, scaled_single, scaled_small, scaled_wide
 from .trades import small_cnn, trades_binary, trades_net
 from .wong import wong_conv, wong_dense
 
@@ -42,6 +42,7 @@ _BUILDERS: dict[str, Builder] = {
     "scaled_resnet": scaled_resnet,
     "scaled_wide": scaled_wide,
     "scaled_deep": scaled_deep,
+    "scaled_single": scaled_single,
 }
 
 INITS = ("paper", "kaiming_uniform")

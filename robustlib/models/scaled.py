@@ -117,3 +117,10 @@ def scaled_deep(
     """Groups of w and 2w channels, each ``depth`` - 1 conv3 and a conv4/2, then FC 100."""
     channels = [(c, last) for c in (width, 2 * width) for last in [*[False] * (depth - 1), True]]
     return _finish(list(_convolutions(input_shape[0], channels)), [100], input_shape, classes, generator)
+
+
+def scaled_single(
+    *, width: int, input_shape: tuple[int, ...], classes: int, generator: torch.Generator
+) -> nn.Sequential:
+    """conv3-w, FC: the network of the authors' timing script, with 784 w hidden units on MNIST."""
+    return _finish(list(_convolutions(input_shape[0], [(width, False)])), [], input_shape, classes, generator)

@@ -19,10 +19,14 @@ from robustlib.evaluate import accuracy_interval
 from robustlib.experiments.keys import describe, key
 from robustlib.experiments.probes import (
     Amplitudes,
+    CascadeBound,
     Certificate,
     CertifiedRadii,
+    Cost,
     DecisionMap,
+    Estimated,
     FirstLayer,
+    Groups,
     InnerLoop,
     Lending,
     Outputs,
@@ -62,6 +66,7 @@ POINTS = Subset(n=60)
 PROBES = (
     Targeted | Amplitudes | Outputs | AccuracyVariation | Recipe | Certificate | CertifiedRadii | Relaxed | FirstLayer
     | Directions | InnerLoop | Pictures | DecisionMap | Lending | OutputSet
+    | CascadeBound | Estimated | Cost | Groups
 )  # fmt: skip
 
 
@@ -219,6 +224,15 @@ def _probed(what: Any, value: float, n: int) -> dict[str, Any]:
         OutputSet: {"inside": "fraction"} | dict.fromkeys(
             (f"{name}@{eps:g}" for name in ("sampled", "fixed", "adaptive") for eps in getattr(what, "radii", ())),
             "logits^2",
+        ),
+        CascadeBound: dict.fromkeys(("bound", "guarded_bound", "strict_bound", "error", "broken"), "fraction")
+        | {f"{name}_{i}": "fraction" for name in ("answered", "error") for i in range(1, 4)}
+        | {f"classes_{i}": "classes" for i in range(1, 4)},
+        Estimated: {"exact": "fraction", "estimated": "estimate", "spread": "estimate", "offset": "logits",
+                    "scatter": "logits"},
+        Cost: {"seconds": "s", "units": "units"},
+        Groups: dict.fromkeys(
+            ("bound", "accuracy", *(f"{e}_{k}" for e in ("worst", "best") for k in ("class", "person"))), "fraction"
         ),
         Recipe: {"learning rate": "setting", "momentum": "setting", "dropout (FC)": "setting", "decay delay": "setting",
                  "batch size": "setting", "epochs": "setting"} | {f"layer {i}": "setting" for i in range(1, 10)},

@@ -1,0 +1,96 @@
+"""Scaling: every published number of an item has its cell, and specifications and profiles say what they should."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+
+from robustlib.experiments.probes import CascadeBound
+from robustlib.papers import plan
+from robustlib.papers import wong2018scaling as paper
+from robustlib.papers import wong2018scaling_specs as specs
+from robustlib.papers.base import items, published
+from robustlib.training import Certified
+from tests.experiments.tiny import fabricate
+
+CELLS = paper.cells()
+
+
+def test_every_published_number_of_an_item_belongs_to_exactly_one_cell() -> None:
+    used = Counter(cell.published.id for cell in CELLS if cell.published)
+    assert set(used) == {number.id for number in published() if number.item.startswith("wong2018scaling/")}
+    assert max(used.values()) == 1
+    assert len({(cell.item, cell.row, cell.column) for cell in CELLS}) == len(CELLS)
+
+
+def test_every_item_of_the_paper_has_cells() -> None:
+    for item in items():
+        if item.paper == "wong2018scaling":
+            assert plan.cells_of(item.id), item.id
+
+
+def test_each_cell_can_be_measured_or_says_why_not() -> None:
+    for cell in CELLS:
+        ways = (bool(cell.evaluations), bool(cell.unavailable), cell.derived is not None)
+        assert sum(ways) == 1, f"{cell.item} {cell.row} {cell.column}"
+        assert cell.protocol_known or cell.note
+        for evaluation in cell.evaluations:
+            assert cell.metric in fabricate(evaluation).metrics, cell
+
+
+def test_radii_are_in_pixels_and_the_box_is_mnists() -> None:
+    small = [line.threat for line in specs.LINES if line.model == "Small" and not line.exact]
+    assert [ball.eps for ball in small] == [0.1, 0.3, 2 / 255, 8 / 255]
+    assert [ball.domain for ball in small] == [(0.0, 1.0), (0.0, 1.0), None, None]
+    assert {(line.threat.norm, line.threat.eps) for line in specs.EUCLIDEAN} == {("l2", 1.58), ("l2", 36 / 255)}
+
+
+@pytest.mark.parametrize(("line", "steps", "optimiser"), [
+    (specs.LINES[1], 72_000, "adam"), (specs.COLOUR, 60_000, "sgd"),
+])  # fmt: skip
+def test_the_rate_is_halved_every_ten_epochs_after_the_ramp(line: specs.Line, steps: int, optimiser: str) -> None:
+    network = specs.stage(line)
+    plan_ = network.schedule
+    epoch = steps // 60
+    assert (plan_.steps, plan_.optimiser, plan_.batch) == (steps, optimiser, 50)
+    assert [plan_.factor(at * epoch) for at in (0, 20, 29, 30, 40, 50)] == [1, 1, 1, 0.5, 0.25, 0.125]
+    assert isinstance(network.defence, Certified)
+    assert (network.defence.ramp, network.defence.projections) == (20 / 60, 50)
+
+
+def test_a_stage_knows_those_before_it() -> None:
+    third = specs.stage(specs.HARD, 3)
+    assert third.earlier == (specs.stage(specs.HARD, 1), specs.stage(specs.HARD, 2))
+    assert third.earlier[1].earlier == third.earlier[:1]
+
+
+def test_the_marks_of_a_curve_add_up_to_one_training() -> None:
+    last = specs.marked(10, len(specs.MARKS) - 1)
+    whole = specs.stage(specs.SMALL["projected"]).schedule.steps
+    assert sum(network.schedule.steps for network in last.lineage) == whole
+    radii = [network.defence.threat.eps for network in last.lineage if isinstance(network.defence, Certified)]
+    assert radii == sorted(radii)
+    assert radii[-1] == 0.1
+
+
+def test_quick_asks_cascades_only_where_it_trains_them() -> None:
+    for cell in CELLS:
+        for full in cell.evaluations:
+            ran = plan.shrink(full, "quick")
+            if ran is None or not isinstance(full.measurement, CascadeBound):
+                continue
+            assert (full.subject.dataset, full.measurement.threat.eps) in {("mnist", 0.3), ("cifar10", 2 / 255)}
+            assert ran.subject.rows is None or ran.subject.earlier
+
+
+def test_the_library_says_which_operations_it_bounds() -> None:
+    assert paper.supported("convolution")
+    assert paper.supported("identity, skip connection")
+    assert not paper.supported("sigmoid")
+
+
+def test_exponents_are_those_of_power_laws() -> None:
+    units = [100.0, 200.0, 400.0]
+    assert paper.exponent(units, [3 * u for u in units]) == pytest.approx(1.0)
+    assert paper.exponent(units, [u * u for u in units]) == pytest.approx(2.0)
