@@ -29,6 +29,7 @@ from .verdicts import RULE
 CHAPTERS = {
     "papernot2016": "notebooks/01_defensive_distillation",
     "wong2018": "notebooks/02_convex_polytope",
+    "wong2018scaling": "notebooks/03_scaling_provable_defenses",
     "madry2018": "notebooks/04_madry",
     "zhang2019": "notebooks/05_trades",
 }
