@@ -17,6 +17,7 @@ from .display import cite, record_target
 _ANSWERS = {
     "papernot2016": "#the-discussion-questions",
     "wong2018": "#the-decks-three-questions",
+    "wong2018scaling": "#the-decks-three-questions",
     "madry2018": "#the-discussion-questions",
     "zhang2019": "#a-lender",
 }
