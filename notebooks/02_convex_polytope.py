@@ -475,7 +475,34 @@ def paper(problem, robust, column):
 #
 # From here on every number of ours comes from a committed record, and every table says which. Nothing is computed while this page is built.
 #
-# Figures 1 and 2 are {numref}`fig-polytope-sketch` and {numref}`fig-polytope-relu` above, figure 3 is {numref}`fig-polytope-plane`.
+# ### Figures 1 and 2: the polytope and the relaxed unit
+#
+# Drawn above from networks at hand, {numref}`fig-polytope-sketch` and {numref}`fig-polytope-relu`. What a record can say of them: how many points of two classes the networks of the sketch
+# leave without a proof, and how many units of the MNIST networks the relaxation loosens at all.
+
+# %% tags=["remove-input"]
+show_item("wong2018/polytope-sketch", profile, store)
+show_item("wong2018/relu-relaxation", profile, store)
+
+# %% [markdown]
+# ### Figure 3: twelve points in the plane
+#
+# {numref}`fig-polytope-plane` above shows the idea on points of this book's own. The table is about the authors' twelve points, whose notebook prints the losses along the way; ours begin with
+# other first weights, so that early losses vary from seed to seed.
+
+# %% tags=["remove-input"]
+show_statements("wong2018/toy-2d", profile, store)
+show_item("wong2018/toy-2d", profile, store)
+
+# %% [markdown]
+# ### The true polytope and its outer bound
+#
+# (Appendix, by recollection.) A random network with two outputs: the area that the bound proves, over the area of the hull of sampled outputs. The samples see less than all that can be reached, so
+# the ratios are upper bounds on what the relaxation adds.
+
+# %% tags=["remove-input"]
+show_statements("wong2018/true-polytope", profile, store)
+show_item("wong2018/true-polytope", profile, store)
 
 # %% [markdown]
 # ### Figure 4: training curves
