@@ -41,7 +41,8 @@ def _table(found: Sequence[Row], panel: str, item: str) -> list[str]:
     name = re.sub(r"[^a-z0-9]+", "-", f"curve-{item}-{panel}".lower()).strip("-")
     lines = [f"```{{list-table}} {myst_escape(title)}", f":name: {name}", ":header-rows: 1", ":class: curve-table", ""]
     values = sorted({value for line in cells.values() for value in line})
-    table = [[knob, *cells], *([f"{value:g}", *(line.get(value, NOTHING) for line in cells.values())] for value in values)]
+    table = [[knob, *cells]]
+    table += [[f"{value:g}", *(line.get(value, NOTHING) for line in cells.values())] for value in values]
     for line in table:
         lines += [f"{'* -' if i == 0 else '  -'} {myst_escape(text)}" for i, text in enumerate(line)]
     return [*lines, "```", ""]
