@@ -93,13 +93,13 @@ document.addEventListener("DOMContentLoaded", () => {
     const found = RobustNetwork.pgd(layers, x, label, { eps: size, steps: STEPS, stepSize: size / 10, starts: STARTS, random });
     show(find("attacked"), found.point);
     const lines = [found.winner === label ? `PGD, ${STEPS} steps from each of ${STARTS} starts, does not change the answer.`
-      : `PGD changes the answer: the image after the attack is a ${found.winner} to the network.`];
+      : `PGD changes the answer: after the attack the network says ${found.winner}.`];
     for (const [name, method] of [["Interval", RobustNetwork.interval], ["Dual", RobustNetwork.dual]]) {
       const bounds = method(layers, x, label, size).map((margin, k) => (k === label ? Infinity : margin));
       /* Far above what rounding may add to a sum of this length in float64. */
       const least = Math.min(...bounds), proven = least > 1e-6;
-      lines.push(`${name} bound: ${proven ? "certified" : "no certificate"}; the ${label} leads every other class by at least ` +
-        `${least.toFixed(3)} logits${proven ? ", whatever the attack" : ", which is less than nothing: this bound cannot tell"}.`);
+      const margin = `the least lead of ${label} over another class is ${least.toFixed(3)} logits or more`;
+      lines.push(`${name} bound: ${proven ? "certified" : "no certificate"}; ${margin}${proven ? ", whatever the attack" : ""}.`);
     }
     find("findings").replaceChildren(...lines.map((text) => Object.assign(document.createElement("li"), { textContent: text })));
   }
@@ -143,13 +143,14 @@ document.addEventListener("DOMContentLoaded", () => {
 
   find("sample").addEventListener("change", (event) => {
     image.fill(0);
+    pen.keyed = false;
     for (const stroke of event.target.value ? SAMPLES[event.target.value].split("|") : []) {
       const corners = stroke.split(" ").map((corner) => corner.split(",").map(Number)).map(([x, y]) => ({ x, y }));
       corners.slice(1).forEach((corner, k) => line(corners[k], corner));
     }
     refresh();
   });
-  find("clear").addEventListener("click", () => { image.fill(0); find("sample").value = ""; refresh(); });
+  find("clear").addEventListener("click", () => { image.fill(0); pen.keyed = false; find("sample").value = ""; refresh(); });
   eps.addEventListener("input", () => {
     document.querySelector("output[for=demo-eps]").textContent = Number(eps.value).toFixed(3);
     refresh();
