@@ -1,7 +1,7 @@
 "use strict";
 /* Draw a digit: the canvas, its keyboard, and what the network of network.js says of it. */
 document.addEventListener("DOMContentLoaded", () => {
-  const place = document.getElementById("draw-a-digit");
+  const place = document.getElementById("digit-demo");
   if (!place) return;
   if (!ROBUSTLIB_NETWORK) {
     place.textContent = "No network that this page understands is committed in this edition, so there is nothing to draw for.";
@@ -10,7 +10,7 @@ document.addEventListener("DOMContentLoaded", () => {
   const SIDE = 28, STEPS = 40, STARTS = 5, layers = RobustNetwork.load(ROBUSTLIB_NETWORK);
   /* Strokes of sample digits: corners as column and row on the 28 x 28 grid, strokes apart. */
   const SAMPLES = ["14,5 9,9 8,15 10,20 14,22 18,19 19,13 18,8 14,5", "11,9 15,5 14,22", "9,9 12,5 17,6 18,10 9,21 19,21",
-    "9,6 16,5 18,9 13,13 18,16 17,20 12,22 8,20", "12,5 8,14 18,14|16,6 15,22", "18,5 10,6 9,13 15,12 18,16 15,21 8,21",
+    "9,6 16,5 18,9 13,13 18,16 17,20 12,22 8,20", "9,5 9,14 19,14|17,4 16,23", "18,5 10,6 9,13 15,12 18,16 15,21 8,21",
     "16,5 10,11 8,17 11,21 16,21 18,17 14,14 9,17", "8,6 18,6 12,22", "14,5 10,7 10,11 17,16 17,20 13,22 9,20 10,16 17,11 17,7 14,5",
     "17,9 13,5 9,8 10,12 16,12 18,7 17,14 15,22"];
 

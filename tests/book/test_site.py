@@ -136,7 +136,7 @@ def test_a_digit_is_drawn_attacked_and_certified(site: Path, browser: Browser) -
     """By keyboard alone: a stroke, a sample, the attack; what is said names a class and both bounds."""
     browser.open(site / "book/demo.html", width=390, theme="light")
     if not browser.evaluate("ROBUSTLIB_NETWORK !== null"):
-        assert "No network" in browser.evaluate("document.getElementById('draw-a-digit').innerText")
+        assert "No network" in browser.evaluate("document.getElementById('digit-demo').innerText")
         pytest.skip("weights/ has no network that the page understands")
     browser.evaluate("document.getElementById('demo-drawing').focus()")
     for key in (" ", "ArrowDown", "ArrowDown"):
