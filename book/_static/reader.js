@@ -39,7 +39,7 @@ document.addEventListener("DOMContentLoaded", () => {
     const up = (y) => (HIGH - EDGE - ((y - low) / (high - low)) * (HIGH - 2 * EDGE)).toFixed(1);
     const lines = heads.slice(1).map((_, k) => {
       const points = cells.map((row, i) => [xs[i], numberOf(row[k + 1])]).filter(([, y]) => !isNaN(y));
-      return `<polyline class="curve-${k % 6}" points="${points.map(([x, y]) => `${across(x)},${up(y)}`).join(" ")}"/>`;
+      return `<polyline class="curve-${k % 8}" points="${points.map(([x, y]) => `${across(x)},${up(y)}`).join(" ")}"/>`;
     });
     const label = (x, y, text, anchor) => `<text x="${x}" y="${y}" text-anchor="${anchor}">${text}</text>`;
     const figure = Object.assign(document.createElement("figure"), { className: "curve" });
@@ -54,7 +54,7 @@ document.addEventListener("DOMContentLoaded", () => {
       const row = cells[slider.value], marker = figure.querySelector(".curve-marker");
       for (const end of ["x1", "x2"]) marker.setAttribute(end, across(xs[slider.value]));
       slider.setAttribute("aria-valuetext", `${heads[0]} ${row[0]}`);
-      const shown = heads.map((head, k) => Object.assign(document.createElement("span"), { textContent: `${head}: ${row[k]}`, className: k ? `curve-key curve-${(k - 1) % 6}` : "" }));
+      const shown = heads.map((head, k) => Object.assign(document.createElement("span"), { textContent: `${head}: ${row[k]}`, className: k ? `curve-key curve-${(k - 1) % 8}` : "" }));
       output.replaceChildren(...shown);
     });
     (table.closest(".pst-scrollable-table-container") || table).before(figure);
