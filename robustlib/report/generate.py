@@ -21,7 +21,9 @@ from ..experiments.store import REPOSITORY, Store, read_weights
 from ..papers import plan
 from ..papers.base import OWN, PAPERS, Item, items
 from . import changes, slides, tables
+from .browser_demo import SCRIPT, demo_script
 from .build import item_verdicts, rows, statements, title_suffix
+from .curves import curves
 from .display import record_target
 from .record_pages import write_records
 from .verdicts import RULE
@@ -34,6 +36,9 @@ CHAPTERS = {
     "zhang2019": "notebooks/05_trades",
 }
 """Page of each paper that this edition measures."""
+
+FORMS = {"csv": "csv", "json": "json", "latex": "tex", "markdown": "md", "bibtex": "bib"}
+"""Formats of an exported table, and how their files end."""
 
 MARK = ("<!-- generated: scorecard -->", "<!-- end of generated -->")
 
@@ -200,11 +205,11 @@ def bibtex(item: Item, store: Store) -> str:
 
 
 def write_exports(destination: Path, profile: str, store: Store, names: Sequence[str]) -> None:
-    """tables/ITEM.{csv,json,tex,md} for every item with cells."""
+    """tables/ITEM.{csv,json,tex,md,bib} for every item with cells."""
     destination.mkdir(parents=True, exist_ok=True)
     for item in plan.select(names):
         if plan.cells_of(item.id):
-            for form, suffix in (("csv", "csv"), ("json", "json"), ("latex", "tex"), ("markdown", "md")):
+            for form, suffix in FORMS.items():
                 text = export(item, form, profile=profile, store=store)
                 (destination / f"{item.id.replace('/', '-')}.{suffix}").write_text(text)
 
@@ -324,7 +329,10 @@ def generate(
         "changes.md": changes.page(root, store),
         "data_cards.md": data_cards(),
         "model_cards.md": cards(root / "weights", store, link=lambda path: f"#{record_target(path)}"),
+        "curves.md": curves(profile, store) or "No curve has been measured yet.\n",
+        f"static/{SCRIPT}": demo_script(root / "weights"),
     }
+    (destination / "static").mkdir(exist_ok=True)
     for name, text in pages.items():
         (destination / name).write_text(text)
     write_exports(destination / "tables", profile, store, names)

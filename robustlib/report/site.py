@@ -19,6 +19,8 @@ import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+import yaml
+
 from robustlib.errors import RobustlibError
 from robustlib.report import notebooks
 from robustlib.report.api_pages import write_api_pages
@@ -57,24 +59,41 @@ def generate(destination: Path, generator: str = GENERATOR) -> None:
         raise RobustlibError(f"{generator} {destination}: exit {code}; the book's tables were not written")
 
 
+def with_buttons(config: str) -> str:
+    """The configuration with links to the repository, Colab and Binder, if its ``repository: url`` is set."""
+    facts = yaml.safe_load(config)
+    if not facts.get("repository", {}).get("url"):
+        return config
+    facts["html"] |= {f"use_{kind}_button": True for kind in ("issues", "repository", "edit_page")}
+    facts["launch_buttons"] |= {"binderhub_url": "https://mybinder.org", "colab_url": "https://colab.research.google.com"}
+    return str(yaml.safe_dump(facts, sort_keys=False))
+
+
 def stage(root: Path, work: Path) -> Path:
     """Lay out ``work/site-src`` from the tree, ``work/notebooks`` and ``work/generated``; returns it.
 
-    ``generated/records`` becomes ``records``, whose pages have addresses worth citing; the other
-    generated files lie in ``generated`` for ``{include}`` and downloads. API pages list themselves.
+    ``generated/records`` becomes ``records``, whose pages have addresses worth citing; scripts and exported tables
+    come to ``static``, which the pages call ``_static``; the other generated files lie in ``generated`` for
+    ``{include}``. API pages list themselves.
     """
     staging = work / "site-src"
     shutil.rmtree(staging, ignore_errors=True)
     staging.mkdir(parents=True)
     for name in TOP_FILES:
         shutil.copy2(root / name, staging / name)
+    config = staging / "_config.yml"
+    config.write_text(with_buttons(config.read_text(encoding="utf-8")), encoding="utf-8")
     for name in TREES:
         if (root / name).is_dir():
             shutil.copytree(root / name, staging / name)
-    shutil.copytree(work / "generated", staging / "generated", ignore=shutil.ignore_patterns("records"))
-    for source, name in ((work / "generated" / "records", "records"), (work / "notebooks", "notebooks")):
+    made = work / "generated"
+    shutil.copytree(made, staging / "generated", ignore=shutil.ignore_patterns("records", "static", "tables"))
+    (staging / "static").mkdir()
+    moved = {"records": made / "records", "static": made / "static", "static/tables": made / "tables"}
+    for name, source in {**moved, "notebooks": work / "notebooks"}.items():
         if source.is_dir():
-            shutil.copytree(source, staging / name, ignore=shutil.ignore_patterns("*.failed.ipynb"))
+            unwanted = shutil.ignore_patterns("*.failed.ipynb")
+            shutil.copytree(source, staging / name, ignore=unwanted, dirs_exist_ok=True)
     write_api_pages(root / "robustlib", staging / "api")
     return staging
 

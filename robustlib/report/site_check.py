@@ -1,4 +1,4 @@
-"""What is looked over in a built site: links, requests, pictures, errors."""
+"""What is looked over in a built site: links, requests, pictures, errors, markup, size."""
 
 from __future__ import annotations
 
@@ -8,6 +8,10 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+from .markup import markup_faults
+
+HEAVIEST = 3e6
+"""Bytes of a page and its pictures; scripts and styles that all pages share are loaded once."""
 # Elements that a browser fetches by itself, and the attribute that says from where.
 FETCHED = {"script": "src", "img": "src", "iframe": "src", "source": "src", "video": "src", "link": "href"}
 # <link> relations that fetch nothing.
@@ -77,6 +81,15 @@ def page_faults(path: Path, page: Any) -> Iterator[str]:
         yield f"{path}: an error output: {element.get_text().strip()[:80]!r}"
 
 
+def weight_fault(path: Path, page: Any) -> Iterator[str]:
+    """A page that is too heavy to load at once."""
+    sources = {urlsplit(image.get("src") or "") for image in page.find_all("img")}
+    files = {path.parent / unquote(source.path) for source in sources if source.path and not source.scheme}
+    weight = sum(file.stat().st_size for file in {path, *files} if file.exists())
+    if weight > HEAVIEST:
+        yield f"{path}: {weight:,} bytes with its pictures; split it"
+
+
 def check_site(site: Path) -> list[str]:
     """All faults of a built site, one line each.
 
@@ -93,4 +106,6 @@ def check_site(site: Path) -> list[str]:
         faults += external_requests(path, page)
         faults += broken_links(path, page, site, anchors)
         faults += page_faults(path, page)
+        faults += weight_fault(path, page)
+        faults += [f"{path}: {fault}" for fault in markup_faults(path.read_text(encoding="utf-8"))]
     return [fault.replace(f"{site}/", "") for fault in faults]

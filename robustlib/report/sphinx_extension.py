@@ -1,4 +1,5 @@
-"""A small Sphinx extension: docstrings become pages without warnings, and pages carry no live-code scripts.
+"""A small Sphinx extension: docstrings become pages without warnings, tables can be downloaded and cited, and pages
+carry no live-code scripts.
 
 Docstrings here hold formulas such as ``x^{t+1} = Proj(x^t + alpha g)`` and names such as ``l_inf``, which
 reStructuredText would take for markup. Their stars, bars, single backticks and trailing underscores are
@@ -9,16 +10,20 @@ A page of prose cites a number as ``{ours:NAME}`` or ``{paper:ID}``: see :mod:`r
 
 from __future__ import annotations
 
+import html
 import re
+from pathlib import Path
 from typing import Any
 
 import docutils.core
+import docutils.nodes
 from docutils.utils import Reporter
 
 from ..experiments.profiles import BEST
 from ..experiments.store import Store
 from .slides import PLACE, filled
 
+DEMO = "book/demo"
 _LITERAL = re.compile(r"(``.+?``)")
 
 
@@ -70,8 +75,43 @@ def after_napoleon(app: Any, what: str, name: str, obj: Any, options: Any, lines
         lines[:] = ["::", "", *("   " + line for line in app.env.robustlib_original), ""]
 
 
-def without_live_code(app: Any, page: str, template: str, context: dict[str, Any], doctree: Any) -> None:
-    """Leave out thebe's scripts, which Jupyter Book adds to every page twice, and which name a server."""
+def table_fold(stem: str, bibtex: str, up: str) -> str:
+    """What folds out under a table: its files, and the entry to cite it with.
+
+    Args:
+        stem: of the files in ``_static/tables``.
+        bibtex: the entry.
+        up: from the page to the site's root, "" or "../".
+    """
+    shown = {"csv": "CSV", "json": "JSON", "tex": "LaTeX"}
+    links = ", ".join(
+        f'<a href="{up}_static/tables/{stem}.{end}" download>{name}</a>' for end, name in shown.items()
+    )
+    return (
+        f'<details class="table-tools"><summary>Download or cite this table</summary><p>{links}</p>'
+        f"<pre tabindex='0'>{html.escape(bibtex)}</pre></details>"
+    )
+
+
+def with_folds(app: Any, doctree: Any) -> None:
+    """Put its fold after every table that shows an item, or a part of one."""
+    folder = Path(app.srcdir) / "static" / "tables"
+    stems = sorted((path.stem for path in folder.glob("*.bib")), key=len, reverse=True)
+    up = "" if app.builder.name == "singlehtml" else "../" * app.env.docname.count("/")
+    for table in list(doctree.findall(docutils.nodes.table)):
+        names = [name.removeprefix("table-") for name in table["names"] if name.startswith("table-")]
+        stem = next((stem for stem in stems for name in names if f"{name}-".startswith(f"{stem}-")), None)
+        if stem is not None:
+            text = table_fold(stem, (folder / f"{stem}.bib").read_text(encoding="utf-8"), up)
+            place = table.parent.index(table) + 1
+            table.parent.insert(place, docutils.nodes.raw("", text, format="html"))
+
+
+def page_scripts(app: Any, page: str, template: str, context: dict[str, Any], doctree: Any) -> None:
+    """Give the page with the drawing its scripts, and no page thebe's, which would come twice and name a server."""
+    if page == DEMO:
+        for name in ("demo_network.js", "network.js", "demo.js"):
+            app.add_js_file(name)
     context["script_files"] = [
         script
         for script in context.get("script_files", [])
@@ -92,5 +132,6 @@ def setup(app: Any) -> dict[str, bool]:
     app.connect("autodoc-process-docstring", before_napoleon, priority=400)
     app.connect("autodoc-process-docstring", after_napoleon, priority=600)
     app.connect("source-read", with_numbers)
-    app.connect("html-page-context", without_live_code, priority=900)
+    app.connect("doctree-read", with_folds)
+    app.connect("html-page-context", page_scripts, priority=900)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

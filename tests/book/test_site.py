@@ -114,6 +114,42 @@ def test_pages_fit_and_ask_nobody(site: Path, browser: Browser, width: int, them
         assert browser.evaluate(raw) == 0, f"{where}: equations not drawn"
 
 
+def test_no_page_breaks_the_rules_of_accessibility(root: Path, site: Path, browser: Browser) -> None:
+    """axe-core finds nothing serious on a page of each kind, in either theme."""
+    axe = root / "_build/node_modules/axe-core/axe.min.js"
+    if not axe.exists():
+        pytest.skip("no axe-core; npm install --prefix _build --no-save axe-core@4.10.3")
+    for name in ("index", "book/demo", "book/explore", "book/how_to_read", "notebooks/04_madry"):
+        for theme in ("light", "dark"):
+            browser.open(site / f"{name}.html", width=1280, theme=theme)
+            browser.evaluate(axe.read_text(encoding="utf-8") + "; 1")
+            # The text of the page; what stands round it is the theme's.
+            found = browser.evaluate(
+                "axe.run('.bd-article', {resultTypes: ['violations']}).then(result => result.violations"
+                ".filter(v => ['serious', 'critical'].includes(v.impact))"
+                ".map(v => `${v.id}: ${v.nodes.slice(0, 3).map(n => n.html.slice(0, 160)).join(' | ')}`))"
+            )
+            assert found == [], f"{name}, {theme}"
+
+
+def test_a_digit_is_drawn_attacked_and_certified(site: Path, browser: Browser) -> None:
+    """By keyboard alone: a stroke, a sample, the attack; what is said names a class and both bounds."""
+    browser.open(site / "book/demo.html", width=390, theme="light")
+    if not browser.evaluate("ROBUSTLIB_NETWORK !== null"):
+        assert "No network" in browser.evaluate("document.getElementById('digit-demo').innerText")
+        pytest.skip("weights/ has no network that the page understands")
+    browser.evaluate("document.getElementById('demo-drawing').focus()")
+    for key in (" ", "ArrowDown", "ArrowDown"):
+        browser.call("Input.dispatchKeyEvent", type="keyDown", key=key)
+    assert "The network says" in browser.evaluate("document.getElementById('demo-answer').innerText")
+    choose = "(s => {s.value = '0'; s.dispatchEvent(new Event('change'))})(document.getElementById('demo-sample'))"
+    browser.evaluate(choose)
+    browser.evaluate("document.getElementById('demo-attack').click()")
+    findings = browser.evaluate("document.getElementById('demo-findings').innerText")
+    assert [word in findings for word in ("PGD", "Interval bound", "Dual bound")] == [True] * 3
+    assert browser.evaluate("document.documentElement.scrollWidth") <= 390
+
+
 def test_theme_can_be_switched(site: Path, browser: Browser) -> None:
     browser.open(site / "book/how_to_read.html", width=1280, theme="light")
     ground = browser.evaluate("getComputedStyle(document.body).backgroundColor")

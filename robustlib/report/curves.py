@@ -1,0 +1,59 @@
+"""Tables over one knob (a radius, a weight in the loss), which the book's pages draw and read out at a slider."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from ..experiments.store import Store
+from ..papers.base import find_item
+from .build import rows, title_suffix
+from .rows import NOTHING, Row
+from .tables import myst_escape
+
+ITEMS = ("madry2018/accuracy-vs-eps/mnist", "zhang2019/table-4")
+"""Whose rows are named by a value of the knob."""
+LEAST = 4
+"""Measured values below which there is no curve to follow."""
+_LABEL = re.compile(r"(?:(?P<panel>.*); ?)?(?P<knob>[^;=]+)=(?P<value>[0-9.]+)")
+
+
+def _table(found: Sequence[Row], panel: str, item: str) -> list[str]:
+    """One panel as a table: a line for each value of the knob, our columns and the paper's verified ones."""
+    cells: dict[str, dict[float, str]] = {}
+    knob = ""
+    for row in found:
+        match = _LABEL.fullmatch(row.label)
+        # A spread has an axis of its own.
+        if match is None or (match["panel"] or "") != panel or row.column.endswith(" std"):
+            continue
+        knob, value = match["knob"], float(match["value"])
+        printed = row.published if row.verified else None
+        for whose, number in (("ours", row.value), ("paper", printed)):
+            if number is not None:
+                text = f"{number:.{row.decimals + (whose == 'ours')}f}"
+                cells.setdefault(f"{row.column}, {whose}", {})[value] = text
+    cells = {head: line for head, line in cells.items() if len(line) >= LEAST}
+    if not any(head.endswith(", ours") for head in cells):
+        return []
+    facts = find_item(item)
+    title = f"{facts.title}{f', {panel}' if panel else ''} ({found[0].unit}){title_suffix(found)}"
+    name = re.sub(r"[^a-z0-9]+", "-", f"curve-{item}-{panel}".lower()).strip("-")
+    lines = [f"```{{list-table}} {myst_escape(title)}", f":name: {name}", ":header-rows: 1", ":class: curve-table", ""]
+    values = sorted({value for line in cells.values() for value in line})
+    table = [[knob, *cells]]
+    table += [[f"{value:g}", *(line.get(value, NOTHING) for line in cells.values())] for value in values]
+    for line in table:
+        lines += [f"{'* -' if i == 0 else '  -'} {myst_escape(text)}" for i, text in enumerate(line)]
+    return [*lines, "```", ""]
+
+
+def curves(profile: str, store: Store) -> str:
+    """Every curve that has been measured, as MyST."""
+    parts: list[str] = []
+    for item in ITEMS:
+        found = rows(item, profile, store)
+        panels = dict.fromkeys((m["panel"] or "") if (m := _LABEL.fullmatch(row.label)) else "" for row in found)
+        for panel in panels:
+            parts += _table(found, panel, item)
+    return "\n".join(parts)
