@@ -211,6 +211,8 @@ def fit(
             (losses.sum() if schedule.reduction == "sum" else losses.mean()).backward()
             if copy is not None:
                 copy.hand_over_gradients()
+            if schedule.clip:
+                torch.nn.utils.clip_grad_norm_(model.parameters(), schedule.clip)
             optimiser.step()
             if copy is not None:
                 copy.refresh()

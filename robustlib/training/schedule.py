@@ -31,6 +31,7 @@ class Schedule:
         decay: (step, factor) in rising order: from that update on the rate is ``factor`` times what it would be.
         crop: zeros around each image, out of which it is cut again at a random place; 0 leaves it whole.
         flip: whether half of the images are mirrored left to right.
+        clip: Euclidean length to which a longer gradient of all weights is shortened; 0 leaves it.
     """
 
     steps: int
@@ -49,6 +50,7 @@ class Schedule:
     crop: int = 0
     flip: bool = False
     momentum_decay: bool = False
+    clip: float = 0.0
 
     def __post_init__(self) -> None:
         for name, value, known in (
@@ -60,8 +62,8 @@ class Schedule:
         ):
             if value not in known:
                 raise RobustlibError(f"{name}={value!r} of a Schedule; known: {', '.join(known)}")
-        if self.steps < 0 or self.batch < 1 or not self.lr > 0 or self.crop < 0:
-            raise RobustlibError(f"{self}: batch is 1 or more, lr is positive, steps and crop are 0 or more")
+        if self.steps < 0 or self.batch < 1 or not self.lr > 0 or self.crop < 0 or self.clip < 0:
+            raise RobustlibError(f"{self}: batch is 1 or more, lr is positive, steps, crop and clip are 0 or more")
         if not 0 <= self.momentum < 1 or self.weight_decay < 0:
             raise RobustlibError(f"{self}: momentum is in [0, 1) and weight_decay is 0 or more")
         if (self.momentum and self.optimiser != "sgd") or (self.nesterov and not self.momentum):
