@@ -12,6 +12,7 @@ from ..threat import Ball, check_labels
 from .dual import Relaxation, carry, pre_activation_bounds, relax, width
 from .graph import Graph, trace
 from .interval import ends, interval_bounds
+from .memory import elements
 from .operations import Add, Input, Relu
 from .region import Region
 from .rows import Dense
@@ -20,8 +21,6 @@ METHODS = ("dual", "interval", "hybrid")
 KINDS = ("active", "dead", "unstable")
 ROUNDING = 20
 """Machine epsilons, times the sum of the magnitudes of a bound's terms, by which a margin must be positive."""
-ELEMENTS = 2**25
-"""Numbers held at a time where no gradient is asked for: which examples and rows are taken together."""
 
 
 @dataclass(frozen=True)
@@ -86,8 +85,8 @@ def margins_in(
     last = len(graph.nodes) - 1
     rows = objectives(y, graph.nodes[last].shape[0], region.center)
     if method == "dual":
-        elements = None if torch.is_grad_enabled() else ELEMENTS
-        relaxations = pre_activation_bounds(graph, region, slopes=slopes, elements=elements)
+        held = None if torch.is_grad_enabled() else elements(region.center)
+        relaxations = pre_activation_bounds(graph, region, slopes=slopes, elements=held)
         lower, _, size = carry(graph, rows, last, relaxations, region, sized=sized)
         return lower, size, relaxations
     boxes = interval_bounds(graph, region)
@@ -108,11 +107,11 @@ def slack_of(lower: Tensor, size: Tensor | float) -> Tensor:
     return ROUNDING * torch.finfo(lower.dtype).eps * (torch.zeros_like(lower) + size)
 
 
-def examples_at_a_time(graph: Graph, chunk: int | None) -> int:
-    """``chunk``, or as many examples as fit ELEMENTS numbers."""
+def examples_at_a_time(graph: Graph, x: Tensor, chunk: int | None) -> int:
+    """``chunk``, or as many examples like x as fit the free memory."""
     if chunk is None:
         widest = max((width(graph, graph.nodes[i].inputs[0]) for i in graph.relus), default=1)
-        return max(1, ELEMENTS // widest)
+        return max(1, elements(x) // widest)
     if chunk < 1:
         raise RobustlibError(f"chunk={chunk}; give 1 example at a time or more")
     return chunk
@@ -162,7 +161,7 @@ def certify(
     Args:
         model, x, threat, method, slopes: as for :func:`margins`.
         y: (N,) int64 labels; None: the classes that the model predicts at x.
-        chunk: examples at a time; None: as many as fit ELEMENTS numbers.
+        chunk: examples at a time; None: as many as fit the free memory.
 
     Returns:
         Margins, their slack and the statistics of each ReLU, detached.
@@ -175,7 +174,7 @@ def certify(
     graph = trace(model, x)
     classes = graph.nodes[-1].shape[0]
     check_call(x, y, threat, classes)
-    chunk = examples_at_a_time(graph, chunk)
+    chunk = examples_at_a_time(graph, x, chunk)
     with torch.no_grad():
         y = torch.cat([model(part).argmax(1) for part in x.split(chunk)]) if y is None else y
         parts = [

@@ -15,9 +15,10 @@ from torch import Tensor, nn
 
 from ..errors import RobustlibError, suggest
 from ..threat import Ball
-from .certificate import ELEMENTS, check_call, objectives
+from .certificate import check_call, objectives
 from .dual import Relaxation, carry, relax, unit
 from .graph import Graph, trace
+from .memory import MOST
 from .operations import Add, Affine, Input, Relu, Reshape, Scale
 from .region import Region
 
@@ -203,13 +204,14 @@ def estimate(
     Args:
         model, x, threat, projections, estimator, generator: as there.
         y: (N,) int64 labels; None: the classes that the model predicts at x.
-        chunk: examples at a time; None: as many as fit ELEMENTS numbers.
+        chunk: examples at a time; None: as many as fit MOST numbers.
     """
     graph = trace(model, x)
     check_call(x, y, threat, graph.nodes[-1].shape[0])
     if chunk is None:
         widest = max(math.prod(node.shape) for node in graph.nodes)
-        chunk = max(1, ELEMENTS // (widest * max(1, projections) * max(1, len(graph.relus))))
+        # Each part draws columns of its own: how many there are must not depend on the machine.
+        chunk = max(1, MOST // (widest * max(1, projections) * max(1, len(graph.relus))))
     with torch.no_grad():
         y = torch.cat([model(part).argmax(1) for part in x.split(chunk)]) if y is None else y
         parts = [

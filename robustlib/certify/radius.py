@@ -79,7 +79,7 @@ def largest_certified_radius(
     graph = trace(model, x)
     check_call(x, y, threat, graph.nodes[-1].shape[0])
     radii = []
-    for part in torch.arange(len(x), device=x.device).split(examples_at_a_time(graph, chunk)):
+    for part in torch.arange(len(x), device=x.device).split(examples_at_a_time(graph, x, chunk)):
         with torch.no_grad():
             labels = model(x[part]).argmax(1) if y is None else y[part]
         radii.append(_search(graph, x[part], labels, threat, start, steps, tolerance, slopes))

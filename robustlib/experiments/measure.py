@@ -14,13 +14,11 @@ from ..evaluate import (
     Progress,
     accuracy_interval,
     distances_under,
-    evaluate,
     final_losses,
-    hinge_risks,
     loss_traces,
     outcomes_under,
-    standard,
 )
+from .attacking import hinge_bound, local_maxima, worst_case
 from .cascading import cascade_bound, estimated
 from .certifying import certificate, certified_radii, first_layer, output_set, relaxed
 from .findings import Findings, mean, share
@@ -131,7 +129,7 @@ def measure(
         )  # fmt: skip
         return _distances(what, distances)
     if isinstance(what, WorstCase):
-        return _worst_case(subject, split, rows, what, name)
+        return worst_case(subject, split, rows, what, name)
     if isinstance(what, LossTrace):
         traces = loss_traces(
             subject, split, rows, what.threat, steps=what.steps, step_size=what.step_size, runs=what.runs, name=name
@@ -147,13 +145,13 @@ def measure(
             },
         )
     if isinstance(what, HingeBound):
-        return _hinge_bound(subject, split, rows, what, name)
+        return hinge_bound(subject, split, rows, what, name)
     if isinstance(what, LocalMaxima):
         losses = final_losses(
             subject, split, rows, what.threat, steps=what.steps, step_size=what.step_size, starts=what.starts,
             name=name, search=what.search, progress=progress,
         )  # fmt: skip
-        return _local_maxima(what, rows, losses)
+        return local_maxima(what, rows, losses)
     if isinstance(what, AccuracyVariation):
         return accuracy_variation(subject, models[key(what.baseline)], split, rows)
     if isinstance(what, Targeted):
@@ -206,65 +204,6 @@ def _distances(what: Distances, distances: np.ndarray) -> Findings:
         norm = what.measured or what.norm
         found.metrics["mean_distance"] = mean(broken, unit=norm)
         found.metrics["median_distance"] = Metric(float(np.median(broken)), len(broken), unit=norm)
-    return found
-
-
-def _worst_case(subject: nn.Module, split: Split, rows: Tensor, what: WorstCase, name: str) -> Findings:
-    chosen = rows.to(split.y.device)
-    suite = standard(what.threat, steps=what.steps, queries=what.queries, targets=what.target_classes)
-    report = evaluate(
-        subject, split.images(chosen), split.y[chosen], what.threat, suite, search=what.search, name=name
-    )
-    last = report.lines[-1]
-    found = Findings(
-        metrics={"accuracy": Metric(last.accuracy, len(rows), last.low, last.high)},
-        outcomes={"correct": pack(report.worst.cpu().numpy())},
-        notes=[f"{finding.name}: {finding.text}" for finding in report.findings],
-    )
-    for line in report.lines:
-        # Two losses of one attack are one stage: the later line holds what both left.
-        found.metrics[f"after {line.name}"] = Metric(line.accuracy, len(rows), line.low, line.high)
-    found.series["passes"] = [[line.points, line.cost.forwards, line.cost.backwards] for line in report.lines]
-    if report.convergence is not None:
-        found.series["convergence"] = [list(row) for row in report.convergence.accuracy]
-    return found
-
-
-def _hinge_bound(subject: nn.Module, split: Split, rows: Tensor, what: HingeBound, name: str) -> Findings:
-    risks = hinge_risks(
-        subject, split, rows, what.threat, steps=what.steps, step_size=what.step_size, scale=what.scale, name=name
-    )
-    value, low, high = accuracy_interval(risks.robust)
-    left = 1 - value
-    right = float(risks.natural.mean() + risks.spread.mean())
-    found = Findings(
-        metrics={
-            "accuracy": Metric(value, len(rows), low, high),
-            "risk": Metric(float(risks.natural.mean()), len(rows), unit="hinge"),
-            "regulariser": Metric(float(risks.spread.mean()), len(rows), unit="hinge"),
-            "gap": Metric(right - left, len(rows), unit="hinge"),
-        },
-        outcomes={"correct": pack(risks.robust)},
-    )
-    return found
-
-
-def _local_maxima(what: LocalMaxima, rows: Tensor, losses: np.ndarray) -> Findings:
-    first, last, bins = what.edges
-    edges = np.linspace(first, last, bins + 1)
-    found = Findings(metrics={"final_loss": _loss_metric(losses)})
-    for row, values in zip(rows.tolist(), losses, strict=True):
-        counts, _ = np.histogram(values.clip(first, last), bins=edges)
-        used = np.nonzero(counts)[0]
-        # Bins outside the occupied range hold nothing: leave them out, the edges say where the range lies.
-        inside = slice(int(used[0]), int(used[-1]) + 1)
-        found.histograms[f"example_{row}"] = {
-            "edges": edges[inside.start : inside.stop + 1].round(6).tolist(),
-            "counts": counts[inside].tolist(),
-        }
-        found.metrics[f"max_over_median_{row}"] = Metric(
-            float(values.max() / max(float(np.median(values)), 1e-12)), len(values), unit="ratio"
-        )
     return found
 
 

@@ -8,13 +8,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..attacks.suite import Attack, MinimumNorm, Pgd
+from ..attacks.suite import Attack, Pgd
 from ..data import NAMES as DATASETS
 from ..data.registry import facts_of
 from ..errors import RobustlibError, suggest
 from ..models import ModelSpec
 from ..threat import Ball
 from ..training import Certified, Defence, Distillation, Schedule
+from .measurements import Distances as Distances
+from .measurements import HingeBound as HingeBound
+from .measurements import LocalMaxima as LocalMaxima
+from .measurements import LossTrace as LossTrace
+from .measurements import TrainingCurve as TrainingCurve
+from .measurements import WorstCase as WorstCase
 from .probes import (
     Amplitudes,
     CascadeBound,
@@ -148,89 +154,6 @@ class Accuracy:
 
 
 @dataclass(frozen=True)
-class Distances:
-    """Accuracy against eps from one minimum-norm attack: a point falls at every eps from its distance on.
-
-    Args:
-        attack: a minimum-norm attack.
-        norm: "linf" or "l2", what the attack minimises.
-        grid: radii, in the domain's units, at which accuracy is reported (metric ``accuracy@EPS``).
-        domain: of the inputs.
-        measured: norm in which the points found are measured, where it is not the one minimised.
-    """
-
-    attack: MinimumNorm
-    norm: str
-    grid: tuple[float, ...]
-    domain: tuple[float, float] | None = (0.0, 1.0)
-    protocol: int = 1
-    measured: str = ""
-
-
-@dataclass(frozen=True)
-class WorstCase:
-    """What a whole suite leaves: noise, FGSM, PGD on two losses, then AutoAttack, each on what still stands.
-
-    Args:
-        threat: what the attacks may do.
-        steps: of each run of APGD and FAB.
-        queries: of Square.
-        target_classes: of targeted APGD and FAB.
-        search: precision of the steering gradients; verdicts are float32.
-    """
-
-    threat: Ball
-    steps: int = 100
-    queries: int = 5_000
-    target_classes: int = 9
-    search: str = "float32"
-    protocol: int = 1
-
-
-@dataclass(frozen=True)
-class LossTrace:
-    """Cross-entropy along PGD from several random starts on single examples."""
-
-    threat: Ball
-    steps: int
-    step_size: float
-    runs: int
-    protocol: int = 1
-
-
-@dataclass(frozen=True)
-class LocalMaxima:
-    """Final PGD losses over many random starts on single examples, as counts in stated bins.
-
-    Args:
-        starts: random starts for each example.
-        edges: bins (first, last, number) in nats; losses beyond the last edge are counted in the last bin.
-    """
-
-    threat: Ball
-    steps: int
-    step_size: float
-    starts: int
-    edges: tuple[float, float, int] = (0.0, 160.0, 320)
-    search: str = "float32"
-    protocol: int = 1
-
-
-@dataclass(frozen=True)
-class TrainingCurve:
-    """Loss on the batches that the network was trained on, in equal blocks of updates.
-
-    Args:
-        blocks: how many, at most.
-        at: updates (from 0) before which loss and error are metrics of their own, ``loss@100`` and ``error@100``.
-    """
-
-    blocks: int = 250
-    protocol: int = 1
-    at: tuple[int, ...] = ()
-
-
-@dataclass(frozen=True)
 class AccuracyVariation:
     """Accuracy minus that of another network on the same clean points, in percentage points.
 
@@ -273,23 +196,6 @@ class Directions:
     attack: Pgd
     source: Network
     stops: int = 21
-    protocol: int = 1
-
-
-@dataclass(frozen=True)
-class HingeBound:
-    """Both sides of Theorem 3.1 of Zhang et al. 2019 on a network of two classes, phi the hinge (so that psi(t) = t).
-
-    Args:
-        threat: B(x, eps).
-        steps, step_size: of the inner maximisation and of the attack.
-        scale: lambda.
-    """
-
-    threat: Ball
-    steps: int
-    step_size: float
-    scale: float
     protocol: int = 1
 
 

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from robustlib.attacks.losses import cross_entropy
 from robustlib.data import Split, load
 from robustlib.errors import RobustlibError
+from robustlib.experiments.keys import key
 from robustlib.models import ModelSpec, build
 from robustlib.threat import LinfBall
 from robustlib.training import (
@@ -145,7 +146,7 @@ def test_alarms() -> None:
 
 
 def test_schedules_and_defences_refuse_nonsense() -> None:
-    for change in ({"shape": "cosin"}, {"reduction": "max"}, {"precision": "fp8"}, {"steps": 0}, {"lr": 0.0}):
+    for change in ({"shape": "cosin"}, {"reduction": "max"}, {"precision": "fp8"}, {"steps": -1}, {"lr": 0.0}):
         with pytest.raises(RobustlibError):
             replace(SHORT, **change)  # type: ignore[arg-type]
     with pytest.raises(RobustlibError, match="steps are 1 or more"):
@@ -222,3 +223,23 @@ def test_sgd_resumes_bit_for_bit(digits: Split, tmp_path: Path) -> None:
 def test_an_optimiser_that_makes_no_sense_is_refused(change: dict[str, object]) -> None:
     with pytest.raises(RobustlibError):
         replace(SGD, **change)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_a_long_gradient_is_shortened_as_a_whole(digits: Split, precision: str) -> None:
+    """One update of plain SGD is the rate times the gradient: its length over all weights is what is cut."""
+    once, rows = Schedule(1, 16, 0.5, optimiser="sgd", precision=precision), torch.arange(16)
+    moved = []
+    for clip in (0.0, 1e-2, 1e3):
+        model = _model()
+        before = torch.nn.utils.parameters_to_vector(model.parameters()).detach().clone()
+        fit(model, digits, rows, Standard(), replace(once, clip=clip), seed=0)
+        moved.append(before - torch.nn.utils.parameters_to_vector(model.parameters()).detach())
+    free, short, long = moved
+    assert float(free.norm()) > 10 * 0.5 * 1e-2
+    assert float(short.norm()) == pytest.approx(0.5 * 1e-2, rel=1e-3)
+    torch.testing.assert_close(short / short.norm(), free / free.norm(), rtol=1e-2, atol=1e-4)
+    assert torch.equal(long, free)
+    assert key(once) == key(replace(once, clip=0.0)) != key(replace(once, clip=1.0))
+    with pytest.raises(RobustlibError, match="clip are 0 or more"):
+        replace(once, clip=-1.0)
