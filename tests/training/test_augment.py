@@ -49,7 +49,7 @@ def test_nothing_asked_nothing_done() -> None:
     assert torch.equal(flipped, crop_and_flip(x, pad=0, flip=True, generator=_generator(1)))
     with pytest.raises(RobustlibError, match="need images"):
         crop_and_flip(torch.rand(4, 20), pad=1, flip=False, generator=_generator())
-    with pytest.raises(RobustlibError, match="crop is 0 or more"):
+    with pytest.raises(RobustlibError, match="crop and clip are 0 or more"):
         Schedule(1, 1, 0.1, crop=-1)
 
 
