@@ -64,7 +64,6 @@ OTHER = replace(NETWORK, seed=1)
 ROBUST = replace(NETWORK, defence=PgdTraining(BALL, steps=2, step_size=0.05), schedule=Schedule(20, 32, 2e-3))
 POINTS = Subset(n=60)
 PROBES = (
-    CascadeBound | Estimated |
     Targeted | Amplitudes | Outputs | AccuracyVariation | Recipe | Certificate | CertifiedRadii | Relaxed | FirstLayer
     | Directions | InnerLoop | Pictures | DecisionMap | Lending | OutputSet
     | CascadeBound | Estimated | Cost | Groups
@@ -203,12 +202,6 @@ def fabricate(
 def _probed(what: Any, value: float, n: int) -> dict[str, Any]:
     """What a probe gives to a record, with one value for every metric."""
     names: dict[str, str] = {
-        CascadeBound: dict.fromkeys(
-            ("bound", "guarded_bound", "strict_bound", "error", "broken",
-             *(f"{name}_{i}" for name in ("answered", "error") for i in (1, 2, 3))), "fraction",
-        ) | dict.fromkeys(("classes_1", "classes_2", "classes_3"), "classes"),
-        Estimated: {"exact": "fraction", "estimated": "estimate", "spread": "estimate", "offset": "logits",
-                    "scatter": "logits"},
         Targeted: {"success": "fraction", "rho": "fraction", "rho_uncapped": "fraction", "censored": "fraction",
                    "broken": "fraction", "features": "features"},
         Amplitudes: {"zero_float32": "fraction", "median_log10": "log10"},
