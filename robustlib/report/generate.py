@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from ..data.registry import REGISTRY
-from ..errors import RobustlibError, suggest
+from ..errors import RobustlibError
 from ..experiments import profiles
 from ..experiments.keys import key
 from ..experiments.progress import duration, estimates
@@ -20,12 +20,13 @@ from ..experiments.runner import Job
 from ..experiments.store import REPOSITORY, Store, read_weights
 from ..papers import plan
 from ..papers.base import OWN, PAPERS, Item, items
-from . import changes, slides, tables
+from . import changes, slides
 from .browser_demo import SCRIPT, demo_script
-from .build import item_verdicts, rows, statements, title_suffix
+from .build import item_verdicts, statements
 from .curves import curves
 from .display import record_target
 from .record_pages import write_records
+from .table_files import write_exports
 from .verdicts import RULE
 
 CHAPTERS = {
@@ -36,9 +37,6 @@ CHAPTERS = {
     "zhang2019": "notebooks/05_trades",
 }
 """Page of each paper that this edition measures."""
-
-FORMS = {"csv": "csv", "json": "json", "latex": "tex", "markdown": "md", "bibtex": "bib"}
-"""Formats of an exported table, and how their files end."""
 
 MARK = ("<!-- generated: scorecard -->", "<!-- end of generated -->")
 
@@ -161,57 +159,6 @@ def costs(store: Store) -> str:
 def _short(paper: str) -> str:
     """``Madry et al. 2018``."""
     return PAPERS[paper].rpartition("(")[2].rstrip(")")
-
-
-# Exports ------------------------------------------------------------------------------------------------------
-
-
-def export(item: Item, form: str, *, profile: str, store: Store) -> str:
-    """One item as text.
-
-    Raises:
-        RobustlibError: an item without cells, or an unknown form.
-    """
-    name = item.id.replace("/", "-")
-    if form == "bibtex":
-        return bibtex(item, store)
-    found = rows(item.id, profile, store)
-    if not found:
-        raise RobustlibError(f"{item.id} has no cells in this edition; robustlib items lists those that do")
-    caption = f"{item.number}: {item.title}{title_suffix(found)}"
-    makers: dict[str, Callable[[], str]] = {
-        "csv": lambda: tables.to_csv(found),
-        "json": lambda: tables.to_json(found),
-        "latex": lambda: tables.to_latex(found, label=f"tab:{name}", caption=caption),
-        "markdown": lambda: tables.to_markdown(found, caption=caption),
-    }
-    if form not in makers:
-        raise RobustlibError(suggest("format", form, [*makers, "bibtex"]))
-    return makers[form]()
-
-
-def bibtex(item: Item, store: Store) -> str:
-    """An entry to cite one table with: its note carries the keys of the records behind it."""
-    keys = sorted(
-        {Path(p).stem.rpartition("-")[2] for row in rows(item.id, profiles.BEST, store) for p in row.records}
-    )
-    shown = ", ".join(keys[:12]) + (f" and {len(keys) - 12} more" if len(keys) > 12 else "")
-    return (
-        f"@misc{{robustlib-{item.id.replace('/', '-')},\n"
-        f"  title = {{{item.title}: {item.number} of {PAPERS[item.paper]}, measured again}},\n"
-        f"  author = {{{{The robustlib authors}}}},\n  year = {{2026}},\n"
-        f"  note = {{Records {shown or 'none'}}}\n}}\n"
-    )
-
-
-def write_exports(destination: Path, profile: str, store: Store, names: Sequence[str]) -> None:
-    """tables/ITEM.{csv,json,tex,md,bib} for every item with cells."""
-    destination.mkdir(parents=True, exist_ok=True)
-    for item in plan.select(names):
-        if plan.cells_of(item.id):
-            for form, suffix in FORMS.items():
-                text = export(item, form, profile=profile, store=store)
-                (destination / f"{item.id.replace('/', '-')}.{suffix}").write_text(text)
 
 
 def _shown(record: Record, name: str) -> str:

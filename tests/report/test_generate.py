@@ -21,8 +21,9 @@ from robustlib.papers import plan
 from robustlib.papers.base import OWN, PAPERS, find_item, items
 from robustlib.report import generate as generated
 from robustlib.report.display import record_target
-from robustlib.report.generate import cards, compare, costs, counts, export, generate, scorecard, summary
+from robustlib.report.generate import cards, compare, costs, counts, generate, scorecard, summary
 from robustlib.report.record_pages import record_page, write_records
+from robustlib.report.table_files import export
 from tests.experiments.tiny import CLEAN, DISTANCES, FGSM, NETWORK, PGD, Made, fabricate, file, made
 
 TABLE = find_item("madry2018/table-1")

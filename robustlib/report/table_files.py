@@ -1,0 +1,65 @@
+"""An item's table as a file: CSV, JSON, LaTeX, Markdown, and the entry to cite it with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from ..errors import RobustlibError, suggest
+from ..experiments import profiles
+from ..experiments.store import Store
+from ..papers import plan
+from ..papers.base import PAPERS, Item
+from . import tables
+from .build import rows, title_suffix
+
+FORMS = {"csv": "csv", "json": "json", "latex": "tex", "markdown": "md", "bibtex": "bib"}
+"""Formats of an exported table, and how their files end."""
+
+
+def export(item: Item, form: str, *, profile: str, store: Store) -> str:
+    """One item as text.
+
+    Raises:
+        RobustlibError: an item without cells, or an unknown form.
+    """
+    name = item.id.replace("/", "-")
+    if form == "bibtex":
+        return bibtex(item, store)
+    found = rows(item.id, profile, store)
+    if not found:
+        raise RobustlibError(f"{item.id} has no cells in this edition; robustlib items lists those that do")
+    caption = f"{item.number}: {item.title}{title_suffix(found)}"
+    makers: dict[str, Callable[[], str]] = {
+        "csv": lambda: tables.to_csv(found),
+        "json": lambda: tables.to_json(found),
+        "latex": lambda: tables.to_latex(found, label=f"tab:{name}", caption=caption),
+        "markdown": lambda: tables.to_markdown(found, caption=caption),
+    }
+    if form not in makers:
+        raise RobustlibError(suggest("format", form, [*makers, "bibtex"]))
+    return makers[form]()
+
+
+def bibtex(item: Item, store: Store) -> str:
+    """An entry to cite one table with: its note carries the keys of the records behind it."""
+    keys = sorted(
+        {Path(p).stem.rpartition("-")[2] for row in rows(item.id, profiles.BEST, store) for p in row.records}
+    )
+    shown = ", ".join(keys[:12]) + (f" and {len(keys) - 12} more" if len(keys) > 12 else "")
+    return (
+        f"@misc{{robustlib-{item.id.replace('/', '-')},\n"
+        f"  title = {{{item.title}: {item.number} of {PAPERS[item.paper]}, measured again}},\n"
+        f"  author = {{{{The robustlib authors}}}},\n  year = {{2026}},\n"
+        f"  note = {{Records {shown or 'none'}}}\n}}\n"
+    )
+
+
+def write_exports(destination: Path, profile: str, store: Store, names: Sequence[str]) -> None:
+    """tables/ITEM.{csv,json,tex,md,bib} for every item with cells."""
+    destination.mkdir(parents=True, exist_ok=True)
+    for item in plan.select(names):
+        if plan.cells_of(item.id):
+            for form, suffix in FORMS.items():
+                text = export(item, form, profile=profile, store=store)
+                (destination / f"{item.id.replace('/', '-')}.{suffix}").write_text(text)
