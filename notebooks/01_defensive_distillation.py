@@ -776,6 +776,7 @@ show_markdown(
 # loss on differences of logits that broke it {cite}`carlini2017` is an ancestor of AutoAttack's. Soft labels themselves stayed in use, for other ends.
 
 # %% [markdown]
+# (answers-papernot2016)=
 # ### The discussion questions
 #
 # The two that the deck asks, and one that it should have.

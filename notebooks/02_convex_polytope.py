@@ -650,6 +650,7 @@ show_item("wong2018/dual-vs-lp", profile, store)
 # - *Regularisation "provides no provable guarantee".* A regulariser does not, but a network trained with one can be certified like any other; weight decay above is an example.
 
 # %% [markdown]
+# (answers-wong2018)=
 # ### The deck's three questions
 #
 # *Why is the adversarial polytope non-convex?* *How does convex approximation help?* and *Why does tight bounding matter?* are answered above, each beside the figure that shows it: under

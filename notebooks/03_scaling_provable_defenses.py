@@ -496,6 +496,7 @@ show_item("wong2018scaling/groups", profile, store)
 # - *"Linear complexity."* In the hidden units, at a fixed number of columns.
 # - *"46.1 and 36.4 %"* are of a single network and of a cascade.
 #
+# (answers-wong2018scaling)=
 # ### The deck's three questions
 
 # %% tags=["remove-input"]

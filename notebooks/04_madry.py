@@ -714,6 +714,7 @@ show_markdown(
 # case that MNIST, in this sense, is not solved.
 
 # %% [markdown]
+# (answers-madry2018)=
 # ### The discussion questions
 #
 # First those that the first deck asks, then what the second deck leaves open, then statements of both that can be checked.

@@ -281,6 +281,7 @@ show_statements("zhang2019/checkpoints", profile, store)
 show_item("zhang2019/checkpoints", profile, store)
 
 # %% [markdown]
+# (answers-zhang2019)=
 # ## A lender
 #
 # The first slide deck ends with a lender whose applicants can slightly change their records. Here it is as an experiment. The applicants are made by a written model

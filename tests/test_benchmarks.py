@@ -6,6 +6,7 @@ import json
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
@@ -168,7 +169,7 @@ def small_works(monkeypatch: pytest.MonkeyPatch) -> None:
     noise = torch.rand(2, 1, 28, 28, generator=torch.Generator().manual_seed(0))
     monkeypatch.setattr(certify, "batches", lambda work: [(noise, torch.tensor([0, 1]))] * work.rounds)
     monkeypatch.setattr(certify, "peak", lambda work, library: {"robustlib": 20.0}.get(library, 80.0))
-    ours = SimpleNamespace(RobustBounds=lambda model, eps: lambda x, y: -margins(model, x, y, certify.BALL))
+    ours = SimpleNamespace(RobustBounds=lambda model, eps, **estimate: lambda x, y: -margins(model, x, y, certify.BALL))
     monkeypatch.setattr(certify, "_library", lambda name: ours)
 
 
@@ -186,7 +187,10 @@ def test_certificates_are_rows_with_the_peer_as_one(small_works: None) -> None:
 
 
 def test_bounds_that_differ_stop_the_benchmark(small_works: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    other = SimpleNamespace(RobustBounds=lambda model, eps: lambda x, y: 1 - margins(model, x, y, certify.BALL))
+    def off(model: nn.Module, eps: float, **estimate: Any) -> Any:
+        return lambda x, y: 1 - margins(model, x, y, certify.BALL)
+
+    other = SimpleNamespace(RobustBounds=off)
     monkeypatch.setattr(certify, "_library", lambda name: other)
     with pytest.raises(RobustlibError, match="robustlib is off by 1"):
         certify.rows()

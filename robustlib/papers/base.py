@@ -70,6 +70,13 @@ class Item:
     source: str
     parent: str = ""
 
+    @property
+    def slug(self) -> str:
+        """The id for file names and labels; no two items share one."""
+        if not self.parent:
+            return self.id.replace("/", "-")
+        return f"{self.parent.replace('/', '-')}-on-{self.id.rpartition('/')[2]}"
+
 
 @dataclass(frozen=True)
 class Factor:

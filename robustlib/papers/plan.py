@@ -19,9 +19,7 @@ MODULES = {
     "papernot2016": papernot2016, "wong2018": wong2018, "wong2018scaling": wong2018scaling, "madry2018": madry2018,
     "zhang2019": zhang2019,
 }  # fmt: skip
-"""Papers that this edition measures. A paper's module offers cells() and predicates()."""
-
-NOT_IN_EDITION = "not part of this edition yet"
+"""A paper's module offers cells() and predicates()."""
 
 
 @functools.cache
@@ -179,8 +177,6 @@ def state(item: Item, profile_name: str, store: Store) -> str:
             return states.pop() if states else "unavailable"
         return "partial"
     cells = cells_of(item.id)
-    if not cells:
-        return "missing"
     wanted = [evaluations(cell, profile_name) for cell in cells if not cell.unavailable]
     present = [
         all(store.find(job.evaluation, job.home(profile_name)) is not None for job in group)

@@ -14,7 +14,7 @@ from ..experiments.profiles import search_order
 from ..experiments.records import Record
 from ..experiments.store import Store
 from ..papers.base import Cell, Item, Predicate, find_item
-from ..papers.plan import NOT_IN_EDITION, cells_of, evaluations, predicates_of, records_of
+from ..papers.plan import cells_of, evaluations, predicates_of, records_of
 from .rows import Row
 from .verdicts import Verdict, decide
 
@@ -167,15 +167,10 @@ def item_verdicts(item: Item, profile: str, store: Store) -> dict[str, int]:
     found = rows(item.id, profile, store)
     for line in found:
         counts[line.verdict.name] = counts.get(line.verdict.name, 0) + 1
-    return counts or {"not run": 0}
-
-
-def why_not(item: Item) -> str:
-    """Reason shown for an item without cells."""
-    return NOT_IN_EDITION
+    return counts
 
 
 __all__ = [
     "Row", "Statement", "Verdict", "item_verdicts", "measured", "row", "rows", "stated", "statements",
-    "title_suffix", "why_not",
+    "title_suffix",
 ]  # fmt: skip

@@ -59,7 +59,7 @@ def show_item(
     """An item's table, or the part of it that ``keep`` lets through."""
     facts = find_item(item)
     found = [row for row in rows(item, profile, store) if keep is None or keep(row)]
-    name = "table-" + item.replace("/", "-") + (f"-{part}" if part else "").replace(" ", "-")
+    name = f"table-{facts.slug}" + (f"-{part}" if part else "").replace(" ", "-")
     # What the paper does not have carries no number of the paper's.
     origin = "" if facts.kind == "extra" else f"{facts.number} of the paper: "
     show_rows(found, name=name.lower(), caption=f"{origin}{facts.title}{', ' + part if part else ''}")

@@ -44,11 +44,6 @@ MARK = ("<!-- generated: scorecard -->", "<!-- end of generated -->")
 # Scorecard ----------------------------------------------------------------------------------------------------
 
 
-def _tally(item: Item, profile: str, store: Store) -> dict[str, int]:
-    """Verdicts of an item's cells, with how many carry each."""
-    return {name: count for name, count in item_verdicts(item, profile, store).items() if count}
-
-
 def _claims(item: Item, profile: str, store: Store) -> str:
     found = statements(item.id, profile, store)
     if not found:
@@ -63,18 +58,10 @@ def _badge(name: str, count: int) -> str:
 
 
 def _scorecard_row(item: Item, profile: str, store: Store) -> str:
-    tally = _tally(item, profile, store)
+    tally = item_verdicts(item, profile, store)
     words = " ".join(_badge(name, count) for name, count in sorted(tally.items()))
-    if not plan.cells_of(item.id):
-        reason = (
-            "part of a chapter still to come"
-            if item.paper not in CHAPTERS
-            else "panel or network still to come"
-        )
-        words = f"[not run]{{.verdict .verdict-not-run}} {reason}"
     claims = _claims(item, profile, store)
-    page = CHAPTERS.get(item.paper)
-    title = f"[{item.title}]({page}.ipynb)" if page and plan.cells_of(item.id) else item.title
+    title = f"[{item.title}]({CHAPTERS[item.paper]}.ipynb)"
     number = "↳" if item.parent else item.number
     return f"| {number} | {title} | {words} | {claims} |"
 
@@ -84,9 +71,7 @@ def scorecard(profile: str, store: Store) -> str:
     parts = []
     for paper, title in PAPERS.items():
         parts += [f"### {title}", "", "| item | what | verdicts (cells) | claims |", "|---|---|---|---|"]
-        # Panels of one item stand apart once one of them is measured; before that they would all say the same.
-        shown = [i for i in items() if i.paper == paper and (not i.parent or plan.cells_of(i.parent))]
-        parts += [_scorecard_row(item, profile, store) for item in shown]
+        parts += [_scorecard_row(item, profile, store) for item in items() if item.paper == paper]
         parts.append("")
     return "\n".join(parts)
 
@@ -96,7 +81,7 @@ def counts(profile: str, store: Store) -> dict[str, int]:
     total: dict[str, int] = {}
     for item in items():
         if not item.parent:
-            for name, count in _tally(item, profile, store).items():
+            for name, count in item_verdicts(item, profile, store).items():
                 total[name] = total.get(name, 0) + count
     return total
 

@@ -14,14 +14,6 @@ from ..papers.slides import NUMBERS, QUESTION, VERDICTS, Line, claim, lines
 from .build import Statement, item_verdicts, stated
 from .display import cite, record_target
 
-_ANSWERS = {
-    "papernot2016": "#the-discussion-questions",
-    "wong2018": "#the-decks-three-questions",
-    "wong2018scaling": "#the-decks-three-questions",
-    "madry2018": "#the-discussion-questions",
-    "zhang2019": "#a-lender",
-}
-"""Where a chapter answers the deck's questions."""
 PLACE = re.compile(r"\{(ours|paper|tally):([^}]+)\}")
 """Where a reason has a number."""
 
@@ -117,9 +109,7 @@ def page(profile: str, store: Store, chapters: Mapping[str, str]) -> str:
     parts += ["## The discussion, answered from measurements", ""]
     for line in lines():
         if line.verdict == QUESTION:
-            place = chapters.get(line.paper)
-            more = (
-                f" [The chapter's answer](../{place}.ipynb{_ANSWERS.get(line.paper, '')})." if place else ""
-            )
+            # Chapters mark the place where they answer the deck's questions.
+            more = f" [The chapter's answer](#answers-{line.paper})." if line.paper in chapters else ""
             parts += [f"**{line.statement}** {filled(line.why, profile, store)}{more}", ""]
     return "\n".join(parts)

@@ -21,19 +21,16 @@ def export(item: Item, form: str, *, profile: str, store: Store) -> str:
     """One item as text.
 
     Raises:
-        RobustlibError: an item without cells, or an unknown form.
+        RobustlibError: an unknown form.
     """
-    name = item.id.replace("/", "-")
     if form == "bibtex":
         return bibtex(item, store)
     found = rows(item.id, profile, store)
-    if not found:
-        raise RobustlibError(f"{item.id} has no cells in this edition; robustlib items lists those that do")
     caption = f"{item.number}: {item.title}{title_suffix(found)}"
     makers: dict[str, Callable[[], str]] = {
         "csv": lambda: tables.to_csv(found),
         "json": lambda: tables.to_json(found),
-        "latex": lambda: tables.to_latex(found, label=f"tab:{name}", caption=caption),
+        "latex": lambda: tables.to_latex(found, label=f"tab:{item.slug}", caption=caption),
         "markdown": lambda: tables.to_markdown(found, caption=caption),
     }
     if form not in makers:
@@ -48,7 +45,7 @@ def bibtex(item: Item, store: Store) -> str:
     )
     shown = ", ".join(keys[:12]) + (f" and {len(keys) - 12} more" if len(keys) > 12 else "")
     return (
-        f"@misc{{robustlib-{item.id.replace('/', '-')},\n"
+        f"@misc{{robustlib-{item.slug},\n"
         f"  title = {{{item.title}: {item.number} of {PAPERS[item.paper]}, measured again}},\n"
         f"  author = {{{{The robustlib authors}}}},\n  year = {{2026}},\n"
         f"  note = {{Records {shown or 'none'}}}\n}}\n"
@@ -59,7 +56,6 @@ def write_exports(destination: Path, profile: str, store: Store, names: Sequence
     """tables/ITEM.{csv,json,tex,md,bib} for every item with cells."""
     destination.mkdir(parents=True, exist_ok=True)
     for item in plan.select(names):
-        if plan.cells_of(item.id):
-            for form, suffix in FORMS.items():
-                text = export(item, form, profile=profile, store=store)
-                (destination / f"{item.id.replace('/', '-')}.{suffix}").write_text(text)
+        for form, suffix in FORMS.items():
+            text = export(item, form, profile=profile, store=store)
+            (destination / f"{item.slug}.{suffix}").write_text(text)

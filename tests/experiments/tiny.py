@@ -177,7 +177,7 @@ def fabricate(
             "metrics": {"accuracy": Metric(value, n, low, high)} | sides, "outcomes": {"correct": pack(outcome)},
         }  # fmt: skip
     elif isinstance(what, PROBES):
-        given = _probed(what, float(correct), n)
+        given = _probed(evaluation, float(correct), n)
     else:
         given = {"metrics": {"final_loss": Metric(float(correct), n, unit="nats")}}
     if isinstance(what, TrainingCurve):
@@ -199,8 +199,10 @@ def fabricate(
     return replace(record, **changes)
 
 
-def _probed(what: Any, value: float, n: int) -> dict[str, Any]:
+def _probed(evaluation: Evaluation, value: float, n: int) -> dict[str, Any]:
     """What a probe gives to a record, with one value for every metric."""
+    what: Any = evaluation.measurement
+    stages = range(1, len(evaluation.subject.earlier) + 2)
     names: dict[str, str] = {
         Targeted: {"success": "fraction", "rho": "fraction", "rho_uncapped": "fraction", "censored": "fraction",
                    "broken": "fraction", "features": "features"},
@@ -226,8 +228,8 @@ def _probed(what: Any, value: float, n: int) -> dict[str, Any]:
             "logits^2",
         ),
         CascadeBound: dict.fromkeys(("bound", "guarded_bound", "strict_bound", "error", "broken"), "fraction")
-        | {f"{name}_{i}": "fraction" for name in ("answered", "error") for i in range(1, 4)}
-        | {f"classes_{i}": "classes" for i in range(1, 4)},
+        | {f"{name}_{i}": "fraction" for name in ("answered", "error") for i in stages}
+        | {f"classes_{i}": "classes" for i in stages},
         Estimated: {"exact": "fraction", "estimated": "estimate", "spread": "estimate", "offset": "logits",
                     "scatter": "logits"},
         Cost: {"seconds": "s", "units": "units"},
@@ -247,6 +249,8 @@ def _probed(what: Any, value: float, n: int) -> dict[str, Any]:
         given["outcomes"] = {"certified": pack(outcome)}
     elif isinstance(what, CascadeBound):
         given["outcomes"] = {name: pack(outcome) for name in ("correct", "released", "guarded", "strict")}
+    elif isinstance(what, Groups):
+        given["outcomes"] = {name: pack(outcome) for name in ("correct", "certified")}
     elif isinstance(what, Estimated):
         given["series"] = {"estimated": [value] * what.repeats}
     elif isinstance(what, Targeted):

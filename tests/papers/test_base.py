@@ -8,7 +8,7 @@ from importlib import resources
 import pytest
 
 from robustlib.errors import RobustlibError
-from robustlib.papers import base
+from robustlib.papers import base, plan
 from robustlib.papers.base import PAPERS, Published, find_item, items, published, published_of
 
 
@@ -83,3 +83,8 @@ def test_unknown_items_are_refused_with_the_nearest() -> None:
 
 def test_slugs_are_plain() -> None:
     assert base._slug("Fashion-MNIST (10 classes)") == "fashion-mnist-10-classes"
+
+
+def test_each_item_has_cells_and_a_name_of_its_own() -> None:
+    assert all(plan.cells_of(item.id) for item in items())
+    assert len({item.slug for item in items()}) == len(items())

@@ -170,8 +170,6 @@ def test_an_item_that_a_profile_leaves_out_is_unavailable(
     assert state(tmp_path, profile="quick") == "unavailable"  # quick knows MNIST alone, the cells are digits
     three_cells[:] = [three_cells[2]]
     assert state(tmp_path) == "unavailable"
-    three_cells.clear()
-    assert state(tmp_path) == "missing"
 
 
 def test_a_parent_is_what_its_panels_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -185,8 +183,6 @@ def test_a_parent_is_what_its_panels_are(tmp_path: Path, monkeypatch: pytest.Mon
     assert state(tmp_path, parent) == "done"
     cells[cifar] = [Cell(cifar, "a", "x", unavailable="no such data")]
     assert state(tmp_path, parent) == "done"
-    cells[cifar] = []  # not part of the edition: the whole item is not done
-    assert state(tmp_path, parent) == "partial"
 
 
 def test_every_item_has_a_state_in_every_profile(tmp_path: Path) -> None:

@@ -115,4 +115,4 @@ def test_the_page_shows_every_line_once_with_what_an_empty_store_leaves(tmp_path
     assert text.count("  - [not run]{.verdict") == sum(
         bool(line.claims) or line.verdict == "not run" for line in told
     )
-    assert "[The chapter's answer](../notebooks/04_madry.ipynb#the-discussion-questions)" in text
+    assert "[The chapter's answer](#answers-madry2018)" in text
