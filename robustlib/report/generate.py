@@ -223,7 +223,7 @@ def cards(folder: Path, store: Store, *, link: Callable[[str], str] = "../{}".fo
                         f"| [{Path(record.path).stem}]({link(record.path)}) |"
                     )
         parts.append("")
-    return "\n".join(parts)
+    return "\n".join(parts) or "No network is committed here.\n"
 
 
 def data_cards() -> str:
