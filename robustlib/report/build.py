@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -79,7 +80,7 @@ def row(cell: Cell, profile: str, store: Store) -> Row:
         label=cell.row,
         column=cell.column,
         published=published.value if published else None,
-        decimals=published.decimals if published else 1 if cell.unit == "%" else 3,
+        decimals=published.decimals if published else _decimals(cell.unit, values),
         verified=published.verified if published else False,
         values=values,
         low=low,
@@ -92,6 +93,12 @@ def row(cell: Cell, profile: str, store: Store) -> Row:
         footnotes=tuple(notes),
         unit=cell.unit,
     )
+
+
+def _decimals(unit: str, values: Sequence[float]) -> int:
+    """Without a published number to follow: hundredths of a per cent, and four figures of anything else."""
+    size = max((abs(value) for value in values), default=0.0)
+    return 1 if unit == "%" else max(0, 2 - math.floor(math.log10(size))) if size >= 1 else 3
 
 
 def _explained(cell: Cell, judge: Callable[..., Verdict], store: Store) -> str:

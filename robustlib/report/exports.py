@@ -33,7 +33,7 @@ def to_latex(rows: Sequence[Row], *, label: str, caption: str) -> str:
     sheet = make_sheet(rows, caption, "to_latex")
     lines = [r"\begin{table}", r"\centering"]
     lines += [f"\\caption{{{latex_escape(sheet.caption)}}}", f"\\label{{{label}}}"]
-    lines += [f"\\begin{{tabular}}{{{'l' * sheet.labels}rrrll}}", r"\toprule"]
+    lines += [f"\\begin{{tabular}}{{{'l' * sheet.labels}{'r' * (sheet.before - sheet.labels)}rrll}}", r"\toprule"]
     lines += [" & ".join(latex_escape(head) for head in sheet.heads) + r" \\", r"\midrule"]
     for cells in with_marks(sheet, latex_escape, lambda row: row.verdict.name, r"\textsuperscript{{{}}}"):
         # A bracket that opens a line would be read as the argument of the \\ before it.

@@ -23,10 +23,16 @@ Link = str | Callable[[str], str]
 
 @dataclass(frozen=True)
 class Sheet:
-    """What all printed forms share: heads, plain cells, and the rows behind them."""
+    """What all printed forms share: heads, plain cells, and the rows behind them.
+
+    Args:
+        labels: columns that name a row.
+        before: columns before our value: those, and the paper's number where any row has one.
+    """
 
     heads: list[str]
     labels: int
+    before: int
     cells: list[list[str]]
     notes: Notes
     caption: str
@@ -45,16 +51,20 @@ def make_sheet(rows: Sequence[Row], caption: str, form: str) -> Sheet:
     units = {row.unit for row in rows}
     shared = next(iter(units)) if len(units) == 1 else ""
     unit = f" ({shared})" if shared else ""
+    printed = any(row.published is not None for row in rows)
     cells = []
     for row, label in zip(rows, labels, strict=True):
         own = f" {row.unit}" if row.unit and not shared else ""
         paper = published_text(row) + (own if row.published is not None else "")
         ours = ours_text(row) + (own if row.values else "")
-        cells.append([*label, paper, ours, count_text(row), row.verdict.name, row.protocol or NOTHING])
+        told = [paper, ours] if printed else [ours]
+        cells.append([*label, *told, count_text(row), row.verdict.name, row.protocol or NOTHING])
     name = quantity(rows)
-    told = f"{caption.rstrip('.')}. {name}{unit}." if caption and name else caption
-    heads = [*heads, f"Paper{unit}", "Ours [95 % interval]", "Points × seeds", "Verdict", "Protocol"]
-    return Sheet(heads, len(labels[0]), cells, collect_notes(rows), told, rows)
+    caption = f"{caption.rstrip('.')}. {name}{unit}." if caption and name else caption
+    heads += [f"Paper{unit}", "Ours [95 % interval]"] if printed else [f"Ours{unit} [95 % interval]"]
+    heads += ["Points × seeds", "Verdict", "Protocol"]
+    width = len(labels[0])
+    return Sheet(heads, width, width + printed, cells, collect_notes(rows), caption, rows)
 
 
 def address(link: Link, path: str) -> str:
@@ -69,9 +79,9 @@ def with_marks(
     lines = []
     for i, (row, plain) in enumerate(zip(sheet.rows, sheet.cells, strict=True)):
         line = [escape(text) for text in plain]
-        line[sheet.labels + 3] = badge(row)
+        line[sheet.before + 2] = badge(row)
         ours, verdict = sheet.notes.ours[i], sheet.notes.verdicts[i]
-        for place, marks in ((sheet.labels + 1, ours), (sheet.labels + 3, verdict)):
+        for place, marks in ((sheet.before, ours), (sheet.before + 2, verdict)):
             if marks:
                 line[place] += sup.format(escape(marks))
         lines.append(line)

@@ -50,7 +50,7 @@ def to_myst(rows: Sequence[Row], *, name: str, caption: str, link: Link = "") ->
         return f"[{row.verdict.name}]{{{' '.join('.' + word for word in row.verdict.css.split())}}}"
 
     table = [[myst_escape(head) for head in [*sheet.heads, "Record"]]]
-    for row, cells in zip(rows, with_marks(sheet, myst_escape, badge, " {}"), strict=True):
+    for row, cells in zip(rows, with_marks(sheet, myst_escape, badge, " {{sup}}`{}`"), strict=True):
         table.append([*cells, _markdown_links(row, link)])
     lines = [f"```{{list-table}} {myst_escape(sheet.caption)}", f":name: {name}"]
     lines += [":header-rows: 1", ":class: robust-table", ""]
@@ -98,7 +98,7 @@ def to_markdown(rows: Sequence[Row], *, caption: str = "", link: Link = "") -> s
         return re.sub(r"([\\`*_\[\]<>|$])", r"\\\1", text)
 
     lines = [f"**{escape(sheet.caption)}**", ""] if sheet.caption else []
-    rule = ["---"] * sheet.labels + ["---:", "---:", "---:", "---", "---", "---"]
+    rule = ["---"] * sheet.labels + ["---:"] * (sheet.before - sheet.labels + 2) + ["---"] * 3
     lines.append(f"| {' | '.join(escape(head) for head in [*sheet.heads, 'Record'])} |")
     lines.append(f"| {' | '.join(rule)} |")
     for row, cells in zip(rows, with_marks(sheet, escape, lambda row: row.verdict.name, " {}"), strict=True):

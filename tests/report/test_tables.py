@@ -308,3 +308,11 @@ def test_the_frame_has_numbers() -> None:
     assert frame["ours"].dtype == float
     assert frame["ours"][0] == ROW.value
     assert math.isnan(frame["ours"][1])
+
+
+@pytest.mark.parametrize("form", ["myst", "html", "markdown", "latex"])
+def test_a_table_of_which_the_paper_prints_nothing_has_no_column_for_it(form: str) -> None:
+    own = [replace(row, published=None) for row in ROWS]
+    assert "Paper" in FORMS[form](ROWS)
+    assert "Paper" not in FORMS[form](own)
+    assert "measured" in FORMS[form]([replace(row, verdict=replace(row.verdict, name="measured")) for row in own])
