@@ -138,7 +138,7 @@ def test_check_is_clean_and_names_faults(tmp_path: Path, capsys: pytest.CaptureF
         (["reproduce", "madry"], "madry2018"),
         (["rnu"], "rnu"),
         (["export", "madry2018/table-2", "--format", "cvs"], "csv"),
-        (["verify", "madry2018/filters"], "no record"),
+        (["verify", "wong2018/table-1/svhn"], "no record"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )

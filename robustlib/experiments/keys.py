@@ -13,6 +13,7 @@ import functools
 import hashlib
 import json
 import math
+import re
 import types
 import typing
 from typing import Any
@@ -169,10 +170,29 @@ def differences(full: Any, other: Any, *, path: str = "") -> list[str]:
             here = f"{path}.{field.name}" if path else field.name
             found += differences(getattr(full, field.name), getattr(other, field.name), path=here)
         return found
+    if _several(full) and _several(other) and len(full) == len(other):
+        pairs = enumerate(zip(full, other, strict=True))
+        return [line for i, pair in pairs for line in differences(*pair, path=f"{path}[{i}]")]
     return [f"{path}: {_short(full)} -> {_short(other)}"]
 
 
+_RELATIVE = re.compile(r"(subject|measurement)\.((parents|earlier|sources)\[\d+\]\.)+")
+
+
+def departures(full: Any, other: Any) -> list[str]:
+    """The :func:`differences` of two evaluations; what a parent, a stage or a source shares with the subject, once."""
+    lines = differences(full, other)
+    own = {line.removeprefix("subject.") for line in lines if not _RELATIVE.match(line)}
+    return [line for line in lines if not _RELATIVE.match(line) or _RELATIVE.sub("", line) not in own]
+
+
+def _several(value: Any) -> bool:
+    return isinstance(value, tuple) and any(dataclasses.is_dataclass(part) for part in value)
+
+
 def _short(value: Any) -> str:
+    if _several(value):
+        return f"({', '.join(_short(part) for part in value)})"
     if not dataclasses.is_dataclass(value):
         return "whole split" if value is None else str(value)
     content = ", ".join(f"{k}={v}" for k, v in describe(value, complete=False).items() if k != "type")

@@ -27,7 +27,7 @@ from .host import (
     tune_allocator,
     versions,
 )  # fmt: skip
-from .keys import describe, differences, key
+from .keys import departures, describe, key
 from .measure import measure, rows_of
 from .networks import Networks, Stopped, dataset_of
 from .progress import Tick, label
@@ -57,7 +57,7 @@ class Job:
     @property
     def deviations(self) -> list[str]:
         """Field by field, how what is run departs from the paper's protocol."""
-        return differences(self.full, self.evaluation)
+        return departures(self.full, self.evaluation)
 
 
 @dataclass

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from robustlib.attacks.suite import Boundary, Clean, Fgsm, Noise, Pgd
 from robustlib.errors import RobustlibError
 from robustlib.experiments import keys, probes, profiles
-from robustlib.experiments.keys import describe, differences, key, parse
+from robustlib.experiments.keys import departures, describe, differences, key, parse
 from robustlib.experiments.specs import (
     Accuracy,
     Distances,
@@ -34,7 +34,7 @@ from robustlib.papers import papernot2016_specs as papernot
 from robustlib.papers import plan, wong2018_specs
 from robustlib.papers import wong2018 as wong
 from robustlib.threat import FeatureBox, L2Ball, LinfBall
-from robustlib.training import FgsmTraining, PgdTraining, Schedule, Standard
+from robustlib.training import Distillation, FgsmTraining, PgdTraining, Schedule, Standard
 
 FROZEN = json.loads((Path(__file__).parent / "frozen_keys.json").read_text())
 
@@ -367,6 +367,19 @@ def test_differences_read_field_by_field() -> None:
         "measurement.search: float32 -> bfloat16",
         "subset.n: whole split -> 100",
     ]
+
+
+def test_what_a_teacher_shares_with_its_student_is_told_once() -> None:
+    def distilled(teacher: int, student: int) -> Network:
+        shorter = [replace(SMALL, schedule=replace(SMALL.schedule, steps=n)) for n in (teacher, student)]
+        return replace(shorter[1], defence=Distillation(temperature=5.0), parents=(shorter[0],))
+
+    full = replace(paper.accuracy(paper.network(), paper.PGD_40), subject=distilled(9, 9))
+    told = ["subject.schedule.steps: 9 -> 4"]
+    assert departures(full, replace(full, subject=distilled(4, 4))) == told
+    assert departures(full, replace(full, subject=distilled(3, 4))) == [
+        *told, "subject.parents[0].schedule.steps: 9 -> 3",
+    ]  # fmt: skip
 
 
 def test_a_replaced_component_is_described() -> None:
