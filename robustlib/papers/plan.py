@@ -121,6 +121,16 @@ def jobs(chosen: Iterable[Item], profile_name: str) -> list[Job]:
     return list(found.values())
 
 
+def makers(profile_name: str) -> dict[str, str]:
+    """By key of an evaluation, the item whose run under a profile measures it: of several, the one with least to do."""
+    work = {item.id: [key(job.evaluation) for job in jobs([item], profile_name)] for item in items()}
+    found: dict[str, str] = {}
+    for name in sorted(work, key=lambda name: len(work[name])):
+        for made in work[name]:
+            found.setdefault(made, name)
+    return found
+
+
 def by_value(chosen: Sequence[Job], profile_name: str, device: str) -> list[Job]:
     """Networks in the order of verified published cells per estimated second, each with all its evaluations.
 

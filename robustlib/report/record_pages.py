@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from ..experiments import profiles
 from ..experiments.records import Record
 from ..experiments.store import Store
+from ..papers import plan
 from .display import record_target
 
 
-def _record_section(record: Record) -> str:
+def _record_section(record: Record, item: str | None) -> str:
     name = Path(record.path).name
     measurement = record.evaluation["measurement"]
     settings = json.dumps({**measurement, "source": _source(measurement.get("source"))}, ensure_ascii=False)
@@ -36,6 +37,8 @@ def _record_section(record: Record) -> str:
         f"- settings: `{settings}`",
         f"- points: {subset['split']} split, {points}",
         f"- evaluation key `{record.evaluation_key}`, {record.created}, {record.wall_s:g} s, {record.device}",
+        "- of a protocol that this edition no longer runs" if item is None
+        else f"- to make it again: `robustlib run {item} --profile {record.profile} --recompute`",
         f"- file: {{download}}`{record.path} <../{record.path}>`",
     ]
     return "\n".join(lines)
@@ -45,8 +48,13 @@ def _source(source: object) -> object:
     return {"training": source} if isinstance(source, dict) else source
 
 
-def record_page(records: Sequence[Record]) -> str:
-    """The page of one network in one profile: how it was made, then each measurement of it."""
+def record_page(records: Sequence[Record], items: Mapping[str, str]) -> str:
+    """The page of one network in one profile: how it was made, then each measurement of it.
+
+    Args:
+        records: of the network in that profile, at least one.
+        items: by evaluation key, the item to run for it.
+    """
     first = records[0]
     network = Path(first.path).parent.name
     inexact = sum(first.dataset["inexact"].values())
@@ -63,8 +71,6 @@ def record_page(records: Sequence[Record]) -> str:
         f"- training: {first.training_s:g} s, {first.training_cpu_s:g} s of processor time",
         f"- code: commit `{first.commit[:12]}`, source `{first.source_digest}`; "
         + ", ".join(f"{name} {version}" for name, version in first.versions.items()),
-        f"- to make it again: `robustlib run --profile {first.profile} --recompute`, "
-        "with the items that the chapter names",
         *findings,
         "",
         "Departures from the paper's training:" if deviations else "Trained as in the paper.",
@@ -76,7 +82,8 @@ def record_page(records: Sequence[Record]) -> str:
         "```",
         "",
     ]
-    return "\n".join(head) + "\n" + "\n\n".join(_record_section(record) for record in records) + "\n"
+    sections = [_record_section(record, items.get(record.evaluation_key)) for record in records]
+    return "\n".join(head) + "\n" + "\n\n".join(sections) + "\n"
 
 
 def write_records(destination: Path, store: Store, names: Iterable[str]) -> None:
@@ -89,6 +96,7 @@ def write_records(destination: Path, store: Store, names: Iterable[str]) -> None
         "",
     ]
     for profile in names:
+        items = plan.makers(profile)
         groups: dict[str, list[Record]] = {}
         for record in store.records(profile):
             groups.setdefault(Path(record.path).parent.name, []).append(record)
@@ -103,7 +111,7 @@ def write_records(destination: Path, store: Store, names: Iterable[str]) -> None
             ]
         for network, group in groups.items():
             stem = f"{profile}-{network}"
-            (destination / f"{stem}.md").write_text(record_page(group))
+            (destination / f"{stem}.md").write_text(record_page(group, items))
             index.append(f"| [{network}]({stem}.md) | {len(group)} |")
         index.append("")
     (destination / "index.md").write_text("\n".join([*index, ""]))

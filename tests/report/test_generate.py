@@ -112,7 +112,7 @@ def test_costs_count_each_network_once(tmp_path: Path) -> None:
 
 def test_a_record_page_has_everything_to_judge_a_number(made: Made) -> None:
     records = [made.record(CLEAN), made.record(PGD), made.record(DISTANCES)]
-    text = record_page(records)
+    text = record_page(records, {records[1].evaluation_key: "madry2018/table-1"})
     assert text.startswith(f"# {NETWORK.name} (smoke)\n")
     for record in records:
         assert f"({record_target(record.path)})=" in text
@@ -123,6 +123,8 @@ def test_a_record_page_has_everything_to_judge_a_number(made: Made) -> None:
         assert fact in text
     assert "official bytes" in text
     assert "Trained as in the paper." in text
+    assert text.count("`robustlib run madry2018/table-1 --profile smoke --recompute`") == 1
+    assert text.count("a protocol that this edition no longer runs") == 2
     assert '"restarts": 2' in text
     assert f"accuracy {records[1].metrics['accuracy'].value:.6g} [" in text
 
@@ -133,7 +135,7 @@ def test_a_record_page_says_what_departs_and_what_was_found() -> None:
         deviations=["subject.schedule.steps: 100000 -> 5", "subset.n: whole split -> 5"],
         dataset={"name": "cifar10", "digest": "0" * 64, "inexact": {"train": 0, "test": 20}},
     )  # fmt: skip
-    text = record_page([record])
+    text = record_page([record], {})
     assert "Departures from the paper's training:" in text
     assert "- schedule.steps: 100000 -> 5" in text
     assert "subset.n" not in text.split("```")[0]
@@ -222,7 +224,7 @@ def test_the_command_wants_a_folder(tmp_path: Path, capsys: pytest.CaptureFixtur
 
 
 def test_a_committed_network_has_a_card(made: Made, tmp_path: Path) -> None:
-    assert cards(tmp_path, Store(made.folder)) == ""
+    assert cards(tmp_path, Store(made.folder)) == "No network is committed here.\n"
     path = weights_path(made.folder / "networks", NETWORK)
     shutil.copy(path, tmp_path)
     text = cards(tmp_path, Store(made.folder))
