@@ -98,7 +98,7 @@ def row(cell: Cell, profile: str, store: Store) -> Row:
 def _decimals(unit: str, values: Sequence[float]) -> int:
     """Without a published number to follow: hundredths of a per cent, and four figures of anything else."""
     size = max((abs(value) for value in values), default=0.0)
-    return 1 if unit == "%" else max(0, 2 - math.floor(math.log10(size))) if size >= 1 else 3
+    return 1 if unit == "%" else max(0, 2 - math.floor(math.log10(size))) if size > 1e-7 else 3
 
 
 def _explained(cell: Cell, judge: Callable[..., Verdict], store: Store) -> str:

@@ -97,7 +97,8 @@ def label_columns(rows: Sequence[Row]) -> tuple[list[str], list[list[str]]]:
     keys = [part[0].strip() for part in split[0]]
     if all([part[0].strip() for part in parts] == keys and all(part[1] for part in parts) for parts in split):
         # The papers print "-" where a fact does not apply.
-        facts = [[part[2].strip() for part in parts] for parts in split]
+        # Some of their labels come with TeX's subscripts: A _{nat}.
+        facts = [[re.sub(r"\s*_\{(\w+)\}", r"_\1", part[2]).strip() for part in parts] for parts in split]
         heads, cells = keys, [[NOTHING if fact in ("", "-") else fact for fact in line] for line in facts]
         heads = [head[:1].upper() + head[1:] for head in heads]
     else:

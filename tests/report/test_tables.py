@@ -316,3 +316,8 @@ def test_a_table_of_which_the_paper_prints_nothing_has_no_column_for_it(form: st
     assert "Paper" in FORMS[form](ROWS)
     assert "Paper" not in FORMS[form](own)
     assert "measured" in FORMS[form]([replace(row, verdict=replace(row.verdict, name="measured")) for row in own])
+
+
+def test_subscripts_of_tex_read_as_words() -> None:
+    rows = [replace(ROW, label=f"Method=PGD;Source={source}") for source in ("A", "A _{nat}")]
+    assert "A_nat" in tables.to_html(rows)
