@@ -167,5 +167,8 @@ def pre_activation_bounds(
 
 
 def width(graph: Graph, at: int) -> int:
-    """Numbers that the rows of a node's units hold at their widest, for one example."""
-    return math.prod(graph.nodes[at].shape) * max(math.prod(node.shape) for node in graph.nodes[: at + 1])
+    """Numbers that the rows of a node's units hold at their widest, for one example.
+
+    At the node itself they hold none: a unit's row is a place.
+    """
+    return math.prod(graph.nodes[at].shape) * max((math.prod(node.shape) for node in graph.nodes[:at]), default=1)

@@ -141,8 +141,8 @@ def _with_constant(target: Any, left: Any, right: Any, before: Tensor) -> Scale 
 class _Recorder(fx.Interpreter):
     """Runs a traced model on one example and writes down each operation on the way."""
 
-    def __init__(self, module: fx.GraphModule) -> None:
-        super().__init__(module)
+    def __init__(self, module: nn.Module, graph: fx.Graph) -> None:
+        super().__init__(module, graph=graph)
         self.nodes: list[Node] = []
         self.places: dict[fx.Node, int] = {}
         """Position of what carries the input; sizes and constants have none."""
@@ -232,7 +232,8 @@ def trace(model: nn.Module, x: Tensor) -> Graph:
     root = nn.Sequential(model) if tracer.is_leaf_module(model, "") else model
     sample = x[:1].detach() if len(x) else x.new_zeros(1, *x.shape[1:])
     try:
-        recorder = _Recorder(fx.GraphModule(root, tracer.trace(root)))
+        # A GraphModule would compile code that is run once.
+        recorder = _Recorder(root, tracer.trace(root))
     except (fx.proxy.TraceError, TypeError) as error:
         raise RobustlibError(f"model cannot be traced: {error}; branch on no values of the input") from error
     logits = recorder.run(sample)
