@@ -52,7 +52,7 @@ def test_a_smoke_run_from_nothing_makes_every_item(from_nothing: tuple[Path, str
     for name in MNIST_ITEMS:
         (item,) = plan.select([name])
         assert plan.state(item, "smoke", store) == "done", name
-        assert (out / "pages" / "tables" / f"{name.replace('/', '-')}.csv").exists()
+        assert (out / "pages" / "tables" / f"{item.slug}.csv").exists()
     assert "records equal the committed ones" in said
 
 
