@@ -100,6 +100,16 @@ def describe(value: Any, *, complete: bool = True) -> Any:
 
 def key(value: Any) -> str:
     """16 hex digits that name a Network (training key) or an Evaluation (evaluation key)."""
+    try:
+        return _cached_key(value)
+    except TypeError:
+        # A list in place of a tuple cannot be looked up.
+        return _cached_key.__wrapped__(value)
+
+
+# A chapter asks for the same keys thousands of times.
+@functools.lru_cache(maxsize=2**16)
+def _cached_key(value: Any) -> str:
     canonical = json.dumps(
         describe(value, complete=False), sort_keys=True, separators=(",", ":"), allow_nan=False
     )
