@@ -79,8 +79,8 @@ def page(root: Path, store: Store) -> str:
     certified = sum(int(certificate.outcome("certified").sum()) for certificate, _ in pairs)
     lines += [
         "",
-        f"On {len(pairs)} occasions the points of a row carry certificates for its ball, {certified:,} certified "
-        "points in all, counted once an occasion; none of them was broken.",
+        f"{len(pairs)} times an attack of a row stays inside the ball of a certificate of the same points: "
+        f"{certified:,} certified points, counted each time, of which none was broken.",
     ]
     return "\n".join(lines) + "\n"
 
