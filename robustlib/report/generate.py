@@ -20,7 +20,7 @@ from ..experiments.runner import Job
 from ..experiments.store import REPOSITORY, Store, read_weights
 from ..papers import plan
 from ..papers.base import OWN, PAPERS, Item, items
-from . import changes, slides
+from . import budget, changes, independent, slides
 from .browser_demo import SCRIPT, demo_script
 from .build import item_verdicts, statements
 from .curves import curves
@@ -259,6 +259,8 @@ def generate(
         "costs.md": costs(store),
         "slides.md": slides.page(profile, store, CHAPTERS),
         "changes.md": changes.page(root, store),
+        "independent.md": independent.page(root, store),
+        "budget.md": budget.page(store),
         "data_cards.md": data_cards(),
         "model_cards.md": cards(root / "weights", store, link=lambda path: f"#{record_target(path)}"),
         "curves.md": curves(profile, store) or "No curve has been measured yet.\n",

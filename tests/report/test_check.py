@@ -17,8 +17,9 @@ from robustlib.experiments.probes import Certificate
 from robustlib.experiments.records import Record, pack
 from robustlib.experiments.specs import Subset
 from robustlib.experiments.store import Store, weights_path
-from robustlib.report.check import faults, unsound
+from robustlib.report.check import faults
 from robustlib.report.generate import MARK, readme_text
+from robustlib.report.soundness import unsound
 from robustlib.threat import LinfBall
 from tests.experiments.tiny import BALL, CLEAN, FGSM, NETWORK, OTHER, PGD, TRACE, Made, fabricate, file, made
 
