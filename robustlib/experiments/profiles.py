@@ -73,9 +73,11 @@ def _smoke_network(network: Network) -> Network:
     model = replace(network.model, width=min(network.model.width, 8))
     if model.name == "wide_resnet":
         model = replace(model, width=1, depth=10)
+    elif model.name == "resnet18":
+        model = replace(model, width=2)
     elif model.name == profiles_madry.NAME:
         model = profiles_madry.stand_in(network.model)
-    steps = 200 if model.name in ("madry_cnn", "small_cnn") else 80
+    steps = 200 if model.name in ("madry_cnn", "small_cnn") else 40 if model.name == "resnet18" else 80
     return replace(
         network,
         dataset="digits",
