@@ -14,6 +14,8 @@ from ..papers import plan
 from ..papers.base import items
 
 HOURS = 4
+SHOWN = 0.1
+"""GPU hours from which a kind of network beyond them has a line of its own."""
 PROFILE = "full"
 
 
@@ -91,6 +93,13 @@ def page(store: Store) -> str:
     for purchase in beyond.bought:
         kinds.setdefault(_kinds([purchase]), []).append(purchase)
     rows = {name: Hour(tuple(group), ()) for name, group in kinds.items()}
-    for name, row in sorted(rows.items(), key=lambda pair: -pair[1].hours):
+    shown = {name: row for name, row in rows.items() if row.hours >= SHOWN}
+    for name, row in sorted(shown.items(), key=lambda pair: -pair[1].hours):
         lines.append(f"| {name} | {len(row.bought)} | {row.cells:.1f} | {row.hours:.1f} |")
+    small = [row for name, row in rows.items() if name not in shown]
+    if small:
+        lines.append(
+            f"| {len(small)} kinds below {SHOWN:g} hours each | {sum(len(row.bought) for row in small)} | "
+            f"{sum(row.cells for row in small):.1f} | {sum(row.hours for row in small):.1f} |"
+        )
     return "\n".join(lines) + "\n"
