@@ -65,6 +65,16 @@ def test_the_page_counts_what_has_no_record(tmp_path: Path, monkeypatch: pytest.
     assert "Beyond 4 hours lie 0 networks" in before
     assert "`madry2018/table-1`" in before
     assert "mnist-madry_cnn16-pgd" in before
+    networks = {key(job.evaluation.subject) for job in plan.jobs([table], "full")}
+    monkeypatch.setattr("robustlib.report.budget.HOURS", 0)
+    everything = page(Store(tmp_path))
+    assert f"Beyond 0 hours lie {len(networks)} networks" in everything
+    assert f"| mnist-madry_cnn16-pgd | {len(networks)} |" in everything
+    monkeypatch.setattr("robustlib.report.budget.SHOWN", 100)
+    assert f"| 1 kinds below 100 hours each | {len(networks)} |" in page(Store(tmp_path))
+    monkeypatch.undo()
+    monkeypatch.setattr(plan, "select", lambda names: [table])
+    monkeypatch.setattr("robustlib.report.budget.items", lambda: (table,))
     for job in plan.jobs([table], "full"):
         file(tmp_path, job.evaluation)
     after = page(Store(tmp_path))
