@@ -29,6 +29,7 @@ from .wong2018scaling_specs import (
     estimated,
     groups,
     marked,
+    over_intervals,
     unit_cost,
 )  # fmt: skip
 
@@ -138,6 +139,9 @@ def cells() -> Iterator[Cell]:
     yield from _curves()
     yield from _grown("cascade-curves", COLOUR)
     yield from _grown("more-curves/mnist", HARD)
+    row = f"MNIST, Small, eps {HARD.eps}, 1 stage"
+    yield cell("more-curves/mnist", row, "robust error, hidden layers by intervals", [over_intervals(HARD)], "bound",
+               note=OWN)  # fmt: skip
     yield from _grown("more-curves/cifar10", LINES[8])
     yield from _variability()
     yield from _groups()
