@@ -78,9 +78,15 @@ _PLAIN = {
 # From fresh weights interval bounds stay at chance for thousands of updates, from a trained network they do not.
 _INTERVAL = replace(_PLAIN["mnist"], steps=2_000)
 _DUAL = Schedule(40, 50, 2e-4, shape="one_cycle")
-# Where interval bounds lead to networks that the dual cannot certify, or prove nothing (an l_2 ball's box), the dual's
-# radius rises from a trained network of a quarter of the width.
+# Where interval bounds prove nothing (an l_2 ball's box), the dual's radius rises from a trained network of a quarter
+# of the width.
 _DIRECT = Schedule(400, 50, 2e-3, shape="one_cycle")
+# On MNIST at 0.3 interval bounds, then one dual pass over them, at a quarter of the width. Tried on 200 of the last
+# 5,000 training images, held out: on interval bounds alone the dual certifies less than three quarters as many, at the
+# full width little more than half; trained on the dual itself, from there on, exactly at a quarter of the width or with
+# estimates at the full one, the loss climbs to chance and beyond as the radius rises.
+_FAR_INTERVAL = Schedule(2_000, 100, 1.5e-3, clip=1.0)
+_FAR_HYBRID = Schedule(1_400, 100, 1e-3, shape="one_cycle", clip=1.0)
 _ROWS = {"mnist": 6_000, "cifar10": 3_000}
 """Training rows that earlier stages are asked about, exactly, before a later stage is trained."""
 _POINTS = {Certificate: 1_000, CascadeBound: 500, Estimated: 50, Groups: 1_000}
@@ -97,14 +103,19 @@ def _quick_network(network: Network) -> Network:
         return replace(network, model=narrow, schedule=plan, rows=(0, 2_000), parents=parents)
     stages = network.earlier[:1] if network.dataset == "cifar10" else network.earlier
     rows = (0, _ROWS[network.dataset]) if stages else None
-    direct = defence.threat.norm == "l2" or defence.threat.eps >= 0.3
-    base = replace(network, model=narrow if direct else network.model)
+    direct, far = defence.threat.norm == "l2", defence.threat.norm == "linf" and defence.threat.eps >= 0.3
+    base = replace(network, model=narrow if direct or far else network.model)
     plain = replace(base, defence=Standard(), schedule=_PLAIN[network.dataset], earlier=())
     base = replace(base, rows=rows, earlier=tuple(_quick_network(stage) for stage in stages))
     columns = defence.projections
     if direct:
         robust = Certified(defence.threat, ramp=2 / 3, projections=columns)
         return replace(base, defence=robust, schedule=_DIRECT, parents=(plain,))
+    if far:
+        loose = Certified(defence.threat, start=0.01, ramp=0.95, interval=1.0)
+        first = replace(base, defence=loose, schedule=_FAR_INTERVAL, parents=(plain,))
+        robust = Certified(defence.threat, start=0.15, ramp=0.4, method="hybrid")
+        return replace(base, defence=robust, schedule=_FAR_HYBRID, parents=(first,))
     loose = Certified(defence.threat, interval=1.0)
     first = replace(base, defence=loose, schedule=_INTERVAL, parents=(plain,))
     robust = Certified(defence.threat, ramp=0.0, projections=columns)

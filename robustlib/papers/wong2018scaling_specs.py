@@ -127,6 +127,11 @@ def bound(subject: Network, threat: Ball, *, split: str = "test") -> Evaluation:
     return Evaluation(subject, Certificate(threat), Subset(split=split))
 
 
+def over_intervals(line: Line) -> Evaluation:
+    """The same of a line's network where interval bounds stand for the dual's on its hidden layers."""
+    return Evaluation(stage(line), Certificate(line.threat, method="hybrid"))
+
+
 def cascade(line: Line, stages: int = STAGES, *, seed: int = 0) -> Evaluation:
     """The first ``stages`` networks as a cascade; a search for points in the ball that overturn its verdicts."""
     return Evaluation(stage(line, stages, seed=seed), CascadeBound(line.threat, searched=200))

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 from ..experiments.records import Record
 from ..experiments.specs import Evaluation
 from ..experiments.store import Store
-from ..papers import wong2018scaling as scaling
+from ..papers import wong2018scaling_figures as scaling
 from ..papers import wong2018scaling_specs as specs
 from ..papers.wong2018scaling_specs import MARKS, Line, curve
 from .build import rows
