@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 from ..errors import RobustlibError
 from ..experiments.records import Record
 from ..experiments.store import Store, check_specification, read_weights
+from ..papers.base import STAGES
 from .generate import readme_text
 
 
@@ -46,14 +48,32 @@ def unsound(records: Iterable[Record]) -> list[str]:
     found = []
     for group in _by_points(records):
         for certificate in (r for r in group if "certified" in r.outcomes):
-            for attack in (r for r in group if "correct" in r.outcomes and _within(r, certificate)):
-                certified, correct = certificate.outcome("certified"), attack.outcome("correct")
+            for attack, name in ((r, name) for r in group if _within(r, certificate) for name in _standing(r)):
+                certified, correct = certificate.outcome("certified"), attack.outcome(name)
                 if len(certified) != len(correct):
                     found.append(f"{certificate.path} and {attack.path} count different points; run both again")
                 elif broken := int((certified & ~correct).sum()):
                     found.append(
                         f"UNSOUND {certificate.path}: {broken} certified points are broken by {attack.path}"
                     )
+    return found
+
+
+def _standing(record: Record) -> list[str]:
+    """Outcomes that say which points its network still gets right; a cascade's are not those of its last stage."""
+    if record.evaluation["measurement"]["type"] == "CascadeBound":
+        return []
+    return [name for name in record.outcomes if name.partition(" ")[0] == "correct"]
+
+
+def inverted(records: Iterable[Record]) -> list[str]:
+    """One line for each bracket that rises: a suite's stage that leaves more than the one before it."""
+    found = []
+    for record in (r for r in records if r.evaluation["measurement"]["type"] == "WorstCase"):
+        stages = [(name, record.metrics[metric].value) for name, metric in STAGES.items() if metric in record.metrics]
+        for (weaker, before), (stronger, after) in itertools.pairwise(stages):
+            if after > before:
+                found.append(f"INVERTED {record.path}: {after:.4g} stand after {stronger}, {before:.4g} after {weaker}")
     return found
 
 
@@ -66,7 +86,7 @@ def faults(root: Path) -> list[str]:
             check_specification(record, store)
         except RobustlibError as error:
             found.append(f"{record.path}: {error}")
-    found += unsound(store.records())
+    found += unsound(store.records()) + inverted(store.records())
     for path in sorted((root / "weights").glob("*.safetensors")):
         try:
             read_weights(path)
