@@ -24,10 +24,6 @@ PAPERS = {
 }
 """Paper ids in the book's order, with their titles, and last what compares them."""
 
-FIVE = tuple(name for name in PAPERS if name != "comparison")
-"""The papers themselves."""
-
-
 OWN = "this book"
 """Source of an item that no paper has: an evaluation that readers expect today."""
 

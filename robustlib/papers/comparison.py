@@ -41,7 +41,7 @@ NETWORKS: dict[str, Network] = {
 
 SUITE = {"clean": "after clean", "noise": "after Noise", "FGSM": "after Fgsm", "worst case": "accuracy"}
 """Columns that the suite fills, each attack on what those before it left, and their metrics."""
-LONGER = {"PGD, 40 steps": Pgd(40, 0.01), "PGD, 40 steps, 10 starts": Pgd(40, 0.01, restarts=10)}
+LONGER = {"PGD-40": Pgd(40, 0.01), "PGD-40, 10 starts": Pgd(40, 0.01, restarts=10)}
 """Columns of PGD by itself."""
 BOUNDS = {
     "certified: intervals": ("interval", "fixed"), "certified: hybrid": ("hybrid", "fixed"),
