@@ -13,12 +13,12 @@ from ..experiments.records import Record
 from ..experiments.runner import Job
 from ..experiments.specs import Evaluation
 from ..experiments.store import Store
-from . import madry2018, papernot2016, wong2018, wong2018scaling, zhang2019
+from . import comparison, madry2018, papernot2016, wong2018, wong2018scaling, zhang2019
 from .base import Cell, Item, Predicate, find_item, items
 
 MODULES = {
     "papernot2016": papernot2016, "wong2018": wong2018, "wong2018scaling": wong2018scaling, "madry2018": madry2018,
-    "zhang2019": zhang2019,
+    "zhang2019": zhang2019, "comparison": comparison,
 }  # fmt: skip
 """A paper's module offers cells() and predicates()."""
 

@@ -11,7 +11,7 @@ from ..errors import RobustlibError
 from ..experiments.records import Record
 from ..experiments.store import Store, check_specification, read_weights
 from .generate import readme_text
-from .soundness import by_points, unsound
+from .soundness import by_points, inverted, unsound
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ def faults(root: Path) -> list[str]:
             check_specification(record, store)
         except RobustlibError as error:
             found.append(f"{record.path}: {error}")
-    found += unsound(store.records())
+    found += unsound(store.records()) + inverted(store.records())
     for path in sorted((root / "weights").glob("*.safetensors")):
         try:
             read_weights(path)

@@ -76,7 +76,7 @@ def page(root: Path, store: Store) -> str:
         )
     names = {theirs.path for _, _, theirs in found}
     pairs = [pair for pair in covered([*store.records(), *(part[2] for part in found)]) if pair[1].path in names]
-    certified = sum(int(certificate.outcome("certified").sum()) for certificate, _ in pairs)
+    certified = sum(int(certificate.outcome("certified").sum()) for certificate, *_ in pairs)
     lines += [
         "",
         f"{len(pairs)} times an attack of a row stays inside the ball of a certificate of the same points: "
