@@ -69,7 +69,22 @@ def with_buttons(config: str) -> str:
     return str(yaml.safe_dump(facts, sort_keys=False))
 
 
-def stage(root: Path, work: Path) -> Path:
+def _shorten(staging: Path) -> None:
+    """Leave to a printed book what its readers turn to: of each record the numbers, of the library nothing."""
+    for page in (staging / "records").glob("*-*.md"):
+        lines = page.read_text(encoding="utf-8").splitlines()
+        kept = [line for line in lines if line.startswith(("# ", "## ", "(record-", "- measured"))]
+        page.write_text("\n\n".join(kept).replace(")=\n\n", ")=\n") + "\n", encoding="utf-8")
+    contents = staging / "_toc.yml"
+    toc = yaml.safe_load(contents.read_text(encoding="utf-8"))
+    for part in toc["parts"]:
+        part["chapters"] = [chapter for chapter in part["chapters"] if chapter.get("file") != "book/api"]
+    contents.write_text(yaml.safe_dump(toc, sort_keys=False), encoding="utf-8")
+    shutil.rmtree(staging / "api")
+    (staging / "book" / "api.md").unlink()
+
+
+def stage(root: Path, work: Path, builder: str = "html") -> Path:
     """Lay out ``work/site-src`` from the tree, ``work/notebooks`` and ``work/generated``; returns it.
 
     ``generated/records`` becomes ``records``, whose pages have addresses worth citing; scripts and exported tables
@@ -95,6 +110,8 @@ def stage(root: Path, work: Path) -> Path:
             unwanted = shutil.ignore_patterns("*.failed.ipynb")
             shutil.copytree(source, staging / name, ignore=unwanted, dirs_exist_ok=True)
     write_api_pages(root / "robustlib", staging / "api")
+    if builder == "singlehtml":
+        _shorten(staging)
     return staging
 
 
@@ -148,7 +165,7 @@ def build(
     generate(work / "generated", generator)
     print("building the pages", flush=True)
     shutil.rmtree(work / builder, ignore_errors=True)
-    html = sphinx(stage(root, work), out, builder)
+    html = sphinx(stage(root, work, builder), out, builder)
     stamp.write_text(digest)
     return html
 

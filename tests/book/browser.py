@@ -83,7 +83,7 @@ class Browser:
             self.errors.append(f"{details.get('url', '')}: {text.splitlines()[0]}")
         return message
 
-    def call(self, method: str, **parameters: Any) -> Any:
+    def call(self, method: str, patience_s: float = 60, **parameters: Any) -> Any:
         """One DevTools command and its result."""
         self._number += 1
         message = {"id": self._number, "method": method, "params": parameters}
@@ -91,7 +91,7 @@ class Browser:
             message["sessionId"] = self._session
         os.write(self._write, json.dumps(message).encode() + b"\0")
         while True:
-            answer = self._message(60)
+            answer = self._message(patience_s)
             if answer.get("id") == self._number:
                 if "error" in answer:
                     raise RuntimeError(f"{method}: {answer['error']['message']}")
@@ -131,5 +131,5 @@ class Browser:
 
     def print(self, target: Path) -> None:
         """Save the page as PDF."""
-        data = self.call("Page.printToPDF", printBackground=True)["data"]
+        data = self.call("Page.printToPDF", patience_s=400, printBackground=True)["data"]
         target.write_bytes(base64.b64decode(data))

@@ -204,12 +204,15 @@ def test_every_verdict_has_a_style(root: Path) -> None:
 
 
 @pytest.mark.slow
-def test_the_book_prints(root: Path, tmp_path: Path) -> None:
+@pytest.mark.timeout(1500)
+def test_the_book_prints(site: Path, root: Path, tmp_path: Path) -> None:
     """One page for printing builds as strictly as the site, and Chromium makes a PDF of it."""
     path = executable()
     if path is None:
         pytest.skip("no Chromium on this machine")
-    single = site_module.build(root, tmp_path, builder="singlehtml")
+    # From the notebooks and pages that the site was made of.
+    assert site == root / "_build" / "html"
+    single = site_module.sphinx(site_module.stage(root, site.parent, "singlehtml"), tmp_path, "singlehtml")
     with Browser(path) as browser:
         browser.open(single / "index.html", width=1280, theme="light")
         target = tmp_path / "book.pdf"

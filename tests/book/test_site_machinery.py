@@ -121,3 +121,18 @@ def test_api_pages_list_public_modules(tmp_path: Path) -> None:
 )
 def test_docstring_markup_is_made_plain(line: str, wanted: str) -> None:
     assert escaped(line) == wanted
+
+
+def test_a_printed_book_keeps_the_numbers_of_records_and_leaves_out_the_library(tmp_path: Path) -> None:
+    for folder in ("records", "api", "book"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / "book" / "api.md").write_text("# API\n")
+    (tmp_path / "_toc.yml").write_text("root: index\nparts:\n- chapters: [{file: book/cite}, {file: book/api}]\n")
+    page = "# net (quick)\n\n- training key `a`\n\n(record-x)=\n## clean\n\n- measured: 0.5\n- settings: `{}`\n"
+    (tmp_path / "records" / "quick-net.md").write_text(page)
+    site_module._shorten(tmp_path)
+    text = (tmp_path / "records" / "quick-net.md").read_text()
+    assert text == "# net (quick)\n\n(record-x)=\n## clean\n\n- measured: 0.5\n"
+    assert "book/cite" in (tmp_path / "_toc.yml").read_text()
+    assert "api" not in (tmp_path / "_toc.yml").read_text()
+    assert not (tmp_path / "api").exists()
