@@ -94,6 +94,7 @@ bench: $(STAMP) ## side by side with other libraries, in an environment of its o
 	.venv-bench/bin/python -u -m benchmarks.training --out benchmarks
 	.venv-bench/bin/python -u -m benchmarks.trials --out benchmarks
 	.venv-bench/bin/python -u -m benchmarks.certify --out benchmarks
+	.venv-bench/bin/python -u -m benchmarks.independent --out book
 
 lint: $(STAMP) ## style and types
 	@$(VENV)/bin/ruff check .

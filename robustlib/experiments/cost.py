@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import functools
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import nn
-from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
 from ..attacks.suite import passes
@@ -46,6 +44,7 @@ from .specs import (
     Network,
     WorstCase,
 )
+from .updates import Calls, certified_update
 
 
 @dataclass(frozen=True)
@@ -55,13 +54,15 @@ class Rate:
     Args:
         flops: operations a second that these small networks reach.
         launch: seconds between the starts of two kernels; small batches wait for little else.
+        bytes: written a second, each of them read about once: what the rows of a bound wait for.
     """
 
     flops: float
     launch: float
+    bytes: float
 
 
-RATES = {"cpu": Rate(150e9, 5e-6), "cuda": Rate(15e12, 6e-6)}
+RATES = {"cpu": Rate(150e9, 5e-6, 10e9), "cuda": Rate(15e12, 6e-6, 1.5e12)}
 
 
 @dataclass(frozen=True)
@@ -80,31 +81,13 @@ class Forward:
     relus: int
 
 
-class _Calls(TorchDispatchMode):
-    """Counts the operators that a forward pass calls, and the bytes that they give."""
-
-    def __init__(self) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
-        self.kernels, self.bytes = 0, 0.0
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        result = func(*args, **(kwargs or {}))
-        if not func.is_view:
-            self.kernels += 1
-            for tensor in result if isinstance(result, tuple | list) else (result,):
-                if isinstance(tensor, torch.Tensor):
-                    self.bytes += tensor.numel() * tensor.element_size()
-        return result
-
-
 @functools.cache
 def forward_of(model: ModelSpec, input_shape: tuple[int, ...], classes: int) -> Forward:
     """One forward pass of one input (2 operations per multiply-add)."""
-    network = build(
-        model, input_shape=input_shape, classes=classes, generator=torch.Generator().manual_seed(0)
-    )
-    flops, calls = FlopCounterMode(display=False), _Calls()
-    with torch.no_grad():
+    flops, calls = FlopCounterMode(display=False), Calls()
+    # Shapes are all that is counted: on this device nothing is computed.
+    with torch.device("meta"), torch.no_grad():
+        network = build(model, input_shape=input_shape, classes=classes, generator=torch.Generator().manual_seed(0))
         with flops:
             network(torch.zeros(1, *input_shape))
         with calls:
@@ -130,11 +113,7 @@ def _passes(network: Network) -> float:
         return 3.0
     if isinstance(defence, FgsmTraining):
         return 5.0
-    if isinstance(defence, Certified):
-        # Interval bounds pass a centre and a radius; the hybrid adds the rows of the logits.
-        dual = defence.projections * _one(network).relus + 10 if defence.projections else _one(network).rows
-        dual = network.outputs + 2 if defence.method == "hybrid" else dual
-        return 3 * (2 * defence.interval + (1 - defence.interval) * dual)
+    assert not isinstance(defence, Certified), "counted in updates.py"
     # TRADES and logit pairing move weights through two batches; TRADES asks once more what the clean one gives.
     outer = 3.0 if isinstance(defence, PgdTraining) else 6.0 if isinstance(defence, LogitPairing) else 7.0
     return 2 * defence.mean_steps + outer
@@ -142,7 +121,10 @@ def _passes(network: Network) -> float:
 
 def training_flops(network: Network) -> float:
     """Operations of a whole training."""
-    return _passes(network) * network.schedule.steps * network.schedule.batch * _forward(network)
+    examples = network.schedule.steps * network.schedule.batch
+    if isinstance(network.defence, Certified):
+        return certified_update(network).flops * examples
+    return _passes(network) * examples * _forward(network)
 
 
 def training_memory(network: Network) -> float:
@@ -153,13 +135,24 @@ def training_memory(network: Network) -> float:
 
 def training_launches(network: Network) -> float:
     """Kernels that a GPU starts, one after another, in a whole training."""
+    if isinstance(network.defence, Certified):
+        return certified_update(network).kernels * network.schedule.steps
     return _passes(network) * network.schedule.steps * _one(network).kernels
+
+
+def training_bytes(network: Network) -> float:
+    """What a training on certificates writes: rows are wide and little is computed with them. 0 for any other."""
+    if not isinstance(network.defence, Certified):
+        return 0.0
+    update = certified_update(network)
+    return (update.bytes * network.schedule.batch + update.fixed_bytes) * network.schedule.steps
 
 
 def training_seconds(network: Network, device: str) -> float:
     """Estimated seconds on a kind of device, "cpu" or "cuda"."""
     rate = RATES[device]
-    return max(training_flops(network) / rate.flops, training_launches(network) * rate.launch)
+    work = training_flops(network) / rate.flops + training_bytes(network) / rate.bytes
+    return max(work, training_launches(network) * rate.launch)
 
 
 def points(evaluation: Evaluation) -> int:

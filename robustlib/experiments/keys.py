@@ -203,6 +203,8 @@ def _several(value: Any) -> bool:
 def _short(value: Any) -> str:
     if _several(value):
         return f"({', '.join(_short(part) for part in value)})"
+    if isinstance(value, specs.Network):
+        return value.name
     if not dataclasses.is_dataclass(value):
         return "whole split" if value is None else str(value)
     content = ", ".join(f"{k}={v}" for k, v in describe(value, complete=False).items() if k != "type")

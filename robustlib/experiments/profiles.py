@@ -17,7 +17,14 @@ from ..errors import RobustlibError, suggest
 from ..models import ModelSpec
 from ..training import FgsmTraining, PgdTraining, Schedule, Standard
 from ..training.inner import Inner
-from . import profiles_certified, profiles_distilled, profiles_madry, profiles_scaling, profiles_small
+from . import (
+    profiles_certified,
+    profiles_comparison,
+    profiles_distilled,
+    profiles_madry,
+    profiles_scaling,
+    profiles_small,
+)
 from .probes import InnerLoop, Pictures, Targeted
 from .specs import (
     Accuracy,
@@ -73,9 +80,11 @@ def _smoke_network(network: Network) -> Network:
     model = replace(network.model, width=min(network.model.width, 8))
     if model.name == "wide_resnet":
         model = replace(model, width=1, depth=10)
+    elif model.name == "resnet18":
+        model = replace(model, width=2)
     elif model.name == profiles_madry.NAME:
         model = profiles_madry.stand_in(network.model)
-    steps = 200 if model.name in ("madry_cnn", "small_cnn") else 80
+    steps = 200 if model.name in ("madry_cnn", "small_cnn") else 40 if model.name == "resnet18" else 80
     return replace(
         network,
         dataset="digits",
@@ -98,6 +107,8 @@ def _smoke(evaluation: Evaluation) -> Evaluation | None:
         return None
     if profiles_small.small(evaluation):
         return profiles_small.smoke(evaluation)
+    if profiles_comparison.compared(evaluation):
+        return profiles_comparison.smoke(evaluation)
     if evaluation.subject.model.name in profiles_certified.MODELS:
         return profiles_certified.smoke(evaluation)
     if evaluation.subject.model.name in profiles_scaling.MODELS:
@@ -212,6 +223,8 @@ def _quick(evaluation: Evaluation) -> Evaluation | None:
     name = evaluation.subject.model.name
     if profiles_small.small(evaluation):
         return evaluation
+    if profiles_comparison.compared(evaluation):
+        return profiles_comparison.quick(evaluation)
     if name in profiles_certified.MODELS:
         return profiles_certified.quick(evaluation)
     if name in profiles_scaling.MODELS:

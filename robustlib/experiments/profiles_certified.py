@@ -20,7 +20,8 @@ _INTERVAL = Schedule(6_000, batch=128, lr=2e-3, shape="one_cycle")
 _HYBRID = Schedule(2_500, batch=128, lr=1e-3, shape="one_cycle")
 
 
-def _smoke_network(network: Network) -> Network:
+def smoke_network(network: Network) -> Network:
+    """On digits: narrow, briefly trained; a certified one begins with a trained one."""
     model = replace(network.model, width=_WIDTHS[network.model.name])
     # A network that the paper leaves untrained stays so.
     schedule = Schedule(min(200, network.schedule.steps), 50, 5e-3, shape="one_cycle")
@@ -45,12 +46,13 @@ def smoke(evaluation: Evaluation) -> Evaluation:
         what = replace(what, blocks=50)
     elif isinstance(what, OutputSet):
         # Two of the digits: only two outputs can be drawn.
-        two = replace(_smoke_network(evaluation.subject), classes=(3, 7))
+        two = replace(smoke_network(evaluation.subject), classes=(3, 7))
         return Evaluation(two, replace(what, samples=500, kept=100), evaluation.subset)
-    return Evaluation(_smoke_network(evaluation.subject), what, replace(evaluation.subset, n=n))
+    return Evaluation(smoke_network(evaluation.subject), what, replace(evaluation.subset, n=n))
 
 
-def _quick_network(network: Network) -> Network:
+def quick_network(network: Network) -> Network:
+    """Trained on clean images and, to be certified, then on interval bounds, then on the hybrid ones."""
     clean, defence = replace(network, defence=Standard(), schedule=_CLEAN), network.defence
     if not isinstance(defence, Certified):
         return clean
@@ -75,4 +77,4 @@ def quick(evaluation: Evaluation) -> Evaluation | None:
         subset = replace(subset, n=100)
     elif isinstance(what, Relaxed):
         subset = replace(subset, n=5)
-    return Evaluation(_quick_network(subject), what, subset)
+    return Evaluation(quick_network(subject), what, subset)

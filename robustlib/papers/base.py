@@ -20,9 +20,9 @@ PAPERS = {
     "wong2018scaling": "Scaling provable adversarial defenses (Wong et al. 2018)",
     "madry2018": "Towards deep learning models resistant to adversarial attacks (Madry et al. 2018)",
     "zhang2019": "Theoretically principled trade-off between robustness and accuracy (Zhang et al. 2019)",
+    "comparison": "Across the papers (this book)",
 }
-"""Paper ids in the book's order, with their titles."""
-
+"""Paper ids in the book's order, with their titles, and last what compares them."""
 
 OWN = "this book"
 """Source of an item that no paper has: an evaluation that readers expect today."""

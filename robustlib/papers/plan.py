@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 from ..experiments.cost import evaluation_seconds, training_seconds
 from ..experiments.keys import key
@@ -12,12 +13,12 @@ from ..experiments.records import Record
 from ..experiments.runner import Job
 from ..experiments.specs import Evaluation
 from ..experiments.store import Store
-from . import madry2018, papernot2016, wong2018, wong2018scaling, zhang2019
+from . import comparison, madry2018, papernot2016, wong2018, wong2018scaling, zhang2019
 from .base import Cell, Item, Predicate, find_item, items
 
 MODULES = {
     "papernot2016": papernot2016, "wong2018": wong2018, "wong2018scaling": wong2018scaling, "madry2018": madry2018,
-    "zhang2019": zhang2019,
+    "zhang2019": zhang2019, "comparison": comparison,
 }  # fmt: skip
 """A paper's module offers cells() and predicates()."""
 
@@ -131,14 +132,24 @@ def makers(profile_name: str) -> dict[str, str]:
     return found
 
 
-def by_value(chosen: Sequence[Job], profile_name: str, device: str) -> list[Job]:
+@dataclass(frozen=True)
+class Purchase:
+    """What one network costs and gives: its jobs, verified published cells, estimated seconds with its training."""
+
+    jobs: tuple[Job, ...]
+    cells: float
+    seconds: float
+
+
+def purchases(chosen: Sequence[Job], profile_name: str, device: str) -> list[Purchase]:
     """Networks in the order of verified published cells per estimated second, each with all its evaluations.
 
-    A network that others need (a transfer's source) is paid for by the first that needs it.
+    A network that others need (a transfer's source) is paid for by the first that needs it. Those that no published
+    number waits for come last, the cheapest first.
 
     Args:
         chosen: jobs, in any order.
-        profile_name: whose cells count.
+        profile_name: whose cells count; one of k seeds is a k-th of a cell.
         device: "cpu" or "cuda", for the estimate.
     """
     worth: dict[str, float] = {}
@@ -161,16 +172,24 @@ def by_value(chosen: Sequence[Job], profile_name: str, device: str) -> list[Job]
         needs[name] = {key(n): training_seconds(n, device) for n in networks}
     trained: set[str] = set()
 
-    def value(name: str) -> float:
-        seconds = sum(cost for network, cost in needs[name].items() if network not in trained)
-        return gain[name] / max(work[name] + seconds, 1e-9)
+    def seconds(name: str) -> float:
+        return work[name] + sum(cost for network, cost in needs[name].items() if network not in trained)
 
-    ordered: list[Job] = []
+    def value(name: str) -> tuple[float, float]:
+        cost = seconds(name)
+        return gain[name] / max(cost, 1e-9), -cost
+
+    ordered: list[Purchase] = []
     while groups:
         best = max(groups, key=value)
-        ordered += groups.pop(best)
+        ordered.append(Purchase(tuple(groups.pop(best)), gain[best], seconds(best)))
         trained |= set(needs[best])
     return ordered
+
+
+def by_value(chosen: Sequence[Job], profile_name: str, device: str) -> list[Job]:
+    """The jobs in the order of :func:`purchases`."""
+    return [job for purchase in purchases(chosen, profile_name, device) for job in purchase.jobs]
 
 
 def state(item: Item, profile_name: str, store: Store) -> str:

@@ -13,13 +13,16 @@ from dataclasses import dataclass
 from ..attacks.suite import Clean, Fgsm
 from ..errors import RobustlibError, suggest
 from ..experiments.records import Record
-from ..experiments.specs import Evaluation
+from ..experiments.specs import Evaluation, WorstCase
+from . import comparison, madry2018_cifar
 from . import madry2018_specs as madry
 from . import papernot2016_specs as papernot
 from . import wong2018_specs as wong
+from . import wong2018scaling_figures as scaling
 from . import zhang2019_specs as trades
 from .base import Predicate, read_rows
 from .plan import MODULES
+from .wong2018scaling_specs import HARD
 
 VERDICTS = ("holds", "qualified", "fails", "not testable", "not run")
 QUESTION = "question"
@@ -102,6 +105,7 @@ def claim(text: str) -> Predicate:
 _A, _NATURAL = madry.network(), madry.network("natural")
 _ROBUST, _STANDARD = (wong.network("MNIST", robust=robust) for robust in (True, False))
 _BALL = wong.PROBLEMS["MNIST"].threat
+_ALONE, _, _GROWN = scaling.grown(HARD)
 
 NUMBERS: dict[str, tuple[Evaluation, str]] = {
     **{f"jsma_{name}": (papernot.attempts(papernot.network("mnist", label)), "success")
@@ -155,5 +159,19 @@ NUMBERS: dict[str, tuple[Evaluation, str]] = {
     "bracket_trades1_clean": (trades.worst_case("TRADES, 1/λ 1"), "after clean"),
     **{f"sweep_{name}{end}": (trades.sweep("mnist", beta, robust=not end), "accuracy")
        for name, beta in (("low", 0.1), ("high", 5.0)) for end in ("", "_clean")},
+    # Of how the claims aged.
+    "variation_T100": (papernot.variation("mnist", _HOT), "variation"),
+    "suite_standard": (comparison.suite("standard"), "accuracy"),
+    "suite_certified": (comparison.suite("certified, exact"), "accuracy"),
+    "cascade_counted": (comparison.cascade(), "bound"),
+    "cascade_strict": (comparison.cascade(), "strict_bound"),
+    "cascade_broken": (comparison.cascade(), "broken"),
+    "hard_single": (_ALONE, "bound"),
+    "hard_counted": (_GROWN, "bound"),
+    "hard_strict": (_GROWN, "strict_bound"),
+    "madry_cifar_pgd": (madry2018_cifar.white("Wide", "PGD"), "accuracy 4"),
+    "trades_pgd": (trades.under(trades.network("mnist"), trades.FGSM_K["mnist"]), "accuracy"),
+    "trades_cifar_pgd": (trades.under(trades.network("cifar10"), trades.FGSM_K["cifar10"]), "accuracy"),
+    "trades_cifar_worst": (Evaluation(trades.network("cifar10"), WorstCase(trades.THREATS["cifar10"])), "accuracy"),
 }  # fmt: skip
-"""Measured numbers that reasons and answers cite: an evaluation of the paper's protocol, and the metric."""
+"""Measured numbers that reasons, answers and aged claims cite: an evaluation of the paper's protocol, and a metric."""

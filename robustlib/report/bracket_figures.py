@@ -1,28 +1,38 @@
-"""The bracket: what is left of each network from clean inputs to the worst case of a whole suite."""
+"""The bracket: what is left of each network from clean inputs to a suite's worst case, and what of it is certified."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
+import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from ..experiments.records import Metric
+from ..data.registry import facts_of
+from ..experiments.findings import share
+from ..experiments.keys import parse
+from ..experiments.profiles import search_order
+from ..experiments.records import Metric, Record
 from ..experiments.specs import Evaluation
 from ..experiments.store import Store
 from ..papers.base import STAGES
 from .display import Drawing
 from .madry_figures import MISSING, record_of, stamped
-from .panels import grid, need, outside_legend
+from .panels import need, outside_legend
 from .style import MARKERS, current, new_figure, styled
 
 Bracket = Mapping[str, Metric]
 """Accuracy by stage, in the order of the stages; what a stage leaves is never more than what the last one left."""
 
 
+CERTIFIED = "certified"
+"""The last stage: points that at least one bound certifies, where there is one for the same points and ball."""
+_TOLD = {"worst case": "in the worst case", CERTIFIED: "certified"}
+
+
 @styled
 def brackets(panels: Mapping[str, Mapping[str, Bracket]], *, xlabel: str) -> Figure:
-    """One line a network, from its worst case to its clean accuracy, with a mark for each stage.
+    """One line a network, from what is least to its clean accuracy, with a mark for each stage.
 
     Args:
         panels: by title, networks by name, accuracies (fractions) by stage.
@@ -32,46 +42,98 @@ def brackets(panels: Mapping[str, Mapping[str, Bracket]], *, xlabel: str) -> Fig
         RobustlibError: nothing to draw.
     """
     need(panels, "brackets")
-    theme, stages = current(), list(STAGES)
+    theme, stages = current(), [*STAGES, CERTIFIED]
     figure = new_figure(0.9 + 0.42 * sum(len(networks) + 1.6 for networks in panels.values()))
-    for ax, (title, networks) in zip(grid(figure, len(panels), 1), panels.items(), strict=True):
+    heights = [len(networks) for networks in panels.values()]
+    axes = figure.subplots(len(panels), 1, squeeze=False, height_ratios=heights).ravel().tolist()
+    for ax, (title, networks) in zip(axes, panels.items(), strict=True):
         for place, bracket in enumerate(networks.values()):
             values = {stage: 100 * metric.value for stage, metric in bracket.items()}
             ends = min(values.values()), max(values.values())
             ax.plot(ends, [place, place], color=theme.grid, linewidth=5, zorder=1)
-            worst = bracket["worst case"]
-            if worst.low is not None and worst.high is not None:
+            worst = bracket.get("worst case")
+            if worst is not None and worst.low is not None and worst.high is not None:
                 ax.plot([100 * worst.low, 100 * worst.high], [place, place], color=theme.text, linewidth=1.2, zorder=2)
-            for i, value in enumerate(values.values()):
-                # The worst case is drawn last and on top: where stages coincide, it is what counts.
+            for stage, value in values.items():
+                # The last stage is drawn on top: where stages coincide, it is what counts.
+                i = stages.index(stage)
                 ax.plot(value, place, marker=MARKERS[i], color=theme.colours[i], markersize=9 if i else 11,
                         markeredgecolor=theme.ground, linestyle="none", zorder=3 + i, clip_on=False)  # fmt: skip
         ax.set_yticks(range(len(networks)), list(networks))
         ax.set(title=title, xlim=(0, 100), ylim=(len(networks) - 0.5, -0.5), xlabel=xlabel)
+    shown = {stage for networks in panels.values() for bracket in networks.values() for stage in bracket}
     handles = [
         Line2D([], [], marker=MARKERS[i], color=theme.colours[i], linestyle="none", label=stage)
         for i, stage in enumerate(stages)
+        if stage in shown
     ]
     outside_legend(figure, handles)
     return figure
 
 
 def bracket(panels: Mapping[str, Mapping[str, Evaluation]], profile: str, store: Store) -> Drawing:
-    """The figure for these worst-case evaluations, those without a record left out."""
+    """The figure for these worst-case evaluations, or cascades' bounds, those without a record left out."""
+    found = {
+        title: {name: record_of(evaluation, profile, store) for name, evaluation in networks.items()}
+        for title, networks in panels.items()
+    }
+    return _drawing(found, store)
+
+
+def every_bracket(profile: str, store: Store) -> Drawing:
+    """The figure for every network of the book that the whole suite was run on, by data set and radius."""
+    found: dict[str, dict[str, Record | None]] = {}
+    for record in (record for name in search_order(profile) for record in store.records(name)):
+        if record.evaluation["measurement"]["type"] == "WorstCase":
+            evaluation = parse(record.evaluation)
+            eps = evaluation.measurement.threat.eps
+            radius = f"{eps:g}" if round(eps, 4) == eps else f"{255 * eps:.3g}/255"
+            title = f"{facts_of(evaluation.subject.dataset).title}, ε = {radius}"
+            name = record.path.split("/")[-2].removeprefix(f"{evaluation.subject.dataset}-").removesuffix("-s0")
+            # Two networks may share a folder: the certified ones differ in how their bounds were computed.
+            named = found.setdefault(title, {})
+            named.setdefault(name if name not in named else f"{name}, {record.training_key[:4]}", record)
+    return _drawing(dict(sorted(found.items())), store)
+
+
+def _certified(record: Record, store: Store) -> tuple[Metric, list[Record]] | None:
+    """The share that any certificate of the same network, points and ball covers, and the records that say so."""
+    held = [
+        other for other in store.records(record.profile)
+        if other.evaluation["measurement"]["type"] == "Certificate" and other.weights_digest == record.weights_digest
+        and other.evaluation["subset"] == record.evaluation["subset"]
+        and other.evaluation["measurement"]["threat"] == record.evaluation["measurement"]["threat"]
+    ]  # fmt: skip
+    return (share(np.any([other.outcome("certified") for other in held], axis=0)), held) if held else None
+
+
+def _rest(metric: Metric) -> Metric:
+    """One minus a share that is an error."""
+    return Metric(1 - metric.value, metric.n)
+
+
+def _drawing(panels: Mapping[str, Mapping[str, Record | None]], store: Store) -> Drawing:
     found: dict[str, dict[str, Bracket]] = {}
     used, said = [], []
     for title, networks in panels.items():
-        for name, evaluation in networks.items():
-            record = record_of(evaluation, profile, store)
+        for name, record in networks.items():
             if record is None:
                 continue
             used.append(record)
-            stages = {stage: record.metrics[metric] for stage, metric in STAGES.items()}
+            if "strict_bound" in record.metrics:
+                stages = {"clean": _rest(record.metrics["error"]), CERTIFIED: _rest(record.metrics["strict_bound"])}
+            else:
+                stages = {stage: record.metrics[metric] for stage, metric in STAGES.items()}
+                if (certified := _certified(record, store)) is not None:
+                    stages[CERTIFIED] = certified[0]
+                    used += certified[1]
             found.setdefault(title, {})[name] = stages
-            first, last = stages["clean"].value, stages["worst case"].value
-            said.append(f"{title}, {name}: {first:.0%} clean, {last:.0%} in the worst case")
+            told = [f"{stages['clean'].value:.0%} clean"]
+            told += [f"{stages[stage].value:.0%} {words}" for stage, words in _TOLD.items() if stage in stages]
+            said.append(f"{title}, {name}: {', '.join(told)}")
     if not used:
         return MISSING
-    points = min(record.metrics["accuracy"].n for record in used)
-    figure = brackets(found, xlabel=f"accuracy (%), {points} points")
+    counts = sorted({record.metrics["accuracy"].n for record in used if "accuracy" in record.metrics})
+    points = f"{counts[0]} points" if len(counts) == 1 else f"{counts[0]} to {counts[-1]} points"
+    figure = brackets(found, xlabel=f"accuracy (%), {points}")
     return stamped(figure, used), "From clean inputs to the worst case. " + "; ".join(said) + "."

@@ -11,6 +11,7 @@ from ..errors import RobustlibError
 from ..experiments.records import Record
 from ..experiments.store import Store, check_specification, read_weights
 from .generate import readme_text
+from .soundness import by_points, inverted, unsound
 
 
 @dataclass(frozen=True)
@@ -22,41 +23,6 @@ class Inversion:
     difference: float
 
 
-def _by_points(records: Iterable[Record]) -> list[list[Record]]:
-    """Records that speak of the same network and the same points, together."""
-    groups: dict[tuple[str, ...], list[Record]] = {}
-    for record in records:
-        subset = record.evaluation["subset"]
-        points = (record.weights_digest, record.dataset["digest"], *(str(subset[x]) for x in ("split", "n", "seed")))
-        groups.setdefault(points, []).append(record)
-    return list(groups.values())
-
-
-def _within(attack: Record, certificate: Record) -> bool:
-    """Whether all that the attack could do lies in the certificate's ball; clean points do, and a clipped ball."""
-    inner, outer = (record.evaluation["measurement"].get("threat") for record in (attack, certificate))
-    if inner is None or outer is None:
-        return inner is None
-    inside = outer["domain"] is None or inner["domain"] == outer["domain"]
-    return inside and inner["type"] == outer["type"] and inner["eps"] <= outer["eps"]
-
-
-def unsound(records: Iterable[Record]) -> list[str]:
-    """One line for each pair of records in which a certified point was broken inside its threat model."""
-    found = []
-    for group in _by_points(records):
-        for certificate in (r for r in group if "certified" in r.outcomes):
-            for attack in (r for r in group if "correct" in r.outcomes and _within(r, certificate)):
-                certified, correct = certificate.outcome("certified"), attack.outcome("correct")
-                if len(certified) != len(correct):
-                    found.append(f"{certificate.path} and {attack.path} count different points; run both again")
-                elif broken := int((certified & ~correct).sum()):
-                    found.append(
-                        f"UNSOUND {certificate.path}: {broken} certified points are broken by {attack.path}"
-                    )
-    return found
-
-
 def faults(root: Path) -> list[str]:
     """Everything that must stop the build, one line each; empty when all is sound."""
     store = Store(root)
@@ -66,7 +32,7 @@ def faults(root: Path) -> list[str]:
             check_specification(record, store)
         except RobustlibError as error:
             found.append(f"{record.path}: {error}")
-    found += unsound(store.records())
+    found += unsound(store.records()) + inverted(store.records())
     for path in sorted((root / "weights").glob("*.safetensors")):
         try:
             read_weights(path)
@@ -100,7 +66,7 @@ def inversions(records: Iterable[Record]) -> list[Inversion]:
     FGSM above clean is label leaking; any other order is a sign of gradient masking or of chance.
     """
     found = []
-    for group in _by_points(record for record in records if _ranked(record.evaluation["measurement"])):
+    for group in by_points(record for record in records if _ranked(record.evaluation["measurement"])):
         for weak in group:
             for strong in group:
                 a, b = (r.evaluation["measurement"] for r in (weak, strong))

@@ -20,7 +20,7 @@ from ..experiments.runner import Job
 from ..experiments.store import REPOSITORY, Store, read_weights
 from ..papers import plan
 from ..papers.base import OWN, PAPERS, Item, items
-from . import changes, slides
+from . import budget, changes, independent, slides
 from .browser_demo import SCRIPT, demo_script
 from .build import item_verdicts, statements
 from .curves import curves
@@ -35,8 +35,9 @@ CHAPTERS = {
     "wong2018scaling": "notebooks/03_scaling_provable_defenses",
     "madry2018": "notebooks/04_madry",
     "zhang2019": "notebooks/05_trades",
+    "comparison": "notebooks/06_comparison",
 }
-"""Page of each paper that this edition measures."""
+"""Page of each paper that this edition measures, and of the comparison."""
 
 MARK = ("<!-- generated: scorecard -->", "<!-- end of generated -->")
 
@@ -125,7 +126,7 @@ def costs(store: Store) -> str:
             networks = {r.training_key: r.training_cpu_s for r in found}
             devices = ", ".join(sorted({r.device for r in found}))
             lines.append(
-                f"| {_short(paper)} | {name} | {len(found)} | {len(networks)} | "
+                f"| {short(paper)} | {name} | {len(found)} | {len(networks)} | "
                 f"{_minutes(sum(networks.values()))} | {_minutes(sum(r.cpu_s for r in found))} | {devices} |"
             )
     for paper in plan.MODULES:
@@ -135,13 +136,13 @@ def costs(store: Store) -> str:
             seconds = {kind: sum(estimates(left, kind).values()) for kind in ("cuda", "cpu")}
             lines += [
                 "",
-                f"Of {_short(paper)}'s full profile {len(left)} of {len(jobs)} evaluations are not run: by estimate "
+                f"Of {short(paper)}'s full profile {len(left)} of {len(jobs)} evaluations are not run: by estimate "
                 f"about {duration(seconds['cuda'])} on one GPU or {duration(seconds['cpu'])} on two cores.",
             ]
     return "\n".join(lines) + "\n"
 
 
-def _short(paper: str) -> str:
+def short(paper: str) -> str:
     """``Madry et al. 2018``."""
     return PAPERS[paper].rpartition("(")[2].rstrip(")")
 
@@ -259,6 +260,8 @@ def generate(
         "costs.md": costs(store),
         "slides.md": slides.page(profile, store, CHAPTERS),
         "changes.md": changes.page(root, store),
+        "independent.md": independent.page(root, store),
+        "budget.md": budget.page(store),
         "data_cards.md": data_cards(),
         "model_cards.md": cards(root / "weights", store, link=lambda path: f"#{record_target(path)}"),
         "curves.md": curves(profile, store) or "No curve has been measured yet.\n",

@@ -9,7 +9,7 @@ from ..errors import RobustlibError, suggest
 from ..experiments import profiles
 from ..experiments.store import Store
 from ..papers import plan
-from ..papers.base import PAPERS, Item
+from ..papers.base import OWN, PAPERS, Item
 from . import tables
 from .build import rows, title_suffix
 
@@ -26,7 +26,7 @@ def export(item: Item, form: str, *, profile: str, store: Store) -> str:
     if form == "bibtex":
         return bibtex(item, store)
     found = rows(item.id, profile, store)
-    caption = f"{item.number}: {item.title}{title_suffix(found)}"
+    caption = f"{'' if item.source == OWN else f'{item.number}: '}{item.title}{title_suffix(found)}"
     makers: dict[str, Callable[[], str]] = {
         "csv": lambda: tables.to_csv(found),
         "json": lambda: tables.to_json(found),
@@ -44,9 +44,10 @@ def bibtex(item: Item, store: Store) -> str:
         {Path(p).stem.rpartition("-")[2] for row in rows(item.id, profiles.BEST, store) for p in row.records}
     )
     shown = ", ".join(keys[:12]) + (f" and {len(keys) - 12} more" if len(keys) > 12 else "")
+    origin = "" if item.source == OWN else f": {item.number} of {PAPERS[item.paper]}, measured again"
     return (
         f"@misc{{robustlib-{item.slug},\n"
-        f"  title = {{{item.title}: {item.number} of {PAPERS[item.paper]}, measured again}},\n"
+        f"  title = {{{item.title}{origin}}},\n"
         f"  author = {{{{The robustlib authors}}}},\n  year = {{2026}},\n"
         f"  note = {{Records {shown or 'none'}}}\n}}\n"
     )

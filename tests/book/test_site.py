@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import csv
 import re
+import statistics
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 import pytest
 import yaml
 
 from robustlib.report import site as site_module
-from robustlib.report.site_check import check_site, pages
+from robustlib.report.site_check import HEAVIEST, check_site, pages
 from tests.book.browser import Browser, executable
 
 VERDICTS = ("reproduced", "consistent", "not-consistent", "higher", "lower", "scaled", "quick")
@@ -112,6 +115,40 @@ def test_pages_fit_and_ask_nobody(site: Path, browser: Browser, width: int, them
         )
         raw = "[...document.querySelectorAll('.math')].filter(e => !e.querySelector('mjx-container')).length"
         assert browser.evaluate(raw) == 0, f"{where}: equations not drawn"
+
+
+LOADED_IN = 2.0
+"""Seconds of computing from the call of a page to its drawn equations. The time on the wall is about as
+long on an idle machine and any multiple of it on a busy one, so that a test can only hold a page to its computing."""
+SHARED = 5
+"""Pages: what so many load is fetched once for all of them."""
+
+
+def _loading(browser: Browser, page: Path) -> float:
+    before = browser.processor_seconds()
+    browser.open(page, width=1280, theme="light")
+    after = browser.processor_seconds()
+    return after - before if after >= before else after  # a fresh process begins at 0
+
+
+def test_every_page_loads_at_once_and_is_light(site: Path, browser: Browser) -> None:
+    """At most two seconds of computing, or the median of three where one was more, and 3 MB of its own."""
+    slow, fetched = {}, {}
+    for page in sorted(path for path in site.rglob("*.html") if "_static" not in path.parts):
+        seconds = [_loading(browser, page)]
+        assert seconds[0] > 0, "nothing was measured"
+        files = {Path(unquote(urlsplit(url).path)) for url in browser.requests if url.startswith("file:")}
+        fetched[page] = {path for path in files if path.is_file()}
+        if seconds[0] > LOADED_IN:
+            seconds += [_loading(browser, page) for _ in range(2)]
+        if statistics.median(seconds) > LOADED_IN:
+            slow[str(page.relative_to(site))] = seconds
+    assert slow == {}
+    visits = Counter(path for files in fetched.values() for path in files)
+    own = {page: sum(f.stat().st_size for f in files if visits[f] < SHARED) for page, files in fetched.items()}
+    assert {str(page.relative_to(site)): size for page, size in own.items() if size > HEAVIEST} == {}
+    assert all(path in fetched[path] for path in fetched), "a page is among what it loads"
+    assert max(path.stat().st_size for path in visits) <= HEAVIEST
 
 
 def test_no_page_breaks_the_rules_of_accessibility(root: Path, site: Path, browser: Browser) -> None:

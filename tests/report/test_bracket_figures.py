@@ -10,6 +10,7 @@ import pytest
 from robustlib.errors import RobustlibError
 from robustlib.experiments.profiles import profile
 from robustlib.experiments.store import Store
+from robustlib.papers import comparison, plan
 from robustlib.papers import madry2018_specs as madry
 from robustlib.papers.base import STAGES
 from robustlib.report import bracket_figures
@@ -34,6 +35,29 @@ def test_a_network_without_a_record_is_left_out(tmp_path: Path) -> None:
     assert "PGD training, scale 2: 40% clean, 40% in the worst case" in alt
     marks = {float(x) for line in ax.lines if line.get_marker() != "None" for x in np.atleast_1d(line.get_xdata())}
     assert marks == {40.0}
+
+
+def test_what_any_bound_certifies_on_the_same_points_is_the_last_stage(tmp_path: Path) -> None:
+    panels = {"at 0.1": {"plain": comparison.suite("standard"), "cascade": comparison.cascade()}}
+    run = {full: plan.shrink(full, "quick") for full in panels["at 0.1"].values()}
+    bounds = [plan.shrink(comparison.bound("standard", column), "quick") for column in comparison.BOUNDS]
+    for evaluation, share in zip([*run.values(), *bounds], (0.6, 0.3, 0.1, 0.2, 0.4, 0.3), strict=True):
+        assert evaluation is not None
+        file(tmp_path, evaluation, "quick", correct=share)
+    figure, alt = bracket_figures.bracket(panels, "best", Store(tmp_path))
+    assert "at 0.1, plain: 60% clean, 60% in the worst case, 40% certified" in alt
+    # Of a cascade the strict rule's share is drawn, and nothing between it and the clean one.
+    assert "at 0.1, cascade: 70% clean, 70% certified" in alt
+    (legend,) = figure.legends
+    assert [text.get_text() for text in legend.get_texts()][-1] == "certified"
+
+
+def test_every_network_of_the_book_is_on_one_axis() -> None:
+    figure, alt = bracket_figures.every_bracket("best", Store())
+    shown = sum(len(ax.get_yticklabels()) for ax in figure.axes)
+    kept = [r for name in ("full", "quick") for r in Store().records(name)]
+    assert shown == sum(r.evaluation["measurement"]["type"] == "WorstCase" for r in kept) > 20
+    assert alt.count("in the worst case") == shown
 
 
 def test_nothing_to_draw_is_refused() -> None:

@@ -13,12 +13,13 @@ import pytest
 
 from robustlib.cli import main
 from robustlib.experiments.keys import describe, key
-from robustlib.experiments.probes import Certificate
-from robustlib.experiments.records import Record, pack
-from robustlib.experiments.specs import Subset
+from robustlib.experiments.probes import CascadeBound, Certificate
+from robustlib.experiments.records import Metric, Record, pack
+from robustlib.experiments.specs import Attacked, Subset, WorstCase
 from robustlib.experiments.store import Store, weights_path
-from robustlib.report.check import faults, unsound
+from robustlib.report.check import faults
 from robustlib.report.generate import MARK, readme_text
+from robustlib.report.soundness import inverted, unsound
 from robustlib.threat import LinfBall
 from tests.experiments.tiny import BALL, CLEAN, FGSM, NETWORK, OTHER, PGD, TRACE, Made, fabricate, file, made
 
@@ -199,3 +200,37 @@ def test_an_unclipped_attack_may_break_what_a_clipped_ball_certifies() -> None:
     wide = fabricate(replace(PGD, measurement=replace(PGD.measurement, threat=LinfBall(0.1, None))), correct=0.5)  # type: ignore[type-var]
     assert unsound([certified(BALL, 0.6), wide]) == []
     assert unsound([certified(LinfBall(0.1, None), 0.6), wide]) != []
+
+
+def test_a_certified_point_that_any_of_several_attacks_breaks_is_a_fault() -> None:
+    several = replace(PGD, measurement=Attacked((PGD.measurement.attack,), BALL))  # type: ignore[union-attr]
+    (line,) = unsound([certified(BALL, 0.6), fabricate(several, correct=0.5)])
+    assert "10 certified points are broken by" in line
+    assert unsound([certified(BALL, 0.5), fabricate(several, correct=0.5)]) == []
+
+
+def test_what_a_cascade_answers_is_not_held_against_its_last_stage() -> None:
+    # The record carries the last stage's weights; its outcomes are the whole cascade's.
+    cascade = fabricate(replace(CLEAN, measurement=CascadeBound(BALL)), correct=0.5)
+    assert unsound([certified(BALL, 0.6), cascade]) == []
+
+
+def test_a_bracket_that_rises_is_a_fault(tmp_path: Path) -> None:
+    suite = replace(CLEAN, measurement=WorstCase(BALL))
+    sound = fabricate(suite, correct=0.5)
+    assert inverted([sound]) == []
+    # More points stand after PGD than stood after FGSM, on the same points: no run can say so.
+    file(tmp_path, suite, correct=0.5, metrics=sound.metrics | {"after Pgd": Metric(0.7, 100, 0.6, 0.8)})
+    (line,) = faults(tmp_path)
+    assert line.startswith(f"INVERTED results/full/{NETWORK.name}/worstcase-")
+    assert line.endswith("0.7 stand after PGD, 0.5 after FGSM")
+    assert main(["--root", str(tmp_path), "check"]) == 1
+
+
+def test_a_suite_that_leaves_less_than_a_bound_certifies_stops_the_build(tmp_path: Path) -> None:
+    suite = replace(CLEAN, measurement=WorstCase(BALL))
+    file(tmp_path, suite, correct=0.5)
+    file(tmp_path, replace(CLEAN, measurement=Certificate(BALL)), correct=0.6)
+    (line,) = faults(tmp_path)
+    assert line.startswith(f"UNSOUND results/full/{NETWORK.name}/certificate-")
+    assert "10 certified points are broken by" in line

@@ -22,7 +22,8 @@ from robustlib.evaluate import worst_case
 from robustlib.experiments.records import Record, pack
 from robustlib.experiments.specs import Accuracy, Evaluation, Subset
 from robustlib.experiments.store import Store
-from robustlib.report.check import faults, inversions, unsound
+from robustlib.report.check import faults, inversions
+from robustlib.report.soundness import unsound
 from robustlib.threat import Ball, L2Ball, LinfBall
 from tests.experiments.tiny import FGSM, NETWORK, OTHER, PGD, execute, fabricate, file
 

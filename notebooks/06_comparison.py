@@ -1,0 +1,168 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: ipynb,py:percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # Across the papers
+#
+# Five papers, five networks, five sets of attacks: their tables cannot be laid side by side. This chapter does what none of them could. It trains one
+# network on one data set under every defence, puts all of them under the same attacks and the same certificates, at one radius and on the same test
+# points, and asks what the headline claims are worth today.
+#
+# Nothing here is in the papers; all of it is this book's own. [How to read a row](../book/how_to_read.md) explains intervals and protocols.
+
+# %% tags=["parameters"]
+profile = "best"
+device = "cpu"
+recompute = False
+
+# %% tags=["remove-input"]
+from robustlib.report.chapter import check_parameters, prepare
+
+check_parameters(globals())
+
+from robustlib.papers import comparison
+from robustlib.papers import madry2018_specs as madry
+from robustlib.report import bracket_figures
+from robustlib.report.comparison_tables import show_aged, show_grand_table
+from robustlib.report.display import cite, show_drawing, show_item, show_markdown, show_statements
+from robustlib.report.madry_figures import record_of
+
+store = prepare("comparison", profile, device, recompute=recompute)
+
+
+def ours(evaluation, metric="accuracy"):
+    """One measured number that links to its record."""
+    return cite(evaluation, profile, store, metric=metric)
+
+
+def value(evaluation, metric="accuracy"):
+    """The number itself, or None."""
+    record = record_of(evaluation, profile, store)
+    return None if record is None else record.metrics[metric].value
+
+
+# %% [markdown]
+# ## One network, every defence
+#
+# The network is the small convolutional one of {cite:t}`wong2018` on MNIST, and the threat is theirs too: every pixel may move by $\varepsilon = 0.1$ and stays in
+# $[0, 1]$. At this radius certificates still say something; at the $0.3$ of the chapters on [PGD training](04_madry.ipynb) and
+# [TRADES](05_trades.ipynb) they would be empty for a network of this size. The eight defences:
+#
+# - *standard*: cross-entropy on clean images;
+# - *FGSM training* and *PGD training*: each batch replaced by its adversarial examples {cite}`goodfellow2015,madry2018`;
+# - *TRADES* at $1/\lambda = 6$ {cite}`zhang2019`;
+# - *distilled* at $T = 100$ {cite}`papernot2016`, deployed at $T = 1$;
+# - *certified, exact*: trained on the bound of {cite:t}`wong2018`;
+# - *certified, projected*: trained on estimates of that bound from 50 random projections {cite}`wong2018scaling`. An estimate is no certificate: what the table says of
+#   this network was computed with exact bounds, as for all the others;
+# - *cascade*: the exactly certified network and a second one, trained on what the first leaves without a certificate {cite}`wong2018scaling`.
+#
+# Attacks and certificates bracket the truth. The share of points that are right *and stay right* everywhere in the ball is at most what the attacks leave,
+# and at least what a certificate covers; what lies between the last two marks of a line below, nobody knows.
+
+# %% tags=["remove-input"] mystnb={"figure": {"name": "fig-comparison", "caption": "Every defence on one network and one set of points at ε = 0.1: from clean accuracy (right) through noise, FGSM and PGD to the worst case of the whole suite, and what at least one bound certifies. Of the cascade the strict rule's share is shown; no attack of the suite follows its answers."}}
+panel = {name: comparison.suite(name) for name in comparison.NETWORKS if name != comparison.CASCADE}
+show_drawing(
+    bracket_figures.bracket(
+        {"one small network on MNIST, ε = 0.1": panel | {comparison.CASCADE: comparison.cascade()}}, profile, store
+    )
+)
+
+# %% [markdown]
+# ### The grand table
+#
+# Clean accuracy, noise, FGSM and the worst case come from one run of the suite, each attack on what the attacks before it left; PGD is run once more by itself, on all points, from one
+# start and from several. The four kinds of certificate, from cheap to dear: interval bounds {cite}`gowal2018`; one dual pass over interval bounds (hybrid); the dual with the fixed slopes of
+# {cite:t}`wong2018`; and with slopes that adapt {cite}`zhang2018crown`. The last column counts the operations of the training and of all trainings that the network begins with,
+# by a formula; seconds stand on the record pages.
+
+# %% tags=["remove-input"]
+show_grand_table(profile, store)
+
+# %% tags=["remove-input"]
+show_statements(comparison.ITEM, profile, store)
+
+# %% tags=["remove-input"]
+paper_bound = "certified: slopes of the paper"
+
+
+def line(name):
+    return f"{ours(comparison.suite(name))} in the worst case and {ours(comparison.bound(name, paper_bound), 'certified')} certified"
+
+
+proven, attacked, distilled = (value(comparison.suite(name)) for name in ("certified, exact", "PGD training", "distilled, T 100"))
+known = None not in (proven, attacked, distilled)
+if known and proven >= attacked:
+    order = (
+        "At this radius, and with budgets of minutes, the network trained on a bound loses nothing to the one trained on attacks even where both are judged by attacks; "
+        "and it can prove most of what it keeps."
+    )
+elif known:
+    order = "Judged by attacks, the network trained on attacks keeps more; of what it keeps, it can prove next to nothing."
+else:
+    order = "The records that would decide the order are not all there yet."
+show_markdown(
+    f"**Attacks against proofs.** PGD training: {line('PGD training')}. TRADES: {line('TRADES, 1/λ 6')}. Trained on the exact bound: {line('certified, exact')}; on estimates of it: "
+    f"{line('certified, projected')}. {order} A network can be robust and yet have no certificate: the gap between the two numbers is the bound's, not the network's.\n\n"
+    f"**Distillation.** {line('distilled, T 100')[0].upper() + line('distilled, T 100')[1:]}, where the undistilled network keeps {ours(comparison.suite('standard'))}. FGSM alone "
+    f"leaves {ours(comparison.suite('distilled, T 100'), 'after Fgsm')} of it and {ours(comparison.suite('standard'), 'after Fgsm')} of the undistilled one: whoever stops at FGSM, "
+    "or at derivatives that a saturated softmax has rounded to zero, measures the arithmetic.\n\n"
+    f"**FGSM training** keeps {ours(comparison.suite('FGSM training'))}. At $\\varepsilon = 0.3$ the same recipe left {ours(madry.worst_case('FGSM', 16))} of a larger network "
+    "([chapter on PGD training](04_madry.ipynb)): a single step is a fairer account of a small ball than of a large one."
+)
+
+# %% tags=["remove-input"]
+counted, strict, clean = (value(comparison.cascade(), metric) for metric in ("bound", "strict_bound", "error"))
+alone = value(comparison.bound("certified, exact", paper_bound), "certified")
+if None in (counted, strict, clean, alone):
+    verdict = "Its records are not all there yet."
+elif 1 - strict < alone:
+    verdict = "Under the strict rule it certifies less than its first stage alone: at this radius the second stage makes the proof worse, not better."
+else:
+    verdict = "Under the strict rule it certifies no less than its first stage alone."
+show_markdown(
+    f"**The cascade** is shown as it is. Its first stage certifies most points, so that the second one was trained on few and hard ones; it answers "
+    f"{ours(comparison.cascade(), 'answered_2')} of the test points. The cascade errs on {ours(comparison.cascade(), 'error')} of the clean points, the authors' rule leaves "
+    f"{ours(comparison.cascade(), 'bound')} uncounted, and the strict rule leaves {ours(comparison.cascade(), 'strict_bound')} without a proof; its first stage alone proves "
+    f"{ours(comparison.bound('certified, exact', paper_bound), 'certified')}. {verdict} Of the points that the authors' rule counts, a search breaks "
+    f"{ours(comparison.cascade(), 'broken')}. [The ledger](../book/ledger.md) tells the two rules apart."
+)
+
+# %% [markdown]
+# The differences of a point or two between neighbours are within the intervals, and each defence was trained once. The budgets are those of the [quick profile](../book/protocol.md), minutes each
+# and not tuned for this table; only the orders of magnitude should be carried away.
+
+# %% tags=["remove-input", "hide-output"]
+show_item(comparison.ITEM, profile, store)
+
+# %% [markdown]
+# ## The bracket, for every network of the book
+#
+# The same line for each network that the whole suite was run on, whatever chapter it belongs to: by data set and radius, each named by its architecture, its defence and, where it is not 0, its seed.
+# Clean accuracy, noise, FGSM, PGD, worst case, certified share: on the same points, this order cannot be inverted. A suite whose line rose, or a point that is both certified and broken, would
+# be a fault of this book and no finding, and `robustlib check` refuses it before a page is built ([protocol](../book/protocol.md)).
+
+# %% tags=["remove-input"] mystnb={"figure": {"name": "fig-every-bracket", "caption": "Every network of the book under the whole suite, from clean inputs to the worst case, with certified shares where there are any."}}
+show_drawing(bracket_figures.every_bracket(profile, store))
+
+# %% [markdown]
+# (how-the-claims-aged)=
+# ## How the claims aged
+#
+# Each paper's headline claims: as published, as measured here for the same quantity, under the strongest attacks (or the strictest rule) that this book has, and what changed the claim since. Ours are
+# measured on this book's networks, which are smaller or trained for less wherever the record says so; AutoAttack's numbers on the authors' own networks are quoted {cite}`croce2020`. The fourth
+# column is a judgement of ours: whether the claim held, was surpassed by better work, needs a qualification, or was broken.
+
+# %% tags=["remove-input"]
+show_aged(profile, store)
+
+# %% [markdown]
+# One pattern runs through the table. What was claimed of a *loss that an attack maximises* held, with a little less than was printed. What was claimed of *one attack's failure* did not hold. And what
+# was claimed of a *proof* holds for as long as one says of what: of a network it was true, of several networks that answer in turn it needs another proof.

@@ -1,0 +1,67 @@
+"""Certificates and attacks on the same points: a point that is certified must not be broken inside its threat model."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Iterator
+
+from ..experiments.records import Record
+from ..papers.base import STAGES
+
+
+def by_points(records: Iterable[Record]) -> list[list[Record]]:
+    """Records that speak of the same network and the same points, together."""
+    groups: dict[tuple[str, ...], list[Record]] = {}
+    for record in records:
+        subset = record.evaluation["subset"]
+        points = (record.weights_digest, record.dataset["digest"], *(str(subset[x]) for x in ("split", "n", "seed")))
+        groups.setdefault(points, []).append(record)
+    return list(groups.values())
+
+
+def _within(attack: Record, certificate: Record) -> bool:
+    """Whether all that the attack could do lies in the certificate's ball; clean points do, and a clipped ball."""
+    inner, outer = (record.evaluation["measurement"].get("threat") for record in (attack, certificate))
+    if inner is None or outer is None:
+        return inner is None
+    inside = outer["domain"] is None or inner["domain"] == outer["domain"]
+    return inside and inner["type"] == outer["type"] and inner["eps"] <= outer["eps"]
+
+
+def _standing(record: Record) -> list[str]:
+    """Outcomes that say which points its network still gets right; a cascade's are not those of its last stage."""
+    if record.evaluation["measurement"]["type"] == "CascadeBound":
+        return []
+    return [name for name in record.outcomes if name.partition(" ")[0] == "correct"]
+
+
+def covered(records: Iterable[Record]) -> Iterator[tuple[Record, Record, str]]:
+    """Each certificate with each attack on the same points within its threat model, and the attack's outcome."""
+    for group in by_points(records):
+        for certificate in (r for r in group if "certified" in r.outcomes):
+            for attack in (r for r in group if _within(r, certificate)):
+                for name in _standing(attack):
+                    yield certificate, attack, name
+
+
+def unsound(records: Iterable[Record]) -> list[str]:
+    """One line for each pair of records in which a certified point was broken inside its threat model."""
+    found = []
+    for certificate, attack, name in covered(records):
+        certified, correct = certificate.outcome("certified"), attack.outcome(name)
+        if len(certified) != len(correct):
+            found.append(f"{certificate.path} and {attack.path} count different points; run both again")
+        elif broken := int((certified & ~correct).sum()):
+            found.append(f"UNSOUND {certificate.path}: {broken} certified points are broken by {attack.path}")
+    return found
+
+
+def inverted(records: Iterable[Record]) -> list[str]:
+    """One line for each bracket that rises: a suite's stage that leaves more than the one before it."""
+    found = []
+    for record in (r for r in records if r.evaluation["measurement"]["type"] == "WorstCase"):
+        stages = [(name, record.metrics[metric].value) for name, metric in STAGES.items() if metric in record.metrics]
+        for (weaker, before), (stronger, after) in itertools.pairwise(stages):
+            if after > before:
+                found.append(f"INVERTED {record.path}: {after:.4g} stand after {stronger}, {before:.4g} after {weaker}")
+    return found
