@@ -16,8 +16,8 @@ from ..papers import comparison
 from ..papers.aged import aged
 from ..papers.base import find_item
 from .build import rows, title_suffix
+from .costs import short
 from .display import record_target
-from .generate import short
 from .madry_figures import record_of
 from .rows import NOTHING, Row
 from .slides import filled

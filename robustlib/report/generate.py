@@ -13,16 +13,14 @@ from pathlib import Path
 from ..data.registry import REGISTRY
 from ..errors import RobustlibError
 from ..experiments import profiles
-from ..experiments.keys import key
-from ..experiments.progress import duration, estimates
 from ..experiments.records import Record
 from ..experiments.runner import Job
 from ..experiments.store import REPOSITORY, Store, read_weights
-from ..papers import plan
 from ..papers.base import OWN, PAPERS, Item, items
 from . import budget, changes, independent, slides
 from .browser_demo import SCRIPT, demo_script
 from .build import item_verdicts, statements
+from .costs import commands, costs
 from .curves import curves
 from .display import record_target
 from .record_pages import write_records
@@ -107,44 +105,6 @@ def statements_of_all(profile: str, store: Store) -> list[str]:
 
 
 # Costs --------------------------------------------------------------------------------------------
-
-
-def _minutes(seconds: float) -> str:
-    return f"{seconds / 60:.1f}"
-
-
-def costs(store: Store) -> str:
-    """Measured processor time of every profile that has records."""
-    lines = ["| paper | profile | records | networks | training, processor min | evaluation, processor min | device |",
-             "|---|---|---|---|---|---|---|"]  # fmt: skip
-    for paper in plan.MODULES:
-        for name in profiles.NAMES:
-            wanted = {key(job.evaluation) for job in plan.jobs(plan.select([paper]), name)}
-            found = [r for r in store.records(name) if r.evaluation_key in wanted]
-            if not found:
-                continue
-            networks = {r.training_key: r.training_cpu_s for r in found}
-            devices = ", ".join(sorted({r.device for r in found}))
-            lines.append(
-                f"| {short(paper)} | {name} | {len(found)} | {len(networks)} | "
-                f"{_minutes(sum(networks.values()))} | {_minutes(sum(r.cpu_s for r in found))} | {devices} |"
-            )
-    for paper in plan.MODULES:
-        jobs = plan.jobs(plan.select([paper]), "full")
-        left = [job.evaluation for job in jobs if store.find(job.evaluation, "full") is None]
-        if left:
-            seconds = {kind: sum(estimates(left, kind).values()) for kind in ("cuda", "cpu")}
-            lines += [
-                "",
-                f"Of {short(paper)}'s full profile {len(left)} of {len(jobs)} evaluations are not run: by estimate "
-                f"about {duration(seconds['cuda'])} on one GPU or {duration(seconds['cpu'])} on two cores.",
-            ]
-    return "\n".join(lines) + "\n"
-
-
-def short(paper: str) -> str:
-    """``Madry et al. 2018``."""
-    return PAPERS[paper].rpartition("(")[2].rstrip(")")
 
 
 def _shown(record: Record, name: str) -> str:
@@ -258,6 +218,7 @@ def generate(
         "scorecard.md": scorecard(profile, store),
         "verdict_rule.md": RULE,
         "costs.md": costs(store),
+        "commands.md": commands(store, CHAPTERS),
         "slides.md": slides.page(profile, store, CHAPTERS),
         "changes.md": changes.page(root, store),
         "independent.md": independent.page(root, store),

@@ -14,14 +14,16 @@ import pytest
 
 from robustlib.errors import RobustlibError
 from robustlib.experiments import profiles
+from robustlib.experiments.keys import key
 from robustlib.experiments.records import Metric
 from robustlib.experiments.runner import Job
 from robustlib.experiments.store import Store, weights_path
 from robustlib.papers import plan
 from robustlib.papers.base import OWN, PAPERS, find_item, items
 from robustlib.report import generate as generated
+from robustlib.report.costs import commands, costs
 from robustlib.report.display import record_target
-from robustlib.report.generate import cards, compare, costs, counts, generate, scorecard, summary
+from robustlib.report.generate import CHAPTERS, cards, compare, counts, generate, scorecard, summary
 from robustlib.report.record_pages import record_page, write_records
 from robustlib.report.table_files import export
 from tests.experiments.tiny import CLEAN, DISTANCES, FGSM, NETWORK, PGD, Made, fabricate, file, made
@@ -105,6 +107,18 @@ def test_costs_count_each_network_once(tmp_path: Path) -> None:
     file(tmp_path, CELLS[1].evaluations[1], training_cpu_s=300.0, cpu_s=0.0, device="H")
     (line,) = (line for line in costs(Store(tmp_path)).splitlines()[2:] if line.startswith("|"))
     assert line == "| Madry et al. 2018 | full | 3 | 2 | 15.0 | 2.0 | H |"
+
+
+def test_each_item_has_its_command_and_what_it_took(tmp_path: Path) -> None:
+    jobs = plan.jobs([TABLE], "quick")
+    for job in jobs:
+        file(tmp_path, job.evaluation, job.home("quick"), training_cpu_s=60.0, cpu_s=6.0)
+    lines = [line for line in commands(Store(tmp_path), CHAPTERS).splitlines()[2:] if line.startswith("|")]
+    assert len(lines) == len([item for item in items() if not item.parent])
+    (line,) = (line for line in lines if f"`robustlib run {TABLE.id} --profile quick`" in line)
+    networks = {key(job.evaluation.subject) for job in jobs}
+    assert f"| {len(networks) + len(jobs) / 10:.1f} |" in line
+    assert "| not run |" in lines[0]
 
 
 # Record pages -------------------------------------------------------------------------------------------------
