@@ -27,6 +27,7 @@ from robustlib.certify import certify, estimated_margins, margins
 from robustlib.data import balanced_subset, load
 from robustlib.errors import RobustlibError
 from robustlib.experiments.host import device_name, exact_arithmetic, tune_allocator, versions
+from robustlib.models import ModelSpec, build
 from robustlib.threat import LinfBall
 
 from .peers import _library
@@ -39,6 +40,7 @@ PEER = "convex-adversarial"
 LIBRARIES = (PEER, "robustlib")
 SMALL, LARGE = (4, 8, 128), (32, 64, 1024)
 """Wong et al. 2018's wide family, k = 1 and k = 8: 1,304 and 10,432 hidden units."""
+PROJECTIONS = 50
 Batch = tuple[Tensor, Tensor]
 Row = dict[str, Any]
 
@@ -65,9 +67,6 @@ def bounds(library: str, model: nn.Sequential) -> Callable[[Batch], Tensor]:
             return -peer.RobustBounds(model, EPS)(x, y)
 
     return theirs
-
-
-PROJECTIONS = 50
 
 
 def projected(library: str, model: nn.Sequential) -> Callable[[Batch], Tensor]:
@@ -121,6 +120,8 @@ WORKS = (
     # Columns are drawn by each library for itself: losses agree on average.
     Work("projected training step, small MNIST net", projected, (16, 32, 100), 50, 7, rtol=0.2),
 )
+RESIDUAL = "exact bounds, residual CIFAR-10 net, 107,496 hidden units"
+"""Memory of robustlib alone: one image, initial weights, 2/255."""
 GROWTH = "growth, 1,304 to 10,432 hidden units"
 EARLIER: tuple[Row, ...] = tuple(
     {"work": work, "library": "auto_LiRPA 0.7.1, same slopes (measured earlier, not again)"} | found
@@ -158,22 +159,26 @@ def measure(work: Work, libraries: Sequence[str], say: Callable[[str], None]) ->
     return rows
 
 
-def peak(work: Work, library: str) -> float:
+def peak(name: str, library: str) -> float:
     """Megabytes above what the process held before the call, in a process of its own."""
-    command = [sys.executable, "-m", "benchmarks.certify", "--peak", work.name, library]
+    command = [sys.executable, "-m", "benchmarks.certify", "--peak", name, library]
     ran = subprocess.run(command, capture_output=True, text=True)
     if ran.returncode:
-        raise RobustlibError(f"memory of {library} in {work.name}: {ran.stderr.strip()[-500:]}")
+        raise RobustlibError(f"memory of {library} in {name}: {ran.stderr.strip()[-500:]}")
     return float(ran.stdout.split()[-1])
 
 
 def _print_peak(name: str, library: str) -> None:
-    work = next(work for work in WORKS if work.name == name)
+    draw, call = torch.Generator().manual_seed(0), None
+    net = build(ModelSpec("scaled_resnet", 16), input_shape=(3, 32, 32), classes=10, generator=draw).eval()
+    shape = (1, 3, 32, 32)
+    for work in WORKS:
+        if work.name == name:
+            call, shape = work.call(library, network(*work.sizes)), (work.batch, 1, 28, 28)
     # Noise in place of images: reading those needs memory of its own.
-    x = torch.rand(work.batch, 1, 28, 28, generator=torch.Generator().manual_seed(0))
-    batch, call = (x, torch.arange(work.batch) % 10), work.call(library, network(*work.sizes))
+    x, y = torch.rand(shape, generator=draw), torch.arange(shape[0]) % 10
     held = _highest()
-    call(batch)
+    _ = certify(net, x, y, LinfBall(2 / 255, None)) if call is None else call((x, y))
     print(_highest() - held)
 
 
@@ -187,7 +192,7 @@ def rows(libraries: Sequence[str] = LIBRARIES, say: Callable[[str], None] = lamb
     """All rows, convex-adversarial's first in each work."""
     found = {work.name: measure(work, libraries, say) for work in WORKS}
     for work in WORKS[:2]:
-        peaks = {library: peak(work, library) for library in libraries}
+        peaks = {library: peak(work.name, library) for library in libraries}
         for library, megabytes in peaks.items():
             found[work.name][library] |= {
                 "peak_mb": round(megabytes), "peak_ratio": round(megabytes / max(1.0, peaks[libraries[0]]), 3),
@@ -195,13 +200,14 @@ def rows(libraries: Sequence[str] = LIBRARIES, say: Callable[[str], None] = lamb
     small, large = (found[work.name] for work in WORKS[2:4])
     growth = {library: large[library]["milliseconds"] / small[library]["milliseconds"] for library in libraries}
     found[GROWTH] = {
-        library: {
-            "work": GROWTH, "library": library, "growth": round(growth[library], 1),
-            "ratio": round(growth[library] / growth[libraries[0]], 3),
-        }
+        library: {"work": GROWTH, "library": library, "growth": round(growth[library], 1),
+                  "ratio": round(growth[library] / growth[libraries[0]], 3)}
         for library in libraries
     }  # fmt: skip
     every = [row for work in found.values() for row in work.values()]
+    if "robustlib" in libraries:
+        megabytes = round(peak(RESIDUAL, "robustlib"))
+        every.append({"work": RESIDUAL, "library": "robustlib", "peak_mb": megabytes, "images": 1})
     return every + [row for row in EARLIER if PEER in libraries]
 
 

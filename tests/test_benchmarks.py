@@ -168,7 +168,7 @@ def small_works(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(certify, "WORKS", tuple(tiny))
     noise = torch.rand(2, 1, 28, 28, generator=torch.Generator().manual_seed(0))
     monkeypatch.setattr(certify, "batches", lambda work: [(noise, torch.tensor([0, 1]))] * work.rounds)
-    monkeypatch.setattr(certify, "peak", lambda work, library: {"robustlib": 20.0}.get(library, 80.0))
+    monkeypatch.setattr(certify, "peak", lambda name, library: {"robustlib": 20.0}.get(library, 80.0))
     ours = SimpleNamespace(RobustBounds=lambda model, eps, **estimate: lambda x, y: -margins(model, x, y, certify.BALL))
     monkeypatch.setattr(certify, "_library", lambda name: ours)
 
@@ -182,6 +182,8 @@ def test_certificates_are_rows_with_the_peer_as_one(small_works: None) -> None:
     for work in certify.WORKS[:2]:
         assert by[work.name, "robustlib"]["peak_ratio"] == 0.25
     assert by[certify.GROWTH, certify.PEER]["ratio"] == 1.0
+    assert by[certify.RESIDUAL, "robustlib"]["peak_mb"] == 20
+    assert (certify.RESIDUAL, certify.PEER) not in by
     assert sum("not again" in row["library"] for row in found) == 3
     assert certify.table(found).count("\n") == len(found) + 2
 

@@ -85,6 +85,18 @@ def test_quick_asks_cascades_only_where_it_trains_them() -> None:
             assert ran.subject.rows is None or ran.subject.earlier
 
 
+def test_quick_judges_by_the_exact_dual_at_the_papers_radius_whatever_it_trains_on() -> None:
+    full = specs.bound(specs.stage(specs.HARD, 3), specs.HARD.threat)
+    ran = plan.shrink(full, "quick")
+    assert ran is not None
+    assert ran.measurement == full.measurement
+    # One network's weights go on into the next: their architectures are the same.
+    assert len({network.model for network in ran.subject.lineage}) == 1
+    last = ran.subject.defence
+    assert isinstance(last, Certified)
+    assert last.now(1.0) == specs.HARD.threat
+
+
 def test_the_library_says_which_operations_it_bounds() -> None:
     assert paper.supported("convolution")
     assert paper.supported("identity, skip connection")
