@@ -113,8 +113,8 @@ if None in (by_pgd, distilled):
     hidden = "The records that would compare the two are not all there yet."
 elif by_pgd > 2 * distilled:
     hidden = (
-        "The attack that is today's standard for adversarial training sees a robust network where there is none: its derivative of the cross-entropy is "
-        "rounded to zero. The suite's second loss, on differences of logits, is not so deceived."
+        "The attack that PGD training is made with sees a robust network where there is none, as in [the chapter on distillation](01_defensive_distillation.ipynb): with "
+        "logits this large the derivative of the cross-entropy is rounded to zero. The suite's second loss, on differences of logits, is not so deceived."
     )
 else:
     hidden = "On this network the derivative of the cross-entropy did not mislead PGD."
