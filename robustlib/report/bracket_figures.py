@@ -27,6 +27,8 @@ Bracket = Mapping[str, Metric]
 
 CERTIFIED = "certified"
 """The last stage: points that at least one bound certifies, where there is one for the same points and ball."""
+MANY = 20
+"""Networks in one figure from which its lines stand closer."""
 _TOLD = {"worst case": "in the worst case", CERTIFIED: "certified"}
 
 
@@ -43,8 +45,9 @@ def brackets(panels: Mapping[str, Mapping[str, Bracket]], *, xlabel: str) -> Fig
     """
     need(panels, "brackets")
     theme, stages = current(), [*STAGES, CERTIFIED]
-    figure = new_figure(0.9 + 0.42 * sum(len(networks) + 1.6 for networks in panels.values()))
     heights = [len(networks) for networks in panels.values()]
+    line = 0.42 if sum(heights) <= MANY else 0.3
+    figure = new_figure(0.9 + sum(line * networks + 0.67 for networks in heights))
     axes = figure.subplots(len(panels), 1, squeeze=False, height_ratios=heights).ravel().tolist()
     for ax, (title, networks) in zip(axes, panels.items(), strict=True):
         for place, bracket in enumerate(networks.values()):

@@ -60,7 +60,7 @@ def show_grand_table(profile: str, store: Store) -> None:
     """The grand table as a cell's output."""
     heads, lines = grand_table(profile, store)
     found = rows(comparison.ITEM, profile, store)
-    points = sorted({row.n for row in found if row.n})
+    points = sorted({row.n for row in found if row.n and row.column in comparison.COLUMNS})
     counted = f"{points[0]:,}" if len(points) == 1 else f"{points[0]:,} to {points[-1]:,}" if points else "no"
     title = f"{find_item(comparison.ITEM).title}{title_suffix(found)}"
     _show(heads, lines, name="table-comparison-grand-table-at-a-glance",
