@@ -9,7 +9,6 @@ from __future__ import annotations
 import html
 import re
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 from IPython.display import display
 from matplotlib.figure import Figure
@@ -33,12 +32,6 @@ def record_target(path: str) -> str:
     return "record-" + re.sub(r"[^a-z0-9]+", "-", name).strip("-")
 
 
-def record_page(path: str) -> str:
-    """Address of a record in the built book, seen from a chapter."""
-    _, name, network, _ = Path(path).as_posix().split("/")
-    return f"../records/{name}-{network}.html#{record_target(path)}"
-
-
 def _bundle(markdown: str, page: str, text: str) -> None:
     display({"text/markdown": markdown, "text/html": page, "text/plain": text}, raw=True)  # type: ignore[no-untyped-call]
 
@@ -48,7 +41,8 @@ def show_rows(found: Sequence[Row], *, name: str, caption: str) -> None:
     caption += title_suffix(found)
     _bundle(
         tables.to_myst(found, name=name, caption=caption, link=lambda path: f"#{record_target(path)}"),
-        tables.to_html(found, caption=caption, link=record_page),
+        # Outside the built book the records themselves lie beside the notebooks' folder.
+        tables.to_html(found, caption=caption, link="../"),
         caption,
     )
 

@@ -87,4 +87,3 @@ def test_claims_and_published_numbers(store: Store, bundles: list[dict[str, str]
 def test_a_record_target_is_the_anchor_of_its_page() -> None:
     path = "results/quick/mnist-madry_cnn16-pgd-s0/pgd100x20-transfer-0a1b2c3d.json"
     assert shown.record_target(path) == "record-quick-mnist-madry-cnn16-pgd-s0-pgd100x20-transfer-0a1b2c3d"
-    assert shown.record_page(path).startswith("../records/quick-mnist-madry_cnn16-pgd-s0.html#")
