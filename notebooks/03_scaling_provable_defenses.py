@@ -351,6 +351,8 @@ show_markdown(
     if slopes else "*No timings yet.*"
 )  # fmt: skip
 show_statements("wong2018scaling/cost-vs-units", profile, store)
+
+# %% tags=["remove-input", "hide-output"]
 show_item("wong2018scaling/cost-vs-units", profile, store)
 
 # %% [markdown]
@@ -381,6 +383,8 @@ show_drawing(drawn.projection_curves(profile, store))
 
 # %% tags=["remove-input"]
 show_statements("wong2018scaling/projection-curves", profile, store)
+
+# %% tags=["remove-input", "hide-output"]
 show_item("wong2018scaling/projection-curves", profile, store)
 
 # %% [markdown]
@@ -436,6 +440,8 @@ show_drawing(drawn.cascade_growth(HARD, profile, store))
 
 # %% tags=["remove-input"]
 show_statements("wong2018scaling/more-curves", profile, store)
+
+# %% tags=["remove-input", "hide-output"]
 show_item("wong2018scaling/more-curves", profile, store)
 
 # %% tags=["remove-input"]

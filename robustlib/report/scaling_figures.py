@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike
 
 from ..experiments.records import Record
@@ -164,6 +165,8 @@ def cascade_growth(line: Line, profile: str, store: Store) -> Drawing:
     }
     figure = curve_panels({"training": batches, "the cascade so far, on test points": tested},
                           xlabel="stages", ylabel="not certified, or error (%)")  # fmt: skip
+    for panel in figure.axes:
+        panel.xaxis.set_major_locator(MaxNLocator(integer=True))
     said = ", ".join(f"{r.metrics['bound'].value:.1%} with {place + 1}" for place, r in whole)
     return stamped(figure, used), f"Robust error while stages are added. Not certified on test points: {said}."
 
