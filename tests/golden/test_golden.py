@@ -27,6 +27,9 @@ from robustlib.attacks.suite import (
     find_nearest,
     run_attack,
 )
+from robustlib.certify import certify, estimated_margins, largest_certified_radius
+from robustlib.certify.certificate import METHODS
+from robustlib.certify.projection import ESTIMATORS
 from robustlib.data import Split, load
 from robustlib.evaluate.saturation import amplitudes
 from robustlib.evaluate.targeted import correct_rows, targeted_attempts
@@ -131,6 +134,20 @@ def numbers() -> dict[str, float]:
             options = {"norm": norm, "domain": (0.0, 1.0), "generator": torch.Generator().manual_seed(1)}
             moved = find_nearest(nearest, net, x, label, **options)
             found[f"{nearest} {norm}"] = float((moved - x).double().abs().sum())
+    net = _model("wong_conv").eval()
+    label = net(x).argmax(1)
+    balls = {"box": LinfBall(0.05, domain=None), "clipped box": LinfBall(0.05), "l2": L2Ball(0.4)}
+    for ball, threat in balls.items():
+        for method, slopes in (*((method, "fixed") for method in METHODS), ("dual", "adaptive")):
+            bounds = certify(net, x, label, threat, method=method, slopes=slopes).margins
+            found[f"margins {method} {slopes} {ball}"] = float(bounds.double().sum())
+    for estimator in ESTIMATORS:
+        drawn = torch.Generator().manual_seed(1)
+        options = {"projections": 10, "estimator": estimator, "generator": drawn}
+        found[f"estimated margins {estimator}"] = float(
+            estimated_margins(net, x, label, balls["box"], **options).detach().double().sum()
+        )
+    found["largest radii"] = float(largest_certified_radius(net, x, label, norm="linf", domain=None).double().sum())
     for outputs in ("softmax", "logits"):
         moved = jsma(model, x, y, target=model(x).topk(2, 1).indices[:, 1], features=30, outputs=outputs)
         found[f"jsma {outputs}"] = float((moved != x).sum())
