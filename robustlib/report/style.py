@@ -170,7 +170,7 @@ def png(figure: Figure) -> bytes:
     """The figure as PNG, opaque, 1040 pixels wide, in 64 colours chosen for it: a quarter of the bytes."""
     picture = Image.open(io.BytesIO(_save(figure, "png"))).convert("RGB")
     out = io.BytesIO()
-    picture.quantize(64, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE).save(out, "png", optimize=True)
+    picture.quantize(64, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE).save(out, "png", optimize=True)
     return out.getvalue()
 
 

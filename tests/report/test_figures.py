@@ -215,3 +215,17 @@ def test_an_empty_alt_text_is_refused(tmp_path: Path) -> None:
 def test_what_cannot_be_drawn_is_refused(build: Callable[[], Any], told: str) -> None:
     with pytest.raises(RobustlibError, match=told):
         build()
+
+
+def test_a_picture_keeps_the_colours_of_its_figure() -> None:
+    """Few colours, and none of them another's: marks are told apart by theirs."""
+    figure = style.new_figure(2.0)
+    axes = figure.subplots()
+    axes.imshow(np.linspace(0, 1, 400).reshape(20, 20), cmap="viridis")
+    colours = style.current().colours
+    for place, colour in enumerate(colours):
+        axes.plot([place], [place], "o", color=colour, markersize=4)
+    kept = np.asarray(Image.open(io.BytesIO(style.png(figure))).convert("RGB")).reshape(-1, 3).astype(int)
+    for colour in colours:
+        wanted = 255 * np.asarray(mpl.colors.to_rgb(colour))
+        assert np.abs(kept - wanted).max(1).min() <= 16, colour
