@@ -210,24 +210,24 @@ def data_cards() -> str:
 def generate(
     destination: Path, *, root: Path = REPOSITORY, profile: str = profiles.BEST, names: Sequence[str] = ()
 ) -> None:
-    """Write every generated page and table below ``destination``."""
+    """Write every generated page and table below ``destination``; with ``names`` the tables of these items alone."""
     store = Store(root)
     destination.mkdir(parents=True, exist_ok=True)
     pages = {
         "summary.md": summary(profile, store),
         "scorecard.md": scorecard(profile, store),
         "verdict_rule.md": RULE,
-        "costs.md": costs(store),
-        "commands.md": commands(store, CHAPTERS),
         "slides.md": slides.page(profile, store, CHAPTERS),
         "changes.md": changes.page(root, store),
         "independent.md": independent.page(root, store),
-        "budget.md": budget.page(store),
         "data_cards.md": data_cards(),
         "model_cards.md": cards(root / "weights", store, link=lambda path: f"#{record_target(path)}"),
         "curves.md": curves(profile, store) or "No curve has been measured yet.\n",
         f"static/{SCRIPT}": demo_script(root / "weights"),
     }
+    if not names:
+        # What everything would take is asked for the whole book alone: the estimates need half a minute.
+        pages |= {"costs.md": costs(store), "commands.md": commands(store, CHAPTERS), "budget.md": budget.page(store)}
     (destination / "static").mkdir(exist_ok=True)
     for name, text in pages.items():
         (destination / name).write_text(text)

@@ -219,7 +219,7 @@ def test_everything_is_generated_below_one_folder(store: Store, tmp_path: Path) 
     target = tmp_path / "deep" / "pages"
     generate(target, root=store.root, profile="quick", names=["madry2018/table-1"])
     names = {path.relative_to(target).as_posix() for path in target.rglob("*") if path.is_file()}
-    assert {"summary.md", "scorecard.md", "verdict_rule.md", "costs.md", "records/index.md"} <= names
+    assert {"summary.md", "scorecard.md", "verdict_rule.md", "records/index.md"} <= names
     assert {f"tables/madry2018-table-1.{suffix}" for suffix in ("csv", "json", "tex", "md")} <= names
     assert all((target / name).read_text().strip() for name in names)
     before = {name: (target / name).read_bytes() for name in names}
