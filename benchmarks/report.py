@@ -9,8 +9,8 @@ from typing import Any
 
 Row = dict[str, Any]
 COLUMNS = (
-    "work", "library", "ratio_to_floor", "robust_accuracy", "success", "mean_distance", "robustlib_there",
-    "robustlib_higher_by", "noise", "points",
+    "work", "library", "ratio_to_floor", "ratio_to_loop", "asked", "robust_accuracy", "success", "mean_distance",
+    "robustlib_there", "robustlib_higher_by", "noise", "points",
 )  # fmt: skip
 
 
