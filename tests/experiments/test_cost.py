@@ -64,7 +64,8 @@ def test_the_radius_changes_no_cost() -> None:
 def test_estimates_lie_near_what_committed_trainings_took() -> None:
     """Of trainings that took at least half a minute: the operators' own overhead is all that shorter ones show.
 
-    Processor time itself doubles where other processes share the memory's bandwidth, as some of these records did.
+    Projected trainings take up to four times their estimate, exact ones of the scaling paper twice: known, not mended.
+    Some of these records were taken beside other processes, which alone does not explain it.
     """
     ratios = {}
     for record in Store().records():
