@@ -52,17 +52,23 @@ class Rate:
     """What a kind of device does, before anything was measured on it: every time made from it is an estimate.
 
     Args:
-        flops: operations a second that these small networks reach.
+        flops: operations a second that these small networks reach in float32.
+        half: the same in bfloat16.
         launch: seconds between the starts of two kernels; small batches wait for little else.
         bytes: written a second, each of them read about once: what the rows of a bound wait for.
     """
 
     flops: float
+    half: float
     launch: float
     bytes: float
 
+    def of(self, precision: str) -> float:
+        """Operations a second in a precision."""
+        return self.half if precision == "bfloat16" else self.flops
 
-RATES = {"cpu": Rate(150e9, 5e-6, 10e9), "cuda": Rate(15e12, 6e-6, 1.5e12)}
+
+RATES = {"cpu": Rate(150e9, 150e9, 5e-6, 10e9), "cuda": Rate(15e12, 60e12, 6e-6, 1.5e12)}
 
 
 @dataclass(frozen=True)
@@ -148,11 +154,14 @@ def training_bytes(network: Network) -> float:
     return (update.bytes * network.schedule.batch + update.fixed_bytes) * network.schedule.steps
 
 
-def training_seconds(network: Network, device: str) -> float:
-    """Estimated seconds on a kind of device, "cpu" or "cuda"."""
+def training_seconds(network: Network, device: str, together: int = 1) -> float:
+    """Estimated seconds on a kind of device, "cpu" or "cuda", of which so many networks ask at a time.
+
+    A network that waits for the start of a kernel leaves the device to the others: waiting is shared, work is not.
+    """
     rate = RATES[device]
-    work = training_flops(network) / rate.flops + training_bytes(network) / rate.bytes
-    return max(work, training_launches(network) * rate.launch)
+    work = training_flops(network) / rate.of(network.schedule.precision) + training_bytes(network) / rate.bytes
+    return max(work, training_launches(network) * rate.launch / together)
 
 
 def points(evaluation: Evaluation) -> int:
@@ -163,12 +172,13 @@ def points(evaluation: Evaluation) -> int:
     return evaluation.subset.n or whole * evaluation.subject.outputs // len(facts.classes)
 
 
-def evaluation_seconds(evaluation: Evaluation, device: str) -> float:
+def evaluation_seconds(evaluation: Evaluation, device: str, together: int = 1) -> float:
     """As :func:`training_seconds`; the points are visited in chunks."""
     rate, one, n = RATES[device], _one(evaluation.subject), points(evaluation)
     flops = evaluation_flops(evaluation, n)
     launches = flops / one.flops / max(1, min(n, CHUNK)) * one.kernels
-    return max(flops / rate.flops, launches * rate.launch)
+    work = flops / rate.of(getattr(evaluation.measurement, "search", ""))
+    return max(work, launches * rate.launch / together)
 
 
 def evaluation_flops(evaluation: Evaluation, n: int) -> float:

@@ -2,7 +2,7 @@
 
 ``smoke``   scikit-learn's digits in place of every dataset, seconds on a CPU: proves that the code runs.
 ``quick``   the real datasets under a reduced protocol, at most 30 minutes a paper on two CPU cores.
-``full``    the paper's own protocol; Wide-ResNets under a scaled one, which their records say.
+``full``    the paper's own protocol; the largest networks under a scaled one, which their records say.
 
 What a profile changes is written into each record by comparing the two specifications field by field.
 """
@@ -21,6 +21,7 @@ from . import (
     profiles_certified,
     profiles_comparison,
     profiles_distilled,
+    profiles_full,
     profiles_madry,
     profiles_scaling,
     profiles_small,
@@ -54,6 +55,7 @@ class Profile:
         figure_seeds: the same for a figure's cell.
         spread_seeds: the same for a cell that is about the spread between seeds.
         distribution_seeds: the same for a cell that shows all its seeds at once.
+        scaled_seeds: the same for a table's or a figure's cell whose protocol is not the paper's.
         note: what a reader should know, one line.
         suffix: added to every title that shows its records.
     """
@@ -64,6 +66,7 @@ class Profile:
     figure_seeds: int
     spread_seeds: int
     distribution_seeds: int
+    scaled_seeds: int
     note: str
     suffix: str = ""
 
@@ -260,37 +263,14 @@ def _quick(evaluation: Evaluation) -> Evaluation | None:
     return Evaluation(_quick_network(subject), what, Subset(n, subset.split, subset.seed))
 
 
-# full: the paper's protocol, and for the largest networks what an hour of one GPU allows --------------------------
-
-
-def _scaled(network: Network) -> Network:
-    """A Wide-ResNet for 15 epochs of one cycle, in bfloat16, in place of 76 in steps."""
-    if network.model.name != "wide_resnet":
-        return network
-    schedule = replace(network.schedule, steps=15 * 391, shape="one_cycle", precision="bfloat16", decay=())
-    return replace(network, schedule=schedule)
-
-
-def _full(evaluation: Evaluation) -> Evaluation:
-    if evaluation.subject.model.name != "wide_resnet":
-        return evaluation
-    what, n = evaluation.measurement, evaluation.subset.n
-    if isinstance(what, Accuracy):
-        attack, source = what.attack, what.source
-        n = 1_000 if isinstance(attack, Square | Fab) or (isinstance(attack, Pgd) and attack.steps > 100) else n
-        what = replace(what, source=None if source is None else _scaled(source))
-    elif isinstance(what, WorstCase | Distances):
-        n = 1_000
-    return Evaluation(_scaled(evaluation.subject), what, replace(evaluation.subset, n=n))
-
-
 _PROFILES = {
     profile.name: profile
     for profile in (
-        Profile("smoke", _smoke, 1, 1, 1, 2, "digits stand-in: proves that the code runs, says nothing of the paper",
+        Profile("smoke", _smoke, 1, 1, 1, 2, 2, "digits stand-in: proves that the code runs, says nothing of the paper",
                 " (digits stand-in)"),
-        Profile("quick", _quick, 2, 1, 3, 12, "real data, reduced protocol, two CPU cores"),
-        Profile("full", _full, 5, 3, 5, 12, "the paper's own protocol, scaled down for Wide-ResNets"),
+        Profile("quick", _quick, 2, 1, 3, 12, 12, "real data, reduced protocol, two CPU cores"),
+        Profile("full", profiles_full.full, 3, 3, 3, 3, 1,
+                "the paper's own protocol, scaled down for the largest networks"),
     )
 }
 

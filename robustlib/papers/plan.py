@@ -71,7 +71,7 @@ def evaluations(cell: Cell, profile_name: str) -> list[Job]:
     found = []
     for place, full in enumerate(cell.evaluations):
         job = job_of(full, profile_name)
-        if job is not None and place < _seeds(cell, profile(job.home(profile_name))):
+        if job is not None and place < _seeds(cell, profile(job.home(profile_name)), whole=job.evaluation == full):
             found.append(job)
     return found
 
@@ -99,12 +99,14 @@ def _ablations(cell: Cell, profile_name: str) -> list[Job]:
     return [Job(full, full) for factor in factors for full in factor.evaluations]
 
 
-def _seeds(cell: Cell, chosen: Profile) -> int:
+def _seeds(cell: Cell, chosen: Profile, *, whole: bool) -> int:
+    """How many it runs; ``whole``: nothing of the paper's protocol was changed."""
     if cell.distribution:
         return chosen.distribution_seeds
     if cell.spread:
         return chosen.spread_seeds
-    return chosen.table_seeds if find_item(cell.item).kind == "table" else chosen.figure_seeds
+    seeds = chosen.table_seeds if find_item(cell.item).kind == "table" else chosen.figure_seeds
+    return seeds if whole else min(seeds, chosen.scaled_seeds)
 
 
 def jobs(chosen: Iterable[Item], profile_name: str) -> list[Job]:
@@ -141,7 +143,7 @@ class Purchase:
     seconds: float
 
 
-def purchases(chosen: Sequence[Job], profile_name: str, device: str) -> list[Purchase]:
+def purchases(chosen: Sequence[Job], profile_name: str, device: str, together: int = 1) -> list[Purchase]:
     """Networks in the order of verified published cells per estimated second, each with all its evaluations.
 
     A network that others need (a transfer's source) is paid for by the first that needs it. Those that no published
@@ -151,6 +153,7 @@ def purchases(chosen: Sequence[Job], profile_name: str, device: str) -> list[Pur
         chosen: jobs, in any order.
         profile_name: whose cells count; one of k seeds is a k-th of a cell.
         device: "cpu" or "cuda", for the estimate.
+        together: how many networks ask the device at a time.
     """
     worth: dict[str, float] = {}
     for item in items():
@@ -167,9 +170,9 @@ def purchases(chosen: Sequence[Job], profile_name: str, device: str) -> list[Pur
     gain, work, needs = dict[str, float](), dict[str, float](), dict[str, dict[str, float]]()
     for name, group in groups.items():
         gain[name] = sum(worth.get(key(job.evaluation), 0.0) for job in group)
-        work[name] = sum(evaluation_seconds(job.evaluation, device) for job in group)
+        work[name] = sum(evaluation_seconds(job.evaluation, device, together) for job in group)
         networks = {n for job in group for n in job.evaluation.lineage}
-        needs[name] = {key(n): training_seconds(n, device) for n in networks}
+        needs[name] = {key(n): training_seconds(n, device, together) for n in networks}
     trained: set[str] = set()
 
     def seconds(name: str) -> float:

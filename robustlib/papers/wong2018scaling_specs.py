@@ -18,7 +18,6 @@ from ..threat import Ball, L2Ball, LinfBall
 from ..training import Certified, Schedule, Standard
 from . import wong2018_specs as polytope
 
-SEEDS = (0, 1, 2)
 EPOCHS, RAMP, BATCH = 60, 20, 50
 STAGES = 3
 PROJECTIONS = 50
@@ -97,14 +96,14 @@ def first_radius(data: str) -> float:
     return 0.01 if data == "MNIST" else 0.001 * 0.225
 
 
-def stage(line: Line, number: int = 1, *, seed: int = 0) -> Network:
+def stage(line: Line, number: int = 1) -> Network:
     """The network of a line, or the ``number``-th one of its cascade."""
     defence = Certified(
         line.threat, start=first_radius(line.data), ramp=RAMP / EPOCHS, projections=0 if line.exact else PROJECTIONS
     )
-    earlier = tuple(stage(line, place, seed=seed) for place in range(1, number))
+    earlier = tuple(stage(line, place) for place in range(1, number))
     name, model = DATASETS[line.data], MODELS[line.model]
-    return Network(name, model, defence, schedule(line.data), seed=seed, earlier=earlier)
+    return Network(name, model, defence, schedule(line.data), earlier=earlier)
 
 
 def shaped(kind: str, k: int) -> Network:
@@ -132,9 +131,9 @@ def over_intervals(line: Line) -> Evaluation:
     return Evaluation(stage(line), Certificate(line.threat, method="hybrid"))
 
 
-def cascade(line: Line, stages: int = STAGES, *, seed: int = 0) -> Evaluation:
+def cascade(line: Line, stages: int = STAGES) -> Evaluation:
     """The first ``stages`` networks as a cascade; a search for points in the ball that overturn its verdicts."""
-    return Evaluation(stage(line, stages, seed=seed), CascadeBound(line.threat, searched=200))
+    return Evaluation(stage(line, stages), CascadeBound(line.threat, searched=200))
 
 
 def curve(line: Line, number: int) -> Evaluation:

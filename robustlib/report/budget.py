@@ -9,11 +9,14 @@ from dataclasses import dataclass
 from itertools import accumulate, pairwise
 
 from ..experiments.keys import key
+from ..experiments.profiles_full import EPOCHS, SCALED
 from ..experiments.store import Store
 from ..papers import plan
 from ..papers.base import items
 
 HOURS = 4
+TOGETHER = 3
+"""Networks at a time, as in the command that the page names."""
 SHOWN = 0.1
 """GPU hours from which a kind of network beyond them has a line of its own."""
 PROFILE = "full"
@@ -64,13 +67,13 @@ def _kinds(bought: Sequence[plan.Purchase]) -> str:
 
 
 def page(store: Store) -> str:
-    """Two tables in MyST: the hours that there are, and by kind of network what they do not reach."""
+    """Tables in MyST: the hours that there are, by kind of network what they do not reach, and what is scaled."""
     jobs = [job for job in plan.jobs(plan.select([]), PROFILE) if store.find(job.evaluation, PROFILE) is None]
     missing, waiting = {key(job.evaluation) for job in jobs}, dict[str, set[str]]()
     for item in items():
         wanted = {key(job.evaluation) for cell in plan.cells_of(item.id) for job in plan.evaluations(cell, PROFILE)}
         waiting[item.id] = wanted & missing
-    hours, beyond = spend(plan.purchases(jobs, PROFILE, "cuda"), waiting, HOURS)
+    hours, beyond = spend(plan.purchases(jobs, PROFILE, "cuda", TOGETHER), waiting, HOURS)
     total = sum(hour.cells for hour in (*hours, beyond))
     lines = ["| GPU hours | networks | published numbers | of all | items finished | which networks |",
              "|---|---|---|---|---|---|"]  # fmt: skip
@@ -102,4 +105,8 @@ def page(store: Store) -> str:
             f"| {len(small)} kinds below {SHOWN:g} hours each | {sum(len(row.bought) for row in small)} | "
             f"{sum(row.cells for row in small):.1f} | {sum(row.hours for row in small):.1f} |"
         )
+    lines += ["", "Scaled, once each:", "", "| architecture | width at most | epochs | schedule |", "|---|---|---|---|"]
+    for name, scale in SCALED.items():
+        plan_of = "one cycle, bfloat16" if scale.cycle else "the paper's, moved in proportion"
+        lines.append(f"| `{name}` | {scale.widest} | {EPOCHS} | {plan_of} |")
     return "\n".join(lines) + "\n"

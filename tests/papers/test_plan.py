@@ -10,7 +10,9 @@ import pytest
 from robustlib.errors import RobustlibError
 from robustlib.experiments import profiles
 from robustlib.experiments.keys import key
-from robustlib.experiments.specs import Accuracy
+from robustlib.experiments.probes import Cost, Targeted
+from robustlib.experiments.profiles_full import SCALED
+from robustlib.experiments.specs import Accuracy, LocalMaxima, WorstCase
 from robustlib.experiments.store import Store
 from robustlib.papers import plan
 from robustlib.papers.base import Cell, find_item, items
@@ -37,11 +39,27 @@ def test_stand_in_data_is_never_published() -> None:
         assert all(job.evaluation.subject.dataset != "digits" for job in plan.jobs(plan.select([]), name))
 
 
-def test_full_changes_nothing_and_the_others_write_down_what_they_change() -> None:
+def test_full_departs_from_the_paper_where_it_is_declared_and_nowhere_else() -> None:
+    scaled = 0
     for job in plan.jobs(plan.select([]), "full"):
-        scaled = job.full.subject.model.name == "wide_resnet"
-        assert (job.evaluation is job.full) is not scaled
-        assert bool(job.deviations) is scaled
+        what, subject = job.full.measurement, job.full.subject
+        departs = job.evaluation != job.full
+        assert bool(job.deviations) is departs
+        if subject.model.name in SCALED and not isinstance(what, Cost):
+            scaled += 1
+            assert departs
+            for network in job.evaluation.lineage:
+                assert network.model.width <= SCALED[network.model.name].widest
+                assert network.schedule.steps * network.schedule.batch <= 15 * 60_000
+                assert all(step < network.schedule.steps for step, _ in network.schedule.decay)
+        elif departs:
+            assert job.evaluation.subject == subject, "a network that is not declared is the paper's"
+            long = isinstance(what, WorstCase | Targeted) and subject.dataset == "cifar10"
+            assert isinstance(what, LocalMaxima) or (long and job.evaluation.subset.n == 1_000)
+    assert scaled > 50
+
+
+def test_reduced_profiles_write_down_what_they_change() -> None:
     for name in ("smoke", "quick"):
         for job in plan.jobs(plan.select([]), name):
             # What a profile leaves whole is the paper's own protocol, and filed with those.
@@ -101,6 +119,7 @@ def test_a_plan_has_each_evaluation_once_and_all_that_its_cells_and_claims_need(
                 for job in plan.evaluations(cell, name):
                     profile = profiles.profile(job.home(name))
                     seeds = profile.table_seeds if item.kind == "table" else profile.figure_seeds
+                    seeds = seeds if job.evaluation == job.full else min(seeds, profile.scaled_seeds)
                     seeds = profile.spread_seeds if cell.spread else seeds
                     seeds = profile.distribution_seeds if cell.distribution else seeds
                     assert job.full in cell.evaluations[:seeds]
