@@ -104,7 +104,7 @@ def test_committed_records_cover_madry_on_mnist(name: str, profile: str) -> None
 def test_dry_run_lists_the_full_protocol(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["run", "madry2018/table-1", "--profile", "full", "--dry-run"]) == 0
     said = capsys.readouterr().out
-    assert "mnist-madry_cnn16-pgd-s4/" in said
+    assert "mnist-madry_cnn16-pgd-s2/" in said
     assert "operations" in said
 
 
