@@ -131,7 +131,7 @@ def test_a_cluster_finds_what_one_process_finds(address: str, tmp_path: Path, ma
         record = store.find(evaluation, "smoke")
         assert record is not None
         assert content(record) == content(made.record(evaluation))
-    assert len(said) == len(EVERY)
+    assert len([line for line in said if line.startswith("[")]) == len(EVERY), "a slow run also says how much is left"
     assert said[-1].startswith(f"[{len(EVERY)}/{len(EVERY)}] ")
     assert marks(tmp_path) == []
     assert submit("tcp://nobody.invalid:1", tmp_path, *EVERY).present == len(EVERY)
