@@ -87,7 +87,7 @@ def _smoke_network(network: Network) -> Network:
         model = replace(model, width=2)
     elif model.name == profiles_madry.NAME:
         model = profiles_madry.stand_in(network.model)
-    steps = 200 if model.name in ("madry_cnn", "small_cnn") else 40 if model.name == "resnet18" else 80
+    steps = 200 if model.name in ("madry_cnn", "small_cnn") else 8 if model.name == "resnet18" else 80
     return replace(
         network,
         dataset="digits",
