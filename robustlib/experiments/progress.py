@@ -79,12 +79,12 @@ class Board:
         return len(running), len(done), len(wanted) - len(running) - len(done)
 
     def to_go(self) -> str:
-        """", about 5 min to go", from the estimates and the pace so far; "" at the end."""
+        """", about 5 min to go in all", from the estimates and the pace so far; "" at the end."""
         with self._lock:
             spent = sum(seconds * self._share(what) for what, seconds in self.seconds.items())
             left = sum(self.seconds.values()) - spent
             pace = (self._clock() - self._began) / spent if spent else 1.0
-        return f", about {duration(left * pace)} to go" if left > 0 else ""
+        return f", about {duration(left * pace)} to go in all" if left > 0 else ""
 
     def _share(self, what: str) -> float:
         done, total = self.at.get(what, (0, 1))

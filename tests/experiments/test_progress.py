@@ -37,10 +37,10 @@ def test_estimates_name_every_training_once_and_every_measurement() -> None:
 def test_time_to_go_follows_the_pace_and_not_the_estimate_alone() -> None:
     clock = Clock()
     board = Board({TRAIN: 60.0, MEASURE: 40.0}, live=False, clock=clock)
-    assert board.to_go() == ", about 2 min to go"  # nothing is known but the estimate
+    assert board.to_go() == ", about 2 min to go in all"  # nothing is known but the estimate
     clock.now = 90
     board.tick(TRAIN, 30, 60)  # three times slower than thought
-    assert board.to_go() == f", about {duration(70 * 3)} to go"
+    assert board.to_go() == f", about {duration(70 * 3)} to go in all"
     board.tick(TRAIN, 60, 60)
     board.tick(MEASURE, 1, 1)
     assert board.to_go() == ""
@@ -52,7 +52,7 @@ def test_a_network_that_was_found_is_not_waited_for() -> None:
     clock.now = 10
     board.tick(MEASURE, 1, 1)
     board.tick(TRAIN, 60, 60)  # as a run says of it
-    assert board.to_go() == ", about 0 s to go"  # 1,010 of 1,020 estimated seconds are behind
+    assert board.to_go() == ", about 0 s to go in all"  # 1,010 of 1,020 estimated seconds are behind
 
 
 def test_counts_are_of_measurements() -> None:
