@@ -159,7 +159,7 @@ def predicates() -> list[Predicate]:
          [loop("mnist")], lambda r: r[0].metrics["kl"].value > 10 * r[0].metrics["kl_of_kick"].value),
         ("checkpoints", "The checkpoint chosen on held-out training images is not worse on the test set than the last",
          pairs, chosen_is_no_worse),
-        ("lender", "Edits cost the lender with natural training more than half of the money he made",
+        ("lender", "Edits cost the lender with natural training more than half of the money it made",
          sweep[:1], lambda r: _money(r[0], "edited") < _money(r[0], "honest") / 2),
         ("lender", "Some 1/lambda earns more once applicants edit than natural training, and less from the honest",
          sweep, lambda r: any(_money(x, "edited") > _money(r[0], "edited")
