@@ -119,3 +119,11 @@ def test_the_page_shows_every_line_once_with_what_an_empty_store_leaves(tmp_path
         bool(line.claims) or line.verdict == "not run" for line in told
     )
     assert "[The chapter's answer](#answers-madry2018)" in text
+
+
+def test_the_ledger_has_a_table_for_each_paper_and_one_for_the_slides(root: Path) -> None:
+    text = (root / "book/ledger.md").read_text(encoding="utf-8")
+    names = re.findall(r"^:name: (\S+)$", text, flags=re.MULTILINE)
+    assert names == [f"ledger-{name}" for name in ("papernot", "wong", "scaling", "madry", "zhang", "slides")]
+    for heading in (title.rpartition("(")[2].rstrip(")") for paper, title in PAPERS.items() if paper in FIVE):
+        assert re.search(rf"^## {heading}$", text, flags=re.MULTILINE), heading
