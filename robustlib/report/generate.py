@@ -16,14 +16,13 @@ from ..experiments import profiles
 from ..experiments.records import Record
 from ..experiments.runner import Job
 from ..experiments.store import REPOSITORY, Store, read_weights
-from ..papers.base import OWN, PAPERS, Item, items
 from . import budget, changes, independent, slides
 from .browser_demo import SCRIPT, demo_script
-from .build import item_verdicts, statements
 from .costs import commands, costs
 from .curves import curves
 from .display import record_target
 from .record_pages import write_records
+from .scorecard import anchors, fates, scorecard, summary
 from .table_files import write_exports
 from .verdicts import RULE
 
@@ -38,70 +37,6 @@ CHAPTERS = {
 """Page of each paper that this edition measures, and of the comparison."""
 
 MARK = ("<!-- generated: scorecard -->", "<!-- end of generated -->")
-
-
-# Scorecard ----------------------------------------------------------------------------------------------------
-
-
-def _claims(item: Item, profile: str, store: Store) -> str:
-    found = statements(item.id, profile, store)
-    if not found:
-        return ""
-    holding = sum(s.state == "holds" for s in found)
-    run = sum(s.state != "not run" for s in found)
-    return f"{holding} of {run} claims hold" if run else f"{len(found)} claims not run"
-
-
-def _badge(name: str, count: int) -> str:
-    return f"[{name}]{{.verdict .verdict-{name.replace(' ', '-')}}} {count}"
-
-
-def _scorecard_row(item: Item, profile: str, store: Store) -> str:
-    tally = item_verdicts(item, profile, store)
-    words = " ".join(_badge(name, count) for name, count in sorted(tally.items()))
-    claims = _claims(item, profile, store)
-    title = f"[{item.title}]({CHAPTERS[item.paper]}.ipynb)"
-    number = "↳" if item.parent else item.number
-    return f"| {number} | {title} | {words} | {claims} |"
-
-
-def scorecard(profile: str, store: Store) -> str:
-    """One table a paper: every item, how its cells stand, how its claims stand."""
-    parts = []
-    for paper, title in PAPERS.items():
-        parts += [f"### {title}", "", "| item | what | verdicts (cells) | claims |", "|---|---|---|---|"]
-        parts += [_scorecard_row(item, profile, store) for item in items() if item.paper == paper]
-        parts.append("")
-    return "\n".join(parts)
-
-
-def counts(profile: str, store: Store) -> dict[str, int]:
-    """Cells by verdict over all papers."""
-    total: dict[str, int] = {}
-    for item in items():
-        if not item.parent:
-            for name, count in item_verdicts(item, profile, store).items():
-                total[name] = total.get(name, 0) + count
-    return total
-
-
-def summary(profile: str, store: Store) -> str:
-    """Two sentences that say what stands, from the records."""
-    top = [item for item in items() if not item.parent and item.source != OWN]
-    started = [item for item in top if set(item_verdicts(item, profile, store)) - {"not run"}]
-    found = statements_of_all(profile, store)
-    run = [s for s in found if s != "not run"]
-    cells = ", ".join(f"{count} {name}" for name, count in sorted(counts(profile, store).items()))
-    return (
-        f"Of {len(top)} tables and figures, this edition measures {len(started)} in whole or in part. "
-        f"Their cells: {cells}. Of {len(found)} claims that the figures make, {len(run)} were tested and "
-        f"{run.count('holds')} hold.\n"
-    )
-
-
-def statements_of_all(profile: str, store: Store) -> list[str]:
-    """State of every claim."""
-    return [s.state for item in items() if not item.parent for s in statements(item.id, profile, store)]
 
 
 # Costs --------------------------------------------------------------------------------------------
@@ -215,7 +150,8 @@ def generate(
     destination.mkdir(parents=True, exist_ok=True)
     pages = {
         "summary.md": summary(profile, store),
-        "scorecard.md": scorecard(profile, store),
+        "fates.md": fates(profile, store, CHAPTERS),
+        "scorecard.md": scorecard(profile, store, CHAPTERS, anchors(root / "notebooks")),
         "verdict_rule.md": RULE,
         "slides.md": slides.page(profile, store, CHAPTERS),
         "changes.md": changes.page(root, store),

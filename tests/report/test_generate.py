@@ -19,12 +19,15 @@ from robustlib.experiments.records import Metric
 from robustlib.experiments.runner import Job
 from robustlib.experiments.store import Store, weights_path
 from robustlib.papers import plan
+from robustlib.papers.aged import aged
 from robustlib.papers.base import OWN, PAPERS, find_item, items
 from robustlib.report import generate as generated
+from robustlib.report.build import item_verdicts
 from robustlib.report.costs import commands, costs
 from robustlib.report.display import record_target
-from robustlib.report.generate import CHAPTERS, cards, compare, counts, generate, scorecard, summary
+from robustlib.report.generate import CHAPTERS, cards, compare, generate
 from robustlib.report.record_pages import record_page, write_records
+from robustlib.report.scorecard import anchors, counts, fates, scorecard, summary
 from robustlib.report.table_files import export
 from tests.experiments.tiny import CLEAN, DISTANCES, FGSM, NETWORK, PGD, Made, fabricate, file, made
 
@@ -53,7 +56,7 @@ def store(tmp_path: Path) -> Store:
 def test_the_scorecard_has_every_item_once(store: Store) -> None:
     shown = items()
     assert len([item for item in shown if not item.parent and item.source != OWN]) == 68
-    text = scorecard(profiles.BEST, store)
+    text = scorecard(profiles.BEST, store, CHAPTERS, {})
     lines = [line for line in text.splitlines() if line.startswith("|") and not line.startswith(("|---", "| item"))]
     assert len(lines) == len(shown)
     assert [line for line in text.splitlines() if line.startswith("### ")] == [f"### {t}" for t in PAPERS.values()]
@@ -65,7 +68,7 @@ def test_the_scorecard_has_every_item_once(store: Store) -> None:
 
 
 def test_the_scorecard_says_what_stands(store: Store) -> None:
-    text = scorecard(profiles.BEST, store)
+    text = scorecard(profiles.BEST, store, CHAPTERS, {})
     line = next(line for line in text.splitlines() if TABLE.title in line and "Table 1" in line)
     assert "[reproduced]{.verdict .verdict-reproduced} 1" in line
     assert "[quick]{.verdict .verdict-quick} 1" in line
@@ -73,7 +76,7 @@ def test_the_scorecard_says_what_stands(store: Store) -> None:
     assert "](notebooks/04_madry.ipynb)" in line
     distilled = next(line for line in text.splitlines() if "Temperature vs adversarial success rate" in line)
     assert "](notebooks/01_defensive_distillation.ipynb)" in distilled
-    assert "smoke" not in scorecard(profiles.BEST, store)
+    assert "smoke" not in scorecard(profiles.BEST, store, CHAPTERS, {})
 
 
 def test_the_summary_counts_what_the_scorecard_shows(store: Store) -> None:
@@ -96,9 +99,41 @@ def test_the_summary_counts_what_the_scorecard_shows(store: Store) -> None:
     assert f"Of {claims} claims that the figures make, 0 were tested and 0 hold." in text
 
 
+def test_the_front_page_tells_what_became_of_each_paper(store: Store) -> None:
+    lines = fates(profiles.BEST, store, CHAPTERS).splitlines()[2:]
+    papers = [paper for paper in PAPERS if paper != "comparison"]
+    assert [line.split("`")[1] for line in lines] == papers
+    for line, paper in zip(lines, papers, strict=True):
+        told = sum(int(count) for count in re.findall(r"\.verdict-\w+\} (\d+)", line))
+        assert told == sum(claim.paper == paper for claim in aged())
+        assert f"]({CHAPTERS[paper]}.ipynb)" in line
+        assert "| 0 of 0 hold |" in line  # no claim has all of its records
+    own = [item for item in items() if not item.parent and item.paper == "madry2018"]
+    done = sum(n for item in own for word, n in item_verdicts(item, profiles.BEST, store).items() if word != "not run")
+    cells = sum(len(plan.cells_of(item.id)) for item in own)
+    assert f"| {done} of {cells:,} measured |" in next(line for line in lines if "madry2018" in line)
+    assert 3 < done < cells
+
+
+def test_an_item_leads_to_its_first_table(root: Path, store: Store, tmp_path: Path) -> None:
+    found = anchors(root / "notebooks")
+    shown = set(re.findall(r":name: table-([a-z0-9-]+)", "".join(
+        path.read_text(encoding="utf-8") for path in (root / "notebooks").glob("*.ipynb")
+    )))  # fmt: skip
+    assert set(found.values()) <= shown
+    assert [item.id for item in items() if item.id not in found] == ["madry2018/decision-sketch"]
+    assert found["madry2018/table-1"] == "madry2018-table-1"
+    assert found["wong2018/table-1/har"] == "wong2018-table-1-har"
+    assert found["madry2018/capacity"] == "madry2018-capacity-on-mnist-panel-a"
+    text = scorecard(profiles.BEST, store, CHAPTERS, found)
+    assert text.count("](#table-") == len(found)
+    assert anchors(tmp_path) == {}
+
+
 def test_claims_are_counted_in_the_scorecard(root: Path) -> None:
-    line = next(line for line in scorecard("smoke", Store(root)).splitlines() if "Loss during PGD]" in line)
-    assert re.search(r"\d of 3 claims hold", line)
+    text = scorecard("smoke", Store(root), CHAPTERS, {})
+    line = next(line for line in text.splitlines() if "Loss during PGD]" in line)
+    assert re.search(r"\| \d of 3 \|", line)
 
 
 def test_costs_count_each_network_once(tmp_path: Path) -> None:
