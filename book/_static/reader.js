@@ -1,5 +1,5 @@
 "use strict";
-/* Heads that sort their table, and curves drawn from tables of class curve-table with a slider that reads them out. */
+/* Heads that sort their table, folds that open for print, and curves drawn from tables of class curve-table with a slider that reads them out. */
 document.addEventListener("DOMContentLoaded", () => {
   const numberOf = (text) => parseFloat(text.replace(/\u2212/g, "-").replace(/(\d),(?=\d{3})/g, "$1"));
   const textOf = (cell) => (cell ? cell.textContent.trim() : "");
@@ -30,16 +30,26 @@ document.addEventListener("DOMContentLoaded", () => {
     });
   }
 
+  /* On paper nothing unfolds. */
+  window.addEventListener("beforeprint", () => {
+    for (const fold of document.querySelectorAll(".bd-article details:not(.table-tools)")) fold.open = true;
+  });
+
   [...document.querySelectorAll("table.curve-table")].forEach((table, place) => {
-    const heads = [...table.querySelectorAll("thead th")].map(textOf), WIDE = 600, HIGH = 260, EDGE = 34;
+    const heads = [...table.querySelectorAll("thead th")].map(textOf), WIDE = 600, HIGH = 260, EDGE = 46;
     const cells = [...table.tBodies[0].rows].map((row) => [...row.cells].map(textOf)), xs = cells.map((row) => numberOf(row[0]));
     const all = cells.flatMap((row) => row.slice(1).map(numberOf)).filter((value) => !isNaN(value));
-    const [low, high] = [Math.min(0, ...all), Math.max(...all)], first = Math.min(...xs), span = Math.max(...xs) - first;
+    /* From nought, unless all lines lie in the upper half; ends in whole tens. */
+    const least = Math.min(...all), low = least > 50 ? 10 * Math.floor(least / 10) : Math.min(0, least);
+    const high = 10 * Math.ceil(Math.max(...all) / 10), first = Math.min(...xs), span = Math.max(...xs) - first;
+    /* A colour for each name; the paper's line is dashed. */
+    const named = [...new Set(heads.slice(1).map((head) => head.replace(/, (ours|paper)$/, "")))];
+    const style = (head) => `curve-${2 * (named.indexOf(head.replace(/, (ours|paper)$/, "")) % 4) + (head.endsWith(", paper") ? 1 : 0)}`;
     const across = (x) => (EDGE + ((x - first) / span) * (WIDE - 2 * EDGE)).toFixed(1);
     const up = (y) => (HIGH - EDGE - ((y - low) / (high - low)) * (HIGH - 2 * EDGE)).toFixed(1);
-    const lines = heads.slice(1).map((_, k) => {
+    const lines = heads.slice(1).map((head, k) => {
       const points = cells.map((row, i) => [xs[i], numberOf(row[k + 1])]).filter(([, y]) => !isNaN(y));
-      return `<polyline class="curve-${k % 8}" points="${points.map(([x, y]) => `${across(x)},${up(y)}`).join(" ")}"/>`;
+      return `<polyline class="${style(head)}" points="${points.map(([x, y]) => `${across(x)},${up(y)}`).join(" ")}"/>`;
     });
     const label = (x, y, text, anchor) => `<text x="${x}" y="${y}" text-anchor="${anchor}">${text}</text>`;
     const figure = Object.assign(document.createElement("figure"), { className: "curve" });
@@ -54,7 +64,7 @@ document.addEventListener("DOMContentLoaded", () => {
       const row = cells[slider.value], marker = figure.querySelector(".curve-marker");
       for (const end of ["x1", "x2"]) marker.setAttribute(end, across(xs[slider.value]));
       slider.setAttribute("aria-valuetext", `${heads[0]} ${row[0]}`);
-      const shown = heads.map((head, k) => Object.assign(document.createElement("span"), { textContent: `${head}: ${row[k]}`, className: k ? `curve-key curve-${(k - 1) % 8}` : "" }));
+      const shown = heads.map((head, k) => Object.assign(document.createElement("span"), { textContent: `${head}: ${row[k]}`, className: k ? `curve-key ${style(head)}` : "curve-knob" }));
       output.replaceChildren(...shown);
     });
     (table.closest(".pst-scrollable-table-container") || table).before(figure);

@@ -45,7 +45,10 @@ def _table(found: Sequence[Row], panel: str, item: str) -> list[str]:
     table += [[f"{value:g}", *(line.get(value, NOTHING) for line in cells.values())] for value in values]
     for line in table:
         lines += [f"{'* -' if i == 0 else '  -'} {myst_escape(text)}" for i, text in enumerate(line)]
-    return [*lines, "```", ""]
+    points = sorted({row.n for row in found if row.n})
+    counted = f"{points[0]:,}" if len(points) == 1 else f"{points[0]:,} to {points[-1]:,}"
+    protocols = ", ".join(sorted({row.protocol for row in found if row.protocol}))
+    return [*lines, "```", "", f"Ours: {counted} test points, {protocols} protocol.", ""]
 
 
 def curves(profile: str, store: Store) -> str:

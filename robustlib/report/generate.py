@@ -5,19 +5,18 @@ python -m robustlib.report.generate DEST
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from ..data.registry import REGISTRY
 from ..errors import RobustlibError
 from ..experiments import profiles
 from ..experiments.records import Record
 from ..experiments.runner import Job
-from ..experiments.store import REPOSITORY, Store, read_weights
+from ..experiments.store import REPOSITORY, Store
 from . import budget, changes, independent, slides
 from .browser_demo import SCRIPT, demo_script
+from .cards import cards, data_cards
 from .costs import commands, costs
 from .curves import curves
 from .display import record_target
@@ -87,71 +86,17 @@ def readme_text(root: Path) -> dict[Path, str]:
     return found
 
 
-def cards(folder: Path, store: Store, *, link: Callable[[str], str] = "../{}".format) -> str:
-    """A card for each committed network: what it is, how it was made, what was measured on it.
-
-    Args:
-        folder: of the weights.
-        store: the records.
-        link: from a record's path to where it is linked to.
-    """
-    parts = []
-    for path in sorted(folder.glob("*.safetensors")):
-        _, facts = read_weights(path)
-        records = [record for record in store.records() if record.weights_digest == facts["digest"]]
-        parts += [f"## {path.name}", "", f"- training key `{facts['training_key']}`, digest `{facts['digest'][:16]}`",
-                  f"- size {path.stat().st_size / 2**20:.1f} MB, float16; computes in float32"]  # fmt: skip
-        if records:
-            spec, first = records[0].training, records[0]
-            parts += [
-                f"- trained on {spec['dataset']}, rows {spec['rows']}, as `{spec['defence']['type']}` with "
-                f"`{json.dumps(spec['schedule'])}`, in {first.training_cpu_s:g} s of processor time on {first.device}",
-                "",
-                "| measured | value | 95 % interval | points | record |",
-                "|---|---|---|---|---|",
-            ]
-            for record in records:
-                metric = record.metrics.get("accuracy")
-                if metric is not None and metric.low is not None and metric.high is not None:
-                    name = Path(record.path).stem.rpartition("-")[0]
-                    parts.append(
-                        f"| {name} | {metric.value:.1%} | {metric.low:.1%} to {metric.high:.1%} | {metric.n:,} "
-                        f"| [{Path(record.path).stem}]({link(record.path)}) |"
-                    )
-        parts.append("")
-    return "\n".join(parts) or "No network is committed here.\n"
-
-
-def data_cards() -> str:
-    """A card for each data set, from the registry that checks its bytes."""
-    parts = []
-    for facts in REGISTRY.values():
-        shape = " × ".join(map(str, facts.shape))
-        sources = [f"`{file.name}` ({file.checksum.partition(':')[0]} `{file.checksum.partition(':')[2][:16]}`)"
-                   for file in facts.files]  # fmt: skip
-        parts += [
-            f"## {facts.title}", "",
-            f"- name: `{facts.name}`; {facts.n_train:,} rows to train on, {facts.n_test:,} to test, each {shape}",
-            f"- values: {facts.dtype}, read as {facts.domain[0]:g} to {facts.domain[1]:g}",
-            f"- classes: {', '.join(facts.classes)}",
-            f"- licence: {facts.licence}",
-            f"- official files: {', '.join(sources) or 'none to fetch'}",
-            *(f"- digest of `{name}`: `{value[:16]}`" for name, value in facts.digests.items()),
-            "",
-        ]  # fmt: skip
-    return "\n".join(parts)
-
-
 def generate(
     destination: Path, *, root: Path = REPOSITORY, profile: str = profiles.BEST, names: Sequence[str] = ()
 ) -> None:
     """Write every generated page and table below ``destination``; with ``names`` the tables of these items alone."""
     store = Store(root)
     destination.mkdir(parents=True, exist_ok=True)
+    tables = anchors(root / "notebooks")
     pages = {
         "summary.md": summary(profile, store),
         "fates.md": fates(profile, store, CHAPTERS),
-        "scorecard.md": scorecard(profile, store, CHAPTERS, anchors(root / "notebooks")),
+        "scorecard.md": scorecard(profile, store, CHAPTERS, tables),
         "verdict_rule.md": RULE,
         "slides.md": slides.page(profile, store, CHAPTERS),
         "changes.md": changes.page(root, store),
@@ -169,7 +114,7 @@ def generate(
         (destination / name).write_text(text)
     write_exports(destination / "tables", profile, store, names)
     shown = profiles.NAMES if profile != profiles.BEST else profiles.FAITHFUL_FIRST
-    write_records(destination / "records", store, shown)
+    write_records(destination / "records", store, shown, tables)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

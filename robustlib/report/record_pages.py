@@ -10,19 +10,17 @@ from ..experiments import profiles
 from ..experiments.records import Record
 from ..experiments.store import Store
 from ..papers import plan
+from ..papers.base import find_item
 from .display import record_target
 
+SHOWN = 16
+"""Numbers of a record on its page."""
 
-def _record_section(record: Record, item: str | None) -> str:
+
+def _record_section(record: Record, item: str | None, tables: Mapping[str, str]) -> str:
     name = Path(record.path).name
     measurement = record.evaluation["measurement"]
     settings = json.dumps({**measurement, "source": _source(measurement.get("source"))}, ensure_ascii=False)
-    metrics = "; ".join(
-        f"{label} {metric.value:.6g}"
-        + (f" [{metric.low:.6g}, {metric.high:.6g}]" if metric.low is not None else "")
-        + f" {metric.unit}, n = {metric.n:,}"
-        for label, metric in list(record.metrics.items())[:16]
-    )
     subset = record.evaluation["subset"]
     points = (
         "whole split"
@@ -33,27 +31,41 @@ def _record_section(record: Record, item: str | None) -> str:
         f"({record_target(record.path)})=",
         f"## {name.removesuffix('.json')}",
         "",
-        f"- measured: {metrics}",
         f"- settings: `{settings}`",
         f"- points: {subset['split']} split, {points}",
         f"- evaluation key `{record.evaluation_key}`, {record.created}, {record.wall_s:g} s, {record.device}",
         "- of a protocol that this edition no longer runs" if item is None
         else f"- to make it again: `robustlib run {item} --profile {record.profile} --recompute`",
+        *([f"- shown in: [{find_item(item).title}](#table-{tables[item]})"] if item and item in tables else []),
         f"- file: {{download}}`{record.path} <../{record.path}>`",
+        "",
+        *_metrics(record),
     ]
     return "\n".join(lines)
+
+
+def _metrics(record: Record) -> list[str]:
+    """A line for each number, the first of many; the file has the rest."""
+    lines = ["| measured | value | 95 % interval | unit | n |", "|---|---|---|---|---|"]
+    for label, metric in list(record.metrics.items())[:SHOWN]:
+        ends = "" if metric.low is None else f"{metric.low:.4g} to {metric.high:.4g}"
+        lines.append(f"| {label} | {metric.value:.6g} | {ends} | {metric.unit} | {metric.n:,} |")
+    if len(record.metrics) > SHOWN:
+        lines += ["", f"{len(record.metrics) - SHOWN} more are in the file."]
+    return lines
 
 
 def _source(source: object) -> object:
     return {"training": source} if isinstance(source, dict) else source
 
 
-def record_page(records: Sequence[Record], items: Mapping[str, str]) -> str:
+def record_page(records: Sequence[Record], items: Mapping[str, str], tables: Mapping[str, str]) -> str:
     """The page of one network in one profile: how it was made, then each measurement of it.
 
     Args:
         records: of the network in that profile, at least one.
         items: by evaluation key, the item to run for it.
+        tables: by item, the name of its table in a chapter.
     """
     first = records[0]
     network = Path(first.path).parent.name
@@ -82,11 +94,11 @@ def record_page(records: Sequence[Record], items: Mapping[str, str]) -> str:
         "```",
         "",
     ]
-    sections = [_record_section(record, items.get(record.evaluation_key)) for record in records]
+    sections = [_record_section(record, items.get(record.evaluation_key), tables) for record in records]
     return "\n".join(head) + "\n" + "\n\n".join(sections) + "\n"
 
 
-def write_records(destination: Path, store: Store, names: Iterable[str]) -> None:
+def write_records(destination: Path, store: Store, names: Iterable[str], tables: Mapping[str, str]) -> None:
     """One page a network and profile, and their index."""
     destination.mkdir(parents=True, exist_ok=True)
     index = [
@@ -111,7 +123,7 @@ def write_records(destination: Path, store: Store, names: Iterable[str]) -> None
             ]
         for network, group in groups.items():
             stem = f"{profile}-{network}"
-            (destination / f"{stem}.md").write_text(record_page(group, items))
+            (destination / f"{stem}.md").write_text(record_page(group, items, tables))
             index.append(f"| [{network}]({stem}.md) | {len(group)} |")
         index.append("")
     (destination / "index.md").write_text("\n".join([*index, ""]))

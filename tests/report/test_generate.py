@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from robustlib.data.registry import REGISTRY
 from robustlib.errors import RobustlibError
 from robustlib.experiments import profiles
 from robustlib.experiments.keys import key
@@ -23,9 +24,10 @@ from robustlib.papers.aged import aged
 from robustlib.papers.base import OWN, PAPERS, find_item, items
 from robustlib.report import generate as generated
 from robustlib.report.build import item_verdicts
+from robustlib.report.cards import ABOUT, cards, data_cards, threat_text
 from robustlib.report.costs import commands, costs
 from robustlib.report.display import record_target
-from robustlib.report.generate import CHAPTERS, cards, compare, generate
+from robustlib.report.generate import CHAPTERS, compare, generate
 from robustlib.report.record_pages import record_page, write_records
 from robustlib.report.scorecard import anchors, counts, fates, scorecard, summary
 from robustlib.report.table_files import export
@@ -161,7 +163,7 @@ def test_each_item_has_its_command_and_what_it_took(tmp_path: Path) -> None:
 
 def test_a_record_page_has_everything_to_judge_a_number(made: Made) -> None:
     records = [made.record(CLEAN), made.record(PGD), made.record(DISTANCES)]
-    text = record_page(records, {records[1].evaluation_key: "madry2018/table-1"})
+    text = record_page(records, {records[1].evaluation_key: TABLE.id}, {TABLE.id: "there"})
     assert text.startswith(f"# {NETWORK.name} (smoke)\n")
     for record in records:
         assert f"({record_target(record.path)})=" in text
@@ -175,7 +177,12 @@ def test_a_record_page_has_everything_to_judge_a_number(made: Made) -> None:
     assert text.count("`robustlib run madry2018/table-1 --profile smoke --recompute`") == 1
     assert text.count("a protocol that this edition no longer runs") == 2
     assert '"restarts": 2' in text
-    assert f"accuracy {records[1].metrics['accuracy'].value:.6g} [" in text
+    assert f"| accuracy | {records[1].metrics['accuracy'].value:.6g} |" in text
+    assert text.count("](#table-there)") == 1
+    many = {f"m{i}": Metric(0.5, 7, 0.25, 0.75) for i in range(20)}
+    shown = record_page([replace(records[1], metrics=many)], {}, {})
+    assert shown.count("| 0.5 | 0.25 to 0.75 |") == 16
+    assert "4 more are in the file." in shown
 
 
 def test_a_record_page_says_what_departs_and_what_was_found() -> None:
@@ -184,7 +191,7 @@ def test_a_record_page_says_what_departs_and_what_was_found() -> None:
         deviations=["subject.schedule.steps: 100000 -> 5", "subset.n: whole split -> 5"],
         dataset={"name": "cifar10", "digest": "0" * 64, "inexact": {"train": 0, "test": 20}},
     )  # fmt: skip
-    text = record_page([record], {})
+    text = record_page([record], {}, {})
     assert "Departures from the paper's training:" in text
     assert "- schedule.steps: 100000 -> 5" in text
     assert "subset.n" not in text.split("```")[0]
@@ -194,7 +201,7 @@ def test_a_record_page_says_what_departs_and_what_was_found() -> None:
 
 def test_each_network_of_each_profile_has_a_page(store: Store, tmp_path: Path) -> None:
     target = tmp_path / "records"
-    write_records(target, store, profiles.FAITHFUL_FIRST)
+    write_records(target, store, profiles.FAITHFUL_FIRST, {})
     pages = sorted(path.name for path in target.iterdir())
     assert "index.md" in pages
     assert [name.split("-")[0] for name in pages if name != "index.md"] == ["full"] * 3 + ["quick"]
@@ -280,11 +287,20 @@ def test_a_committed_network_has_a_card(made: Made, tmp_path: Path) -> None:
     assert f"## {path.name}" in text
     assert made.record(CLEAN).training_key in text
     assert "as `Standard`" in text
+    assert f"| {threat_text({'threat': made.record(PGD).evaluation['measurement']['threat']})} |" in text
+    assert threat_text({"threat": {"type": "L2Ball", "eps": 1.5, "domain": None}}) == "ℓ2 1.5, unclipped"
     accuracies = [e for e in (CLEAN, FGSM, PGD) if made.record(e).metrics["accuracy"].low is not None]
     assert all(f"](../{made.record(evaluation).path}) |" in text for evaluation in accuracies)
     (tmp_path / path.name).write_bytes(b"")
     with pytest.raises(RobustlibError, match=r"is not a complete safetensors file .*git checkout"):
         cards(tmp_path, Store(made.folder))
+
+
+def test_every_data_set_has_a_card_that_says_what_it_is() -> None:
+    assert set(ABOUT) == set(REGISTRY)
+    text = data_cards()
+    for facts in REGISTRY.values():
+        assert f"## {facts.title}\n\n{ABOUT[facts.name]}\n" in text
 
 
 def test_a_comparison_counts_what_is_equal_moved_and_missing(tmp_path: Path) -> None:
