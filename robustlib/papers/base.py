@@ -190,8 +190,8 @@ def items() -> tuple[Item, ...]:
             found.extend(
                 Item(
                     id=f"{item.id}/{_slug(panel)}", paper=item.paper, kind=item.kind, number=item.number,
-                    title=f"{item.title} ({panel})", what=item.what, datasets=panel, needs_gpu=item.needs_gpu,
-                    source=item.source, parent=item.id,
+                    title=f"{item.title} ({panel.replace('CIFAR10', 'CIFAR-10')})", what=item.what, datasets=panel,
+                    needs_gpu=item.needs_gpu, source=item.source, parent=item.id,
                 )
                 for panel in panels
             )  # fmt: skip
