@@ -590,7 +590,7 @@ show_markdown(
 # %% tags=["remove-input"]
 show_pivot(
     list(published_of("papernot2016/breaking").values()), name="table-papernot2016-breaking-published",
-    caption="How the defence broke, as published.", label=lambda n: f"{n.row.replace(';', ',')}: {n.column}", column=lambda n: "published",
+    caption="How the defence broke, as published.", label=lambda n: f"{n.row.replace(';', ',').replace('Our L', 'Their L')}: {n.column}", column=lambda n: "published",
 )  # fmt: skip
 
 # %% [markdown]

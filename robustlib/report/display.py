@@ -14,6 +14,7 @@ from IPython.display import display
 from matplotlib.figure import Figure
 
 from ..experiments.profiles import search_order
+from ..experiments.records import Metric
 from ..experiments.specs import Evaluation
 from ..experiments.store import Store
 from ..papers.base import Published, find_item
@@ -55,7 +56,8 @@ def show_item(
     found = [row for row in rows(item, profile, store) if keep is None or keep(row)]
     name = f"table-{facts.slug}" + (f"-{part}" if part else "").replace(" ", "-")
     # What the paper does not have carries no number of the paper's.
-    origin = "" if facts.kind == "extra" else f"{facts.number} of the paper: "
+    printed = facts.kind != "extra" and facts.number.startswith(("Fig", "Table", "App", "Algorithm"))
+    origin = f"{facts.number} of the paper: " if printed else ""
     show_rows(found, name=name.lower(), caption=f"{origin}{facts.title}{', ' + part if part else ''}")
 
 
@@ -110,16 +112,25 @@ def show_drawing(drawing: Drawing) -> None:
 
 
 def cite(evaluation: Evaluation, profile: str, store: Store, *, metric: str = "accuracy") -> str:
-    """One measured number as Markdown that links to its record: ``93.5 % [91.8, 94.9]``; or "not run"."""
+    """One measured number as Markdown that links to its record: ``93.5% (91.8 to 94.9)``; or "not run"."""
     for name in search_order(profile):
         record = find_record(evaluation, name, store)
         if record is not None and metric in record.metrics:
             found = record.metrics[metric]
-            if found.unit != "fraction" or found.low is None or found.high is None:
-                return f"[{found.value:.2f} {found.unit}](#{record_target(record.path)})"
-            text = f"{found.value:.1%} ({100 * found.low:.1f} to {100 * found.high:.1f})"
-            return f"[{text}](#{record_target(record.path)})"
+            return f"[{_told(found)}](#{record_target(record.path)})"
     return "not run"
+
+
+def _told(metric: Metric) -> str:
+    """A value with its unit and its interval, where it has one."""
+    share = metric.unit == "fraction" and metric.low is not None
+    # A sentence names the norm, or the logarithm, that it speaks of.
+    unit = "" if metric.unit in ("l2", "linf", "log10") else f" {metric.unit}"
+    text = f"{metric.value:.1%}" if share else f"{metric.value:.2f}{unit}"
+    if metric.low is None or metric.high is None:
+        return text
+    low, high = (f"{100 * end:.1f}" if share else f"{end:.2f}" for end in (metric.low, metric.high))
+    return f"{text} ({low} to {high})"
 
 
 def show_markdown(text: str) -> None:

@@ -100,7 +100,8 @@ def label_columns(rows: Sequence[Row]) -> tuple[list[str], list[list[str]]]:
         # Some of their labels come with TeX's subscripts: A _{nat}.
         facts = [[re.sub(r"\s*_\{(\w+)\}", r"_\1", part[2]).strip() for part in parts] for parts in split]
         heads, cells = keys, [[NOTHING if fact in ("", "-") else fact for fact in line] for line in facts]
-        heads = [head[:1].upper() + head[1:] for head in heads]
+        # A letter such as ε is a symbol and keeps its case.
+        heads = [head[:1].upper() + head[1:] if head[:1].isascii() else head for head in heads]
     else:
         heads, cells = ["Row"], [[row.label] for row in rows]
     if quantity(rows) is None:
@@ -145,8 +146,8 @@ def difference_text(row: Row) -> str:
 
 
 def count_text(row: Row) -> str:
-    """``1,000 × 2``: test points and seeds."""
-    if not row.values:
+    """``1,000 × 2``: test points and seeds; a dash for what was not run, or needed no network."""
+    if not row.values or (row.n is None and not row.records):
         return NOTHING
     return f"{row.n:,} × {row.seeds}" if row.n is not None else f"{NOTHING} × {row.seeds}"
 

@@ -59,7 +59,9 @@ def make_sheet(rows: Sequence[Row], caption: str, form: str) -> Sheet:
         ours = ours_text(row) + (own if row.values else "")
         told = [paper, ours] if printed else [ours]
         cells.append([*label, *told, count_text(row), row.verdict.name, row.protocol or NOTHING])
-    name = quantity(rows)
+    name = quantity(rows) or ""
+    # A sentence begins with a capital, a name such as l2 stays.
+    name = name[:1].upper() + name[1:] if name[:2].isalpha() else name
     caption = f"{caption.rstrip('.')}. {name}{unit}." if caption and name else caption
     heads += [f"Paper{unit}", "Ours [95 % interval]"] if printed else [f"Ours{unit} [95 % interval]"]
     heads += ["Points × seeds", "Verdict", "Protocol"]

@@ -58,7 +58,7 @@ def to_myst(rows: Sequence[Row], *, name: str, caption: str, link: Link = "") ->
         lines += [f"{'* -' if i == 0 else '  -'} {text}" for i, text in enumerate(cells)]
     lines.append("```")
     if sheet.notes.sentences:
-        notes = [f"{myst_escape(sign)} {myst_escape(text)}" for sign, text in sheet.notes.sentences]
+        notes = [f"{{sup}}`{myst_escape(sign)}` {myst_escape(text)}" for sign, text in sheet.notes.sentences]
         lines += ["", "{.footnotes-row}", "\\\n".join(notes)]
     return "\n".join(lines) + "\n"
 
@@ -85,7 +85,7 @@ def to_html(rows: Sequence[Row], *, caption: str = "", link: Link = "") -> str:
         lines.append(f'<tr><th scope="row">{cells[0]}</th>{data}</tr>')
     lines += ["</tbody>", "</table>"]
     if sheet.notes.sentences:
-        notes = [f"{html.escape(sign)} {html.escape(text)}" for sign, text in sheet.notes.sentences]
+        notes = [f"<sup>{html.escape(sign)}</sup> {html.escape(text)}" for sign, text in sheet.notes.sentences]
         lines.append(f'<p class="footnotes-row">{"<br>".join(notes)}</p>')
     return "\n".join(lines) + "\n"
 

@@ -9,6 +9,7 @@ from typing import Any
 import matplotlib as mpl
 import pytest
 
+from robustlib.experiments.records import Metric
 from robustlib.experiments.store import REPOSITORY, Store
 from robustlib.papers import madry2018_specs as madry
 from robustlib.papers.base import published_of
@@ -65,6 +66,19 @@ def test_a_cited_number_is_its_records_and_links_to_it(store: Store) -> None:
     assert text.startswith(f"[{record.metrics['accuracy'].value:.1%} (")
     assert f"(#{shown.record_target(record.path)})" in text
     assert "digits" not in shown.cite(evaluation, "best", store), "stand-in records never reach a published page"
+
+
+@pytest.mark.parametrize(
+    ("metric", "text"),
+    [
+        (Metric(0.935, 1000, 0.918, 0.949), "93.5% (91.8 to 94.9)"),
+        (Metric(1.598, 100, 1.491, 1.705, unit="l2"), "1.60 (1.49 to 1.71)"),
+        (Metric(4.773, 10, 4.751, 4.796, unit="logits"), "4.77 logits (4.75 to 4.80)"),
+        (Metric(2.5, 10, unit="nats"), "2.50 nats"),
+    ],
+)
+def test_a_number_in_a_sentence_has_its_unit_and_interval(metric: Metric, text: str) -> None:
+    assert shown._told(metric) == text
 
 
 def test_tables_carry_both_forms_and_say_digits(store: Store, bundles: list[dict[str, str]]) -> None:

@@ -181,7 +181,7 @@ def test_myst_is_a_numbered_list_table() -> None:
     text = FORMS["myst"](ROWS)
     assert text.startswith("```{list-table} A caption. Accuracy (%).\n:name: tab-x\n:header-rows: 1\n")
     assert "[not run]{.verdict .verdict-not-run}" in text
-    assert "{.footnotes-row}\n† 20 rows" in text
+    assert "{.footnotes-row}\n{sup}`†` 20 rows" in text
     assert r"\<b\>" in text
     lines = text.split("```")[1].splitlines()
     starts = [i for i, line in enumerate(lines) if line.startswith("* - ")]
