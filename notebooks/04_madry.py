@@ -296,7 +296,7 @@ show_drawing(drawn.loss_during_pgd(profile, store))
 show_statements("madry2018/loss-during-pgd/mnist", profile, store)
 show_item("madry2018/loss-during-pgd/mnist", profile, store)
 
-# %% tags=["remove-input"] mystnb={"figure": {"name": "fig-madry-1-cifar10", "caption": "The same on CIFAR-10 at ε = 8/255 (figure 1 of the paper, CIFAR10)."}}
+# %% tags=["remove-input"] mystnb={"figure": {"name": "fig-madry-1-cifar10", "caption": "The same on CIFAR-10 at ε = 8/255 (figure 1 of the paper)."}}
 show_drawing(drawn.loss_during_pgd(profile, store, make=cifar.trace))
 
 # %% tags=["remove-input"]
@@ -326,7 +326,7 @@ where_it_fails(
 )  # fmt: skip
 show_item("madry2018/local-maxima/mnist", profile, store)
 
-# %% tags=["remove-input"] mystnb={"figure": {"name": "fig-madry-2-cifar10", "caption": "The same on CIFAR-10 (figure 2 of the paper, CIFAR10)."}}
+# %% tags=["remove-input"] mystnb={"figure": {"name": "fig-madry-2-cifar10", "caption": "The same on CIFAR-10 (figure 2 of the paper)."}}
 show_drawing(drawn.local_maxima(profile, store, make=cifar.maxima))
 
 # %% tags=["remove-input"]
@@ -449,7 +449,7 @@ show_drawing(drawn.training_loss(profile, store))
 show_statements("madry2018/training-loss/mnist", profile, store)
 show_item("madry2018/training-loss/mnist", profile, store)
 
-# %% tags=["remove-input"] mystnb={"figure": {"name": "fig-madry-5-cifar10", "caption": "Adversarial training loss on CIFAR-10 (figure 5 of the paper, CIFAR10)."}}
+# %% tags=["remove-input"] mystnb={"figure": {"name": "fig-madry-5-cifar10", "caption": "Adversarial training loss on CIFAR-10 (figure 5 of the paper)."}}
 show_drawing(drawn.training_loss(profile, store, network=cifar.network()))
 
 # %% tags=["remove-input"]
@@ -587,7 +587,7 @@ show_drawing(drawn.loss_during_pgd(profile, store, examples=5))
 show_statements("madry2018/more-loss-curves/mnist", profile, store)
 show_item("madry2018/more-loss-curves/mnist", profile, store)
 
-# %% tags=["remove-input"] mystnb={"figure": {"name": "fig-madry-11-cifar10", "caption": "As figure 1, for five examples (figure 11 of the paper, CIFAR10)."}}
+# %% tags=["remove-input"] mystnb={"figure": {"name": "fig-madry-11-cifar10", "caption": "As figure 1, for five examples (figure 11 of the paper)."}}
 show_drawing(drawn.loss_during_pgd(profile, store, examples=5, make=cifar.trace))
 
 # %% tags=["remove-input"]

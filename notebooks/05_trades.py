@@ -282,6 +282,12 @@ show_item("zhang2019/checkpoints", profile, store)
 
 # %% [markdown]
 # (answers-zhang2019)=
+# ## The deck's questions
+#
+# *Can a network be both robust and accurate?* Up to a trade: {numref}`fig-trades-split` splits it into its parts, {numref}`fig-trades-sweep` draws it over $1/\lambda$, and
+# {numref}`fig-trades-bracket` sets it beside other ways to train. *Which of the two comes first, what does a $\lambda$ at the end of its range do to honest customers, and whom does robust training leave out?* These
+# have no answer without somebody who pays for each error; so they are asked of a lender. [The page on the slides](../book/slides.md) has the numbers of all of them.
+#
 # ## A lender
 #
 # The first slide deck ends with a lender whose applicants can slightly change their records. Here it is as an experiment. The applicants are made by a written model

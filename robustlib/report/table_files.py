@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -39,11 +40,14 @@ def export(item: Item, form: str, *, profile: str, store: Store) -> str:
 
 
 def bibtex(item: Item, store: Store) -> str:
-    """An entry to cite one table with: its note carries the keys of the records behind it."""
+    """An entry to cite one table with: its note carries keys of the records behind it, and of many a digest too."""
     keys = sorted(
         {Path(p).stem.rpartition("-")[2] for row in rows(item.id, profiles.BEST, store) for p in row.records}
     )
-    shown = ", ".join(keys[:12]) + (f" and {len(keys) - 12} more" if len(keys) > 12 else "")
+    shown = ", ".join(keys[:12])
+    if len(keys) > 12:
+        whole = hashlib.sha256("\n".join(keys).encode()).hexdigest()[:16]
+        shown += f" and {len(keys) - 12} more; SHA-256 of all {len(keys)} keys, one a line: {whole}"
     origin = "" if item.source == OWN else f": {item.number} of {PAPERS[item.paper]}, measured again"
     return (
         f"@misc{{robustlib-{item.slug},\n"

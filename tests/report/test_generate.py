@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
 import json
 import re
@@ -18,12 +19,12 @@ from robustlib.experiments import profiles
 from robustlib.experiments.keys import key
 from robustlib.experiments.records import Metric
 from robustlib.experiments.runner import Job
-from robustlib.experiments.store import Store, weights_path
+from robustlib.experiments.store import REPOSITORY, Store, weights_path
 from robustlib.papers import plan
 from robustlib.papers.aged import aged
 from robustlib.papers.base import OWN, PAPERS, find_item, items
 from robustlib.report import generate as generated
-from robustlib.report.build import item_verdicts
+from robustlib.report.build import item_verdicts, rows
 from robustlib.report.cards import ABOUT, cards, data_cards, threat_text
 from robustlib.report.costs import commands, costs
 from robustlib.report.display import record_target
@@ -250,6 +251,12 @@ def test_a_citation_names_its_records(store: Store) -> None:
     assert all(name in text for name in keys)
     empty = export(find_item("wong2018scaling/cost-vs-units"), "bibtex", profile=profiles.BEST, store=store)
     assert "Records none" in empty
+    full = Store(REPOSITORY)
+    many = sorted({Path(p).stem[-8:] for row in rows(TABLE.id, profiles.BEST, full) for p in row.records})
+    digest = hashlib.sha256("\n".join(many).encode()).hexdigest()[:16]
+    text = export(TABLE, "bibtex", profile=profiles.BEST, store=full)
+    assert len(many) > 12
+    assert f"{many[11]} and {len(many) - 12} more; SHA-256 of all {len(many)} keys, one a line: {digest}" in text
 
 
 def test_what_cannot_be_exported_is_said(store: Store) -> None:
