@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from ..experiments import profiles
@@ -17,7 +17,7 @@ SHOWN = 16
 """Numbers of a record on its page."""
 
 
-def _record_section(record: Record, item: str | None, tables: Mapping[str, str]) -> str:
+def _record_section(record: Record, item: str | None, tables: Mapping[str, str], *, committed: bool) -> str:
     name = Path(record.path).name
     measurement = record.evaluation["measurement"]
     settings = json.dumps({**measurement, "source": _source(measurement.get("source"))}, ensure_ascii=False)
@@ -35,7 +35,8 @@ def _record_section(record: Record, item: str | None, tables: Mapping[str, str])
         f"- points: {subset['split']} split, {points}",
         f"- evaluation key `{record.evaluation_key}`, {record.created}, {record.wall_s:g} s, {record.device}",
         "- of a protocol that this edition no longer runs" if item is None
-        else f"- to make it again: `robustlib run {item} --profile {record.profile} --recompute`",
+        else f"- to make it again: `robustlib run {item} --profile {record.profile} --recompute`"
+        + (f"; or, of the committed weights and without training, `robustlib verify {item}`" if committed else ""),
         *([f"- shown in: [{find_item(item).title}](#table-{tables[item]})"] if item and item in tables else []),
         f"- file: {{download}}`{record.path} <../{record.path}>`",
         "",
@@ -59,13 +60,16 @@ def _source(source: object) -> object:
     return {"training": source} if isinstance(source, dict) else source
 
 
-def record_page(records: Sequence[Record], items: Mapping[str, str], tables: Mapping[str, str]) -> str:
+def record_page(
+    records: Sequence[Record], items: Mapping[str, str], tables: Mapping[str, str], committed: Collection[str] = ()
+) -> str:
     """The page of one network in one profile: how it was made, then each measurement of it.
 
     Args:
         records: of the network in that profile, at least one.
         items: by evaluation key, the item to run for it.
         tables: by item, the name of its table in a chapter.
+        committed: beginnings of the training keys whose weights are in the repository.
     """
     first = records[0]
     network = Path(first.path).parent.name
@@ -94,13 +98,17 @@ def record_page(records: Sequence[Record], items: Mapping[str, str], tables: Map
         "```",
         "",
     ]
-    sections = [_record_section(record, items.get(record.evaluation_key), tables) for record in records]
+    kept = first.training_key[:8] in committed
+    sections = [
+        _record_section(record, items.get(record.evaluation_key), tables, committed=kept) for record in records
+    ]
     return "\n".join(head) + "\n" + "\n\n".join(sections) + "\n"
 
 
 def write_records(destination: Path, store: Store, names: Iterable[str], tables: Mapping[str, str]) -> None:
     """One page a network and profile, and their index."""
     destination.mkdir(parents=True, exist_ok=True)
+    committed = {path.stem[-8:] for path in (store.root / "weights").glob("*.safetensors")}
     index = [
         "# Records",
         "",
@@ -123,7 +131,7 @@ def write_records(destination: Path, store: Store, names: Iterable[str], tables:
             ]
         for network, group in groups.items():
             stem = f"{profile}-{network}"
-            (destination / f"{stem}.md").write_text(record_page(group, items, tables))
+            (destination / f"{stem}.md").write_text(record_page(group, items, tables, committed))
             index.append(f"| [{network}]({stem}.md) | {len(group)} |")
         index.append("")
     (destination / "index.md").write_text("\n".join([*index, ""]))

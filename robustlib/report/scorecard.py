@@ -55,13 +55,14 @@ def _claims(item: Item, profile: str, store: Store) -> str:
 
 
 def _badge(name: str, count: int, style: str = "") -> str:
-    return f"[{name}]{{.verdict .verdict-{(style or name).replace(' ', '-')}}} {count}"
+    # A space that does not break keeps the count beside its word.
+    return f"[{name}]{{.verdict .verdict-{(style or name).replace(' ', '-')}}}\u00a0{count}"
 
 
 def _scorecard_row(item: Item, profile: str, store: Store, link: str) -> str:
     tally = item_verdicts(item, profile, store)
     words = " ".join(_badge(name, count) for name, count in sorted(tally.items()))
-    number = "↳" if item.parent else "own" if item.source == OWN else item.number
+    number = "↳" if item.parent else "own" if item.source == OWN else item.number.replace("-", "–")
     return f"| {number} | [{item.title}]({link}) | {words} | {_claims(item, profile, store)} |"
 
 

@@ -73,9 +73,9 @@ def test_the_scorecard_has_every_item_once(store: Store) -> None:
 def test_the_scorecard_says_what_stands(store: Store) -> None:
     text = scorecard(profiles.BEST, store, CHAPTERS, {})
     line = next(line for line in text.splitlines() if TABLE.title in line and "Table 1" in line)
-    assert "[reproduced]{.verdict .verdict-reproduced} 1" in line
-    assert "[quick]{.verdict .verdict-quick} 1" in line
-    assert "[not run]{.verdict .verdict-not-run} 15" in line
+    assert "[reproduced]{.verdict .verdict-reproduced}\u00a01" in line
+    assert "[quick]{.verdict .verdict-quick}\u00a01" in line
+    assert "[not run]{.verdict .verdict-not-run}\u00a015" in line
     assert "](notebooks/04_madry.ipynb)" in line
     distilled = next(line for line in text.splitlines() if "Temperature vs adversarial success rate" in line)
     assert "](notebooks/01_defensive_distillation.ipynb)" in distilled
@@ -107,7 +107,7 @@ def test_the_front_page_tells_what_became_of_each_paper(store: Store) -> None:
     papers = [paper for paper in PAPERS if paper != "comparison"]
     assert [line.split("`")[1] for line in lines] == papers
     for line, paper in zip(lines, papers, strict=True):
-        told = sum(int(count) for count in re.findall(r"\.verdict-\w+\} (\d+)", line))
+        told = sum(int(count) for count in re.findall(r"\.verdict-\w+\}\s(\d+)", line))
         assert told == sum(claim.paper == paper for claim in aged())
         assert f"]({CHAPTERS[paper]}.ipynb)" in line
         assert "| 0 of 0 hold |" in line  # no claim has all of its records
@@ -180,6 +180,10 @@ def test_a_record_page_has_everything_to_judge_a_number(made: Made) -> None:
     assert '"restarts": 2' in text
     assert f"| accuracy | {records[1].metrics['accuracy'].value:.6g} |" in text
     assert text.count("](#table-there)") == 1
+    key = records[1].training_key[:8]
+    again = record_page(records[1:2], {records[1].evaluation_key: TABLE.id}, {}, {key})
+    assert "or, of the committed weights and without training, `robustlib verify madry2018/table-1`" in again
+    assert "robustlib verify" not in text
     many = {f"m{i}": Metric(0.5, 7, 0.25, 0.75) for i in range(20)}
     shown = record_page([replace(records[1], metrics=many)], {}, {})
     assert shown.count("| 0.5 | 0.25 to 0.75 |") == 16
