@@ -28,7 +28,13 @@ def page(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Brows
     target = tmp_path_factory.mktemp("page") / "page.html"
     script = (root / "book/_static/reader.js").as_uri()
     table = f"<table class='{{}}'>{HEADS}<tbody>{ROWS}</tbody></table>"
-    body = f"<article class='bd-article'>{table.format('plain')}{table.format('curve-table')}</article>"
+    folds = "<details class='answer'>a</details><details class='table-tools'>b</details>"
+    grid = [("k", "a, ours", "a, paper", "b, ours"), ("1", "81", "92", "70"), ("2", "80", "91", "71")]
+    lines = [f"<tr><th>{'</th><th>'.join(grid[0])}</th></tr>"]
+    lines += [f"<tr><td>{'</td><td>'.join(cells)}</td></tr>" for cells in grid[1:]]
+    pair = f"<table class='curve-table'><thead>{lines[0]}</thead><tbody>{''.join(lines[1:])}</tbody></table>"
+    tables = f"{table.format('plain')}{table.format('curve-table')}{pair}"
+    body = f"<article class='bd-article'>{tables}{folds}</article>"
     target.write_text(f"<!doctype html><meta charset='utf-8'><script src='{script}'></script>{body}", encoding="utf-8")
     with Browser(path) as browser:
         browser.open(target, width=390, theme="light")
@@ -63,12 +69,27 @@ def test_the_slider_reads_out_the_table(page: Browser) -> None:
     move = "(i => {const s = document.querySelector('.curve input'); s.value = i; s.dispatchEvent(new Event('input'))})"
     for place, line in enumerate(LINES):
         page.evaluate(f"{move}({place})")
-        said = page.evaluate("[...document.querySelectorAll('.curve output span')].map(e => e.textContent)")
+        said = page.evaluate("[...document.querySelector('.curve output').children].map(e => e.textContent)")
         assert said == [f"{head}: {cell}" for head, cell in zip(("eps", "ours", "word"), line, strict=True)]
         spoken = page.evaluate("document.querySelector('.curve input').getAttribute('aria-valuetext')")
         assert spoken == f"eps {line[0]}"
     # Three of the four have a number.
     assert page.evaluate("document.querySelector('.curve polyline').points.length") == 3
+
+
+def test_a_name_has_one_colour_and_the_papers_line_is_dashed(page: Browser) -> None:
+    parts = "[...document.querySelectorAll('.curve')[1].querySelectorAll('{}')].map(part => part.{})"
+    styles = page.evaluate(parts.format("polyline", "className.baseVal"))
+    assert styles == ["curve-0", "curve-1", "curve-2"]
+    ends = page.evaluate(parts.format("text", "textContent"))
+    assert ends == ["70", "100", "1", "2"]  # no line below the half: the axis begins where the lines do
+
+
+def test_answers_unfold_on_paper_and_downloads_do_not(page: Browser) -> None:
+    opened = "[...document.querySelectorAll('details')].map(fold => fold.open)"
+    assert page.evaluate(opened) == [False, False]
+    page.evaluate("window.dispatchEvent(new Event('beforeprint'))")
+    assert page.evaluate(opened) == [True, False]
 
 
 @pytest.mark.parametrize(("builder", "up"), [("html", "../"), ("singlehtml", "")])
