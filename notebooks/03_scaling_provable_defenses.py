@@ -347,7 +347,7 @@ slopes = drawn.exponents(profile, store)
 show_markdown(
     "**Fitted exponents** of seconds in the units: "
     + "; ".join(f"{family}, {kind}: {slope:.2f}" for (family, kind), slope in slopes.items())
-    + ". One is linear, two quadratic."
+    + ". An exponent of one is linear growth, of two quadratic; what a step costs whatever the size flattens both on small networks."
     if slopes else "*No timings yet.*"
 )  # fmt: skip
 show_statements("wong2018scaling/cost-vs-units", profile, store)
