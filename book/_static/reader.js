@@ -30,6 +30,13 @@ document.addEventListener("DOMContentLoaded", () => {
     });
   }
 
+  /* An equation that scrolls is reached by keyboard. */
+  window.addEventListener("load", () => window.MathJax?.startup?.promise?.then(() => {
+    for (const equation of document.querySelectorAll("mjx-container[display='true']")) {
+      if (equation.scrollWidth > equation.clientWidth) equation.tabIndex = 0;
+    }
+  }));
+
   /* On paper nothing unfolds. */
   window.addEventListener("beforeprint", () => {
     for (const fold of document.querySelectorAll(".bd-article details:not(.table-tools)")) fold.open = true;
