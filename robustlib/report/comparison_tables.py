@@ -77,7 +77,7 @@ def aged_table(profile: str, store: Store) -> tuple[list[str], list[list[str]]]:
                 line.published, line.ours, line.strongest)),
             line.fate, filled(line.why, profile, store) + cited,
         ])  # fmt: skip
-    return ["paper", "claim", "published", "ours", "under today's attacks", "it", "what changed it"], lines
+    return ["paper", "claim", "published", "ours", "under today's attacks", "today", "what changed it"], lines
 
 
 def show_aged(profile: str, store: Store) -> None:
