@@ -29,11 +29,11 @@ def forecast(jobs: Sequence[Job], profile: str, kind: str, store: Store, *, reco
         for network in evaluation.lineage if state == "to run" else ():
             if key(network) not in seen:
                 seen.add(key(network))
-                seconds = cost.training_seconds(network, kind)
+                work, seconds = cost.training_work(network), cost.training_seconds(network, kind)
                 total += seconds
                 yield (
                     f"{label(network)}: {cost.training_flops(network):.3g} operations, "
-                    f"{cost.training_launches(network):.3g} launches, about {duration(seconds)}, "
+                    f"{work.kernels:.3g} launches, about {duration(seconds)}, "
                     f"{cost.training_memory(network) / 2**20:.0f} MB"
                     + _after(label(parent) for parent in network.needs)
                 )
