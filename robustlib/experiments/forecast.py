@@ -45,7 +45,8 @@ def forecast(jobs: Sequence[Job], profile: str, kind: str, store: Store, *, reco
     rate = cost.RATES[kind]
     yield (
         f"{len(jobs)} evaluations, {len(missing)} to run, {len(seen)} networks: about {total / 60:.1f} min on {kind} "
-        f"(an estimate: {rate.flops / 1e9:.0f} GFLOP/s and {rate.launch * 1e6:.0f} us a launch assumed)"
+        f"(an estimate: {rate.flops / 1e9:.0f} GFLOP/s, {rate.bytes / 1e9:.0f} GB/s and {rate.launch * 1e6:.0f} us a "
+        "launch assumed)"
     )
 
 

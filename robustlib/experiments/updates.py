@@ -6,6 +6,7 @@ Everything is made of shapes alone, on PyTorch's "meta" device, where nothing is
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from typing import Any
@@ -26,13 +27,15 @@ from ..certify.region import Region
 from ..data.registry import facts_of
 from ..models import ModelSpec, build
 from ..threat import LinfBall
-from ..training import Certified, Defence, Distillation, objective
+from ..training import Certified, Defence, Distillation, Standard, objective
 from ..training.inner import Inner
 from .specs import Network
 
 Call = Callable[[nn.Module, Tensor, Tensor, torch.Generator], object]
 BALL = LinfBall(0.1)
 """Stands for any: radius and norm change few operators."""
+ALIKE = dict.fromkeys(("step_size", "beta", "scale", "weight", "temperature"), 1.0) | {"eps_warmup": 0.0, "start": 0.0}
+"""Fields of defences whose values change no operator either."""
 
 
 @dataclass(frozen=True)
@@ -55,10 +58,6 @@ class Work:
     def __mul__(self, times: float) -> Work:
         return Work(*(getattr(self, f.name) * times for f in fields(Work)))
 
-    def mixed(self, other: Work, share: float) -> Work:
-        """The mean where ``share`` of them are like the other one; beyond 1 the line goes on."""
-        return self * (1 - share) + other * share
-
 
 @dataclass(frozen=True)
 class Batch:
@@ -71,9 +70,9 @@ class Batch:
         """All of a batch of n."""
         return self.fixed + self.each * n
 
-    def mixed(self, other: Batch, share: float) -> Batch:
-        """As :meth:`Work.mixed`."""
-        return Batch(self.fixed.mixed(other.fixed, share), self.each.mixed(other.each, share))
+    def plus(self, other: Batch, times: float) -> Batch:
+        """Another's work as well, so many times."""
+        return Batch(self.fixed + other.fixed * times, self.each + other.each * times)
 
 
 class Calls(TorchDispatchMode):
@@ -102,7 +101,7 @@ def _held(leaf: object) -> int:
     """Bytes of a tensor; what is only spread over many places counts once."""
     if not isinstance(leaf, Tensor):
         return 0
-    return min(leaf.numel() * leaf.element_size(), leaf.untyped_storage().nbytes())
+    return leaf.element_size() * math.prod(n for n, step in zip(leaf.shape, leaf.stride(), strict=True) if step)
 
 
 def _count(model: ModelSpec, shape: tuple[int, ...], classes: int, call: Call, *, train: bool = False) -> Batch:
@@ -175,17 +174,25 @@ def _gradient_of(model: ModelSpec, shape: tuple[int, ...], classes: int, defence
     return _count(model, shape, classes, call, train=True)
 
 
+def _plain(defence: Defence) -> Defence:
+    """With values that change no operator set alike: defences that differ in them alone are counted once."""
+    names = {field.name for field in fields(defence)}
+    alike: dict[str, Any] = {name: value for name, value in ALIKE.items() if name in names}
+    if not isinstance(defence, Standard | Distillation):
+        alike["threat"] = replace(defence.threat, eps=BALL.eps)
+    return replace(defence, **alike)
+
+
 def gradient(network: Network) -> Batch:
     """Loss and gradients of the mean update of a training."""
-    defence = network.defence
-    count = functools.partial(_gradient_of, network.model, facts_of(network.dataset).shape, network.outputs)
-    # Radius and warm-up change no operator: defences that differ in them alone are counted once.
-    if isinstance(defence, Certified):
-        plain = replace(defence, threat=replace(defence.threat, eps=0.1), start=0.0, ramp=0.0, interval=0.0)
-        late = count(plain, 1.0)
-        return late.mixed(count(replace(plain, interval=1.0), 0.0), defence.interval) if defence.interval else late
+    what = (network.model, facts_of(network.dataset).shape, network.outputs)
+    defence = _plain(network.defence)
     if isinstance(defence, Inner):
-        # Every step of the inner attack costs the same.
-        plain_inner = replace(defence, steps=1, ramp=(), eps_warmup=0.0)
-        return count(plain_inner, 1.0).mixed(count(replace(plain_inner, steps=2), 1.0), defence.mean_steps - 1)
-    return count(defence, 1.0)
+        once = _gradient_of(*what, replace(defence, steps=1, ramp=()), 1.0)
+        return once.plus(step_of(*what), defence.mean_steps - 1)
+    if isinstance(defence, Certified):
+        share, defence = defence.interval, replace(defence, ramp=0.0, interval=0.0)
+        if share:
+            first, late = _gradient_of(*what, replace(defence, interval=1.0), 0.0), _gradient_of(*what, defence, 1.0)
+            return Batch(Work(), Work()).plus(first, share).plus(late, 1 - share)
+    return _gradient_of(*what, defence, 1.0)
