@@ -50,7 +50,7 @@ class Rate:
 
     Args:
         flops: operations a second in float32.
-        half: the same in bfloat16, whose numbers are also half as long to read and write.
+        half: the same in bfloat16.
         launch: seconds between the starts of two kernels; small batches wait for little else.
         bytes: read and written a second: what most operators wait for.
         ahead: kernels are started while others run, so that the longer of the two counts and not their sum.
@@ -67,8 +67,8 @@ class Rate:
 
         Who waits for the start of a kernel leaves the device to the others: waiting is shared, work is not.
         """
-        flops, size = (self.half, 0.5) if precision == "bfloat16" else (self.flops, 1.0)
-        done, started = work.flops / flops + size * work.bytes / self.bytes, work.kernels * self.launch / together
+        flops = self.half if precision == "bfloat16" else self.flops
+        done, started = work.flops / flops + work.bytes / self.bytes, work.kernels * self.launch / together
         return max(done, started) if self.ahead else done + started
 
 

@@ -127,9 +127,13 @@ def test_what_others_are_asked_first_is_paid_for() -> None:
 
 def test_a_gpu_starts_kernels_ahead_and_a_processor_does_not() -> None:
     work = Work(flops=100.0, read=20.0, written=30.0, kernels=4.0)
-    assert Rate(flops=10.0, launch=3.0, bytes=25.0).seconds(work) == 100 / 10 + 50 / 25 + 4 * 3
-    assert Rate(flops=10.0, launch=3.0, bytes=25.0, ahead=True).seconds(work) == 12
-    assert Rate(flops=10.0, launch=5.0, bytes=25.0, ahead=True).seconds(work) == 20
+    behind = Rate(flops=10.0, half=20.0, launch=3.0, bytes=25.0)
+    ahead = replace(behind, ahead=True)
+    assert behind.seconds(work) == 100 / 10 + 50 / 25 + 4 * 3
+    assert ahead.seconds(work) == 12
+    assert replace(ahead, launch=5.0).seconds(work) == 20
+    assert replace(ahead, launch=5.0).seconds(work, together=2) == 12  # the others compute while one waits
+    assert behind.seconds(work, "bfloat16") == 100 / 20 + 50 / 25 + 4 * 3
     assert RATES["cuda"].ahead
     assert not RATES["cpu"].ahead
 
