@@ -1,4 +1,4 @@
-"""What a training or an evaluation costs, in floating-point operations: an estimate before, a record after."""
+"""What a training or an evaluation costs in operations, bytes and seconds: an estimate before, a record after."""
 
 from __future__ import annotations
 
