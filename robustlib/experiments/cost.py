@@ -1,27 +1,24 @@
-"""What a training or an evaluation costs, in floating-point operations: an estimate before, a record after."""
+"""What a training or an evaluation costs in operations, bytes and seconds: an estimate before, a record after."""
 
 from __future__ import annotations
 
-import functools
-from dataclasses import dataclass
-
-import torch
-from torch import nn
-from torch.utils.flop_counter import FlopCounterMode
+from dataclasses import dataclass, replace
 
 from ..attacks.suite import passes
 from ..data.registry import facts_of
 from ..evaluate import standard
 from ..evaluate.outcomes import CHUNK
-from ..models import ModelSpec, build
-from ..training import Certified, Distillation, FgsmTraining, LogitPairing, PgdTraining, Standard
+from ..models import ModelSpec
+from ..training import Certified
 from .probes import (
     Amplitudes,
     CascadeBound,
     Certificate,
     CertifiedRadii,
+    Cost,
     DecisionMap,
     Estimated,
+    Groups,
     InnerLoop,
     Lending,
     Outputs,
@@ -44,124 +41,103 @@ from .specs import (
     Network,
     WorstCase,
 )
-from .updates import Calls, certified_update
+from .updates import Work, certificate_of, forward_of, gradient, step_of, weights_of
 
 
 @dataclass(frozen=True)
 class Rate:
-    """What a kind of device does, before anything was measured on it: every time made from it is an estimate.
+    """What a kind of device does with whole trainings and measurements: every time made from it is an estimate.
 
     Args:
-        flops: operations a second that these small networks reach in float32.
+        flops: operations a second in float32.
         half: the same in bfloat16.
         launch: seconds between the starts of two kernels; small batches wait for little else.
-        bytes: written a second, each of them read about once: what the rows of a bound wait for.
+        bytes: read and written a second: what most operators wait for.
+        ahead: kernels are started while others run, so that the longer of the two counts and not their sum.
     """
 
     flops: float
     half: float
     launch: float
     bytes: float
+    ahead: bool = False
 
-    def of(self, precision: str) -> float:
-        """Operations a second in a precision."""
-        return self.half if precision == "bfloat16" else self.flops
+    def seconds(self, work: Work, precision: str = "float32", together: int = 1) -> float:
+        """Estimated, of a device that so many ask at a time.
+
+        Who waits for the start of a kernel leaves the device to the others: waiting is shared, work is not.
+        """
+        flops = self.half if precision == "bfloat16" else self.flops
+        done, started = work.flops / flops + work.bytes / self.bytes, work.kernels * self.launch / together
+        return max(done, started) if self.ahead else done + started
 
 
-RATES = {"cpu": Rate(150e9, 150e9, 5e-6, 10e9), "cuda": Rate(15e12, 60e12, 6e-6, 1.5e12)}
+RATES = {"cpu": Rate(350e9, 350e9, 10e-6, 8e9), "cuda": Rate(15e12, 60e12, 6e-6, 3e12, ahead=True)}
+"""The processor's fit every committed training of half a minute and more to within a factor of two. The GPU's are
+assumed: none was measured."""
 
 
-@dataclass(frozen=True)
-class Forward:
-    """One forward pass: operations and bytes of activations for one input, kernels for a batch.
+def _what(network: Network) -> tuple[ModelSpec, tuple[int, ...], int]:
+    return network.model, facts_of(network.dataset).shape, network.outputs
 
-    ``rows``: units of all linear layers but the first layer, which a dual bound carries back to the input one by one;
-    ``relus``: about how many columns of its own each random projection has.
+
+def _forward(network: Network, batch: int = CHUNK) -> Work:
+    """A forward pass of one input among ``batch``."""
+    return forward_of(*_what(network)).of(batch) * (1 / batch)
+
+
+def _pass(network: Network, batch: int = CHUNK) -> Work:
+    """What :func:`passes` counts: half a step of an attack, one of whose two passes goes back to the input."""
+    return step_of(*_what(network)).of(batch) * (0.5 / batch)
+
+
+def _certificate(network: Network, *, method: str = "dual", slopes: str = "fixed", projections: int = 0) -> Work:
+    """A certificate of one input, or its estimate."""
+    return certificate_of(*_what(network), method, slopes, projections).of(CHUNK) * (1 / CHUNK)
+
+
+def _weights(network: Network) -> float:
+    """Bytes of all weights."""
+    return 4.0 * weights_of(*_what(network))
+
+
+def update(network: Network) -> Work:
+    """The mean update of a training: loss and gradients of a batch, then the optimiser's step.
+
+    Adam reads weights, gradients and two moments and writes all but the gradients; SGD has one moment.
     """
-
-    flops: float
-    kernels: int
-    activations: float
-    parameters: int
-    rows: int
-    relus: int
+    moments = 2 if network.schedule.optimiser == "adam" else 1
+    step = Work(0.0, _weights(network) * (2 + moments), _weights(network) * (1 + moments), 1.0)
+    return gradient(network).of(network.schedule.batch) + step
 
 
-@functools.cache
-def forward_of(model: ModelSpec, input_shape: tuple[int, ...], classes: int) -> Forward:
-    """One forward pass of one input (2 operations per multiply-add)."""
-    flops, calls = FlopCounterMode(display=False), Calls()
-    # Shapes are all that is counted: on this device nothing is computed.
-    with torch.device("meta"), torch.no_grad():
-        network = build(model, input_shape=input_shape, classes=classes, generator=torch.Generator().manual_seed(0))
-        with flops:
-            network(torch.zeros(1, *input_shape))
-        with calls:
-            network(torch.zeros(1, *input_shape))
-    parameters = sum(parameter.numel() for parameter in network.parameters())
-    layers = [m for m in network.modules() if isinstance(m, nn.Linear | nn.Conv2d)]
-    rows = sum(layer.out_features for layer in layers[1:] if isinstance(layer, nn.Linear))
-    return Forward(float(flops.get_total_flops()), calls.kernels, calls.bytes, parameters, rows, len(layers) // 2)
+def preparation(network: Network) -> Work:
+    """What other networks are asked before the first update: soft labels, and which rows earlier stages leave."""
+    rows = network.rows or (0, facts_of(network.dataset).n_train)
+    asked = [_forward(network.teacher)] if network.teacher else [_certificate(stage) for stage in network.earlier]
+    return sum(asked, Work()) * (rows[1] - rows[0])
 
 
-def _one(network: Network) -> Forward:
-    return forward_of(network.model, facts_of(network.dataset).shape, network.outputs)
-
-
-def _forward(network: Network) -> float:
-    return _one(network).flops
-
-
-def _passes(network: Network) -> float:
-    """Of one update: a forward and a backward to the input cost 2 forwards, to weights and input 3."""
-    defence = network.defence
-    if isinstance(defence, Standard | Distillation):
-        return 3.0
-    if isinstance(defence, FgsmTraining):
-        return 5.0
-    assert not isinstance(defence, Certified), "counted in updates.py"
-    # TRADES and logit pairing move weights through two batches; TRADES asks once more what the clean one gives.
-    outer = 3.0 if isinstance(defence, PgdTraining) else 6.0 if isinstance(defence, LogitPairing) else 7.0
-    return 2 * defence.mean_steps + outer
+def training_work(network: Network) -> Work:
+    """Of a whole training; an upper bound for a later stage of a cascade, which gets as many updates as it has rows."""
+    return update(network) * network.schedule.steps + preparation(network)
 
 
 def training_flops(network: Network) -> float:
     """Operations of a whole training."""
-    examples = network.schedule.steps * network.schedule.batch
-    if isinstance(network.defence, Certified):
-        return certified_update(network).flops * examples
-    return _passes(network) * examples * _forward(network)
+    return training_work(network).flops
 
 
 def training_memory(network: Network) -> float:
     """Bytes: weights, gradients and Adam's two moments in float32, activations of one batch kept for the backward."""
-    one = _one(network)
-    return 16.0 * one.parameters + one.activations * network.schedule.batch
-
-
-def training_launches(network: Network) -> float:
-    """Kernels that a GPU starts, one after another, in a whole training."""
-    if isinstance(network.defence, Certified):
-        return certified_update(network).kernels * network.schedule.steps
-    return _passes(network) * network.schedule.steps * _one(network).kernels
-
-
-def training_bytes(network: Network) -> float:
-    """What a training on certificates writes: rows are wide and little is computed with them. 0 for any other."""
-    if not isinstance(network.defence, Certified):
-        return 0.0
-    update = certified_update(network)
-    return (update.bytes * network.schedule.batch + update.fixed_bytes) * network.schedule.steps
+    return 4 * _weights(network) + _forward(network).written * network.schedule.batch
 
 
 def training_seconds(network: Network, device: str, together: int = 1) -> float:
-    """Estimated seconds on a kind of device, "cpu" or "cuda", of which so many networks ask at a time.
-
-    A network that waits for the start of a kernel leaves the device to the others: waiting is shared, work is not.
-    """
-    rate = RATES[device]
-    work = training_flops(network) / rate.of(network.schedule.precision) + training_bytes(network) / rate.bytes
-    return max(work, training_launches(network) * rate.launch / together)
+    """Estimated seconds on a kind of device, "cpu" or "cuda", of which so many networks ask at a time."""
+    rate, updates = RATES[device], update(network) * network.schedule.steps
+    asked = rate.seconds(preparation(network), together=together)
+    return asked + rate.seconds(updates, network.schedule.precision, together)
 
 
 def points(evaluation: Evaluation) -> int:
@@ -173,63 +149,71 @@ def points(evaluation: Evaluation) -> int:
 
 
 def evaluation_seconds(evaluation: Evaluation, device: str, together: int = 1) -> float:
-    """As :func:`training_seconds`; the points are visited in chunks."""
-    rate, one, n = RATES[device], _one(evaluation.subject), points(evaluation)
-    flops = evaluation_flops(evaluation, n)
-    launches = flops / one.flops / max(1, min(n, CHUNK)) * one.kernels
-    work = flops / rate.of(getattr(evaluation.measurement, "search", ""))
-    return max(work, launches * rate.launch / together)
+    """As :func:`training_seconds`."""
+    search = getattr(evaluation.measurement, "search", "float32")
+    return RATES[device].seconds(evaluation_work(evaluation, points(evaluation)), search, together)
 
 
 def evaluation_flops(evaluation: Evaluation, n: int) -> float:
-    """Upper bound for n points: an attack with restarts visits only the points that still stand."""
-    what, forward = evaluation.measurement, _forward(evaluation.subject)
+    """Operations for n points, as :func:`evaluation_work` counts them."""
+    return evaluation_work(evaluation, n).flops
+
+
+def evaluation_work(evaluation: Evaluation, n: int) -> Work:
+    """For n points; an upper bound where an attack visits only those that still stand, or ends when it has won."""
+    what, network = evaluation.measurement, evaluation.subject
+    together = max(1, min(n, CHUNK))
+    forward, step = _forward(network, together), _pass(network, together)
     if isinstance(what, Pictures):
-        return n * (2 + passes(what.attack)) * forward
+        return (forward * 2 + step * passes(what.attack)) * n
     if isinstance(what, DecisionMap):
         return forward * (what.side**2 + n * what.inside**2)
     if isinstance(what, Accuracy):
-        steering = forward if what.source is None else _forward(what.source)
-        return n * (forward + passes(what.attack) * steering)
+        return (forward + (step if what.source is None else _pass(what.source)) * passes(what.attack)) * n
     if isinstance(what, Attacked):
-        steered = [_forward(source) for source in what.sources] or [forward]
-        return n * sum(forward + passes(attack) * each for attack in what.attacks for each in steered)
+        steered = [_pass(source) for source in what.sources] or [step]
+        return sum((forward + each * passes(attack) for attack in what.attacks for each in steered), Work()) * n
     if isinstance(what, Directions):
         # PGD and FGSM on each of the two, then both gradients.
-        return n * (passes(what.attack) + 4) * (forward + _forward(what.source)) + n * 4 * what.stops * forward
+        return ((step + _pass(what.source)) * (passes(what.attack) + 4) + forward * 4 * what.stops) * n
     if isinstance(what, Distances):
-        return n * passes(what.attack) * forward
+        return step * (n * passes(what.attack))
     if isinstance(what, WorstCase):
         suite = standard(what.threat, steps=what.steps, queries=what.queries, targets=what.target_classes)
-        return n * forward * (1 + sum(passes(attack) for attack in suite))
+        # At last whether PGD has converged: four starts of eighty steps on a hundred points.
+        return forward * n + step * (n * sum(map(passes, suite)) + min(n, 100) * 4 * 2 * 80)
     if isinstance(what, HingeBound | InnerLoop | Lending):
-        return n * (2 * what.steps + 2) * forward
+        return step * (n * (2 * what.steps + 2))
     if isinstance(what, LossTrace):
-        return n * what.runs * 2 * what.steps * forward
+        return step * (n * what.runs * 2 * what.steps)
     if isinstance(what, LocalMaxima):
-        return n * what.starts * 2 * what.steps * forward
+        return _pass(network) * (n * what.starts * 2 * what.steps)
     if isinstance(what, AccuracyVariation):
-        return n * (forward + _forward(what.baseline))
+        return (forward + _forward(what.baseline)) * n
     if isinstance(what, Targeted):
-        others = len(facts_of(evaluation.subject.dataset).classes) - 1
-        return n * others * passes(what.attack) * forward
+        return step * (n * (len(facts_of(network.dataset).classes) - 1) * passes(what.attack))
     if isinstance(what, Amplitudes):
-        return n * 2.0 * (1 + 2 * len(facts_of(evaluation.subject.dataset).classes)) * forward
+        return step * (n * 2.0 * (1 + 2 * len(facts_of(network.dataset).classes)))
     if isinstance(what, Certificate):
-        return n * forward * (_one(evaluation.subject).rows if what.method == "dual" else 2)
+        return _certificate(network, method=what.method, slopes=what.slopes) * n
+    if isinstance(what, Groups):
+        return _certificate(network) * n
     if isinstance(what, CascadeBound):
-        # Later stages see what earlier ones leave; a step of a search costs three certificates of every stage.
-        stages, rows = 1 + len(evaluation.subject.earlier), _one(evaluation.subject).rows
-        return forward * rows * stages * (n + 3 * min(n, what.searched) * what.steps)
+        # Later stages see what earlier ones leave. Few searches begin, and those take up to ``steps`` steps, each four
+        # certificates of every stage: as if all ended with the first.
+        return sum(map(_certificate, (*network.earlier, network)), Work()) * (n + 5 * min(n, what.searched))
     if isinstance(what, Estimated):
-        one = _one(evaluation.subject)
-        return n * forward * (one.rows + what.repeats * what.projections * one.relus)
+        return (_certificate(network) + _certificate(network, projections=what.projections) * what.repeats) * n
     if isinstance(what, CertifiedRadii):
         # Some ten evaluations of the bound and its derivative end the search.
-        return n * forward * 30 * _one(evaluation.subject).rows
+        return _certificate(network) * (30 * n)
     if isinstance(what, OutputSet):
-        return len(what.radii) * forward * (what.samples + 2 * _one(evaluation.subject).rows)
+        return (forward * what.samples + _certificate(network) * 2) * len(what.radii)
     if isinstance(what, Relaxed):
         # The linear program is no tensor arithmetic; what remains is the bound and the attack.
-        return n * forward * (_one(evaluation.subject).rows + 2 * what.steps)
-    return n * forward if isinstance(what, Outputs) else 0.0
+        return (_certificate(network) + step * (2 * what.steps)) * n
+    if isinstance(what, Cost):
+        asked = Certified(what.threat, ramp=0.0, projections=what.projections)
+        schedule = replace(network.schedule, batch=what.batch)
+        return update(replace(network, defence=asked, schedule=schedule)) * what.repeats
+    return forward * n if isinstance(what, Outputs) else Work()

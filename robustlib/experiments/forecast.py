@@ -29,11 +29,11 @@ def forecast(jobs: Sequence[Job], profile: str, kind: str, store: Store, *, reco
         for network in evaluation.lineage if state == "to run" else ():
             if key(network) not in seen:
                 seen.add(key(network))
-                seconds = cost.training_seconds(network, kind)
+                work, seconds = cost.training_work(network), cost.training_seconds(network, kind)
                 total += seconds
                 yield (
                     f"{label(network)}: {cost.training_flops(network):.3g} operations, "
-                    f"{cost.training_launches(network):.3g} launches, about {duration(seconds)}, "
+                    f"{work.kernels:.3g} launches, about {duration(seconds)}, "
                     f"{cost.training_memory(network) / 2**20:.0f} MB"
                     + _after(label(parent) for parent in network.needs)
                 )
@@ -45,7 +45,8 @@ def forecast(jobs: Sequence[Job], profile: str, kind: str, store: Store, *, reco
     rate = cost.RATES[kind]
     yield (
         f"{len(jobs)} evaluations, {len(missing)} to run, {len(seen)} networks: about {total / 60:.1f} min on {kind} "
-        f"(an estimate: {rate.flops / 1e9:.0f} GFLOP/s and {rate.launch * 1e6:.0f} us a launch assumed)"
+        f"(an estimate: {rate.flops / 1e9:.0f} GFLOP/s, {rate.bytes / 1e9:.0f} GB/s and {rate.launch * 1e6:.0f} us a "
+        "launch assumed)"
     )
 
 

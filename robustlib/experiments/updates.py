@@ -1,77 +1,198 @@
-"""What an update on certificates costs, counted by making one: no rule of thumb knows how rows are batched."""
+"""What a forward pass, an update or a certificate costs, counted by making one: no rule of thumb knows their operators.
+
+Everything is made of shapes alone, on PyTorch's "meta" device, where nothing is computed.
+"""
 
 from __future__ import annotations
 
 import functools
-from dataclasses import dataclass, replace
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import torch
+from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils.flop_counter import FlopCounterMode
+from torch.utils._pytree import tree_leaves
+from torch.utils.flop_counter import flop_registry
 
+from ..attacks._model import frozen
+from ..attacks.losses import cross_entropy
+from ..attacks.pgd import ascend
+from ..certify import estimated_margins
+from ..certify.certificate import margins_in
+from ..certify.graph import trace
+from ..certify.region import Region
 from ..data.registry import facts_of
 from ..models import ModelSpec, build
-from ..training import Certified, objective
+from ..threat import LinfBall
+from ..training import Certified, Defence, Distillation, Standard, objective
+from ..training.inner import Inner
 from .specs import Network
 
-
-class Calls(TorchDispatchMode):
-    """Counts the operators that are called, and the bytes that they give."""
-
-    def __init__(self) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
-        self.kernels, self.bytes = 0, 0.0
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        result = func(*args, **(kwargs or {}))
-        if not func.is_view:
-            self.kernels += 1
-            for tensor in result if isinstance(result, tuple | list) else (result,):
-                if isinstance(tensor, torch.Tensor):
-                    self.bytes += tensor.numel() * tensor.element_size()
-        return result
+Call = Callable[[nn.Module, Tensor, Tensor, torch.Generator], object]
+BALL = LinfBall(0.1)
+"""Stands for any: radius and norm change few operators."""
+ALIKE = dict.fromkeys(("step_size", "beta", "scale", "weight", "temperature"), 1.0) | {"eps_warmup": 0.0, "start": 0.0}
+"""Fields of defences whose values change no operator either."""
 
 
 @dataclass(frozen=True)
-class Update:
-    """Loss and gradients of one batch: operations and bytes written for each example, and for the batch kernels and
-    the bytes that do not grow with it."""
+class Work:
+    """Floating-point operations (2 to a multiply-add), bytes that operators read and write, kernels started."""
 
-    flops: float
-    bytes: float
-    kernels: float
-    fixed_bytes: float
+    flops: float = 0.0
+    read: float = 0.0
+    written: float = 0.0
+    kernels: float = 0.0
 
-    def mixed(self, other: Update, share: float) -> Update:
-        """The mean update where ``share`` of them are like the other one."""
-        mine, theirs = ((u.flops, u.bytes, u.kernels, u.fixed_bytes) for u in (self, other))
-        return Update(*(a + share * (b - a) for a, b in zip(mine, theirs, strict=True)))
+    @property
+    def bytes(self) -> float:
+        """Both ways."""
+        return self.read + self.written
+
+    def __add__(self, other: Work) -> Work:
+        return Work(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(Work)))
+
+    def __mul__(self, times: float) -> Work:
+        return Work(*(getattr(self, f.name) * times for f in fields(Work)))
 
 
-def certified_update(network: Network) -> Update:
-    """The mean update of a training on certificates, counted on batches of one and two examples."""
-    defence, shape = network.defence, facts_of(network.dataset).shape
-    assert isinstance(defence, Certified)
-    # Radius and share of interval bounds change no operator: networks that differ in them alone are counted once.
-    plain = replace(defence, threat=replace(defence.threat, eps=0.1), start=0.0, ramp=0.0, interval=0.0)
-    found = _counted(network.model, shape, network.outputs, plain)
-    if not defence.interval:
-        return found
-    first = _counted(network.model, shape, network.outputs, replace(plain, interval=1.0))
-    return found.mixed(first, defence.interval)
+@dataclass(frozen=True)
+class Batch:
+    """The work of a batch: what it takes whatever its size, and what each example adds."""
+
+    fixed: Work
+    each: Work
+
+    def of(self, n: float) -> Work:
+        """All of a batch of n."""
+        return self.fixed + self.each * n
+
+    def plus(self, other: Batch, times: float) -> Batch:
+        """Another's work as well, so many times."""
+        return Batch(self.fixed + other.fixed * times, self.each + other.each * times)
+
+
+class Calls(TorchDispatchMode):
+    """Adds up the work of the operators that are called."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.work = Work()
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func is torch.ops.aten._local_scalar_dense.default:
+            # A number is asked of a tensor that holds none: whether inputs and labels are in range, mostly.
+            return 0
+        # Shapes are not drawn: what would draw them takes no generator of a real device.
+        kwargs = {name: None if name == "generator" else value for name, value in (kwargs or {}).items()}
+        result = func(*args, **kwargs)
+        if not func.is_view:
+            count = flop_registry.get(func._overloadpacket)
+            flops = float(count(*args, **kwargs, out_val=result)) if count else 0.0
+            read, written = (sum(map(_held, tree_leaves(side))) for side in ((args, kwargs), result))
+            self.work += Work(flops, read, written, 1)
+        return result
+
+
+def _held(leaf: object) -> int:
+    """Bytes of a tensor; what is only spread over many places counts once."""
+    if not isinstance(leaf, Tensor):
+        return 0
+    return leaf.element_size() * math.prod(n for n, step in zip(leaf.shape, leaf.stride(), strict=True) if step)
+
+
+def _count(model: ModelSpec, shape: tuple[int, ...], classes: int, call: Call, *, train: bool = False) -> Batch:
+    """Counted on batches of two and three: single examples take short cuts."""
+    found, generator = [], torch.Generator().manual_seed(0)
+    for n in (2, 3):
+        with torch.device("meta"):
+            network = build(model, input_shape=shape, classes=classes, generator=generator).train(train)
+            x, y = torch.empty(n, *shape), torch.zeros(n, dtype=torch.int64)
+            with Calls() as calls:
+                call(network, x, y, generator)
+        found.append(calls.work)
+    two, three = found
+    return Batch(two * 3 + three * -2, three + two * -1)
 
 
 @functools.cache
-def _counted(model: ModelSpec, shape: tuple[int, ...], classes: int, defence: Certified) -> Update:
-    generator = torch.Generator().manual_seed(0)
-    network = build(model, input_shape=shape, classes=classes, generator=generator)
-    counts = []
-    for n in (1, 2):
-        x, y = torch.full((n, *shape), 0.5), torch.zeros(n, dtype=torch.int64)
-        with FlopCounterMode(display=False) as flops, Calls() as calls:
-            progress = 0.0 if defence.interval else 1.0
-            objective(defence, network, x, y, progress=progress, generator=generator)[0].sum().backward()
-        counts.append((float(flops.get_total_flops()), calls.bytes, float(calls.kernels)))
-    (flops_1, bytes_1, _), (flops_2, bytes_2, kernels) = counts
-    return Update(flops_2 - flops_1, bytes_2 - bytes_1, kernels, 2 * bytes_1 - bytes_2)
+def weights_of(model: ModelSpec, shape: tuple[int, ...], classes: int) -> int:
+    """How many numbers are trained."""
+    with torch.device("meta"):
+        network = build(model, input_shape=shape, classes=classes, generator=torch.Generator())
+    return sum(parameter.numel() for parameter in network.parameters())
+
+
+@functools.cache
+def forward_of(model: ModelSpec, shape: tuple[int, ...], classes: int) -> Batch:
+    """A forward pass that keeps nothing for a backward one."""
+
+    def call(network: nn.Module, x: Tensor, y: Tensor, generator: torch.Generator) -> None:
+        with torch.no_grad():
+            network(x)
+
+    return _count(model, shape, classes, call)
+
+
+@functools.cache
+def step_of(model: ModelSpec, shape: tuple[int, ...], classes: int) -> Batch:
+    """A step of an attack: a gradient to the input, and what is made of it."""
+
+    def call(network: nn.Module, x: Tensor, y: Tensor, generator: torch.Generator) -> None:
+        with frozen(network):
+            ascend(network, x, y, BALL, start=x, steps=1, step_size=0.1, loss=cross_entropy)
+
+    return _count(model, shape, classes, call)
+
+
+@functools.cache
+def certificate_of(
+    model: ModelSpec, shape: tuple[int, ...], classes: int, method: str, slopes: str, projections: int
+) -> Batch:
+    """Margins with their slack, all rows at once; with projections, an estimate of the margins."""
+
+    def call(network: nn.Module, x: Tensor, y: Tensor, generator: torch.Generator) -> None:
+        if projections:
+            estimated_margins(network, x, y, BALL, projections=projections, generator=generator)
+        else:
+            margins_in(trace(network, x), y, Region.around(x, BALL), method=method, slopes=slopes, sized=True)
+
+    return _count(model, shape, classes, call)
+
+
+@functools.cache
+def _gradient_of(model: ModelSpec, shape: tuple[int, ...], classes: int, defence: Defence, progress: float) -> Batch:
+    """Loss and gradients of an update."""
+
+    def call(network: nn.Module, x: Tensor, y: Tensor, generator: torch.Generator) -> None:
+        labels = torch.empty(len(x), classes) if isinstance(defence, Distillation) else y
+        objective(defence, network, x, labels, progress=progress, generator=generator)[0].sum().backward()
+
+    return _count(model, shape, classes, call, train=True)
+
+
+def _plain(defence: Defence) -> Defence:
+    """With values that change no operator set alike: defences that differ in them alone are counted once."""
+    names = {field.name for field in fields(defence)}
+    alike: dict[str, Any] = {name: value for name, value in ALIKE.items() if name in names}
+    if not isinstance(defence, Standard | Distillation):
+        alike["threat"] = replace(defence.threat, eps=BALL.eps)
+    return replace(defence, **alike)
+
+
+def gradient(network: Network) -> Batch:
+    """Loss and gradients of the mean update of a training."""
+    what = (network.model, facts_of(network.dataset).shape, network.outputs)
+    defence = _plain(network.defence)
+    if isinstance(defence, Inner):
+        once = _gradient_of(*what, replace(defence, steps=1, ramp=()), 1.0)
+        return once.plus(step_of(*what), defence.mean_steps - 1)
+    if isinstance(defence, Certified):
+        share, defence = defence.interval, replace(defence, ramp=0.0, interval=0.0)
+        if share:
+            first, late = _gradient_of(*what, replace(defence, interval=1.0), 0.0), _gradient_of(*what, defence, 1.0)
+            return Batch(Work(), Work()).plus(first, share).plus(late, 1 - share)
+    return _gradient_of(*what, defence, 1.0)
