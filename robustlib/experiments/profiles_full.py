@@ -68,7 +68,7 @@ def network(full: Network) -> Network:
     )  # fmt: skip
 
 
-POINTS = 1_000
+POINTS = 500
 """On CIFAR-10, of what costs hundreds of passes a point or more."""
 
 

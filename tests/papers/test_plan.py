@@ -11,7 +11,7 @@ from robustlib.errors import RobustlibError
 from robustlib.experiments import profiles
 from robustlib.experiments.keys import key
 from robustlib.experiments.probes import Cost, Targeted
-from robustlib.experiments.profiles_full import SCALED
+from robustlib.experiments.profiles_full import POINTS, SCALED
 from robustlib.experiments.specs import Accuracy, LocalMaxima, WorstCase
 from robustlib.experiments.store import Store
 from robustlib.papers import plan
@@ -55,7 +55,7 @@ def test_full_departs_from_the_paper_where_it_is_declared_and_nowhere_else() -> 
         elif departs:
             assert job.evaluation.subject == subject, "a network that is not declared is the paper's"
             long = isinstance(what, WorstCase | Targeted) and subject.dataset == "cifar10"
-            assert isinstance(what, LocalMaxima) or (long and job.evaluation.subset.n == 1_000)
+            assert isinstance(what, LocalMaxima) or (long and job.evaluation.subset.n == POINTS)
     assert scaled > 50
 
 
