@@ -16,7 +16,7 @@ from ..threat import Ball
 from .certificate import check_call, margins_in
 from .dual import pre_activation_bounds
 from .graph import trace
-from .program import Program, matrices, program_of
+from .program import matrices, program_of
 from .region import Region
 
 SLACK = 1e-3
@@ -92,7 +92,7 @@ class Decision:
 
 
 def decide(
-    model: nn.Module, x: Tensor, y: Tensor, threat: Ball, *, nodes: int, seconds: float = 600.0
+    model: nn.Module, x: Tensor, y: Tensor, threat: Ball, *, nodes: int, seconds: float
 ) -> Decision:
     """Whether all points of each ball have the right class, asked of a solver where the bound does not tell.
 

@@ -38,6 +38,7 @@ from .specs import (
     Directions,
     Distances,
     Evaluation,
+    Exact,
     HingeBound,
     LocalMaxima,
     LossTrace,
@@ -217,6 +218,9 @@ def evaluation_flops(evaluation: Evaluation, n: int) -> float:
         return n * 2.0 * (1 + 2 * len(facts_of(evaluation.subject.dataset).classes)) * forward
     if isinstance(what, Certificate):
         return n * forward * (_one(evaluation.subject).rows if what.method == "dual" else 2)
+    if isinstance(what, Exact):
+        # As below for the solver; two of the four bounds are cheap.
+        return n * forward * (2 * _one(evaluation.subject).rows + passes(what.attack))
     if isinstance(what, CascadeBound):
         # Later stages see what earlier ones leave; a step of a search costs three certificates of every stage.
         stages, rows = 1 + len(evaluation.subject.earlier), _one(evaluation.subject).rows
