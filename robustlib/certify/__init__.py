@@ -6,14 +6,14 @@
 
 from .cascade import Answer, Cascade, Judgement, uncertified, undermine
 from .certificate import Certificate, Layer, certify, margins
-from .exact import optimum
+from .exact import Decision, decide, optimum
 from .graph import SUPPORTED
 from .polygon import outer_polygon
 from .projection import ESTIMATORS, Estimate, estimate, estimated_margins
 from .radius import detect, largest_certified_radius
 
 __all__ = [
-    "ESTIMATORS", "SUPPORTED", "Answer", "Cascade", "Certificate", "Estimate", "Judgement", "Layer", "certify",
-    "detect", "estimate", "estimated_margins", "largest_certified_radius", "margins", "optimum", "outer_polygon",
-    "uncertified", "undermine",
+    "ESTIMATORS", "SUPPORTED", "Answer", "Cascade", "Certificate", "Decision", "Estimate", "Judgement", "Layer",
+    "certify", "decide", "detect", "estimate", "estimated_margins", "largest_certified_radius", "margins", "optimum",
+    "outer_polygon", "uncertified", "undermine",
 ]  # fmt: skip

@@ -10,18 +10,22 @@ from scipy.spatial import ConvexHull
 from torch import Tensor, nn
 
 from ..attacks import pgd
-from ..certify import certify, largest_certified_radius, margins, optimum, outer_polygon
+from ..attacks.suite import Clean
+from ..certify import certify, decide, largest_certified_radius, margins, optimum, outer_polygon
 from ..data import Split
 from ..errors import RobustlibError
-from ..evaluate import Progress
+from ..evaluate import Progress, outcomes_under
 from ..threat import LinfBall
 from ..training.loop import step_generator
 from .findings import Findings, mean, share
+from .measurements import CHEAP_FIRST, Exact
 from .probes import Certificate, CertifiedRadii, FirstLayer, OutputSet, Relaxed
 from .records import Metric, pack
 
 CHUNK = 100
 """Points between two reports of progress."""
+SOLVED = 5
+"""The same for points that a solver decides."""
 FILTERS = 1024
 """Weights of a layer up to which the record keeps them all."""
 BINS = 41
@@ -55,6 +59,45 @@ def certificate(
         outcomes={"certified": pack(certified)},
         series={"layers": names, "units": units, "shares": whole.mean(2).round(5).tolist()},
     )
+
+
+def exact(
+    model: nn.Module, split: Split, rows: Tensor, what: Exact, name: str, progress: Progress | None
+) -> Findings:
+    """``certified``: proven by a bound or the solver; ``accuracy``: broken by neither attack nor solver; and between.
+
+    Of the points that the solver was asked about (``asked``), how many it proved, broke, or left for want of time.
+    """
+    attacks = ((Clean(), None), (what.attack, what.threat))
+    outcomes = [outcomes_under(model, split, rows, attack, threat, name=name) for attack, threat in attacks]
+    standing = torch.from_numpy(np.logical_and.reduce(outcomes))
+    proven, nearest = torch.zeros_like(standing), torch.zeros(len(rows))
+    for method, slopes in CHEAP_FIRST:
+        for part in (standing & ~proven).nonzero()[:, 0].split(CHUNK):
+            x, y = split.images(rows[part]), split.y[rows[part]]
+            found = certify(model, x, y, what.threat, method=method, slopes=slopes)
+            proven[part] = found.certified.cpu()
+            nearest[part] = found.margins.scatter(1, y[:, None], torch.inf).amin(1).cpu()
+    left = (standing & ~proven).nonzero()[:, 0]
+    asked = left[nearest[left].argsort(descending=True, stable=True)][: what.tried]
+    counts, late, switches = {"solved": 0, "broken": 0}, 0, []
+    for done, part in enumerate(asked.split(SOLVED)):
+        x, y = split.images(rows[part]).cpu(), split.y[rows[part]].cpu()
+        answer = decide(copy.deepcopy(model).cpu(), x, y, what.threat, nodes=what.nodes, seconds=what.seconds)
+        proven[part], standing[part] = answer.proven, ~answer.broken
+        counts["solved"] += int(answer.proven.sum())
+        counts["broken"] += int(answer.broken.sum())
+        late += int(answer.late.sum())
+        switches += answer.switches.tolist()
+        if progress is not None:
+            progress(done * SOLVED, len(asked))
+    sure, right = proven.numpy(), standing.numpy()
+    metrics = {"certified": share(sure), "accuracy": share(right), "undecided": share(right & ~sure)}
+    for kind, count in {"asked": len(asked), **counts, "late": late}.items():
+        metrics[kind] = Metric(float(count), len(rows), unit="points")
+    if switches:
+        metrics["switches"] = mean(np.asarray(switches, float), unit="units")
+    return Findings(metrics=metrics, outcomes={"certified": pack(sure), "correct": pack(right)})
 
 
 def certified_radii(

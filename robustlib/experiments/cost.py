@@ -10,6 +10,7 @@ from ..evaluate import standard
 from ..evaluate.outcomes import CHUNK
 from ..models import ModelSpec
 from ..training import Certified
+from .measurements import CHEAP_FIRST
 from .probes import (
     Amplitudes,
     CascadeBound,
@@ -35,6 +36,7 @@ from .specs import (
     Directions,
     Distances,
     Evaluation,
+    Exact,
     HingeBound,
     LocalMaxima,
     LossTrace,
@@ -198,6 +200,10 @@ def evaluation_work(evaluation: Evaluation, n: int) -> Work:
         return _certificate(network, method=what.method, slopes=what.slopes) * n
     if isinstance(what, Groups):
         return _certificate(network) * n
+    if isinstance(what, Exact):
+        # As below for the solver.
+        bounds = [_certificate(network, method=method, slopes=slopes) for method, slopes in CHEAP_FIRST]
+        return (step * passes(what.attack) + sum(bounds, Work())) * n
     if isinstance(what, CascadeBound):
         # Later stages see what earlier ones leave. Few searches begin, and those take up to ``steps`` steps, each four
         # certificates of every stage: as if all ended with the first.

@@ -43,6 +43,7 @@ _CLASSES: tuple[type, ...] = (
     suite.Boundary, suite.DeepFool, suite.CarliniWagner, suite.Lbfgs, suite.Fab, suite.Jsma,
     specs.Network, specs.Subset, specs.Accuracy, specs.Distances, specs.WorstCase, specs.LossTrace, specs.LocalMaxima,
     specs.TrainingCurve, specs.AccuracyVariation, specs.HingeBound, specs.Attacked,
+    specs.Exact,
     specs.Directions, probes.Targeted, probes.Amplitudes, probes.Outputs,
     probes.Recipe, probes.Certificate, probes.CertifiedRadii, probes.Relaxed, probes.FirstLayer,
     probes.CascadeBound, probes.Estimated, probes.OutputSet,

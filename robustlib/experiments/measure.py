@@ -20,7 +20,7 @@ from ..evaluate import (
 )
 from .attacking import hinge_bound, local_maxima, worst_case
 from .cascading import cascade_bound, estimated
-from .certifying import certificate, certified_radii, first_layer, output_set, relaxed
+from .certifying import certificate, certified_radii, exact, first_layer, output_set, relaxed
 from .findings import Findings, mean, share
 from .keys import key
 from .lending import lending
@@ -55,6 +55,7 @@ from .specs import (
     Directions,
     Distances,
     Evaluation,
+    Exact,
     HingeBound,
     LocalMaxima,
     LossTrace,
@@ -164,6 +165,8 @@ def measure(
         return recipe(subject, evaluation.subject, len(dataset.train))
     if isinstance(what, Certificate):
         return certificate(subject, split, rows, what, progress)
+    if isinstance(what, Exact):
+        return exact(subject, split, rows, what, name, progress)
     if isinstance(what, CascadeBound):
         stages = [models[key(stage)] for stage in (*evaluation.subject.earlier, evaluation.subject)]
         return cascade_bound(stages, split, rows, what, progress)

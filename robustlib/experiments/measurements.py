@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..attacks.suite import MinimumNorm
+from ..attacks.suite import Attack, MinimumNorm
 from ..threat import Ball
 
 
@@ -45,6 +45,31 @@ class WorstCase:
     queries: int = 5_000
     target_classes: int = 9
     search: str = "float32"
+    protocol: int = 1
+
+
+CHEAP_FIRST = (("interval", "fixed"), ("hybrid", "fixed"), ("dual", "fixed"), ("dual", "adaptive"))
+"""Bounds that are tried before a solver, each on what those before it left."""
+
+
+@dataclass(frozen=True)
+class Exact:
+    """Which points are right everywhere in their balls: an attack, four bounds, and a solver where neither tells.
+
+    Args:
+        threat: l_inf ball.
+        attack: on every point.
+        tried: of the points that attack and bounds leave open, the solver is asked about so many, those nearest to a
+            proof first.
+        nodes: of branch and bound, for each program.
+        seconds: wall time at which a program is given up all the same; the metric ``late`` counts those.
+    """
+
+    threat: Ball
+    attack: Attack
+    tried: int
+    nodes: int = 10_000
+    seconds: float = 300.0
     protocol: int = 1
 
 

@@ -13,7 +13,7 @@ from ..training import Certified, Distillation, FgsmTraining, Schedule, Standard
 from ..training.inner import Inner
 from . import profiles_certified as table
 from .probes import CascadeBound, Certificate
-from .specs import Attacked, Evaluation, Network, WorstCase
+from .specs import Attacked, Evaluation, Exact, Network, WorstCase
 
 _ATTACKED = Schedule(1_500, batch=128, lr=1.5e-3, shape="one_cycle", precision="bfloat16")
 _PROJECTED = Schedule(150, batch=50, lr=2e-4, shape="one_cycle")
@@ -27,7 +27,7 @@ def compared(evaluation: Evaluation) -> bool:
     subject, what = evaluation.subject, evaluation.measurement
     if subject.model.name != "wong_conv":
         return False
-    return isinstance(what, WorstCase | Attacked | CascadeBound) or not _tabled(subject)
+    return isinstance(what, WorstCase | Attacked | CascadeBound | Exact) or not _tabled(subject)
 
 
 def _tabled(network: Network) -> bool:
@@ -76,6 +76,8 @@ def smoke(evaluation: Evaluation) -> Evaluation:
         what = replace(what, attacks=tuple(_fewer(attack, 10, 2) for attack in what.attacks))
     elif isinstance(what, CascadeBound):
         what = replace(what, searched=10, steps=3)
+    elif isinstance(what, Exact):
+        what = replace(what, attack=_fewer(what.attack, 10, 2), tried=what.tried // 10)
     return Evaluation(_smoke_network(evaluation.subject), what, replace(evaluation.subset, n=40))
 
 
@@ -112,6 +114,9 @@ def quick(evaluation: Evaluation) -> Evaluation:
         what = replace(what, steps=50, queries=500, target_classes=3, search="bfloat16")
     elif isinstance(what, Attacked):
         what = replace(what, attacks=tuple(_fewer(attack, 40, 3) for attack in what.attacks))
+    elif isinstance(what, Exact):
+        # Of a tenth of the points a tenth.
+        what = replace(what, attack=_fewer(what.attack, 40, 3), tried=what.tried // 10)
     elif not isinstance(what, Certificate | CascadeBound):
         return Evaluation(_quick_network(evaluation.subject), what, evaluation.subset)
     return Evaluation(_quick_network(evaluation.subject), what, replace(evaluation.subset, n=_POINTS))

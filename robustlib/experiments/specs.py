@@ -16,6 +16,7 @@ from ..models import ModelSpec
 from ..threat import Ball
 from ..training import Certified, Defence, Distillation, Schedule
 from .measurements import Distances as Distances
+from .measurements import Exact as Exact
 from .measurements import HingeBound as HingeBound
 from .measurements import LocalMaxima as LocalMaxima
 from .measurements import LossTrace as LossTrace
@@ -203,7 +204,7 @@ Measurement = (
     Accuracy | Distances | WorstCase | LossTrace | LocalMaxima | TrainingCurve | AccuracyVariation | HingeBound
     | Attacked | Directions | Targeted | Amplitudes | Outputs | Recipe | Certificate | CertifiedRadii | Relaxed
     | FirstLayer | CascadeBound | Estimated | InnerLoop | Pictures | DecisionMap | Lending | OutputSet
-    | Cost | Groups
+    | Cost | Groups | Exact
 )  # fmt: skip
 
 

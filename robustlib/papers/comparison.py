@@ -12,7 +12,7 @@ from dataclasses import replace
 from ..attacks.suite import Pgd
 from ..experiments.probes import CascadeBound
 from ..experiments.records import Record
-from ..experiments.specs import Attacked, Evaluation, Network, WorstCase
+from ..experiments.specs import Attacked, Evaluation, Exact, Network, WorstCase
 from ..training import Certified, Distillation, FgsmTraining, PgdTraining, Standard, Trades
 from . import wong2018_specs as wong
 from .base import Cell, Predicate
@@ -43,15 +43,22 @@ SUITE = {"clean": "after clean", "noise": "after Noise", "FGSM": "after Fgsm", "
 """Columns that the suite fills, each attack on what those before it left, and their metrics."""
 LONGER = {"PGD-40": Pgd(40, 0.01), "PGD-40, 10 starts": Pgd(40, 0.01, restarts=10)}
 """Columns of PGD by itself."""
+EXACT = {"exact: proven": "certified", "exact: undecided": "undecided"}
+"""Columns of what a solver adds to the bounds, and their metrics."""
+ASKED = {"PGD training": 120, "TRADES, 1/λ 6": 120, "certified, exact": 10_000, "certified, projected": 10_000}
+"""Open points that it is asked about: all of a network trained on a bound, those nearest to a proof of others."""
 BOUNDS = {
     "certified: intervals": ("interval", "fixed"), "certified: hybrid": ("hybrid", "fixed"),
     "certified: slopes of the paper": ("dual", "fixed"), "certified: slopes of CROWN": ("dual", "adaptive"),
 }  # fmt: skip
 """Columns of certificates: method and slopes."""
-COLUMNS = ("clean", "noise", "FGSM", *LONGER, "worst case", *BOUNDS)
+COLUMNS = ("clean", "noise", "FGSM", *LONGER, "worst case", *EXACT, *BOUNDS)
 
 _EACH = "each attack of the suite is run on what the attacks before it left"
 _NO_ATTACK = "a cascade answers by certificates, which no attack of the suite follows; a search of its own stands below"
+_OUT_OF_REACH = "the bounds are far from a proof of most points: a solver would have to search over all units' signs"
+_NEAREST = "the solver was asked about those open points alone that are nearest to a proof"
+_ONE_NETWORK = "the solver's program is of one network, and a cascade's answer depends on several"
 _ONE_BOUND = "the cascade's stages answer by the paper's bound alone"
 
 
@@ -71,20 +78,25 @@ def bound(name: str, column: str) -> Evaluation:
     return wong.bound(NETWORKS[name], THREAT, method=method, slopes=slopes)
 
 
+def exact(name: str) -> Evaluation:
+    """Attack, bounds and solver on one of :data:`ASKED`."""
+    return Evaluation(NETWORKS[name], Exact(THREAT, LONGER["PGD-40, 10 starts"], ASKED[name]))
+
+
 def cascade() -> Evaluation:
     """The cascade's certificates, and a search on every point that the authors' rule counts."""
     return Evaluation(NETWORKS[CASCADE], CascadeBound(THREAT, searched=10_000))
 
 
 def column_of(name: str, column: str) -> tuple[Evaluation, str] | None:
-    """(evaluation, metric) of a network's column that is an accuracy; None where it has none."""
-    if name == CASCADE:
+    """(evaluation, metric) of a network's column; None where it has none."""
+    if name == CASCADE or (column in EXACT and name not in ASKED):
         return None
     if column in SUITE:
         return suite(name), SUITE[column]
     if column in LONGER:
         return longer(name), f"accuracy {list(LONGER).index(column)}"
-    return bound(name, column), "certified"
+    return (exact(name), EXACT[column]) if column in EXACT else (bound(name, column), "certified")
 
 
 def _cascade_cells() -> Iterator[Cell]:
@@ -97,7 +109,8 @@ def _cascade_cells() -> Iterator[Cell]:
             yield Cell(ITEM, CASCADE, column, evaluations=run, metric="strict_bound", scale=-100.0, offset=100.0,
                        note="the strict rule: the cascade gives this class at every point of the ball")  # fmt: skip
         else:
-            yield Cell(ITEM, CASCADE, column, unavailable=_ONE_BOUND if column in BOUNDS else _NO_ATTACK)
+            why = _ONE_NETWORK if column in EXACT else _ONE_BOUND if column in BOUNDS else _NO_ATTACK
+            yield Cell(ITEM, CASCADE, column, unavailable=why)
     yield Cell(ITEM, CASCADE, "counted by the authors' rule", evaluations=run, metric="bound", scale=-100.0,
                offset=100.0, note="not a certificate of the cascade: it speaks of the stage that answers")  # fmt: skip
     yield Cell(ITEM, CASCADE, "of those, broken by a search", evaluations=run, metric="broken")
@@ -111,7 +124,10 @@ def cells() -> list[Cell]:
         for column in COLUMNS:
             if (known := column_of(name, column)) is not None:
                 note = _EACH if column in SUITE and column != "clean" else ""
+                note = _NEAREST if column == "exact: undecided" and ASKED[name] < 10_000 else note
                 found.append(Cell(ITEM, name, column, evaluations=known[:1], metric=known[1], note=note))
+            elif name != CASCADE:
+                found.append(Cell(ITEM, name, column, unavailable=_OUT_OF_REACH))
     return [*found, *_cascade_cells()]
 
 

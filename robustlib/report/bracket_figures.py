@@ -25,11 +25,13 @@ Bracket = Mapping[str, Metric]
 """Accuracy by stage, in the order of the stages; what a stage leaves is never more than what the last one left."""
 
 
-CERTIFIED = "certified"
-"""The last stage: points that at least one bound certifies, where there is one for the same points and ball."""
+EXACT, CERTIFIED = "exact", "certified"
+"""The last stages: points that are proven by any means, and those that at least one bound certifies, where there are
+records for the same points and ball. Of the exact stage ``low`` and ``high`` are the two ends that leave nothing to
+chance: proven, and broken by no means."""
 MANY = 20
 """Networks in one figure from which its lines stand closer."""
-_TOLD = {"worst case": "in the worst case", CERTIFIED: "certified"}
+_TOLD = {"worst case": "in the worst case", EXACT: "exactly", CERTIFIED: "certified"}
 
 
 @styled
@@ -44,7 +46,7 @@ def brackets(panels: Mapping[str, Mapping[str, Bracket]], *, xlabel: str) -> Fig
         RobustlibError: nothing to draw.
     """
     need(panels, "brackets")
-    theme, stages = current(), [*STAGES, CERTIFIED]
+    theme, stages = current(), [*STAGES, EXACT, CERTIFIED]
     heights = [len(networks) for networks in panels.values()]
     line = 0.42 if sum(heights) <= MANY else 0.3
     figure = new_figure(0.9 + sum(line * networks + 0.67 for networks in heights))
@@ -57,6 +59,10 @@ def brackets(panels: Mapping[str, Mapping[str, Bracket]], *, xlabel: str) -> Fig
             worst = bracket.get("worst case")
             if worst is not None and worst.low is not None and worst.high is not None:
                 ax.plot([100 * worst.low, 100 * worst.high], [place, place], color=theme.text, linewidth=1.2, zorder=2)
+            exact = bracket.get(EXACT)
+            if exact is not None and exact.low is not None and exact.high is not None:
+                ends = 100 * exact.low, 100 * exact.high
+                ax.plot(ends, [place, place], color=theme.colours[stages.index(EXACT)], linewidth=5, zorder=2)
             for stage, value in values.items():
                 # The last stage is drawn on top: where stages coincide, it is what counts.
                 i = stages.index(stage)
@@ -99,15 +105,28 @@ def every_bracket(profile: str, store: Store) -> Drawing:
     return _drawing(dict(sorted(found.items())), store)
 
 
-def _certified(record: Record, store: Store) -> tuple[Metric, list[Record]] | None:
-    """The share that any certificate of the same network, points and ball covers, and the records that say so."""
-    held = [
+def _proofs(record: Record, store: Store, kind: str) -> list[Record]:
+    """Records of that measurement of the same network, points and ball."""
+    return [
         other for other in store.records(record.profile)
-        if other.evaluation["measurement"]["type"] == "Certificate" and other.weights_digest == record.weights_digest
+        if other.evaluation["measurement"]["type"] == kind and other.weights_digest == record.weights_digest
         and other.evaluation["subset"] == record.evaluation["subset"]
         and other.evaluation["measurement"]["threat"] == record.evaluation["measurement"]["threat"]
     ]  # fmt: skip
-    return (share(np.any([other.outcome("certified") for other in held], axis=0)), held) if held else None
+
+
+def _exact(record: Record, proofs: list[Record]) -> Metric:
+    """The share proven by any of the records, between its two ends."""
+    proven = np.any([proof.outcome("certified") for proof in proofs], axis=0)
+    left = np.all([other.outcome() for other in (record, *proofs) if "correct" in other.outcomes], axis=0)
+    return Metric(float(proven.mean()), len(proven), float(proven.mean()), float(left.mean()))
+
+
+def _between(metric: Metric, stage: str) -> str:
+    """A share in words; an exact one that is not settled by its two ends."""
+    if stage == EXACT and metric.high is not None and metric.high > metric.value:
+        return f"{metric.value:.0%} to {metric.high:.0%}"
+    return f"{metric.value:.0%}"
 
 
 def _rest(metric: Metric) -> Metric:
@@ -127,12 +146,15 @@ def _drawing(panels: Mapping[str, Mapping[str, Record | None]], store: Store) ->
                 stages = {"clean": _rest(record.metrics["error"]), CERTIFIED: _rest(record.metrics["strict_bound"])}
             else:
                 stages = {stage: record.metrics[metric] for stage, metric in STAGES.items()}
-                if (certified := _certified(record, store)) is not None:
-                    stages[CERTIFIED] = certified[0]
-                    used += certified[1]
+                bounds, solved = (_proofs(record, store, kind) for kind in ("Certificate", "Exact"))
+                used += bounds + solved
+                if solved:
+                    stages[EXACT] = _exact(record, bounds + solved)
+                if bounds:
+                    stages[CERTIFIED] = share(np.any([bound.outcome("certified") for bound in bounds], axis=0))
             found.setdefault(title, {})[name] = stages
             told = [f"{stages['clean'].value:.0%} clean"]
-            told += [f"{stages[stage].value:.0%} {words}" for stage, words in _TOLD.items() if stage in stages]
+            told += [f"{_between(stages[stage], stage)} {words}" for stage, words in _TOLD.items() if stage in stages]
             said.append(f"{title}, {name}: {', '.join(told)}")
     if not used:
         return MISSING

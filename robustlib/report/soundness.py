@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 from ..experiments.records import Record
 from ..papers.base import STAGES
+
+PROVEN = {"WorstCase": "accuracy", "Exact": "certified", "Certificate": "certified"}
+"""Measurements whose shares may only fall in this order, of the same points, and their metrics."""
 
 
 def by_points(records: Iterable[Record]) -> list[list[Record]]:
@@ -57,11 +60,28 @@ def unsound(records: Iterable[Record]) -> list[str]:
 
 
 def inverted(records: Iterable[Record]) -> list[str]:
-    """One line for each bracket that rises: a suite's stage that leaves more than the one before it."""
+    """One line for each bracket that rises, from clean inputs to a bound's certificates.
+
+    A suite's stage that leaves more than the one before it; or, of the same network, points and ball, more that is
+    proven exactly than the suite leaves, or more that one bound certifies than is proven exactly.
+    """
     found = []
-    for record in (r for r in records if r.evaluation["measurement"]["type"] == "WorstCase"):
-        stages = [(name, record.metrics[metric].value) for name, metric in STAGES.items() if metric in record.metrics]
-        for (weaker, before), (stronger, after) in itertools.pairwise(stages):
-            if after > before:
-                found.append(f"INVERTED {record.path}: {after:.4g} stand after {stronger}, {before:.4g} after {weaker}")
+    for group in by_points(record for record in records if record.evaluation["measurement"]["type"] in PROVEN):
+        for record in group:
+            if record.evaluation["measurement"]["type"] == "WorstCase":
+                stages = {n: record.metrics[metric].value for n, metric in STAGES.items() if metric in record.metrics}
+                found += [f"INVERTED {record.path}: {line}" for line in _rising(stages)]
+        for wider, narrower in itertools.permutations(group, 2):
+            kinds = [record.evaluation["measurement"]["type"] for record in (wider, narrower)]
+            same = wider.evaluation["measurement"]["threat"] == narrower.evaluation["measurement"]["threat"]
+            if same and kinds in (["WorstCase", "Exact"], ["Exact", "Certificate"]):
+                shares = {r.path: r.metrics[PROVEN[k]].value for r, k in zip((wider, narrower), kinds, strict=True)}
+                found += [f"INVERTED {line}" for line in _rising(shares)]
     return found
+
+
+def _rising(shares: Mapping[str, float]) -> Iterator[str]:
+    """A line for each share above the one before it."""
+    for (weaker, before), (stronger, after) in itertools.pairwise(shares.items()):
+        if after > before:
+            yield f"{after:.4g} stand after {stronger}, {before:.4g} after {weaker}"

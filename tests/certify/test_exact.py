@@ -11,11 +11,13 @@ from scipy import sparse
 from scipy.optimize import linprog
 from torch import Tensor, nn
 
-from robustlib.certify import certify, optimum
+from robustlib.attacks import pgd
+from robustlib.certify import certify, decide, optimum
 from robustlib.certify.certificate import objectives
-from robustlib.certify.dual import Relaxation, carry, pre_activation_bounds
-from robustlib.certify.exact import _program
-from robustlib.certify.graph import trace
+from robustlib.certify.dual import Relaxation, carry, pre_activation_bounds, relax
+from robustlib.certify.exact import SLACK
+from robustlib.certify.graph import Graph, trace
+from robustlib.certify.program import Program, matrices, program_of
 from robustlib.certify.region import Region
 from robustlib.certify.rows import Dense
 from robustlib.errors import RobustlibError
@@ -102,13 +104,11 @@ def best_slopes(model: nn.Module, x: Tensor, y: int, k: int, threat: LinfBall) -
     """
     graph, region = trace(model, x), Region.around(x, threat)
     fixed = pre_activation_bounds(graph, region)
-    program = _program(graph, region, fixed, integer=False)
-    matrices, lower, upper = zip(*program.blocks, strict=True)
-    rows, low, high = sparse.vstack(matrices).tocsr(), np.concatenate(lower), np.concatenate(upper)
-    cost = np.zeros(program.size)
-    classes = graph.nodes[-1].shape[0]
-    cost[program.size - classes + y] += 1.0
-    cost[program.size - classes + k] -= 1.0
+    with torch.no_grad():
+        program = program_of(graph, matrices(graph), region, fixed, integer=False)
+    blocks, lower, upper = zip(*program.blocks, strict=True)
+    rows, low, high = sparse.vstack(blocks).tocsr(), np.concatenate(lower), np.concatenate(upper)
+    cost = program.margin(y, k)
     above, below = np.isfinite(high), np.isfinite(low)
     found = linprog(
         cost, A_ub=sparse.vstack([rows[above], -rows[below]]), b_ub=np.concatenate([high[above], -low[below]]),
@@ -116,21 +116,20 @@ def best_slopes(model: nn.Module, x: Tensor, y: int, k: int, threat: LinfBall) -
     )  # fmt: skip
     below_marginals = np.zeros(len(low))
     below_marginals[below] = -found.ineqlin.marginals[above.sum() :]
-    sizes = [int(np.prod(node.shape)) for node in graph.nodes]
-    first = np.concatenate([[0], np.cumsum(sizes)])
-    starts = np.concatenate([[0], np.cumsum([len(part) for part in lower])])
-    # Blocks in the order of nodes: one for an operation, two for a ReLU, of which the first holds z >= zhat.
-    block, chosen = 0, dict[int, Relaxation]()
-    for i in range(1, len(graph.nodes)):
-        if i in fixed:
-            line = torch.from_numpy(below_marginals[starts[block] : starts[block] + sizes[i]])
-            floor = torch.from_numpy(found.lower.marginals[first[i] : first[i + 1]])
-            alpha = (line / (line + floor).clamp_min(1e-30)).nan_to_num(0.0).clamp(0, 1).view(1, *graph.nodes[i].shape)
-            low_slope = torch.where(fixed[i].crossing, alpha, fixed[i].slope)
-            chosen[i] = replace(fixed[i], low=low_slope)
-            block += 1
-        block += 1
-    objective = objectives(torch.tensor([y]), classes, x).a[:, k : k + 1]
+    # The entry of z >= zhat is in the only block whose rows have 1 at z and -1 at zhat and no upper end.
+    chosen = dict[int, Relaxation]()
+    for i, at in fixed.items():
+        z, crossing = program.places[i], at.crossing.flatten().numpy()
+        z = np.where(crossing, z, -1)
+        line, floor = np.zeros(len(z)), np.zeros(len(z))
+        for unit in np.flatnonzero(z >= 0):
+            zhat = program.places[graph.nodes[i].inputs[0]][unit]
+            column = rows[:, [z[unit], zhat]].toarray()
+            (row,) = np.flatnonzero((column == [1, -1]).all(1) & (low == 0) & np.isinf(high))
+            line[unit], floor[unit] = below_marginals[row], found.lower.marginals[z[unit]]
+        alpha = torch.from_numpy((line / np.maximum(line + floor, 1e-30)).clip(0, 1)).view_as(at.slope)
+        chosen[i] = replace(at, low=torch.where(at.crossing, alpha, at.slope))
+    objective = objectives(torch.tensor([y]), graph.nodes[-1].shape[0], x).a[:, k : k + 1]
     with torch.no_grad():
         bound, _, _ = carry(graph, Dense(objective), len(graph.nodes) - 1, chosen, region)
     return found.fun, float(bound)
@@ -158,6 +157,82 @@ def test_a_program_that_is_not_tiny_is_refused(monkeypatch: pytest.MonkeyPatch) 
         optimum(model, x, y, L2Ball(0.1))
     with pytest.raises(RobustlibError, match="l_inf ball and float64"):
         optimum(model.float(), x.float(), y, LinfBall(0.1))
-    monkeypatch.setattr("robustlib.certify.exact.LARGEST", 20)
+    monkeypatch.setattr("robustlib.certify.program.LARGEST", 20)
     with pytest.raises(RobustlibError, match="only up to 20"):
         optimum(model.double(), x, y, LinfBall(0.1))
+
+
+# What bounds settle needs no variable -------------------------------------------------------------------------------
+
+
+def whole(graph: Graph, region: Region, relaxations: dict[int, Relaxation]) -> Program:
+    """The program with a switch for every unit: bounds so wide that none of them settles anything."""
+    wide = {i: relax(at.lower.clamp_max(-1e-2), at.upper.clamp_min(1e-2)) for i, at in relaxations.items()}
+    return program_of(graph, matrices(graph), region, wide, integer=True)
+
+
+@pytest.mark.parametrize("name", ["dense", "skip", "residual", "bent", "pooled"])
+def test_pruning_changes_no_optimum(name: str) -> None:
+    model, (x, _) = network(name), inputs(name, n=1)
+    with torch.no_grad():
+        graph, region = trace(model, x), Region.around(x, LinfBall(0.05))
+        bounds = pre_activation_bounds(graph, region)
+        small, large = program_of(graph, matrices(graph), region, bounds, integer=True), whole(graph, region, bounds)
+    assert small.size < large.size
+    assert small.integral.sum() < large.integral.sum()
+    for y, k in ((0, 1), (2, 3)):
+        least = [program.minimise(program.margin(y, k), mip_rel_gap=0.0).fun for program in (small, large)]
+        assert least[0] == pytest.approx(least[1], abs=1e-5)
+
+
+# Deciding -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ALL)
+@pytest.mark.parametrize("eps", [0.02, 0.1])
+def test_every_point_is_decided_as_its_least_margin_says(name: str, eps: float) -> None:
+    model, (x, _), threat = network(name), inputs(name), LinfBall(eps)
+    y = model(x).argmax(1)
+    apart = torch.arange(4) != y[:, None]
+    least = optimum(model, x, y, threat, integer=True).masked_fill(~apart, torch.inf).amin(1)
+    assert (least - SLACK).abs().min() > 1e-4, "a case on the border says nothing"
+    single = x.float()
+    found = decide(model.float(), single, y, threat, nodes=10_000, seconds=60)
+    assert found.proven.tolist() == (least > SLACK).tolist()
+    assert found.broken.tolist() == (least < 0).tolist()
+    assert threat.contains(found.points, single).all()
+    assert (model(found.points).argmax(1) != y).tolist() == found.broken.tolist()
+    assert not found.late.any()
+
+
+def test_both_answers_are_given_where_no_bound_tells() -> None:
+    """Points that only the solver proves, and such that a step of the gradient's misses and it breaks."""
+    proven = broken = 0
+    for seed in range(15):
+        model, x, threat = network("dense", seed).float(), inputs("dense")[0].float(), LinfBall(0.15)
+        y = model(x).argmax(1)
+        answer = decide(model, x, y, threat, nodes=1_000, seconds=60)
+        moved = pgd(model, x, y, threat, steps=1, step_size=0.15, random_start=False)
+        stands = model(moved).argmax(1) == y
+        proven += int((answer.proven & ~certify(model, x, y, threat, slopes="adaptive").certified).sum())
+        broken += int((answer.broken & stands).sum())
+        assert stands[answer.proven].all()
+        assert (answer.proven ^ answer.broken).all()
+    assert proven >= 5
+    assert broken >= 2
+
+
+def test_limits_leave_a_point_undecided_and_say_so() -> None:
+    model, x, threat = network("dense").float(), inputs("dense")[0].float(), LinfBall(0.5)
+    y = model(x).argmax(1)
+    for nodes, seconds, late in ((10_000, 1e-9, True), (1, 60.0, False)):
+        found = decide(model, x, y, threat, nodes=nodes, seconds=seconds)
+        undecided = ~found.proven & ~found.broken
+        assert undecided.any()
+        assert (found.late[undecided] == late).all()
+        assert (found.points[undecided] == x[undecided]).all()
+    for wrong in ({"nodes": 0, "seconds": 1.0}, {"nodes": 1, "seconds": 0.0}):
+        with pytest.raises(RobustlibError, match="1 and above 0"):
+            decide(model, x, y, threat, **wrong)  # type: ignore[arg-type]
+    with pytest.raises(RobustlibError, match="l_inf ball"):
+        decide(model, x, y, L2Ball(0.1), nodes=1, seconds=1.0)

@@ -18,8 +18,17 @@ from robustlib.experiments.cost import evaluation_flops, training_flops
 from robustlib.experiments.findings import Findings
 from robustlib.experiments.keys import key
 from robustlib.experiments.measure import measure, rows_of
+from robustlib.experiments.measurements import CHEAP_FIRST
 from robustlib.experiments.probes import Certificate, CertifiedRadii, FirstLayer, OutputSet, Relaxed
-from robustlib.experiments.specs import Accuracy, Evaluation, Measurement, Network, Subset, TrainingCurve
+from robustlib.experiments.specs import (
+    Accuracy,
+    Evaluation,
+    Exact,
+    Measurement,
+    Network,
+    Subset,
+    TrainingCurve,
+)
 from robustlib.models import ModelSpec, build
 from robustlib.threat import LinfBall
 from robustlib.training import Certified, Schedule, Standard, fit
@@ -83,6 +92,22 @@ def test_the_program_lies_between_the_dual_bound_and_the_attack(trained: nn.Modu
     assert (dual <= program + 1e-6).all()
     assert (program <= attack + 1e-6).all()
     assert given.metrics["loosened"].value == pytest.approx(float((program - dual).mean()), abs=1e-5)
+
+
+def test_a_solver_stands_between_the_bounds_and_the_attack(trained: nn.Module) -> None:
+    threat, attack = LinfBall(0.15), Pgd(5, 0.06)
+    given = found(trained, Exact(threat, attack, tried=60), n=30)
+    bounds = [found(trained, Certificate(threat, *how), n=30).metrics["certified"].value for how in CHEAP_FIRST]
+    left = found(trained, Accuracy(attack, threat), n=30).metrics["accuracy"].value
+    values = {name: metric.value for name, metric in given.metrics.items()}
+    assert max(bounds) < values["certified"] == values["accuracy"] <= left
+    assert values["undecided"] == values["late"] == 0
+    assert values["asked"] == values["solved"] + values["broken"] > 0
+    fewer = found(trained, Exact(threat, attack, tried=1), n=30)
+    assert fewer.metrics["asked"].value == 1
+    gap = fewer.metrics["accuracy"].value - fewer.metrics["certified"].value
+    assert fewer.metrics["undecided"].value == pytest.approx(gap)
+    assert gap > 0
 
 
 def test_an_output_sets_polygons_hold_the_samples_and_grow_with_the_radius() -> None:

@@ -45,6 +45,7 @@ from robustlib.experiments.specs import (
     Directions,
     Distances,
     Evaluation,
+    Exact,
     HingeBound,
     LocalMaxima,
     LossTrace,
@@ -66,7 +67,7 @@ POINTS = Subset(n=60)
 PROBES = (
     Targeted | Amplitudes | Outputs | AccuracyVariation | Recipe | Certificate | CertifiedRadii | Relaxed | FirstLayer
     | Directions | InnerLoop | Pictures | DecisionMap | Lending | OutputSet
-    | CascadeBound | Estimated | Cost | Groups
+    | CascadeBound | Estimated | Cost | Groups | Exact
 )  # fmt: skip
 
 
@@ -233,6 +234,8 @@ def _probed(evaluation: Evaluation, value: float, n: int) -> dict[str, Any]:
         Estimated: {"exact": "fraction", "estimated": "estimate", "spread": "estimate", "offset": "logits",
                     "scatter": "logits"},
         Cost: {"seconds": "s", "units": "units"},
+        Exact: dict.fromkeys(("certified", "accuracy", "undecided"), "fraction")
+        | dict.fromkeys(("asked", "solved", "broken", "late"), "points") | {"switches": "units"},
         Groups: dict.fromkeys(
             ("bound", "accuracy", *(f"{e}_{k}" for e in ("worst", "best") for k in ("class", "person"))), "fraction"
         ),
@@ -249,7 +252,7 @@ def _probed(evaluation: Evaluation, value: float, n: int) -> dict[str, Any]:
         given["outcomes"] = {"certified": pack(outcome)}
     elif isinstance(what, CascadeBound):
         given["outcomes"] = {name: pack(outcome) for name in ("correct", "released", "guarded", "strict")}
-    elif isinstance(what, Groups):
+    elif isinstance(what, Groups | Exact):
         given["outcomes"] = {name: pack(outcome) for name in ("correct", "certified")}
     elif isinstance(what, Estimated):
         given["series"] = {"estimated": [value] * what.repeats}

@@ -13,7 +13,7 @@ from robustlib.experiments import profiles
 from robustlib.experiments.keys import key
 from robustlib.experiments.probes import CascadeBound, Certificate
 from robustlib.experiments.records import Record
-from robustlib.experiments.specs import Attacked, Evaluation, WorstCase
+from robustlib.experiments.specs import Attacked, Evaluation, Exact, WorstCase
 from robustlib.papers import comparison, plan, slides
 from robustlib.papers import wong2018_specs as table
 from robustlib.papers.aged import FATES, aged
@@ -39,7 +39,8 @@ def test_every_network_has_every_column_or_a_reason() -> None:
         for column in comparison.COLUMNS:
             cell = by_place[name, column]
             assert bool(cell.evaluations) != bool(cell.unavailable)
-            assert bool(cell.unavailable) <= (name == comparison.CASCADE)
+            unasked = column in comparison.EXACT and name not in comparison.ASKED
+            assert bool(cell.unavailable) <= (name == comparison.CASCADE or unasked)
     assert by_place[comparison.CASCADE, "clean"].evaluations
     assert by_place[comparison.CASCADE, "certified: slopes of the paper"].metric == "strict_bound"
 
@@ -55,8 +56,8 @@ def test_one_network_one_data_set_one_threat_one_set_of_points(profile: str) -> 
     assert len({key(evaluation.subject) for evaluation in found}) == len(comparison.NETWORKS)
     kinds = [type(evaluation.measurement) for evaluation in found]
     singles = len(comparison.NETWORKS) - 1
-    assert [kinds.count(kind) for kind in (WorstCase, Attacked, Certificate, CascadeBound)] == [
-        singles, singles, len(comparison.BOUNDS) * singles, 1,
+    assert [kinds.count(kind) for kind in (WorstCase, Attacked, Certificate, CascadeBound, Exact)] == [
+        singles, singles, len(comparison.BOUNDS) * singles, 1, len(comparison.ASKED),
     ]  # fmt: skip
 
 
@@ -114,6 +115,15 @@ def test_claims_are_tested_both_ways() -> None:
     assert _records("In the worst case distillation", [0.4, 0.9])[0]
     assert not _records("In the worst case distillation", [0.5, 0.9])[0]
     assert not _records("The strict rule certifies less", [0.5])[0]  # both rules the same
+
+
+def test_the_solver_is_asked_about_every_open_point_of_a_network_trained_on_a_bound() -> None:
+    for profile in ("quick", "full"):
+        for name in comparison.ASKED:
+            evaluation = shrunk(comparison.exact(name), profile)
+            assert isinstance(evaluation.measurement, Exact)
+            whole = evaluation.measurement.tried >= (evaluation.subset.n or 10_000)
+            assert whole == name.startswith("certified")
 
 
 def test_a_search_covers_every_point_that_the_rule_counts() -> None:

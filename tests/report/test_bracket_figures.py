@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,13 +10,14 @@ import pytest
 
 from robustlib.errors import RobustlibError
 from robustlib.experiments.profiles import profile
+from robustlib.experiments.records import pack
 from robustlib.experiments.store import Store
 from robustlib.papers import comparison, plan
 from robustlib.papers import madry2018_specs as madry
 from robustlib.papers.base import STAGES
 from robustlib.report import bracket_figures
 from robustlib.report.madry_figures import MISSING
-from tests.experiments.tiny import file
+from tests.experiments.tiny import fabricate, file
 
 PANELS = {"PGD training": {"scale 1": madry.worst_case("PGD", 1), "scale 2": madry.worst_case("PGD", 2)}}
 
@@ -50,6 +52,32 @@ def test_what_any_bound_certifies_on_the_same_points_is_the_last_stage(tmp_path:
     assert "at 0.1, cascade: 70% clean, 70% certified" in alt
     (legend,) = figure.legends
     assert [text.get_text() for text in legend.get_texts()][-1] == "certified"
+
+
+@pytest.mark.parametrize(("left", "words"), [(0.7, "40% to 60% exactly"), (0.4, "40% exactly")])
+def test_what_a_solver_settles_stands_between_worst_case_and_certified(tmp_path: Path, left: float, words: str) -> None:
+    name = "certified, exact"
+    suite, exact, bound = (
+        plan.shrink(full, "quick")
+        for full in (comparison.suite(name), comparison.exact(name), comparison.bound(name, "certified: hybrid"))
+    )
+    assert suite is not None
+    assert exact is not None
+    assert bound is not None
+    file(tmp_path, suite, "quick", correct=0.6)
+    file(tmp_path, bound, "quick", correct=0.3)
+    ends = {key: pack(np.arange(100) < 100 * share) for key, share in (("certified", 0.4), ("correct", left))}
+    given = fabricate(exact, "quick", correct=0.4)
+    shares = given.metrics | {"accuracy": replace(given.metrics["accuracy"], value=left)}
+    record = replace(given, outcomes=ends, metrics=shares)
+    Store(tmp_path).write(record, exact)
+    figure, alt = bracket_figures.bracket({"at 0.1": {name: comparison.suite(name)}}, "best", Store(tmp_path))
+    # What the suite breaks is broken, whatever the solver's own attack left.
+    assert f"60% in the worst case, {words}, 30% certified" in alt
+    (legend,) = figure.legends
+    assert [text.get_text() for text in legend.get_texts()][-3:] == ["worst case", "exact", "certified"]
+    bars = [line.get_xdata() for line in figure.axes[0].lines if line.get_linewidth() == 5]
+    assert [list(map(float, bar)) for bar in bars] == [[30.0, 60.0], [40.0, 100 * min(left, 0.6)]]
 
 
 def test_every_network_of_the_book_is_on_one_axis() -> None:

@@ -9,13 +9,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
+from robustlib.attacks.suite import Pgd
 from robustlib.cli import main
 from robustlib.experiments.keys import describe, key
 from robustlib.experiments.probes import CascadeBound, Certificate
 from robustlib.experiments.records import Metric, Record, pack
-from robustlib.experiments.specs import Attacked, Subset, WorstCase
+from robustlib.experiments.specs import Attacked, Exact, Subset, WorstCase
 from robustlib.experiments.store import Store, weights_path
 from robustlib.report.check import faults
 from robustlib.report.generate import MARK, readme_text
@@ -234,3 +236,34 @@ def test_a_suite_that_leaves_less_than_a_bound_certifies_stops_the_build(tmp_pat
     (line,) = faults(tmp_path)
     assert line.startswith(f"UNSOUND results/full/{NETWORK.name}/certificate-")
     assert "10 certified points are broken by" in line
+
+
+def exact(proven: float, left: float) -> Record:
+    """A record that proves one share of the points and breaks all but another."""
+    found = fabricate(replace(CLEAN, measurement=Exact(BALL, Pgd(3, 0.05), 10)), correct=proven)
+    return replace(found, path="exact", outcomes={"certified": pack(np.arange(100) < 100 * proven),
+                                                  "correct": pack(np.arange(100) < 100 * left)})  # fmt: skip
+
+
+def test_a_solvers_proofs_and_counterexamples_are_held_against_everything() -> None:
+    attack = fabricate(PGD, correct=0.5)
+    assert unsound([exact(0.5, 0.6), attack, certified(BALL, 0.4)]) == []
+    # Its proof is a certificate that an attack breaks; its counterexample an attack that breaks a certificate.
+    (line,) = unsound([exact(0.6, 0.7), attack])
+    assert "10 certified points are broken by" in line
+    (line,) = unsound([exact(0.4, 0.5), certified(BALL, 0.6)])
+    assert "10 certified points are broken by" in line
+    assert len(unsound([exact(0.6, 0.5)])) == 1  # against itself
+
+
+@pytest.mark.parametrize(("left", "proven", "bound", "faulty"), [
+    (0.5, 0.5, 0.5, 0), (0.6, 0.5, 0.4, 0), (0.4, 0.5, 0.3, 1), (0.6, 0.4, 0.5, 1), (0.3, 0.4, 0.5, 2),
+])  # fmt: skip
+def test_worst_case_exact_certified_may_only_fall(left: float, proven: float, bound: float, faulty: int) -> None:
+    suite = fabricate(replace(CLEAN, measurement=WorstCase(BALL)), correct=left, path="suite")
+    group = [replace(certified(BALL, bound), path="bound"), exact(proven, 0.9), suite]
+    found = inverted(group)
+    assert len(found) == faulty
+    assert all(line.startswith("INVERTED") and "stand after" in line for line in found)
+    # Another ball, or other points, says nothing.
+    assert inverted([certified(LinfBall(0.05), 0.9), exact(proven, 0.9), replace(suite, weights_digest="f" * 64)]) == []
