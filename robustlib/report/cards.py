@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -10,34 +12,7 @@ from ..data.registry import REGISTRY
 from ..experiments.records import Record
 from ..experiments.store import Store, read_weights
 
-ABOUT = {
-    "mnist": "Digits that employees of the United States census and high-school students wrote, as grey images "
-    "with the digit's centre of mass in the middle {cite}`lecun1998`. The two groups of writers are not "
-    "mixed in the test set: its halves are of different difficulty. Chapters 1 to 5 and the comparison "
-    "use it.",
-    "fashion_mnist": "Product photographs of a shop, made grey and small, in the format of MNIST and meant to take its "
-    "place {cite}`xiao2017`. Some classes (shirt, T-shirt, pullover, coat) overlap to the eye. Chapter 2 "
-    "uses it.",
-    "cifar10": "Small photographs collected from the web by search words and labelled by students "
-    "{cite}`krizhevsky2009`. Later work found near copies between the two splits and some wrong labels; "
-    "they stand here as they are. The test set of this edition has 20 images that are not byte for byte "
-    "the official ones, and every row that counts them carries a dagger. Chapters 1, 3, 4 and 5 use it.",
-    "svhn": "House numbers cut from photographs of streets, one digit in the middle and often others beside it. "
-    "It was not to be had where this edition was made: its rows say *not run*. Its loader has tests.",
-    "har": "Features of the motion of a telephone at the waist of 30 volunteers, each doing six things; those of "
-    "the test set are other people than those of the training set, so that shares can be counted by "
-    "person. The copy of this edition was computed anew from the raw signals, and agrees with the "
-    "published features to a tolerance. Chapters 2 and 3 use it.",
-    "digits": "Digits on a grid of eight by eight, with 17 levels of grey. They come with scikit-learn, and stand "
-    "in for everything in the smoke profile and in live demonstrations; no published table has a number "
-    "of theirs.",
-    "toy": "The points of the example in chapter 2, by the rule and seeds of the authors' notebook. The two "
-    "splits are the same points.",
-    "plane": "The points of the first figure of chapter 5, by this book's own rule and seed. The two splits are "
-    "the same points.",
-    "lender": "Nobody's data: a written model with made-up coefficients, for the question of chapter 5 whom "
-    "robustness costs what. No number of it says anything about real lending.",
-}
+ABOUT: dict[str, str] = json.loads(resources.files("robustlib.data").joinpath("about.json").read_text("utf-8"))
 """What each set is of, what is wrong with it, and where the book uses it; MyST."""
 
 

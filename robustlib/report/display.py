@@ -17,7 +17,7 @@ from ..experiments.profiles import search_order
 from ..experiments.records import Metric
 from ..experiments.specs import Evaluation
 from ..experiments.store import Store
-from ..papers.base import Published, find_item
+from ..papers.base import find_item
 from ..papers.plan import find_record
 from . import style, tables
 from .build import Statement, rows, statements, title_suffix
@@ -59,27 +59,6 @@ def show_item(
     printed = facts.kind != "extra" and facts.number.startswith(("Fig", "Table", "App", "Algorithm"))
     origin = f"{facts.number} of the paper: " if printed else ""
     show_rows(found, name=name.lower(), caption=f"{origin}{facts.title}{', ' + part if part else ''}")
-
-
-def show_published(numbers: Sequence[Published], *, name: str, caption: str, reason: str) -> None:
-    """Published numbers that this edition does not measure: shown, with the reason, and deciding nothing."""
-    lines = [f"```{{list-table}} {caption} Not run: {reason}.", f":name: {name}", ":header-rows: 1", "",
-             "* - row", "  - column", "  - published"]  # fmt: skip
-    body = []
-    for number in numbers:
-        mark = "" if number.verified else " (unverified)"
-        shown = [number.row.replace(";", ", "), number.column, f"{number.text} {number.unit}{mark}"]
-        lines += [
-            f"* - {tables.myst_escape(shown[0])}",
-            *(f"  - {tables.myst_escape(cell)}" for cell in shown[1:]),
-        ]
-        body.append("<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in shown) + "</tr>")
-    page = (
-        "<table class='dataframe robust-table'>"
-        f"<caption>{html.escape(caption)} Not run: {html.escape(reason)}.</caption>"
-        f"<thead><tr><th>row</th><th>column</th><th>published</th></tr></thead><tbody>{''.join(body)}</tbody></table>"
-    )
-    _bundle("\n".join([*lines, "```"]), page, caption)
 
 
 def show_statements(item: str, profile: str, store: Store) -> None:

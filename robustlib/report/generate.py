@@ -14,7 +14,7 @@ from ..experiments import profiles
 from ..experiments.records import Record
 from ..experiments.runner import Job
 from ..experiments.store import REPOSITORY, Store
-from . import budget, changes, independent, slides
+from . import budget, changes, findings, independent, slides
 from .browser_demo import SCRIPT, demo_script
 from .cards import cards, data_cards
 from .costs import commands, costs
@@ -101,6 +101,7 @@ def generate(
         "slides.md": slides.page(profile, store, CHAPTERS),
         "changes.md": changes.page(root, store),
         "independent.md": independent.page(root, store),
+        "findings.md": findings.page(profile, store),
         "data_cards.md": data_cards(),
         "model_cards.md": cards(root / "weights", store, link=lambda path: f"#{record_target(path)}"),
         "curves.md": curves(profile, store) or "No curve has been measured yet.\n",

@@ -139,12 +139,6 @@ def ours_text(row: Row) -> str:
     return f"{text} [{number(row.low, row.decimals + 1)}, {number(row.high, row.decimals + 1)}]"
 
 
-def difference_text(row: Row) -> str:
-    """``+1.20`` or ``−0.30``, with ours' decimals."""
-    text = number(row.difference, row.decimals + 1)
-    return f"+{text}" if row.difference is not None and not text.startswith("−") and float(text) else text
-
-
 def count_text(row: Row) -> str:
     """``1,000 × 2``: test points and seeds; a dash for what was not run, or needed no network."""
     if not row.values or (row.n is None and not row.records):

@@ -21,7 +21,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, ParamSpec
 
 import matplotlib as mpl
@@ -121,8 +120,6 @@ def settings(theme: Theme) -> Any:
         "legend.frameon": False,
         "lines.linewidth": 1.8,
         "lines.markersize": 6,
-        "svg.hashsalt": "robustlib",
-        "svg.fonttype": "path",
         "text.usetex": False,
     }
 
@@ -157,26 +154,14 @@ def _alternative(alt: str) -> str:
     return text
 
 
-def _save(figure: Figure, kind: str) -> bytes:
-    out = io.BytesIO()
-    # Neither date nor version, so that the same figure is the same bytes.
-    metadata: dict[str, Any] = {"Software": None} if kind == "png" else {"Date": None, "Creator": None}
-    with mpl.rc_context({"svg.hashsalt": "robustlib", "svg.fonttype": "path"}):
-        figure.savefig(out, format=kind, dpi=DPI, metadata=metadata, facecolor=figure.get_facecolor())
-    return out.getvalue()
-
-
 def png(figure: Figure) -> bytes:
     """The figure as PNG, opaque, 1040 pixels wide, in 64 colours chosen for it: a quarter of the bytes."""
-    picture = Image.open(io.BytesIO(_save(figure, "png"))).convert("RGB")
-    out = io.BytesIO()
+    drawn, out = io.BytesIO(), io.BytesIO()
+    # No version, so that the same figure is the same bytes.
+    figure.savefig(drawn, format="png", dpi=DPI, metadata={"Software": None}, facecolor=figure.get_facecolor())
+    picture = Image.open(drawn).convert("RGB")
     picture.quantize(64, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE).save(out, "png", optimize=True)
     return out.getvalue()
-
-
-def svg(figure: Figure) -> bytes:
-    """The figure as SVG, letters as outlines."""
-    return _save(figure, "svg")
 
 
 def show(figure: Figure, *, alt: str) -> None:
@@ -195,30 +180,3 @@ def show(figure: Figure, *, alt: str) -> None:
     text = _alternative(alt)
     data = {"image/png": base64.b64encode(png(figure)).decode(), "text/plain": text}
     publish_display_data(data, {"image/png": {"alt": text}})  # type: ignore[no-untyped-call]
-
-
-def write_svg(draw: Callable[[], Figure], folder: Path, name: str, *, alt: str) -> str:
-    """Draw twice and write ``name-light.svg`` and ``name-dark.svg``.
-
-    Args:
-        draw: builds the figure in whatever theme is current.
-        folder: made when absent.
-        name: stem of both files.
-        alt: alt text.
-
-    Returns:
-        MyST with both pictures, addresses relative to ``folder``, of which the theme shows one.
-
-    Raises:
-        RobustlibError: an empty alt text.
-    """
-    text = _alternative(alt)
-    folder.mkdir(parents=True, exist_ok=True)
-    parts = []
-    for theme in THEMES:
-        with use(theme):
-            (folder / f"{name}-{theme}.svg").write_bytes(svg(draw()))
-        parts.append(
-            f"```{{image}} {name}-{theme}.svg\n:class: only-{theme}\n:alt: {text}\n:width: 100%\n```\n"
-        )
-    return "\n".join(parts)

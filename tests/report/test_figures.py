@@ -6,7 +6,6 @@ import base64
 import io
 import warnings
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
@@ -151,19 +150,6 @@ def test_unknown_theme() -> None:
         pass
 
 
-def test_svg_comes_light_and_dark(tmp_path: Path) -> None:
-    for folder in (tmp_path / "one", tmp_path / "two"):
-        text = style.write_svg(BUILD["training_loss"], folder, "loss", alt="The loss falls.")
-    assert text.count(":alt: The loss falls.") == 2
-    for theme in style.THEMES:
-        content = (tmp_path / "one" / f"loss-{theme}.svg").read_bytes()
-        assert content == (tmp_path / "two" / f"loss-{theme}.svg").read_bytes()
-        assert style.THEMES[theme].ground.encode() in content
-        assert b"<dc:date>" not in content
-        assert f":class: only-{theme}" in text
-    assert style.current().name == "light"
-
-
 # A notebook's cell -----------------------------------------------------------------------------------------
 
 
@@ -178,11 +164,9 @@ def test_show_gives_one_png_and_its_alt_text(monkeypatch: pytest.MonkeyPatch) ->
     assert base64.b64decode(data["image/png"]) == style.png(figure)
 
 
-def test_an_empty_alt_text_is_refused(tmp_path: Path) -> None:
+def test_an_empty_alt_text_is_refused() -> None:
     with pytest.raises(RobustlibError, match="alt text"):
         style.show(BUILD["training_loss"](), alt=" \n")
-    with pytest.raises(RobustlibError, match="alt text"):
-        style.write_svg(BUILD["training_loss"], tmp_path, "x", alt="")
 
 
 # Bad input -------------------------------------------------------------------------------------------------

@@ -22,9 +22,11 @@ from robustlib.evaluate import worst_case
 from robustlib.experiments.records import Record, pack
 from robustlib.experiments.specs import Accuracy, Evaluation, Subset
 from robustlib.experiments.store import Store
-from robustlib.report.check import faults, inversions
+from robustlib.report.check import faults
+from robustlib.report.findings import LEAKING, OPEN, inversions, page
 from robustlib.report.soundness import unsound
 from robustlib.threat import Ball, L2Ball, LinfBall
+from robustlib.training import FgsmTraining
 from tests.experiments.tiny import FGSM, NETWORK, OTHER, PGD, execute, fabricate, file
 
 CORRECT = np.arange(100) % 4 > 0
@@ -182,7 +184,7 @@ def test_the_expected_order_has_no_findings() -> None:
 def test_label_leaking_and_masking_are_found() -> None:
     ball = LinfBall(0.1)
     records = ordered((Clean(), None, 0.9), (Fgsm(), ball, 0.95), (Pgd(5, 0.05), ball, 0.97))
-    found = {(found.weaker, found.stronger): round(found.difference, 6) for found in inversions(records)}
+    found = {(found.weaker.path, found.stronger.path): round(found.difference, 6) for found in inversions(records)}
     assert found == {
         ("Clean-0.9", "Fgsm-0.95"): 0.05,
         ("Clean-0.9", "Pgd-0.97"): 0.07,
@@ -193,14 +195,23 @@ def test_label_leaking_and_masking_are_found() -> None:
 def test_what_cannot_be_compared_is_no_inversion() -> None:
     ball = LinfBall(0.1)
     other_radius = ordered((Fgsm(), ball, 0.5), (Pgd(5, 0.05), LinfBall(0.05), 0.8))
+    towards = ordered((Fgsm(), ball, 0.5), (Pgd(5, 0.05, targeted=True), ball, 0.9))
     transfer = [*ordered((Fgsm(), ball, 0.5)), fabricate(evaluation(Pgd(5, 0.05), source=OTHER), correct=0.9)]
     weights = [*ordered((Fgsm(), ball, 0.5)), fabricate(PGD, correct=0.9, weights_digest="f" * 64)]
-    for records in (other_radius, transfer, weights):
+    for records in (other_radius, towards, transfer, weights):
         assert inversions(records) == []
 
 
-def test_an_inversion_is_no_fault(tmp_path: Path) -> None:
-    file(tmp_path, evaluation(Clean(), None), correct=0.5)
-    file(tmp_path, evaluation(Fgsm()), correct=0.9)
-    assert len(inversions(Store(tmp_path).records())) == 1
+def test_an_inversion_is_no_fault_and_is_listed_with_what_explains_it(tmp_path: Path) -> None:
+    assert "No stronger attack" in page("quick", Store(tmp_path))
+    file(tmp_path, evaluation(Clean(), None), "quick", correct=0.5)
+    file(tmp_path, evaluation(Fgsm()), "quick", correct=0.9)
+    taught = replace(NETWORK, defence=FgsmTraining(LinfBall(0.1)))
+    for attack, share in ((Clean(), 0.5), (Fgsm(), 0.9)):
+        asked = evaluation(attack, None if isinstance(attack, Clean) else BALL)
+        file(tmp_path, replace(asked, subject=taught), "quick", correct=share)
+    found = inversions(Store(tmp_path).records("quick"))
+    assert {finding.why for finding in found} == {LEAKING, OPEN}, "only training on such steps leaks labels"
+    listed = page("quick", Store(tmp_path))
+    assert listed.count("| Clean | [50.0%]") == listed.count("| Fgsm | [90.0%]") == 2
     assert faults(tmp_path) == []
