@@ -86,8 +86,8 @@ def _few(what: Measurement, *, scaled: bool) -> bool:
 def _same(what: Measurement) -> Measurement:
     """What is asked of a scaled network: with scaled sources, the search in bfloat16."""
     if isinstance(what, Accuracy):
-        source = None if what.source is None else network(what.source)
-        return replace(what, source=source, search="bfloat16" if isinstance(what.attack, Pgd) else what.search)
+        search = "bfloat16" if isinstance(what.attack, Pgd) else what.search
+        return replace(what, source=what.source and network(what.source), search=search)
     if isinstance(what, Attacked):
         return replace(what, sources=tuple(map(network, what.sources)))
     if isinstance(what, Directions):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -31,7 +31,7 @@ records for the same points and ball. Of the exact stage ``low`` and ``high`` ar
 chance: proven, and broken by no means."""
 MANY = 20
 """Networks in one figure from which its lines stand closer."""
-_TOLD = {"worst case": "in the worst case", EXACT: "exactly", CERTIFIED: "certified"}
+_TOLD = {"clean": "clean", "worst case": "in the worst case", EXACT: "exactly", CERTIFIED: "certified"}
 
 
 @styled
@@ -129,6 +129,19 @@ def _between(metric: Metric, stage: str) -> str:
     return f"{metric.value:.0%}"
 
 
+def _said(panels: Mapping[str, Mapping[str, Bracket]]) -> Iterator[str]:
+    """What the figure shows, in words: network by network, or panel by panel where that would be a page."""
+    many = sum(map(len, panels.values())) > MANY
+    for title, networks in panels.items():
+        if many:
+            ends = {stage: [b[stage].value for b in networks.values() if stage in b] for stage in _TOLD}
+            told = [f"{min(v):.0%} to {max(v):.0%} {_TOLD[stage]}" for stage, v in ends.items() if v]
+            yield f"{title}, {len(networks)} networks: {', '.join(told)}"
+        for name, stages in () if many else networks.items():
+            told = [f"{_between(stages[stage], stage)} {words}" for stage, words in _TOLD.items() if stage in stages]
+            yield f"{title}, {name}: {', '.join(told)}"
+
+
 def _rest(metric: Metric) -> Metric:
     """One minus a share that is an error."""
     return Metric(1 - metric.value, metric.n)
@@ -136,7 +149,7 @@ def _rest(metric: Metric) -> Metric:
 
 def _drawing(panels: Mapping[str, Mapping[str, Record | None]], store: Store) -> Drawing:
     found: dict[str, dict[str, Bracket]] = {}
-    used, said = [], []
+    used = list[Record]()
     for title, networks in panels.items():
         for name, record in networks.items():
             if record is None:
@@ -153,12 +166,9 @@ def _drawing(panels: Mapping[str, Mapping[str, Record | None]], store: Store) ->
                 if bounds:
                     stages[CERTIFIED] = share(np.any([bound.outcome("certified") for bound in bounds], axis=0))
             found.setdefault(title, {})[name] = stages
-            told = [f"{stages['clean'].value:.0%} clean"]
-            told += [f"{_between(stages[stage], stage)} {words}" for stage, words in _TOLD.items() if stage in stages]
-            said.append(f"{title}, {name}: {', '.join(told)}")
     if not used:
         return MISSING
     counts = sorted({record.metrics["accuracy"].n for record in used if "accuracy" in record.metrics})
     points = f"{counts[0]} points" if len(counts) == 1 else f"{counts[0]} to {counts[-1]} points"
     figure = brackets(found, xlabel=f"accuracy (%), {points}")
-    return stamped(figure, used), "From clean inputs to the worst case. " + "; ".join(said) + "."
+    return stamped(figure, used), f"From clean inputs to the worst case. {'; '.join(_said(found))}."

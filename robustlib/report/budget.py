@@ -99,14 +99,13 @@ def page(store: Store) -> str:
     shown = {name: row for name, row in rows.items() if row.hours >= SHOWN}
     for name, row in sorted(shown.items(), key=lambda pair: -pair[1].hours):
         lines.append(f"| {name} | {len(row.bought)} | {row.cells:.1f} | {row.hours:.1f} |")
-    small = [row for name, row in rows.items() if name not in shown]
-    if small:
+    if small := [row for name, row in rows.items() if name not in shown]:
         lines.append(
             f"| {len(small)} kinds below {SHOWN:g} hours each | {sum(len(row.bought) for row in small)} | "
             f"{sum(row.cells for row in small):.1f} | {sum(row.hours for row in small):.1f} |"
         )
     lines += ["", "Scaled, once each:", "", "| architecture | width at most | epochs | schedule |", "|---|---|---|---|"]
     for name, scale in SCALED.items():
-        plan_of = "one cycle, bfloat16" if scale.cycle else "the paper's, moved in proportion"
-        lines.append(f"| `{name}` | {scale.widest} | {EPOCHS} | {plan_of} |")
+        kept = "one cycle, bfloat16" if scale.cycle else "the paper's, moved in proportion"
+        lines.append(f"| `{name}` | {scale.widest} | {EPOCHS} | {kept} |")
     return "\n".join(lines) + "\n"

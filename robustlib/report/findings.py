@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from ..experiments.profiles import search_order
 from ..experiments.records import Record
@@ -41,9 +40,8 @@ class Inversion:
         return LEAKING if trained and _attack(self.stronger)["type"] == "Fgsm" else OPEN
 
 
-def _attack(record: Record) -> dict[str, Any]:
-    found: dict[str, Any] = record.evaluation["measurement"]["attack"]
-    return found
+def _attack(record: Record) -> Mapping[str, object]:
+    return dict(record.evaluation["measurement"]["attack"])
 
 
 def _ranked(record: Record) -> bool:
@@ -59,9 +57,10 @@ def inversions(records: Iterable[Record]) -> list[Inversion]:
     found = []
     for group in by_points(filter(_ranked, records)):
         for weak, strong in itertools.permutations(group, 2):
-            clean = _attack(weak)["type"] == "Clean"
-            same = clean or weak.evaluation["measurement"]["threat"] == strong.evaluation["measurement"]["threat"]
-            rank = STRENGTH.index(_attack(weak)["type"]) < STRENGTH.index(_attack(strong)["type"])
+            a, b = (record.evaluation["measurement"] for record in (weak, strong))
+            kinds = a["attack"]["type"], b["attack"]["type"]
+            same = kinds[0] == "Clean" or a["threat"] == b["threat"]
+            rank = STRENGTH.index(kinds[0]) < STRENGTH.index(kinds[1])
             if same and rank and Inversion(weak, strong).difference > 0:
                 found.append(Inversion(weak, strong))
     return found
@@ -78,6 +77,5 @@ def page(profile: str, store: Store) -> str:
         for record in (finding.weaker, finding.stronger):
             metric, link = record.metrics["accuracy"], record_target(record.path)
             told.append(f"{_attack(record)['type']} | [{metric.value:.1%}](#{link}), n = {metric.n:,}")
-        network = finding.weaker.path.split("/")[-2]
-        lines.append(f"| {network} | {' | '.join(told)} | {finding.why} |")
+        lines.append(f"| {finding.weaker.path.split('/')[-2]} | {' | '.join(told)} | {finding.why} |")
     return "\n".join(lines) + "\n"
