@@ -19,6 +19,7 @@ from .madry2018_specs import (
     ATTACKS,
     CW,
     CW_PLUS,
+    OVER,
     PANELS,
     PGD_40,
     PGD_100,
@@ -98,7 +99,7 @@ def _capacity() -> list[Cell]:
     item, cells = "madry2018/capacity/mnist", []
     for number in published_of("madry2018/capacity").values():
         panel, _, scale = number.row.partition("; capacity scale ")
-        unit, factor, metric, seeds, unavailable = "%", 100.0, "accuracy", SEEDS[:3], ""
+        unit, factor, metric, seeds, unavailable, note = "%", 100.0, "accuracy", SEEDS[:3], "", ""
         evaluations: tuple[Evaluation, ...] = ()
         if number.column.startswith("error bar"):
             unavailable = "the paper does not say what its error bars are"
@@ -108,7 +109,7 @@ def _capacity() -> list[Cell]:
                 .removesuffix(" training")
                 .replace("Natural", "natural")
             )
-            unit, factor, metric = "nats", 1.0, "final_loss"
+            unit, factor, metric, note = "nats", 1.0, "final_loss", OVER
             evaluations = tuple(
                 Evaluation(network(regime, scale=int(scale), seed=seed), TrainingCurve()) for seed in seeds
             )
@@ -121,7 +122,7 @@ def _capacity() -> list[Cell]:
         cells.append(
             Cell(
                 item=item, row=number.row, column=number.column, published=number, evaluations=evaluations,
-                metric=metric, scale=factor, unit=unit, unavailable=unavailable,
+                metric=metric, scale=factor, unit=unit, unavailable=unavailable, protocol_known=not note, note=note,
             )
         )  # fmt: skip
     return cells

@@ -26,7 +26,7 @@ from ..models import ModelSpec
 from ..threat import Ball, L2Ball, LinfBall
 from ..training import Defence, FgsmTraining, PgdTraining, Schedule, Standard
 from .base import Cell, Predicate, published_of
-from .madry2018_specs import EXAMPLES, PAPER
+from .madry2018_specs import EXAMPLES, OVER, PAPER
 
 THREAT = LinfBall(8 / 255)
 STEP = 2 / 255
@@ -172,7 +172,8 @@ def _tables() -> Iterator[Cell]:
         row, (panel, _, size) = number.row.partition("=")[2], number.column.partition(" / ")
         if panel.startswith("(d)"):
             yield Cell(f"{PAPER}/capacity-cifar10", number.row, number.column, number,
-                       (curve(size, row.replace("Natural", "natural")),), "final_loss", 1.0, "nats")  # fmt: skip
+                       (curve(size, row.replace("Natural", "natural")),), "final_loss", 1.0, "nats",
+                       protocol_known=False, note=OVER)  # fmt: skip
         else:
             regime = {"(a)": "natural", "(b)": "FGSM", "(c)": "PGD"}[panel[:3]]
             yield Cell(f"{PAPER}/capacity-cifar10", number.row, number.column, number, (white(size, regime),),

@@ -26,6 +26,7 @@ PAPER = "madry2018"
 THREAT = LinfBall(0.3)
 SEEDS = (0, 1, 2, 3, 4)
 SCALES = (1, 2, 4, 8, 16)
+OVER = "the paper does not print over which batches the training loss is averaged; here over the last twentieth"
 EXAMPLES = Subset(n=5)
 """The paper does not name its five examples; these are fixed, class-balanced ones."""
 
