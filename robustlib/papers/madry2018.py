@@ -104,11 +104,8 @@ def _capacity() -> list[Cell]:
         if number.column.startswith("error bar"):
             unavailable = "the paper does not say what its error bars are"
         elif panel.startswith("(d)"):
-            regime = (
-                number.column.removeprefix("cross-entropy, ")
-                .removesuffix(" training")
-                .replace("Natural", "natural")
-            )
+            named = number.column.removeprefix("cross-entropy, ").removesuffix(" training")
+            regime = named.replace("Natural", "natural")
             unit, factor, metric, note = "nats", 1.0, "final_loss", OVER
             evaluations = tuple(
                 Evaluation(network(regime, scale=int(scale), seed=seed), TrainingCurve()) for seed in seeds
