@@ -12,6 +12,8 @@ STAMP := $(VENV)/.robustlib-installed
 # The first Python that is new enough.
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	  $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && { echo $$p; break; }; done)
+# A process for each core, and a core for each process; the tests of a file stay together.
+PYTEST = OMP_NUM_THREADS=1 $(PY) -m pytest -n auto --maxprocesses 4 --dist loadfile
 PAPER ?= madry2018
 PROFILE ?= smoke
 PORT ?= 8000
@@ -61,10 +63,10 @@ book: $(STAMP) ## the book, from the committed records, to _build/html/index.htm
 	@$(PY) -u -m robustlib.report.site build
 
 test: $(STAMP) ## units, properties, a smoke run of every paper, the notebooks, the pages (minutes)
-	@$(PY) -m pytest -m "not slow" --nbval tests $(wildcard notebooks)
+	@$(PYTEST) -m "not slow" --nbval tests $(wildcard notebooks)
 
 test-slow: $(STAMP) ## the long proofs: real data, released weights
-	@$(PY) -m pytest -m slow tests
+	@$(PYTEST) -m slow tests
 
 reproduce: $(STAMP) ## one paper from nothing: PAPER=madry2018 PROFILE=smoke|quick|full
 	@$(PY) -u -m robustlib reproduce $(PAPER) --profile $(PROFILE) --out _build/reproduce

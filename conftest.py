@@ -36,13 +36,9 @@ def pytest_collectstart(collector: pytest.Collector) -> None:
         collector.skip_compare = (*collector.skip_compare, "stderr")
 
 
-@pytest.fixture
-def tree_before_and_now(request: pytest.FixtureRequest) -> tuple[str | None, str | None]:
-    """The tree's status when the run began, and at this moment."""
-    return request.config.stash[TREE], tree_status(str(request.config.rootpath))
-
-
-@pytest.hookimpl(trylast=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    # Whether the tree is clean can only be told after everything else has run.
-    items.sort(key=lambda item: item.name == "test_the_tracked_tree_is_untouched")
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Building and testing leave a clean tree clean: only now has all else run, in the other processes too."""
+    before, now = session.config.stash[TREE], tree_status(str(session.config.rootpath))
+    if before == "" and now and not hasattr(session.config, "workerinput"):
+        print(f"\nFAILED the tracked tree was clean before the tests, and is not now:\n{now}")
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED

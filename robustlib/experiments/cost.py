@@ -70,11 +70,11 @@ class Rate:
         Who waits for the start of a kernel leaves the device to the others: waiting is shared, work is not.
         """
         flops = self.half if precision == "bfloat16" else self.flops
-        done, started = work.flops / flops + work.bytes / self.bytes, work.kernels * self.launch / together
+        done, started = work.issued / flops + work.bytes / self.bytes, work.kernels * self.launch / together
         return max(done, started) if self.ahead else done + started
 
 
-RATES = {"cpu": Rate(350e9, 350e9, 10e-6, 8e9), "cuda": Rate(15e12, 60e12, 6e-6, 3e12, ahead=True)}
+RATES = {"cpu": Rate(350e9, 500e9, 10e-6, 8e9), "cuda": Rate(15e12, 60e12, 6e-6, 3e12, ahead=True)}
 """The processor's fit every committed training of half a minute and more to within a factor of two. The GPU's are
 assumed: none was measured."""
 
@@ -109,7 +109,7 @@ def update(network: Network) -> Work:
     Adam reads weights, gradients and two moments and writes all but the gradients; SGD has one moment.
     """
     moments = 2 if network.schedule.optimiser == "adam" else 1
-    step = Work(0.0, _weights(network) * (2 + moments), _weights(network) * (1 + moments), 1.0)
+    step = Work(0.0, 0.0, _weights(network) * (2 + moments), _weights(network) * (1 + moments), 1.0)
     return gradient(network).of(network.schedule.batch) + step
 
 

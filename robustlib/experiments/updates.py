@@ -34,15 +34,27 @@ from .specs import Network
 Call = Callable[[nn.Module, Tensor, Tensor, torch.Generator], object]
 BALL = LinfBall(0.1)
 """Stands for any: radius and norm change few operators."""
+LANES = 16
+IMAGES = (1, 3)
+"""Channels that convolutions have a way of their own for."""
+WEIGHTS = {torch.ops.aten.convolution: 1, torch.ops.aten.convolution_backward: 2}
+"""Where the weights stand among the arguments of operators whose lanes are channels."""
 ALIKE = dict.fromkeys(("step_size", "beta", "scale", "weight", "temperature"), 1.0) | {"eps_warmup": 0.0, "start": 0.0}
 """Fields of defences whose values change no operator either."""
 
 
 @dataclass(frozen=True)
 class Work:
-    """Floating-point operations (2 to a multiply-add), bytes that operators read and write, kernels started."""
+    """Floating-point operations (2 to a multiply-add), bytes that operators read and write, kernels started.
+
+    Args:
+        flops: those that the arithmetic needs.
+        issued: those that a device does for them: vectors have 16 lanes, and a convolution of fewer channels leaves
+            the others idle.
+    """
 
     flops: float = 0.0
+    issued: float = 0.0
     read: float = 0.0
     written: float = 0.0
     kernels: float = 0.0
@@ -93,8 +105,16 @@ class Calls(TorchDispatchMode):
             count = flop_registry.get(func._overloadpacket)
             flops = float(count(*args, **kwargs, out_val=result)) if count else 0.0
             read, written = (sum(map(_held, tree_leaves(side))) for side in ((args, kwargs), result))
-            self.work += Work(flops, read, written, 1)
+            self.work += Work(flops, flops * _filling(func, args), read, written, 1)
         return result
+
+
+def _filling(func: Any, args: Any) -> float:
+    """How many lanes are issued for each that has a channel."""
+    if func._overloadpacket not in WEIGHTS:
+        return 1.0
+    channels = args[WEIGHTS[func._overloadpacket]].shape[:2]
+    return math.prod(LANES * math.ceil(n / LANES) / n for n in channels if n not in IMAGES)
 
 
 def _held(leaf: object) -> int:

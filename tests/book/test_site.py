@@ -17,6 +17,7 @@ from robustlib.report import site as site_module
 from robustlib.report.site_check import HEAVIEST, check_site, pages
 from tests.book.browser import Browser, executable
 
+pytestmark = pytest.mark.timeout(1800)  # the site is built first, which on busy cores takes many minutes
 VERDICTS = ("reproduced", "consistent", "not-consistent", "higher", "lower", "scaled", "quick")
 
 
@@ -205,7 +206,6 @@ def test_every_verdict_has_a_style(root: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(1500)
 def test_the_book_prints(site: Path, root: Path, tmp_path: Path) -> None:
     """One page for printing builds as strictly as the site, and Chromium makes a PDF of it."""
     path = executable()
@@ -220,13 +220,3 @@ def test_the_book_prints(site: Path, root: Path, tmp_path: Path) -> None:
         browser.print(target)
     assert target.read_bytes().startswith(b"%PDF")
     assert target.stat().st_size > 50_000
-
-
-def test_the_tracked_tree_is_untouched(tree_before_and_now: tuple[str | None, str | None]) -> None:
-    """Runs last: building and testing leave `git status` as it was, and clean."""
-    before, now = tree_before_and_now
-    if before is None:
-        pytest.skip("not a git checkout")
-    if before:
-        pytest.skip("the tree had changes before the tests began")
-    assert now == before

@@ -45,8 +45,21 @@ def test_operators_are_counted_with_all_they_read_and_write() -> None:
         (x + 1.0).T.matmul(x)  # the sum; the product of a view of it; views themselves are free
         x[:1].expand(5, 4).clone()  # one row is read and five are written
         assert int(x.sum()) == 0  # of what holds no numbers, none can be asked
-    read, written = (0 + 40) + (40 + 40) + (4 + 40), (40 + 40) + 16 + 20 + 1
-    assert calls.work == Work(flops=2 * 4 * 10 * 4, read=4 * read, written=4 * written, kernels=5)
+    flops, read, written = 2 * 4 * 10 * 4, (0 + 40) + (40 + 40) + (4 + 40), (40 + 40) + 16 + 20 + 1
+    assert calls.work == Work(flops=flops, issued=flops, read=4 * read, written=4 * written, kernels=5)
+
+
+def test_convolutions_of_few_channels_leave_lanes_idle() -> None:
+    def filling(*channels: int) -> float:
+        with torch.device("meta"), torch.no_grad(), Calls() as calls:
+            nn.Conv2d(*channels, 3)(torch.empty(1, channels[0], 8, 8))
+        assert calls.work.flops == 2 * channels[0] * channels[1] * 9 * 36
+        return calls.work.issued / calls.work.flops
+
+    assert filling(16, 32) == 1
+    assert filling(2, 16) == 8
+    assert filling(16, 24) == pytest.approx(32 / 24)
+    assert [filling(image, 16) for image in (1, 3)] == [1, 1]
 
 
 def test_a_batch_is_counted_by_its_examples() -> None:
@@ -126,7 +139,7 @@ def test_what_others_are_asked_first_is_paid_for() -> None:
 
 
 def test_a_gpu_starts_kernels_ahead_and_a_processor_does_not() -> None:
-    work = Work(flops=100.0, read=20.0, written=30.0, kernels=4.0)
+    work = Work(flops=70.0, issued=100.0, read=20.0, written=30.0, kernels=4.0)
     behind = Rate(flops=10.0, half=20.0, launch=3.0, bytes=25.0)
     ahead = replace(behind, ahead=True)
     assert behind.seconds(work) == 100 / 10 + 50 / 25 + 4 * 3
