@@ -452,11 +452,13 @@ def ours(evaluation, metric="bound"):
 
 
 def lost(evaluation):
-    """The error, where the record has the accuracy."""
+    """The error and its interval, where the record has the accuracy."""
     record = record_of(evaluation, profile, store)
     if record is None:
         return "not run"
-    return f"[{1 - record.metrics['accuracy'].value:.1%}](#{record_target(record.path)})"
+    kept = record.metrics["accuracy"]
+    between = f" ({100 * (1 - kept.high):.1f} to {100 * (1 - kept.low):.1f})"
+    return f"[{1 - kept.value:.1%}{between}](#{record_target(record.path)})"
 
 
 def show_measured(evaluations, text):

@@ -6,8 +6,6 @@ import html
 import re
 from collections.abc import Sequence
 
-from IPython.display import display
-
 from ..experiments.cost import training_flops
 from ..experiments.keys import parse
 from ..experiments.records import Record
@@ -18,10 +16,10 @@ from ..papers.base import find_item
 from .build import rows, title_suffix
 from .costs import short
 from .display import record_target
+from .forms import html_table, list_table, show_forms
 from .madry_figures import record_of
 from .rows import NOTHING, Row
 from .slides import filled
-from .tables import myst_escape
 
 COST = "training, 10¹² operations"
 """Head of the last column: of the network and all that it was made from, by its specification."""
@@ -87,21 +85,9 @@ def show_aged(profile: str, store: Store) -> None:
 
 
 def _show(heads: Sequence[str], lines: Sequence[Sequence[str]], *, name: str, caption: str) -> None:
-    parts = [f"```{{list-table}} {myst_escape(caption)}", f":name: {name}", ":header-rows: 1"]
-    parts += [":class: robust-table", ""]
-    for cells in [heads, *lines]:
-        parts += [f"{'* -' if i == 0 else '  -'} {cell}".rstrip() for i, cell in enumerate(cells)]
-    top = "".join(f'<th scope="col">{html.escape(head)}</th>' for head in heads)
-    body = "".join(
-        f'<tr><th scope="row">{_html(line[0])}</th>' + "".join(f"<td>{_html(cell)}</td>" for cell in line[1:]) + "</tr>"
-        for line in lines
-    )
-    page = (
-        f'<table class="dataframe robust-table"><caption>{html.escape(caption)}</caption>'
-        f"<thead><tr>{top}</tr></thead><tbody>{body}</tbody></table>"
-    )
-    markdown = "\n".join([*parts, "```"]) + "\n"
-    display({"text/markdown": markdown, "text/html": page, "text/plain": caption}, raw=True)  # type: ignore[no-untyped-call]
+    page = [[html.escape(head) for head in heads], *([_html(cell) for cell in line] for line in lines)]
+    markdown = list_table([heads, *lines], name=name, caption=caption)
+    show_forms(markdown, html_table(page, caption=caption), caption)
 
 
 def _html(cell: str) -> str:

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from ..experiments.store import Store
 from ..papers.base import find_item
 from .build import rows, title_suffix
+from .forms import list_table, myst_escape
 from .rows import NOTHING, Row
-from .tables import myst_escape
 
 ITEMS = ("madry2018/accuracy-vs-eps/mnist", "zhang2019/table-4")
 """Whose rows are named by a value of the knob."""
@@ -39,16 +39,15 @@ def _table(found: Sequence[Row], panel: str, item: str) -> list[str]:
     facts = find_item(item)
     title = f"{facts.title}{f', {panel}' if panel else ''} ({found[0].unit}){title_suffix(found)}"
     name = re.sub(r"[^a-z0-9]+", "-", f"curve-{item}-{panel}".lower()).strip("-")
-    lines = [f"```{{list-table}} {myst_escape(title)}", f":name: {name}", ":header-rows: 1", ":class: curve-table", ""]
     values = sorted({value for line in cells.values() for value in line})
     table = [[knob, *cells]]
     table += [[f"{value:g}", *(line.get(value, NOTHING) for line in cells.values())] for value in values]
-    for line in table:
-        lines += [f"{'* -' if i == 0 else '  -'} {myst_escape(text)}" for i, text in enumerate(line)]
+    escaped = [[myst_escape(text) for text in line] for line in table]
     points = sorted({row.n for row in found if row.n})
     counted = f"{points[0]:,}" if len(points) == 1 else f"{points[0]:,} to {points[-1]:,}"
     protocols = ", ".join(sorted({row.protocol for row in found if row.protocol}))
-    return [*lines, "```", "", f"Ours: {counted} test points, {protocols} protocol.", ""]
+    shown = list_table(escaped, name=name, caption=title, kind="curve-table")
+    return [shown, f"Ours: {counted} test points, {protocols} protocol.", ""]
 
 
 def curves(profile: str, store: Store) -> str:

@@ -10,7 +10,6 @@ import html
 import re
 from collections.abc import Callable, Sequence
 
-from IPython.display import display
 from matplotlib.figure import Figure
 
 from ..experiments.profiles import search_order
@@ -21,6 +20,7 @@ from ..papers.base import find_item
 from ..papers.plan import find_record
 from . import style, tables
 from .build import Statement, rows, statements, title_suffix
+from .forms import show_forms
 from .rows import Row
 
 Drawing = tuple[Figure, str] | str
@@ -33,14 +33,10 @@ def record_target(path: str) -> str:
     return "record-" + re.sub(r"[^a-z0-9]+", "-", name).strip("-")
 
 
-def _bundle(markdown: str, page: str, text: str) -> None:
-    display({"text/markdown": markdown, "text/html": page, "text/plain": text}, raw=True)  # type: ignore[no-untyped-call]
-
-
 def show_rows(found: Sequence[Row], *, name: str, caption: str) -> None:
     """Rows as one numbered table."""
     caption += title_suffix(found)
-    _bundle(
+    show_forms(
         tables.to_myst(found, name=name, caption=caption, link=lambda path: f"#{record_target(path)}"),
         # Outside the built book the records themselves lie beside the notebooks' folder.
         tables.to_html(found, caption=caption, link="../"),
@@ -71,7 +67,7 @@ def show_statements(item: str, profile: str, store: Store) -> None:
         )
         lines.append(f"- **{statement.state}**: {statement.text}. {_where(statement)} {links}".rstrip())
         page.append(f"<li><b>{statement.state}</b>: {html.escape(statement.text)}. {_where(statement)}</li>")
-    _bundle("\n".join(lines), f"<ul>{''.join(page)}</ul>", "; ".join(f"{s.state}: {s.text}" for s in found))
+    show_forms("\n".join(lines), f"<ul>{''.join(page)}</ul>", "; ".join(f"{s.state}: {s.text}" for s in found))
 
 
 def _where(statement: Statement) -> str:
@@ -81,7 +77,7 @@ def _where(statement: Statement) -> str:
 def show_drawing(drawing: Drawing) -> None:
     """A figure with its alt text, or the sentence that says why there is none."""
     if isinstance(drawing, str):
-        _bundle(
+        show_forms(
             f"*Not run: {drawing}.*",
             f"<p><i>Not run: {html.escape(drawing)}.</i></p>",
             f"Not run: {drawing}.",
@@ -115,4 +111,4 @@ def _told(metric: Metric) -> str:
 def show_markdown(text: str) -> None:
     """Prose with numbers from records in it."""
     plain = re.sub(r"\]\(#[^)]*\)", "]", text)
-    _bundle(text, "".join(f"<p>{html.escape(part)}</p>" for part in plain.split("\n\n")), plain)
+    show_forms(text, "".join(f"<p>{html.escape(part)}</p>" for part in plain.split("\n\n")), plain)

@@ -8,11 +8,9 @@ import io
 from collections.abc import Callable, Sequence
 from importlib import resources
 
-from IPython.display import display
-
 from ..errors import RobustlibError, suggest
 from ..papers.base import Published, published
-from . import tables
+from .forms import html_table, list_table, myst_escape, show_forms
 from .rows import NOTHING, UNVERIFIED
 
 Name = Callable[[Published], str]
@@ -88,28 +86,13 @@ def _plain(text: str) -> str:
 def both_forms(
     heads: Sequence[str], lines: Sequence[Sequence[str]], *, name: str, caption: str, note: str = ""
 ) -> tuple[str, str]:
-    """The table as MyST, numbered and named, and as HTML; the note stands below, where wide tables do not cut it."""
-    escape = tables.myst_escape
-    parts = [f"```{{list-table}} {escape(caption)}", f":name: {name}", ":header-rows: 1", ":class: robust-table", ""]
-    for cells in [heads, *lines]:
-        # An empty cell is an empty list item.
-        parts += [f"{'* -' if i == 0 else '  -'} {escape(cell)}".rstrip() for i, cell in enumerate(cells)]
-    top = "".join(f'<th scope="col">{html.escape(head)}</th>' for head in heads)
-    body = "".join(
-        f'<tr><th scope="row">{html.escape(line[0])}</th>'
-        + "".join(f"<td>{html.escape(cell)}</td>" for cell in line[1:])
-        + "</tr>"
-        for line in lines
+    """The table as MyST, numbered and named, and as HTML."""
+    both = [heads, *lines]
+    markdown, page = ([[escape(cell) for cell in line] for line in both] for escape in (myst_escape, html.escape))
+    return (
+        list_table(markdown, name=name, caption=caption, notes=[myst_escape(note)] if note else ()),
+        html_table(page, caption=caption, notes=[html.escape(note)] if note else ()),
     )
-    page = (
-        f'<table class="dataframe robust-table"><caption>{html.escape(caption)}</caption>'
-        f"<thead><tr>{top}</tr></thead><tbody>{body}</tbody></table>"
-    )
-    parts.append("```")
-    if note:
-        parts += ["", "{.footnotes-row}", escape(note)]
-        page += f'<p class="footnotes-row">{html.escape(note)}</p>'
-    return "\n".join(parts) + "\n", page
 
 
 def show_pivot(
@@ -124,4 +107,4 @@ def show_pivot(
     """Published numbers in the shape of the paper's table, as a cell's output in both forms."""
     heads, lines = pivot(numbers, label=label, column=column)
     markdown, page = both_forms(heads, lines, name=name, caption=caption, note=note)
-    display({"text/markdown": markdown, "text/html": page, "text/plain": f"{caption} {note}".strip()}, raw=True)  # type: ignore[no-untyped-call]
+    show_forms(markdown, page, f"{caption} {note}".strip())

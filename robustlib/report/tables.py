@@ -13,6 +13,7 @@ from collections.abc import Sequence
 
 from ..errors import RobustlibError
 from .exports import to_csv, to_dicts, to_frame, to_json, to_latex
+from .forms import html_table, list_table, myst_escape
 from .rows import NOTHING, Row, record_names
 from .sheet import Link, address, make_sheet, with_marks
 
@@ -21,17 +22,18 @@ __all__ = ["to_csv", "to_dicts", "to_frame", "to_html", "to_json", "to_latex", "
 _FIXED_SPACE = "\u00a0"
 
 
-def myst_escape(text: str) -> str:
-    # The book turns straight quotes into curly ones; in a name such as A' it is a prime.
-    text = re.sub(r"(?<=[A-Z0-9)])'(?![A-Za-z])", "′", " ".join(text.split()))
-    text = re.sub(r"([\\`*_{}\[\]<>$#|~^'\"@&])", r"\\\1", text)
-    # What would begin a list, a field or a heading where a cell begins.
-    return re.sub(r"^(?=[-+:=])|^(\d+)(?=[.)](?:\s|$))", r"\1\\", text)
-
-
 def _markdown_links(row: Row, link: Link) -> str:
     named = [(words.replace(" ", _FIXED_SPACE), address(link, path)) for words, path in record_names(row)]
     return ", ".join(f"[{words}](<{target}>)" for words, target in named) or NOTHING
+
+
+def _badge(row: Row) -> str:
+    """The verdict; where it compares numbers, what it was made of unfolds from it."""
+    verdict = row.verdict
+    if not verdict.compares:
+        return f"[{verdict.name}]{{{' '.join('.' + word for word in verdict.css.split())}}}"
+    word = f'<span class="{verdict.css}">{verdict.name}</span>'
+    return f'<details class="why"><summary>{word}</summary>{html.escape(verdict.detail)}</details>'
 
 
 def to_myst(rows: Sequence[Row], *, name: str, caption: str, link: Link = "") -> str:
@@ -46,21 +48,11 @@ def to_myst(rows: Sequence[Row], *, name: str, caption: str, link: Link = "") ->
         raise RobustlibError(f"table {name}: an empty caption; say what the table shows")
     sheet = make_sheet(rows, caption, "to_myst")
 
-    def badge(row: Row) -> str:
-        return f"[{row.verdict.name}]{{{' '.join('.' + word for word in row.verdict.css.split())}}}"
-
     table = [[myst_escape(head) for head in [*sheet.heads, "Record"]]]
-    for row, cells in zip(rows, with_marks(sheet, myst_escape, badge, " {{sup}}`{}`"), strict=True):
+    for row, cells in zip(rows, with_marks(sheet, myst_escape, _badge, " {{sup}}`{}`"), strict=True):
         table.append([*cells, _markdown_links(row, link)])
-    lines = [f"```{{list-table}} {myst_escape(sheet.caption)}", f":name: {name}"]
-    lines += [":header-rows: 1", ":class: robust-table", ""]
-    for cells in table:
-        lines += [f"{'* -' if i == 0 else '  -'} {text}" for i, text in enumerate(cells)]
-    lines.append("```")
-    if sheet.notes.sentences:
-        notes = [f"{{sup}}`{myst_escape(sign)}` {myst_escape(text)}" for sign, text in sheet.notes.sentences]
-        lines += ["", "{.footnotes-row}", "\\\n".join(notes)]
-    return "\n".join(lines) + "\n"
+    notes = [f"{{sup}}`{myst_escape(sign)}` {myst_escape(text)}" for sign, text in sheet.notes.sentences]
+    return list_table(table, name=name, caption=sheet.caption, notes=notes)
 
 
 def to_html(rows: Sequence[Row], *, caption: str = "", link: Link = "") -> str:
@@ -68,26 +60,16 @@ def to_html(rows: Sequence[Row], *, caption: str = "", link: Link = "") -> str:
     sheet = make_sheet(rows, caption, "to_html")
 
     def badge(row: Row) -> str:
-        title = f' title="{html.escape(row.verdict.detail)}"' if row.verdict.detail else ""
-        return f'<span class="{row.verdict.css}"{title}>{row.verdict.name}</span>'
+        # Without a style sheet a class does nothing.
+        return _badge(row) if row.verdict.compares else row.verdict.name
 
-    # "dataframe" is what the book's theme looks for before it leaves a cell's HTML alone in dark mode.
-    lines = ['<table class="dataframe robust-table">']
-    if sheet.caption:
-        lines.append(f"<caption>{html.escape(sheet.caption)}</caption>")
-    heads = "".join(f'<th scope="col">{html.escape(head)}</th>' for head in [*sheet.heads, "Record"])
-    lines += ["<thead>", f"<tr>{heads}</tr>", "</thead>", "<tbody>"]
+    table = [[html.escape(head) for head in [*sheet.heads, "Record"]]]
     for row, cells in zip(rows, with_marks(sheet, html.escape, badge, " <sup>{}</sup>"), strict=True):
         named = [(html.escape(words), html.escape(address(link, path))) for words, path in record_names(row)]
         named = [(words.replace(" ", _FIXED_SPACE), target) for words, target in named]
-        links = ", ".join(f'<a href="{target}">{words}</a>' for words, target in named) or NOTHING
-        data = "".join(f"<td>{cell}</td>" for cell in [*cells[1:], links])
-        lines.append(f'<tr><th scope="row">{cells[0]}</th>{data}</tr>')
-    lines += ["</tbody>", "</table>"]
-    if sheet.notes.sentences:
-        notes = [f"<sup>{html.escape(sign)}</sup> {html.escape(text)}" for sign, text in sheet.notes.sentences]
-        lines.append(f'<p class="footnotes-row">{"<br>".join(notes)}</p>')
-    return "\n".join(lines) + "\n"
+        table.append([*cells, ", ".join(f'<a href="{target}">{words}</a>' for words, target in named) or NOTHING])
+    notes = [f"<sup>{html.escape(sign)}</sup> {html.escape(text)}" for sign, text in sheet.notes.sentences]
+    return html_table(table, caption=sheet.caption, notes=notes)
 
 
 def to_markdown(rows: Sequence[Row], *, caption: str = "", link: Link = "") -> str:

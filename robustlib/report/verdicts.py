@@ -23,6 +23,7 @@ Name = Literal[
     "scaled", "quick", "smoke", "unverified", "not run",
 ]  # fmt: skip
 NAMES: tuple[Name, ...] = get_args(Name)
+COMPARING = NAMES[: NAMES.index("measured")]
 PROTOCOLS = ("full", "scaled", "quick", "smoke")
 MIN_SEEDS = 3
 """From this many seeds on, the spread between seeds is estimated."""
@@ -40,6 +41,11 @@ class Verdict:
     def __post_init__(self) -> None:
         if self.name not in NAMES:
             raise RobustlibError(suggest("verdict", self.name, NAMES))
+
+    @property
+    def compares(self) -> bool:
+        """Whether it says something of the paper's number."""
+        return self.name in COMPARING
 
     @property
     def css(self) -> str:

@@ -13,6 +13,7 @@ from robustlib.experiments.records import Metric
 from robustlib.experiments.store import REPOSITORY, Store
 from robustlib.papers import madry2018_specs as madry
 from robustlib.report import display as shown
+from robustlib.report import forms
 from robustlib.report import madry_figures as drawn
 
 mpl.use("Agg")
@@ -36,7 +37,7 @@ def store() -> Store:
 @pytest.fixture
 def bundles(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, str]]:
     found: list[dict[str, str]] = []
-    monkeypatch.setattr(shown, "display", lambda data, raw: found.append(data))
+    monkeypatch.setattr(forms, "display", lambda data, raw: found.append(data))
     return found
 
 

@@ -12,6 +12,7 @@ from robustlib.experiments.store import Store
 from robustlib.papers import comparison, plan
 from robustlib.papers.aged import aged
 from robustlib.report import comparison_tables as tables
+from robustlib.report import forms
 from robustlib.report.display import record_target
 from robustlib.report.rows import NOTHING
 from tests.experiments.tiny import fabricate, file
@@ -53,7 +54,7 @@ def test_the_cost_counts_each_ancestor_once() -> None:
 
 def shown(monkeypatch: pytest.MonkeyPatch, root: Path) -> dict[str, dict[str, str]]:
     found: list[dict[str, Any]] = []
-    monkeypatch.setattr(tables, "display", lambda data, raw: found.append(data))
+    monkeypatch.setattr(forms, "display", lambda data, raw: found.append(data))
     tables.show_grand_table("best", Store(root))
     tables.show_aged("best", Store(root))
     return dict(zip(("grand", "aged"), found, strict=True))

@@ -14,7 +14,7 @@ from robustlib.errors import RobustlibError
 from robustlib.experiments.store import REPOSITORY, Store
 from robustlib.papers import madry2018_specs as madry
 from robustlib.papers.base import Published, published_of
-from robustlib.report import board_figures, demo_figures, published_tables
+from robustlib.report import board_figures, demo_figures, forms, published_tables
 from robustlib.report import madry_figures as drawn
 
 
@@ -138,7 +138,7 @@ def test_a_pivot_marks_what_is_unverified_and_escapes(monkeypatch: pytest.Monkey
     assert markdown.rstrip().endswith("Not run: why.")
     assert "Not run: why." in page
     found: list[dict[str, str]] = []
-    monkeypatch.setattr(published_tables, "display", lambda data, raw: found.append(data))
+    monkeypatch.setattr(forms, "display", lambda data, raw: found.append(data))
     published_tables.show_pivot([number], name="t", caption="C.", note="N.")
     assert found[0]["text/plain"] == "C. N."
     assert ":name: t" in found[0]["text/markdown"]
