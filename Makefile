@@ -12,8 +12,8 @@ STAMP := $(VENV)/.robustlib-installed
 # The first Python that is new enough.
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	  $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && { echo $$p; break; }; done)
-# A process for each core, and a core for each process; the tests of a file stay together.
-PYTEST = OMP_NUM_THREADS=1 $(PY) -m pytest -n auto --maxprocesses 4 --dist loadfile
+# A process for each core, and a core for each process; the tests of a file stay together, in conftest.py's order.
+PYTEST = OMP_NUM_THREADS=1 $(PY) -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 PAPER ?= madry2018
 PROFILE ?= smoke
 PORT ?= 8000

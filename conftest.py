@@ -36,6 +36,12 @@ def pytest_collectstart(collector: pytest.Collector) -> None:
         collector.skip_compare = (*collector.skip_compare, "stderr")
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    # Processes end together when what takes longest begins first: the built site, the runs from nothing.
+    items.sort(key=lambda item: item.path.name not in ("test_site.py", "test_cli.py"))
+
+
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """Building and testing leave a clean tree clean: only now has all else run, in the other processes too."""
     before, now = session.config.stash[TREE], tree_status(str(session.config.rootpath))
