@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import dataclasses
+import functools
 import json
 import math
 import re
@@ -89,8 +90,8 @@ def pack(outcome: np.ndarray) -> str:
 
 
 def _lines(content: dict[str, Any]) -> str:
-    values = {name: json.dumps(content[name], sort_keys=True, allow_nan=False) for name in sorted(content)}
-    return "{\n" + ",\n".join(f' "{name}": {value}' for name, value in values.items()) + "\n}\n"
+    plain = functools.partial(json.dumps, sort_keys=True, allow_nan=False, separators=(",", ":"))
+    return "{\n" + ",\n".join(f'"{name}":{plain(content[name])}' for name in sorted(content)) + "\n}\n"
 
 
 def dumps(record: Record) -> str:

@@ -18,8 +18,9 @@ from robustlib.evaluate import outcomes_under
 from robustlib.experiments.keys import key
 from robustlib.experiments.measure import rows_of
 from robustlib.experiments.networks import Networks
-from robustlib.experiments.records import dumps
+from robustlib.experiments.records import dumps, loads
 from robustlib.experiments.store import (
+    REPOSITORY,
     Store,
     cache_root,
     half_precision,
@@ -293,3 +294,9 @@ def test_damaged_committed_weights_stop_the_run(copy: Path) -> None:
 def test_dumps_of_what_was_read_is_the_file(made: Made) -> None:
     for evaluation in EVERY:
         assert dumps(made.record(evaluation)).encode() == made.path(evaluation).read_bytes()
+
+
+def test_committed_records_are_as_they_would_be_written() -> None:
+    for path in (REPOSITORY / "results").rglob("*.json"):
+        text = path.read_text(encoding="utf-8")
+        assert dumps(loads(text, path=str(path.relative_to(REPOSITORY)))) == text, path
