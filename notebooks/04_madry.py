@@ -271,6 +271,13 @@ def nats(evaluation):
     return f"[{record.metrics['final_loss'].value:.2g} nats](#{record_target(record.path)})"
 
 
+def images_seen(evaluation):
+    """How many images a network was trained on, each time counted; 0 without its record."""
+    record = drawn.record_of(evaluation, profile, store)
+    schedule = record.evaluation["subject"]["schedule"] if record else {"steps": 0, "batch": 0}
+    return schedule["steps"] * schedule["batch"]
+
+
 def where_it_fails(item, begins, text):
     """A remark on a claim, for as long as the records contradict it."""
     if any(s.state == "fails" and s.text.startswith(begins) for s in statements(item, profile, store)):
@@ -347,12 +354,14 @@ show_drawing(drawn.capacity(profile, store))
 
 # %% tags=["remove-input"]
 show_statements("madry2018/capacity/mnist", profile, store)
+lengths = [images_seen(madry.accuracy(madry.network(scale=scale), madry.PGD_40)) for scale in (1, 16)]
 where_it_fails(
     "madry2018/capacity/mnist", "The smallest network cannot be trained",
     "In the paper the two smallest networks end up predicting one class. Here, at scale 1, PGD training reaches "
     f"{ours(madry.accuracy(madry.network(scale=1), Clean()))} on clean images and {ours(madry.accuracy(madry.network(scale=1), madry.PGD_40))} "
     "under PGD. What differs is listed in the records: initial weights as PyTorch draws them and an $\\varepsilon$ that grows over the first updates. So "
-    "the paper's failure was one of optimisation at least in part, not of capacity alone. That more capacity helps is seen here as well.",
+    "the paper's failure was one of optimisation at least in part, not of capacity alone. That more capacity helps is seen here as well"
+    + ("." if len(set(lengths)) < 2 else f", but not alone: at scale 1 training saw {lengths[0]:,} images, at scale 16 {lengths[1]:,}."),
 )  # fmt: skip
 
 # %% [markdown]
@@ -749,7 +758,8 @@ small, large = (madry.accuracy(madry.network(scale=s), madry.PGD_40) for s in (1
 natural_large = madry.accuracy(madry.network("natural"), Clean())
 spent = [drawn.record_of(evaluation, profile, store) for evaluation in (natural_large, large)]
 times = (
-    f" Training took {spent[1].training_cpu_s / max(spent[0].training_cpu_s, 0.1):.0f} times the processor time of the natural network's."
+    f" Training took {spent[1].training_cpu_s / max(spent[0].training_cpu_s, 0.1):.0f} times the processor time of the natural network's, "
+    f"on {images_seen(large) / images_seen(natural_large):.1f} times the images."
     if all(record is not None and record.training_cpu_s > 0 for record in spent)
     else ""
 )

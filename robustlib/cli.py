@@ -82,6 +82,7 @@ def parser() -> argparse.ArgumentParser:
     )
     many.add_argument("--cluster", metavar="local:N|tcp://HOST:PORT", help="run on a dask.distributed cluster")
     command.add_argument("--dry-run", action="store_true")
+    command.add_argument("--only", metavar="KEY", help="the evaluation with this key, as a record's page names it")
     command.add_argument("--recompute", action="store_true", help="measure again what has a record")
     command.add_argument("--cache", type=Path, help="folder for networks and checkpoints")
     command.add_argument("--out", type=Path, help="folder that travels: at most seven tar files of what is new")

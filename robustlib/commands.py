@@ -20,6 +20,7 @@ from .experiments import profiles
 from .experiments.cluster import run_on
 from .experiments.forecast import forecast
 from .experiments.host import device_name, resolve_device, source_digest, versions
+from .experiments.keys import key
 from .experiments.parallel import run_parallel
 from .experiments.parcels import collect, packing
 from .experiments.progress import Board, duration, estimates
@@ -67,6 +68,13 @@ def run_items(args: argparse.Namespace) -> int:
     """Train and measure what has no record yet."""
     profiles.profile(args.profile)
     jobs, store = plan.jobs(plan.select(args.names), args.profile), Store(args.root)
+    if args.only:
+        jobs = [job for job in jobs if key(job.evaluation) == args.only]
+        if not jobs:
+            raise RobustlibError(
+                f"no evaluation {args.only!r} in the {args.profile} profile of {' '.join(args.names) or 'any paper'}; "
+                "a record's page and its file name the key, and its command the item"
+            )
     elsewhere = args.cluster and args.device.startswith("cuda")
     kind = "cuda" if elsewhere else resolve_device(args.device).type
     if not args.names:

@@ -109,6 +109,16 @@ def test_dry_run_lists_the_full_protocol(capsys: pytest.CaptureFixture[str]) -> 
     assert "operations" in said
 
 
+def test_one_record_is_made_again_alone(capsys: pytest.CaptureFixture[str]) -> None:
+    """The command on a record's page: it lists that evaluation and no other."""
+    for record in [r for r in Store(REPOSITORY).records("full") if "madry_cnn1-standard" in r.path][:3]:
+        command = ["run", "madry2018/capacity/mnist", "--profile", "full", "--recompute"]
+        assert main([*command, "--only", record.evaluation_key, "--dry-run"]) == 0
+        assert "1 evaluations, 1 to run, 1 networks" in capsys.readouterr().out
+    assert main([*command, "--only", "0000", "--dry-run"]) != 0
+    assert "no evaluation '0000' in the full profile of madry2018/capacity/mnist" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("form", ["csv", "json", "latex", "markdown", "bibtex"])
 def test_export(form: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["export", "madry2018/table-1", "--format", form]) == 0

@@ -164,6 +164,7 @@ NUMBERS: dict[str, tuple[Evaluation, str]] = {
        for name, beta in (("", 0.0), ("_robust", 3.0)) for group in (0, 1)},
     # Of how the claims aged.
     "variation_T100": (papernot.variation("mnist", _HOT), "variation"),
+    "variation_cifar": (papernot.variation("cifar10", _HOT), "variation"),
     "suite_standard": (comparison.suite("standard"), "accuracy"),
     "suite_pgd": (comparison.suite("PGD training"), "accuracy"),
     "suite_trades": (comparison.suite("TRADES, 1/λ 6"), "accuracy"),
@@ -174,8 +175,12 @@ NUMBERS: dict[str, tuple[Evaluation, str]] = {
     "hard_single": (_ALONE, "bound"),
     "hard_counted": (_GROWN, "bound"),
     "hard_strict": (_GROWN, "strict_bound"),
+    "madry_after_pgd": (madry.worst_case("PGD", 16), "after Pgd"),
+    "cifar_fgsm_pgd": (madry2018_cifar.white("Wide", "FGSM"), "accuracy 4"),
     "madry_cifar_pgd": (madry2018_cifar.white("Wide", "PGD"), "accuracy 4"),
     "trades_pgd": (trades.under(trades.network("mnist"), trades.FGSM_K["mnist"]), "accuracy"),
+    **{f"pgd_{name}_pgd": (trades.under(trades.network(name, "PGD"), trades.FGSM_K[name]), "accuracy")
+       for name in ("mnist", "cifar10")},
     "trades_cifar_pgd": (trades.under(trades.network("cifar10"), trades.FGSM_K["cifar10"]), "accuracy"),
     "trades_cifar_worst": (Evaluation(trades.network("cifar10"), WorstCase(trades.THREATS["cifar10"])), "accuracy"),
 }  # fmt: skip

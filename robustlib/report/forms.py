@@ -21,9 +21,7 @@ def myst_escape(text: str) -> str:
     return re.sub(r"^(?=[-+:=])|^(\d+)(?=[.)](?:\s|$))", r"\1\\", text)
 
 
-def list_table(
-    cells: Cells, *, name: str, caption: str, kind: str = "robust-table", notes: Sequence[str] = ()
-) -> str:
+def list_table(cells: Cells, *, name: str, caption: str, kind: str = "robust-table", notes: Sequence[str] = ()) -> str:
     """A numbered book table (``{numref}`` reaches it by ``name``), notes below it, where no wide table cuts them."""
     parts = [f"```{{list-table}} {myst_escape(caption)}", f":name: {name}", ":header-rows: 1", f":class: {kind}", ""]
     for line in cells:

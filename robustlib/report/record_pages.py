@@ -35,7 +35,8 @@ def _record_section(record: Record, item: str | None, tables: Mapping[str, str],
         f"- points: {subset['split']} split, {points}",
         f"- evaluation key `{record.evaluation_key}`, {record.created}, {record.wall_s:g} s, {record.device}",
         "- of a protocol that this edition no longer runs" if item is None
-        else f"- to make it again: `robustlib run {item} --profile {record.profile} --recompute`"
+        else f"- to make it again: `robustlib run {item} --profile {record.profile} --recompute "
+        f"--only {record.evaluation_key}`"
         + (f"; or, of the committed weights and without training, `robustlib verify {item}`" if committed else ""),
         *([f"- shown in: [{find_item(item).title}](#table-{tables[item]})"] if item and item in tables else []),
         f"- file: {{download}}`{record.path} <../{record.path}>`",

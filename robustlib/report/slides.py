@@ -101,7 +101,8 @@ def page(profile: str, store: Store, chapters: Mapping[str, str]) -> str:
     parts = [f"Of {len(told)} statements: {tally}. The verdicts of {computed} are computed from records.", ""]
     for (deck, heading), group in itertools.groupby(told, lambda line: (line.deck, _heading(line))):
         parts += [f"## {deck.capitalize()} deck: {heading}", "", "```{list-table}", ":header-rows: 1",
-                  ":widths: 34 12 54", "", "* - the slide says", "  - verdict", "  - why"]  # fmt: skip
+                  ":widths: 34 12 54", ":class: reasons", "", "* - the slide says", "  - verdict",
+                  "  - why"]  # fmt: skip
         for line in group:
             why = f"{filled(line.why, profile, store)} {_evidence(evidence[line.id])}".strip()
             parts += [f"* - {line.statement}", f"  - {_badge(words[line.id])}", f"  - {why}"]

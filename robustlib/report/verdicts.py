@@ -198,7 +198,7 @@ In this order:
 
 1. **not run**: there is no measurement; the reason is given.
 2. **scaled**, **quick**, **smoke**: measured under a smaller protocol. Nothing is said of the paper.
-3. **measured**: the paper prints no number here.
+3. **measured**: the paper prints no number here, or ours is computed from its definition, without a network.
 4. **unverified**: the published number was not checked against the paper. It decides nothing.
    A number that is no share of test points is only **measured** while $k < {MIN_SEEDS}$, since nothing
    tells how far it may stray.

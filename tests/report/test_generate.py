@@ -175,7 +175,8 @@ def test_a_record_page_has_everything_to_judge_a_number(made: Made) -> None:
         assert fact in text
     assert "official bytes" in text
     assert "Trained as in the paper." in text
-    assert text.count("`robustlib run madry2018/table-1 --profile smoke --recompute`") == 1
+    again = f"`robustlib run madry2018/table-1 --profile smoke --recompute --only {records[1].evaluation_key}`"
+    assert text.count(again) == 1
     assert text.count("a protocol that this edition no longer runs") == 2
     assert '"restarts": 2' in text
     assert f"| accuracy | {records[1].metrics['accuracy'].value:.6g} |" in text
