@@ -19,6 +19,8 @@ from .probes import Amplitudes, Outputs, Targeted
 from .records import Metric, pack
 from .specs import Network, Subset
 
+KEPT = 100
+"""Points whose attempts a record keeps one by one."""
 SMALL = 60
 """Points at a time where derivatives of all outputs are kept."""
 
@@ -48,8 +50,8 @@ def targeted(
         hits[source] += found.changed[row] > 0
         features[source] += found.changed[row]
     series = {"tries": tries.tolist(), "hits": hits.tolist(), "features": features.tolist()}
-    if len(found.rows) <= 100:
-        series |= {"rows": found.rows.tolist(), "changed": found.changed.tolist()}
+    # Of many points the first: a record is no longer for a whole test set.
+    series |= {"rows": found.rows[:KEPT].tolist(), "changed": found.changed[:KEPT].tolist()}
     return Findings(metrics=metrics, outcomes={"reached": pack(reached)}, series=series)
 
 

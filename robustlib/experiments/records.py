@@ -89,6 +89,10 @@ def pack(outcome: np.ndarray) -> str:
     return f"{len(bits)}:{base64.b64encode(np.packbits(bits).tobytes()).decode()}"
 
 
+class Unfilable(RobustlibError):
+    """What was measured makes no record: it is too long, or not finite."""
+
+
 def _lines(content: dict[str, Any]) -> str:
     plain = functools.partial(json.dumps, sort_keys=True, allow_nan=False, separators=(",", ":"))
     return "{\n" + ",\n".join(f'"{name}":{plain(content[name])}' for name in sorted(content)) + "\n}\n"
@@ -98,16 +102,16 @@ def dumps(record: Record) -> str:
     """The file's text: a line for each field, keys sorted, no path.
 
     Raises:
-        RobustlibError: over 100 KB, or a number that is not finite.
+        Unfilable: over 100 KB, or a number that is not finite.
     """
     content = dataclasses.asdict(record)
     del content["path"]
     try:
         text = _lines(content)
     except ValueError as error:
-        raise RobustlibError(f"record {record.evaluation_key} holds NaN or infinity; nothing was filed") from error
+        raise Unfilable(f"record {record.evaluation_key} holds NaN or infinity; nothing was filed") from error
     if len(text) > MAX_BYTES:
-        raise RobustlibError(
+        raise Unfilable(
             f"record {record.evaluation_key} has {len(text)} bytes, above {MAX_BYTES}; store counts, not samples"
         )
     return text

@@ -31,7 +31,7 @@ from .keys import departures, describe, key
 from .measure import measure, rows_of
 from .networks import Networks, Stopped, dataset_of
 from .progress import Tick, label
-from .records import Record
+from .records import Record, Unfilable
 from .specs import Evaluation, TrainingCurve
 from .store import Store, cache_root, weights_digest
 
@@ -158,9 +158,9 @@ def run(
                 say(str(stopped))
                 summary.unfinished = len(todo) - done
                 break
-            except (TrainingDiverged, WeakTeacher):
+            except (TrainingDiverged, WeakTeacher, Unfilable) as error:
                 # The subject, an ancestor or a transfer's source: only what needs the one that diverged is lost.
-                summary.failed.append(f"{name}: {networks.broken(job.evaluation.networks)}")
+                summary.failed.append(f"{name}: {networks.broken(job.evaluation.networks) or error}")
                 continue
             if ours:
                 summary.written.append(record)
@@ -198,13 +198,7 @@ def headline(record: Record) -> str:
 
 
 def run_one(
-    job: Job,
-    profile: str,
-    store: Store,
-    networks: Networks,
-    tick: Tick | None,
-    *,
-    recompute: bool,
+    job: Job, profile: str, store: Store, networks: Networks, tick: Tick | None, *, recompute: bool
 ) -> tuple[Record, bool]:
     """Measure one job, unless another process did while this one waited for the lock; and whether we did."""
     evaluation, subject = job.evaluation, job.evaluation.subject

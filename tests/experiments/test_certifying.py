@@ -13,6 +13,7 @@ from robustlib.attacks.suite import Pgd
 from robustlib.certify import certify, outer_polygon
 from robustlib.data import load
 from robustlib.errors import RobustlibError
+from robustlib.experiments import certifying
 from robustlib.experiments.certifying import output_set
 from robustlib.experiments.cost import evaluation_flops, training_flops
 from robustlib.experiments.findings import Findings
@@ -84,6 +85,20 @@ def test_radii_are_certified_and_further_ones_are_not(trained: nn.Module) -> Non
     assert given.metrics["accuracy"].value == pytest.approx(right.mean())
     labels = trained(split.images(rows)).argmax(1)
     assert right.tolist() == (labels == split.y[rows]).tolist()
+
+
+def test_radii_of_many_points_are_kept_as_means_of_neighbours(
+    trained: nn.Module, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ten thousand points would make a record longer than any may be."""
+    every = found(trained, CertifiedRadii())
+    monkeypatch.setattr(certifying, "GROUPS", 20)
+    grouped = found(trained, CertifiedRadii())
+    radii, right = np.asarray(every.series["radius"]), np.asarray(every.series["right"], float)
+    order = np.argsort(radii, kind="stable")
+    assert grouped.series["radius"] == pytest.approx(radii[order].reshape(20, 3).mean(1), abs=2e-6)
+    assert np.mean(grouped.series["right"]) == pytest.approx(right.mean(), abs=1e-6)
+    assert grouped.metrics == every.metrics
 
 
 def test_the_program_lies_between_the_dual_bound_and_the_attack(trained: nn.Module) -> None:

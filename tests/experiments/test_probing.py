@@ -84,7 +84,9 @@ def test_a_network_varies_by_nothing_from_itself_and_by_its_gain_from_another(di
     assert gain > 20
 
 
-def test_matrices_and_shares_of_attempts_agree(digits: Split, model: nn.Module) -> None:
+def test_matrices_and_shares_of_attempts_agree(
+    digits: Split, model: nn.Module, monkeypatch: pytest.MonkeyPatch
+) -> None:
     what = Targeted(Jsma(features=64), cap=9)
     found = probing.targeted(model, digits, ROWS, Subset(n=20), what, None)
     tries, hits, features, changed = (np.asarray(found.series[n]) for n in ("tries", "hits", "features", "changed"))
@@ -97,6 +99,12 @@ def test_matrices_and_shares_of_attempts_agree(digits: Split, model: nn.Module) 
     assert found.metrics["rho"].value == pytest.approx(least.clip(max=9).mean() / 64)
     assert found.metrics["censored"].value == pytest.approx((least > 9).mean())
     assert len(found.series["rows"]) == 20
+    # Of many points the first are kept, for the drawing of one of them; the numbers are of all.
+    monkeypatch.setattr(probing, "KEPT", 5)
+    short = probing.targeted(model, digits, ROWS, Subset(n=20), what, None)
+    assert short.series["changed"] == found.series["changed"][:5]
+    assert short.series["rows"] == found.series["rows"][:5]
+    assert short.metrics == found.metrics
 
 
 def test_a_recipe_is_read_off_the_network() -> None:

@@ -112,7 +112,7 @@ BROKEN: list[tuple[str, str]] = [
     ("<html>404</html>", "not complete JSON"),
     ("[" * 50_000, "not complete JSON"),
     ('{"schema": 2, "n": ' + "9" * 5_000 + "}", "not complete JSON"),
-    (TEXT.replace('"wall_s": 1.0', '"wall_s": NaN'), "NaN is not a number"),
+    (TEXT.replace('"wall_s":1.0', '"wall_s":NaN'), "NaN is not a number"),
     (TEXT + " " * MAX_BYTES, f"above {MAX_BYTES}"),
     ("[]", "schema 'list', this version reads 2; migrate it"),
     ("null", "schema 'NoneType'"),
@@ -250,4 +250,4 @@ def test_a_kill_between_writing_and_renaming_leaves_the_old_file(tmp_path: Path,
 
 
 def test_committed_records_are_of_this_schema(root: Path) -> None:
-    assert [path for path in (root / "results").rglob("*.json") if f' "schema": {SCHEMA}' not in path.read_text()] == []
+    assert [path for path in (root / "results").rglob("*.json") if f'"schema":{SCHEMA}' not in path.read_text()] == []

@@ -18,6 +18,7 @@ from robustlib.experiments import networks, runner
 from robustlib.experiments.cost import evaluation_flops, training_flops
 from robustlib.experiments.host import resolve_device
 from robustlib.experiments.keys import key
+from robustlib.experiments.measure import measure
 from robustlib.experiments.networks import Networks
 from robustlib.experiments.parallel import run_parallel
 from robustlib.experiments.records import dumps
@@ -245,6 +246,23 @@ def test_a_source_that_diverges_leaves_its_subject_alone(tmp_path: Path) -> None
     (line,) = summary.failed
     assert "fgsm-transfer: " in line
     assert f"{diverged.name}: the loss is" in line
+
+
+def test_what_no_record_can_hold_is_reported_and_the_others_go_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def long(evaluation: Evaluation, *args: Any, **options: Any) -> Any:
+        found = measure(evaluation, *args, **options)
+        if key(evaluation) == key(FGSM):
+            found.series = {"x": [0.5] * 40_000}
+        return found
+
+    monkeypatch.setattr(runner, "measure", long)
+    summary = execute(tmp_path, FGSM, CLEAN)
+    assert [record.evaluation_key for record in summary.written] == [key(CLEAN)]
+    (line,) = summary.failed
+    assert "fgsm: record" in line
+    assert "store counts, not samples" in line
 
 
 def test_a_lost_training_log_is_said(copy: Path) -> None:
