@@ -14,6 +14,7 @@ from ..experiments.profiles import profile as profile_of
 from ..experiments.profiles import search_order
 from ..experiments.records import Record
 from ..experiments.store import Store
+from ..papers import comparison
 from ..papers.base import Cell, Item, Predicate, find_item
 from ..papers.plan import cells_of, evaluations, predicates_of, records_of
 from .rows import Row
@@ -36,13 +37,25 @@ COMPUTED = Verdict("measured", "computed from its definition, without a network"
 
 
 def measured(cell: Cell, profile: str, store: Store) -> tuple[str | None, list[Record]]:
-    """(profile, one record a seed) of the most faithful profile that has any record of the cell."""
-    for name in search_order(profile):
+    """(profile, one record a seed) of the most faithful profile that has any record of the cell.
+
+    A row of the grand table is of one network, hence of one profile: of the one that has most of it.
+    """
+    names = search_order(profile)
+    if cell.item == comparison.ITEM:
+        names = (max(names, key=lambda name: _present(cell, name, store)),)
+    for name in names:
         found = [store.find(job.evaluation, job.home(name)) for job in evaluations(cell, name)]
         records = [record for record in found if record is not None and cell.metric in record.metrics]
         if records:
             return records[0].profile, records
     return None, []
+
+
+def _present(cell: Cell, profile: str, store: Store) -> int:
+    """Records that a profile has of all cells of a row."""
+    row = [job for other in cells_of(cell.item) if other.row == cell.row for job in evaluations(other, profile)]
+    return sum(store.find(job.evaluation, job.home(profile)) is not None for job in row)
 
 
 def row(cell: Cell, profile: str, store: Store) -> Row:

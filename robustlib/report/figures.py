@@ -126,11 +126,7 @@ def accuracy_curves(
 
 @styled
 def capacity_panels(
-    panels: Mapping[str, Mapping[str, Curve]],
-    *,
-    xlabel: str,
-    ylabel: str,
-    ylabels: Mapping[str, str] | None = None,
+    panels: Mapping[str, Mapping[str, Curve]], *, xlabel: str, ylabel: str, ylabels: Mapping[str, str] | None = None
 ) -> Figure:
     """Measurements against the capacity scale (log 2), a panel for each way of training.
 

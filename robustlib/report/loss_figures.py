@@ -23,11 +23,7 @@ Histogram = tuple[ArrayLike, ArrayLike]
 
 @styled
 def loss_traces(
-    traces: Mapping[str, ArrayLike],
-    *,
-    xlabel: str = "PGD step",
-    ylabel: str = "Loss (nats)",
-    columns: int = 2,
+    traces: Mapping[str, ArrayLike], *, xlabel: str = "PGD step", ylabel: str = "Loss (nats)", columns: int = 2
 ) -> Figure:
     """Loss along an attack, a thin line for each run and a thick one for their mean, a panel for each label.
 
@@ -127,12 +123,7 @@ def loss_histograms(
 
 @styled
 def training_loss(
-    steps: ArrayLike,
-    loss: ArrayLike,
-    *,
-    smooth: int = 1,
-    xlabel: str = "Training step",
-    ylabel: str = "Loss (nats)",
+    steps: ArrayLike, loss: ArrayLike, *, smooth: int = 1, xlabel: str = "Training step", ylabel: str = "Loss (nats)"
 ) -> Figure:
     """Loss during training, log scale: each value pale, their running mean on top.
 

@@ -233,3 +233,12 @@ def test_a_computed_value_stands_without_a_record(tmp_path: Path) -> None:
     assert (shown.values, shown.records, shown.profile) == ((1.0,), (), None)
     assert shown.verdict == build.COMPUTED
     assert shown.published == 1
+
+
+def test_a_row_of_the_grand_table_is_of_one_network(root: Path) -> None:
+    """A full record of one cell beside quick ones of the others would be of another network."""
+    profiles: dict[str, set[str | None]] = {}
+    for line in build.rows("comparison/grand-table", "best", Store(root)):
+        profiles.setdefault(line.label, set()).update({line.profile} - {None})
+    assert len(profiles) == 8
+    assert {len(names) for names in profiles.values()} == {1}
