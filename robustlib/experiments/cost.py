@@ -74,7 +74,7 @@ class Rate:
         return max(done, started) if self.ahead else done + started
 
 
-RATES = {"cpu": Rate(350e9, 500e9, 10e-6, 8e9), "cuda": Rate(15e12, 60e12, 6e-6, 3e12, ahead=True)}
+RATES = {"cpu": Rate(350e9, 500e9, 20e-6, 8e9), "cuda": Rate(15e12, 60e12, 6e-6, 3e12, ahead=True)}
 """The processor's fit every committed training of half a minute and more to within a factor of two. The GPU's are
 assumed: none was measured."""
 
