@@ -1,0 +1,161 @@
+"""The long campaign: networks and measurements in the order of a committed queue, by one worker a core.
+
+    python -m benchmarks.campaign run --root CLONE --cache FOLDER --time-budget 9000   # one worker; start one a core
+    python -m benchmarks.campaign status --out benchmarks                              # rewrites benchmarks/campaign.md
+
+Each line of campaign.csv names networks and measurements by patterns, as the folders and files under results/ are
+named. A worker takes the first line's first network that is neither done nor in another worker's hands, so that any
+number of workers may start and stop at any time; a training that was stopped goes on from its checkpoint in the cache.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import csv
+import fcntl
+import math
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fnmatch import fnmatch
+from pathlib import Path
+
+import torch
+
+from robustlib.experiments.files import write_atomically
+from robustlib.experiments.keys import key
+from robustlib.experiments.progress import duration, estimates
+from robustlib.experiments.runner import Job, run
+from robustlib.experiments.store import REPOSITORY, Store, cache_root
+from robustlib.papers import plan
+
+QUEUE = Path(__file__).with_suffix(".csv")
+
+
+@dataclass(frozen=True)
+class Task:
+    """One line of the queue: which networks, what of them is measured, and why it stands where it does."""
+
+    profile: str
+    networks: str
+    measurements: str
+    why: str
+
+
+@dataclass(frozen=True)
+class Part:
+    """What one worker does at a time: all wanted evaluations of one network."""
+
+    task: Task
+    network: str
+    jobs: tuple[Job, ...]
+
+
+def tasks() -> list[Task]:
+    """The queue, first things first."""
+    with QUEUE.open(newline="") as lines:
+        return [Task(**row) for row in csv.DictReader(lines)]
+
+
+def parts(task: Task) -> list[Part]:
+    """The task's networks in the order of their names.
+
+    An evaluation that needs a network outside the task (a transfer's source) is left to the task that has both.
+    """
+    patterns, measured = task.networks.split(), task.measurements.split()
+    found: dict[str, list[Job]] = {}
+    for job in plan.jobs(plan.select([]), task.profile):
+        names = [network.name for network in job.evaluation.lineage]
+        ours = all(any(fnmatch(name, pattern) for pattern in patterns) for name in names)
+        if ours and any(fnmatch(job.evaluation.name, pattern) for pattern in measured):
+            found.setdefault(job.evaluation.subject.name, []).append(job)
+    return [Part(task, name, tuple(found[name])) for name in sorted(found)]
+
+
+def missing(part: Part, store: Store) -> list[Job]:
+    """Evaluations of a part that have no record."""
+    home = part.task.profile
+    return [job for job in part.jobs if store.find(job.evaluation, job.home(home)) is None]
+
+
+@contextlib.contextmanager
+def claimed(path: Path) -> Iterator[bool]:
+    """Whether this process holds ``path``; it never waits."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            yield False
+            return
+        yield True
+
+
+def work(root: Path, cache: Path, budget: float) -> None:
+    """Go down the queue until it is done or the time is up."""
+    torch.set_num_threads(1)
+    began = time.monotonic()
+    for task in tasks():
+        for part in parts(task):
+            left = budget - (time.monotonic() - began)
+            if left <= 0:
+                return
+            subject = key(part.jobs[0].evaluation.subject)
+            with claimed(cache / f"{subject}.campaign") as ours:
+                store = Store(root)
+                if not ours or not missing(part, store):
+                    continue
+                print(f"{part.network}: {len(missing(part, store))} evaluations ({task.why})", flush=True)
+                summary = run(
+                    part.jobs, profile=task.profile, store=store, budget=left, cache=cache,
+                    committed=root / "weights", say=lambda line: print(line, flush=True),
+                )  # fmt: skip
+                for failure in summary.failed:
+                    print(f"failed: {failure}", flush=True)
+
+
+def status(root: Path) -> str:
+    """The queue as a page: what is done, what is left, and about how long it takes on one core."""
+    store = Store(root)
+    lines = [
+        "# Campaign",
+        "",
+        "Written by `python -m benchmarks.campaign status --out benchmarks` from the records and the queue, campaign.csv."
+        " Times are estimates for one core.",
+        "",
+        "| network | profile | done | left | estimate | why |",
+        "|---|---|---|---|---|---|",
+    ]
+    for task in tasks():
+        for part in parts(task):
+            left = missing(part, store)
+            seconds = sum(estimates([job.evaluation for job in left], "cpu").values())
+            lines.append(
+                f"| {part.network} | {task.profile} | {len(part.jobs) - len(left)} of {len(part.jobs)} | {len(left)} "
+                f"| {duration(seconds) if left else ''} | {task.why} |"
+            )
+    return "\n".join(lines) + "\n"
+
+
+def main() -> None:
+    """Command line of this module."""
+    parser = argparse.ArgumentParser(description="The long campaign.")
+    parser.add_argument("action", choices=("run", "status"))
+    parser.add_argument("--root", type=Path, default=REPOSITORY)
+    parser.add_argument("--cache", type=Path, default=cache_root() / "networks")
+    parser.add_argument("--time-budget", type=float, default=math.inf, metavar="S")
+    parser.add_argument("--out", type=Path)
+    args = parser.parse_args()
+    if args.action == "run":
+        work(args.root.resolve(), args.cache, args.time_budget)
+        return
+    page = status(args.root.resolve())
+    if args.out is None:
+        print(page, end="")
+    else:
+        write_atomically(args.out / "campaign.md", page.encode())
+
+
+if __name__ == "__main__":
+    main()
