@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from robustlib.certify import certify
-from robustlib.certify.graph import trace
+from robustlib.certify.trace import trace
 from robustlib.certify.interval import interval_bounds
 from robustlib.certify.region import Region
 from robustlib.models import ModelSpec, build, count_parameters

@@ -7,10 +7,10 @@
 from .cascade import Answer, Cascade, Judgement, uncertified, undermine
 from .certificate import Certificate, Layer, certify, margins
 from .exact import Decision, decide, optimum
-from .graph import SUPPORTED
 from .polygon import outer_polygon
 from .projection import ESTIMATORS, Estimate, estimate, estimated_margins
 from .radius import detect, largest_certified_radius
+from .rules import SUPPORTED
 
 __all__ = [
     "ESTIMATORS", "SUPPORTED", "Answer", "Cascade", "Certificate", "Decision", "Estimate", "Judgement", "Layer",

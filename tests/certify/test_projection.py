@@ -18,7 +18,7 @@ from robustlib.certify import (
     estimated_margins,
     projection,
 )
-from robustlib.certify.graph import trace
+from robustlib.certify.trace import trace
 from robustlib.certify.projection import _geometric, _median
 from robustlib.certify.region import Region
 from robustlib.errors import RobustlibError
