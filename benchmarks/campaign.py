@@ -121,7 +121,7 @@ def status(root: Path) -> str:
     lines = [
         "# Campaign",
         "",
-        "Written by `python -m benchmarks.campaign status --out benchmarks` from the records and the queue, campaign.csv."
+        "Written by `python -m benchmarks.campaign status --out benchmarks` from records and the queue, campaign.csv."
         " Times are estimates for one core.",
         "",
         "| network | profile | done | left | estimate | why |",

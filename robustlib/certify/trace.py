@@ -88,14 +88,16 @@ def predictions(model: nn.Module, x: Tensor, chunk: int) -> Tensor:
     return torch.cat([logits_of(model, part).argmax(1) for part in x.split(chunk)])
 
 
+def _recording() -> contextlib.AbstractContextManager[None]:
+    """Out of inference mode, whose tensors cannot be differentiated; elsewhere gradients stay on or off as they are."""
+    return torch.inference_mode(False) if torch.is_inference_mode_enabled() else contextlib.nullcontext()
+
+
 @contextlib.contextmanager
 def exact(x: Tensor) -> Iterator[None]:
     """Bounds are computed in the precision of x and can be differentiated, whatever modes the caller is in."""
     lower = not x.is_meta and torch.is_autocast_enabled(x.device.type)
-    with (
-        torch.inference_mode(False),
-        torch.autocast(x.device.type, enabled=False) if lower else contextlib.nullcontext(),
-    ):
+    with _recording(), torch.autocast(x.device.type, enabled=False) if lower else contextlib.nullcontext():
         yield
 
 
@@ -178,7 +180,7 @@ def trace(model: nn.Module, x: Tensor, threat: Ball | None = None) -> Graph:
             control flow that depends on values, a model whose calls differ or whose logits are not finite at x.
     """
     check_model(model, x)
-    with torch.inference_mode(False), _unchanged(model):
+    with _recording(), _unchanged(model):
         points = _points(x.detach().clone(), threat)
         # A copy: a model may change its input in place.
         first = points[:ROWS].clone()
