@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from robustlib.attacks import apgd
 from robustlib.certify import Certificate, certify
-from robustlib.certify.graph import trace
+from robustlib.certify.trace import trace
 from robustlib.threat import FeatureBox, LinfBall
 
 FOLDER = Path(os.environ.get("ROBUSTLIB_VNNCOMP", Path(__file__).resolve().parents[3] / "shared" / "vnncomp"))
