@@ -41,7 +41,7 @@ def source_digest() -> str:
 def commit() -> str:
     """The checkout's commit, ``-dirty`` when tracked sources differ from it; "unknown" outside a checkout."""
     try:
-        run = functools.partial(subprocess.run, cwd=PACKAGE, capture_output=True, text=True, check=True)
+        run = functools.partial(subprocess.run, cwd=PACKAGE, capture_output=True, encoding="utf-8", check=True)
         head = run(["git", "rev-parse", "HEAD"]).stdout.strip()
         changed = run(["git", "status", "--porcelain", "--untracked-files=no", "--", "."]).stdout.strip()
     except (OSError, subprocess.CalledProcessError):
@@ -60,7 +60,7 @@ def device_name(device: torch.device) -> str:
         return str(torch.cuda.get_device_name(device))
     model = platform.processor() or platform.machine()
     with contextlib.suppress(OSError):
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
             if line.startswith("model name"):
                 model = line.split(":", 1)[1].strip()
                 break

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from ..environment import records_root
 from ..errors import RobustlibError, suggest
 from ..experiments import profiles
 from ..experiments.runner import run
-from ..experiments.store import Store, records_root
+from ..experiments.store import Store
 from ..papers import plan
 
 PARAMETERS = ("profile", "device", "recompute")
