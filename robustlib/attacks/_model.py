@@ -1,9 +1,10 @@
-"""What every attack does with a model: check the call, borrow it frozen, differentiate to the input only."""
+"""What every attack does with a model: borrow it frozen, check what it gives, differentiate to the input only."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import chain
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -11,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import RobustlibError
-from ..threat import Ball, check_labels, parse_number
+from ..threat import parse_number, per_example
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 
@@ -21,7 +22,9 @@ GRAPHS = 4
 _GRAPHS: WeakKeyDictionary[nn.Module, dict[Form, Callable[[Tensor], Tensor]]] = WeakKeyDictionary()
 
 ROUNDING = 1e-5
-"""Share of the largest logit by which a wrong class must lead before a point counts as broken."""
+"""Share of the largest float32 logit by which a wrong class must lead before a point counts as broken."""
+HALF_ULPS = 4
+"""The same for float16 and bfloat16, in machine epsilons: their sums run in float32, and round once a layer."""
 
 
 def check_eval(model: nn.Module, *, name: str = "model") -> nn.Module:
@@ -32,17 +35,10 @@ def check_eval(model: nn.Module, *, name: str = "model") -> nn.Module:
     return model
 
 
-def check_call(model: nn.Module, x: Tensor, y: Tensor, threat: Ball) -> None:
-    """Raise RobustlibError, naming the argument, unless the call makes sense."""
-    check_eval(model)
-    check_labels(x, y)
-    threat.check_inputs(x)
-
-
 def check_steps(**counts: int) -> None:
     """Raise RobustlibError for a count below 1."""
     for name, value in counts.items():
-        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        if value < 1:
             raise RobustlibError(f"{name}={value!r}; give a whole number, 1 or more")
 
 
@@ -66,23 +62,107 @@ def frozen(model: nn.Module) -> Iterator[None]:
             parameter.requires_grad_(True)
 
 
-def logits_of(model: nn.Module, x: Tensor, y: Tensor) -> Tensor:
-    """model(x), checked: (N, K) with K above every label."""
-    logits = model(x)
-    if logits.dim() != 2 or len(logits) != len(x):
+def logits_of(
+    model: nn.Module,
+    x: Tensor,
+    y: Tensor | None = None,
+    *,
+    target: Tensor | None = None,
+    name: str = "model",
+    under: str = "",
+) -> Tensor:
+    """model(x), checked: finite (N, K) logits with K >= 2 and above every label in y and target.
+
+    Args:
+        model, x: what is called, and on what.
+        y, target: (N,) labels that the model must have.
+        name, under: of the model and of the attack that made x, for messages.
+
+    Raises:
+        RobustlibError: something else comes back, or the model's weights are of another dtype or device than x.
+    """
+    logits = check_finite(check_logits(_forward(model, x, name), len(x), name=name), name=name, under=under)
+    for labels, of in ((y, "y"), (target, "target")):
+        if labels is not None and labels.numel() and int(labels.max()) >= logits.shape[1]:
+            raise RobustlibError(
+                f"{of} holds the label {int(labels.max())}, the {name} has {logits.shape[1]} classes, from 0"
+            )
+    return logits
+
+
+def _forward(model: nn.Module, x: Tensor, name: str) -> object:
+    try:
+        return model(x)
+    except RuntimeError:
+        # Torch's messages name neither tensor. Whatever else goes wrong in there is the model's own affair.
+        weights = [w for w in chain(model.parameters(), model.buffers()) if w.is_floating_point()]
+        for what in ("dtype", "device"):
+            others = sorted({str(getattr(w, what)).removeprefix("torch.") for w in weights})
+            own = str(getattr(x, what)).removeprefix("torch.")
+            if others and own not in others:
+                raise RobustlibError(
+                    f"x has {what} {own}, the {name}'s weights {', '.join(others)}; convert one of them with .to()"
+                ) from None
+        raise
+
+
+def check_logits(logits: object, n: int, *, name: str = "model") -> Tensor:
+    """The logits themselves; raise RobustlibError unless they are one floating (n, K) tensor with K >= 2."""
+    if not isinstance(logits, Tensor):
         raise RobustlibError(
-            f"model gives shape {tuple(logits.shape)} for {len(x)} inputs; expected (N, classes)"
+            f"{name} gives a {type(logits).__name__}; wrap it in a module that returns its logits alone, (N, classes)"
         )
-    if y.numel() and int(y.max()) >= logits.shape[1]:
-        raise RobustlibError(f"y holds the label {int(y.max())}, the model has {logits.shape[1]} classes")
-    if not bool(torch.isfinite(logits).all()):
+    if logits.dim() != 2 or len(logits) != n or logits.shape[1] == 0 or not logits.is_floating_point():
         raise RobustlibError(
-            "model gives logits that are not finite; its weights or its arithmetic are broken"
+            f"{name} gives {logits.dtype} of shape {tuple(logits.shape)} for {n} inputs; expected (N, classes) logits"
+        )
+    if logits.shape[1] == 1:
+        raise RobustlibError(
+            f"{name} gives one logit, which no class can overtake; give two, a fixed zero beside it: "
+            "torch.cat([torch.zeros_like(z), z], 1)"
         )
     return logits
 
 
-def input_gradient(model: Callable[[Tensor], Tensor], x: Tensor, y: Tensor, loss: Loss) -> tuple[Tensor, Tensor]:
+def check_finite(logits: Tensor, *, name: str = "model", under: str = "") -> Tensor:
+    """The logits themselves; raise RobustlibError unless they are finite."""
+    if not bool(torch.isfinite(logits).all()):
+        when = f" under {under}" if under else ""
+        raise RobustlibError(
+            f"{name} gives logits that are not finite{when}; its weights or its arithmetic are broken"
+        )
+    return logits
+
+
+def look(
+    model: nn.Module,
+    surrogate: nn.Module | None,
+    x: Tensor,
+    y: Tensor,
+    *,
+    target: Tensor | None = None,
+    rows: int | None,
+) -> Tensor:
+    """The model's checked logits at the first ``rows`` inputs (None: all); the surrogate is checked on one of them.
+
+    Raises:
+        RobustlibError: as :func:`logits_of`, or the surrogate has another number of classes.
+    """
+    with frozen(model), torch.no_grad():
+        logits = logits_of(model, x[:rows], y, target=target)
+    if surrogate is not None:
+        with frozen(surrogate), torch.no_grad():
+            theirs = logits_of(surrogate, x[:1], y, name="surrogate").shape[1]
+        if theirs != logits.shape[1]:
+            raise RobustlibError(
+                f"surrogate has {theirs} classes and the model {logits.shape[1]}; give a network of the same classes"
+            )
+    return logits
+
+
+def input_gradient(
+    model: Callable[[Tensor], Tensor], x: Tensor, y: Tensor, loss: Loss
+) -> tuple[Tensor, Tensor]:
     """Gradient of the summed loss to x, and the (N,) losses at x. The parameters' ``.grad`` is never touched."""
     gradient, losses, _ = gradient_and_logits(model, x, y, loss)
     return gradient, losses
@@ -96,8 +176,22 @@ def gradient_and_logits(
         x = x.detach().requires_grad_(True)
         logits = model(x)
         losses = loss(logits, y)
-        (gradient,) = torch.autograd.grad(losses.sum(), x)
+        gradient = slope_of(losses.sum(), x)
     return gradient, losses.detach(), logits.detach()
+
+
+def slope_of(value: Tensor, x: Tensor, *, retain_graph: bool = False) -> Tensor:
+    """Gradient of a sum over examples to x, zero where x has no part in it.
+
+    Raises:
+        RobustlibError: the model lets no gradient pass.
+    """
+    if not value.requires_grad:
+        raise RobustlibError(
+            "model lets no gradient pass to x (a detach, a no_grad or a hard decision inside); use the Square or the "
+            "boundary attack, which need none"
+        )
+    return torch.autograd.grad(value, x, retain_graph=retain_graph, materialize_grads=True)[0]
 
 
 def captured(model: nn.Module, x: Tensor) -> Callable[[Tensor], Tensor]:
@@ -115,11 +209,6 @@ def captured(model: nn.Module, x: Tensor) -> Callable[[Tensor], Tensor]:
     return graphs[form]
 
 
-def per_example(values: Tensor, like: Tensor) -> Tensor:
-    """(N,) values shaped to broadcast over ``like`` (N, ...)."""
-    return values.view(-1, *[1] * (like.dim() - 1))
-
-
 class Standing:
     """The examples of a batch that nothing has broken yet; broken ones leave with the point that broke them.
 
@@ -128,13 +217,13 @@ class Standing:
 
     Attributes:
         found: (N, ...) the points to return: what broke an example, else what was last put there, else x.
-        rows: (M,) positions in the batch of those that stand.
+        rows: (M,) positions in the batch of those that stand: to begin with, those that the model gets right.
     """
 
-    def __init__(self, model: nn.Module, x: Tensor, y: Tensor) -> None:
+    def __init__(self, model: nn.Module, x: Tensor, y: Tensor, logits: Tensor) -> None:
         self.model, self.y = model, y
         self.found = x.clone()
-        self.rows = torch.arange(len(x), device=x.device)
+        self.rows = (logits.argmax(1) == y).nonzero().flatten()
 
     def leave(self, points: Tensor, logits: Tensor) -> Tensor:
         """File those of the (M, ...) points that break their example; (M,) bool: which examples stay.
@@ -153,9 +242,24 @@ class Standing:
         return stays
 
 
+def rounding(logits: Tensor) -> Tensor:
+    """(N,) leads, in logits, that rounding could turn round in another batch size: a share of the largest logit."""
+    eps, single = torch.finfo(logits.dtype).eps, torch.finfo(torch.float32).eps
+    return (HALF_ULPS * eps if eps > single else ROUNDING * eps / single) * logits.abs().amax(1)
+
+
+def beaten(logits: Tensor, y: Tensor) -> Tensor:
+    """(N,) bool: another class than y leads by more than rounding."""
+    others = logits.scatter(1, y[:, None], float("-inf")).amax(1)
+    return others - logits.gather(1, y[:, None]).squeeze(1) > rounding(logits)
+
+
 @torch.no_grad()
 def lost(model: nn.Module, points: Tensor, y: Tensor) -> Tensor:
     """(N,) bool: misclassified by more than rounding, so that another batch size gives the same answer."""
-    logits = logits_of(model, points, y)
-    others = logits.scatter(1, y[:, None], float("-inf")).amax(1)
-    return others - logits.gather(1, y[:, None]).squeeze(1) > ROUNDING * logits.abs().amax(1)
+    return beaten(logits_of(model, points, y), y)
+
+
+def unless_wrong(points: Tensor, x: Tensor, y: Tensor, logits: Tensor) -> Tensor:
+    """The points, but x itself where its logits are wrong already: no attack puts a misclassified input right."""
+    return torch.where(per_example(logits.argmax(1) != y, x), x, points)

@@ -8,19 +8,10 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import RobustlibError
-from ..threat import Ball
-from ._model import (
-    Loss,
-    Standing,
-    check_call,
-    check_eval,
-    check_steps,
-    frozen,
-    gradient_and_logits,
-    logits_of,
-    per_example,
-)
-from .losses import dlr_targeted, named_loss
+from ..threat import Ball, per_example
+from ._model import Loss, Standing, check_steps, frozen, gradient_and_logits, look
+from .contract import under_contract
+from .losses import check_classes, dlr_targeted, named_loss
 
 MOMENTUM = 0.75
 """alpha of equation 2."""
@@ -39,6 +30,7 @@ def checkpoints(steps: int) -> list[int]:
     return found
 
 
+@under_contract
 def apgd(
     model: nn.Module,
     x: Tensor,
@@ -55,7 +47,7 @@ def apgd(
     """Momentum steps, halved and resumed from the best point whenever they stop paying.
 
     An example leaves as soon as an iterate breaks it; one that no run breaks keeps the point of highest
-    loss of its last run.
+    loss of its last run. One that is misclassified to begin with is returned as it is.
 
     Args:
         model: eval mode, (N, ...) inputs to (N, K) logits.
@@ -66,7 +58,7 @@ def apgd(
         restarts: runs from random points of the ball, >= 1 (for each target class, when targeted).
         loss: "cross_entropy", "dlr" (needs 3 classes) or "margin"; unused when targeted.
         target_classes: 0 for the untargeted attack; m > 0 runs the targeted DLR loss (needs 4 classes) on each
-            of the m classes that the clean logits rank next to y.
+            of the m classes that the clean logits rank next to y, or of as many as the model has.
         generator: draws the starts.
         surrogate: network whose gradients steer; None: the model's own. Success is judged on ``model``.
 
@@ -78,19 +70,19 @@ def apgd(
 
     Source: Croce and Hein 2020, algorithm 1; the first step size is 2 eps, as there.
     """
-    check_call(model, x, y, threat)
     check_steps(steps=steps, restarts=restarts)
+    if target_classes < 0:
+        raise RobustlibError(f"target_classes={target_classes}; give 0 for an untargeted attack, or more")
     objective = dlr_targeted if target_classes else named_loss(loss)
     if threat.eps == 0 or len(x) == 0:
         return x.clone()
-    guide = model if surrogate is None else check_eval(surrogate, name="surrogate")
-    standing = Standing(model, x, y)
+    logits = look(model, surrogate, x, y, rows=None)
+    check_classes("targeted dlr" if target_classes else loss, logits.shape[1])
+    target_classes = min(target_classes, logits.shape[1] - 1)
+    targets = ranked_targets(logits, y)[:, :target_classes]
+    guide = model if surrogate is None else surrogate
+    standing = Standing(model, x, y, logits)
     with frozen(model), frozen(guide):
-        with torch.no_grad():
-            logits = logits_of(model, x, y)
-        _check_classes(loss, target_classes, logits.shape[1])
-        targets = ranked_targets(logits, y)[:, :target_classes]
-        standing.leave(x, logits)
         for run in range(restarts * max(1, target_classes)):
             # Starts are drawn for the whole batch, so that they do not depend on who still stands.
             start, labels = threat.random_start(x, generator=generator), y
@@ -104,19 +96,6 @@ def apgd(
 def ranked_targets(logits: Tensor, y: Tensor) -> Tensor:
     """(N, K - 1) wrong classes of each example, the most likely first."""
     return logits.scatter(1, y[:, None], float("-inf")).argsort(1, descending=True)[:, :-1]
-
-
-def _check_classes(loss: str, target_classes: int, classes: int) -> None:
-    if not 0 <= target_classes < classes:
-        raise RobustlibError(
-            f"target_classes={target_classes}; give 0 to {classes - 1}, the model has {classes} classes"
-        )
-    needed = 4 if target_classes else 3 if loss == "dlr" else 2
-    if classes < needed:
-        name = "the targeted DLR loss" if target_classes else f"loss={loss!r}"
-        raise RobustlibError(
-            f"{name} needs {needed} classes, the model has {classes}; use loss='cross_entropy'"
-        )
 
 
 def _run(

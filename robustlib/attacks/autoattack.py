@@ -5,13 +5,15 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from ..threat import Ball
-from ._model import Standing, check_call, check_eval, check_steps, frozen, logits_of
+from ..threat import Ball, per_example
+from ._model import Standing, check_steps, frozen, logits_of, look
 from .apgd import apgd
+from .contract import under_contract
 from .fab import fab
-from .square import square
+from .square import check_norm, square
 
 
+@under_contract
 def auto_attack(
     model: nn.Module,
     x: Tensor,
@@ -46,33 +48,29 @@ def auto_attack(
 
     Source: Croce and Hein 2020, section 5, the standard version.
     """
-    check_call(model, x, y, threat)
     check_steps(steps=steps, queries=queries, target_classes=target_classes)
+    check_norm(threat)
     if threat.eps == 0 or len(x) == 0:
         return x.clone()
-    guide = None if surrogate is None else check_eval(surrogate, name="surrogate")
-    with frozen(model), torch.no_grad():
-        logits = logits_of(model, x, y)
+    logits = look(model, surrogate, x, y, rows=None)
     classes = logits.shape[1]
     targets = min(target_classes, classes - 1)
     kind = {"target_classes": targets} if classes >= 4 else {"loss": "margin"}
-    standing = Standing(model, x, y)
-    standing.leave(x, logits)
+    standing = Standing(model, x, y, logits)
 
     def nearest(xs: Tensor, ys: Tensor) -> Tensor:
         domain = threat.domain or (float(xs.min()) - threat.eps, float(xs.max()) + threat.eps)
         near = fab(
             model, xs, ys, norm=threat.norm, domain=domain, steps=steps, target_classes=targets,
-            enough=threat.eps, surrogate=guide,
+            enough=threat.eps, surrogate=surrogate,
         )  # fmt: skip
-        inside = threat.contains(near, xs, slack=0)
-        return torch.where(inside.view(-1, *[1] * (xs.dim() - 1)), near, xs)
+        return torch.where(per_example(threat.contains(near, xs, slack=0.0), xs), near, xs)
 
     for attack in (
-        lambda a, b: apgd(model, a, b, threat, steps=steps, generator=generator, surrogate=guide),
-        lambda a, b: apgd(model, a, b, threat, steps=steps, generator=generator, surrogate=guide, **kind),
+        lambda a, b: apgd(model, a, b, threat, steps=steps, generator=generator, surrogate=surrogate),
+        lambda a, b: apgd(model, a, b, threat, steps=steps, generator=generator, surrogate=surrogate, **kind),
         nearest,
-        lambda a, b: square(model, a, b, threat, queries=queries, generator=generator, surrogate=guide),
+        lambda a, b: square(model, a, b, threat, queries=queries, generator=generator, surrogate=surrogate),
     ):
         if len(standing.rows):
             points = attack(x[standing.rows], y[standing.rows])

@@ -10,19 +10,17 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from ..errors import RobustlibError
-from ..threat import Ball, Domain, ball
-from ._model import check_call, check_steps, frozen, logits_of
-from .losses import margin
+from ..threat import Ball, Domain, ball, drawn, per_example, unit
+from ._model import check_steps, frozen, look, lost
+from .contract import under_contract
 
-SAFETY = 1e-3
-"""Logits by which another class must lead: a point on the boundary itself could flip back in another batch."""
 TRIES = 20
 """Draws of uniform noise for a starting point, before other points of the batch are tried."""
 ADAPT = 10
 """Steps between adaptations of the step sizes."""
 
 
+@under_contract
 def boundary(
     model: nn.Module,
     x: Tensor,
@@ -54,43 +52,39 @@ def boundary(
     """
     check_steps(steps=steps)
     around = ball(norm, 0.0, domain)
-    if around.domain is None:
-        raise RobustlibError("domain is missing; the boundary attack starts from noise in it, give (lo, hi)")
-    check_call(model, x, y, around)
     if len(x) == 0:
         return x.clone()
+    wrong = look(model, None, x, y, rows=None).argmax(1) != y
     with frozen(model), torch.no_grad():
-        return _walk(model, x, y, around, steps, generator)
+        return torch.where(per_example(wrong, x), x, _walk(model, x, y, around, steps, generator))
 
 
-def _lost(model: nn.Module, points: Tensor, y: Tensor) -> Tensor:
-    return margin(logits_of(model, points, y), y) < -SAFETY
-
-
-def _shaped(values: Tensor, like: Tensor) -> Tensor:
-    return values.view(-1, *[1] * (like.dim() - 1))
-
-
-def _start(model: nn.Module, x: Tensor, y: Tensor, around: Ball, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+def _start(
+    model: nn.Module, x: Tensor, y: Tensor, around: Ball, generator: torch.Generator
+) -> tuple[Tensor, Tensor]:
     """Points of another class, moved towards x by bisection; and which examples have one."""
     assert around.domain is not None
     lo, hi = around.domain
     start, found = x.clone(), torch.zeros(len(x), dtype=torch.bool, device=x.device)
     for attempt in range(TRIES + min(len(x), TRIES)):
         if attempt < TRIES:
-            candidate = torch.empty_like(x).uniform_(lo, hi, generator=generator)
+            candidate = around.clip(drawn(x).uniform_(lo, hi, generator=generator))
         else:
             candidate = x.roll(attempt - TRIES + 1, 0)
-        hit = ~found & _lost(model, candidate, y)
+        hit = ~found & lost(model, candidate, y)
         start[hit], found = candidate[hit], found | hit
         if bool(found.all()):
             break
-    near, far = torch.zeros(len(x), device=x.device), torch.ones(len(x), device=x.device)
+    near, far = torch.zeros_like(y, dtype=x.dtype), torch.ones_like(y, dtype=x.dtype)
     for _ in range(12):
         middle = (near + far) / 2
-        lost = _lost(model, x + _shaped(middle, x) * (start - x), y)
-        far, near = torch.where(lost, middle, far), torch.where(lost, near, middle)
-    return x + _shaped(far, x) * (start - x), found
+        broken = lost(model, _between(x, start, middle, around), y)
+        far, near = torch.where(broken, middle, far), torch.where(broken, near, middle)
+    return _between(x, start, far, around), found
+
+
+def _between(x: Tensor, start: Tensor, share: Tensor, around: Ball) -> Tensor:
+    return around.clip(x + per_example(share, x) * (start - x))
 
 
 def _sideways(point: Tensor, x: Tensor, around: Ball, size: Tensor, generator: torch.Generator) -> Tensor:
@@ -98,28 +92,27 @@ def _sideways(point: Tensor, x: Tensor, around: Ball, size: Tensor, generator: t
     delta = point - x
     distance = around.length(delta)
     if around.norm == "linf":
-        noise = torch.empty_like(x).uniform_(-1, 1, generator=generator)
-        return delta + noise * _shaped(size * distance, x)
-    noise = torch.empty_like(x).normal_(generator=generator)
-    unit = delta / _shaped(distance.clamp_min(1e-12), x)
-    noise = noise - unit * _shaped((noise * unit).flatten(1).sum(1), x)
-    noise = noise * _shaped(size * distance / around.length(noise).clamp_min(1e-12), x)
-    moved = delta + noise
-    return moved * _shaped(distance / around.length(moved).clamp_min(1e-12), x)
+        noise = drawn(x).uniform_(-1, 1, generator=generator)
+        return delta + noise * per_example(size * distance, x)
+    noise = drawn(x).normal_(generator=generator)
+    along = unit(delta)
+    noise = unit(noise - along * per_example((noise * along).flatten(1).sum(1), x))
+    return unit(delta + noise * per_example(size * distance, x)) * per_example(distance, x)
 
 
 def _inwards(delta: Tensor, distance: Tensor, size: Tensor, around: Ball) -> Tensor:
     """The perturbation shortened to (1 - size) of ``distance``."""
     if around.norm == "linf":
-        limit = _shaped((1 - size) * distance, delta)
+        limit = per_example((1 - size) * distance, delta)
         return torch.minimum(torch.maximum(delta, -limit), limit)
-    return delta * _shaped(1 - size, delta)
+    return delta * per_example(1 - size, delta)
 
 
-def _walk(model: nn.Module, x: Tensor, y: Tensor, around: Ball, steps: int, generator: torch.Generator) -> Tensor:
-    wrong = model(x).argmax(1) != y
+def _walk(
+    model: nn.Module, x: Tensor, y: Tensor, around: Ball, steps: int, generator: torch.Generator
+) -> Tensor:
     point, found = _start(model, x, y, around, generator)
-    point = torch.where(_shaped(wrong | ~found, x), x, point)
+    point = torch.where(per_example(found, x), point, x)
     side, inward = torch.full_like(y, 0.1, dtype=x.dtype), torch.full_like(y, 0.1, dtype=x.dtype)
     kept = torch.zeros_like(side)
     for step in range(1, steps + 1):
@@ -127,14 +120,15 @@ def _walk(model: nn.Module, x: Tensor, y: Tensor, around: Ball, steps: int, gene
         delta = _sideways(point, x, around, side, generator)
         if step % ADAPT == 0:
             # Along the boundary about half of the sideways steps should stay misclassified.
-            held = _lost(model, around.clip(x + delta), y)
-            side = (side * torch.where(held, 1.1, 0.9)).clamp(1e-4, 1.0)
+            held = lost(model, around.clip(x + delta), y)
+            side = torch.where(held, 1.1 * side, 0.9 * side).clamp(1e-4, 1.0)
         candidate = around.clip(x + _inwards(delta, distance, inward, around))
-        better = _lost(model, candidate, y) & (around.length(candidate - x) < distance)
-        point = torch.where(_shaped(better, x), candidate, point)
+        better = lost(model, candidate, y) & (around.length(candidate - x) < distance)
+        point = torch.where(per_example(better, x), candidate, point)
         kept += better
         if step % ADAPT == 0:
             share = kept / ADAPT
-            inward = (inward * torch.where(share > 0.25, 1.3, torch.where(share < 0.15, 0.7, 1.0))).clamp(1e-5, 0.5)
+            shorter = torch.where(share < 0.15, 0.7 * inward, inward)
+            inward = torch.where(share > 0.25, 1.3 * inward, shorter).clamp(1e-5, 0.5)
             kept.zero_()
     return point

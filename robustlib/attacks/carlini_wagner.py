@@ -14,9 +14,9 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import RobustlibError
-from ..threat import Ball, Domain, ball, check_labels, parse_number
-from ._model import Loss, check_call, check_steps, frozen, input_gradient, logits_of
-from .boundary import SAFETY, _shaped
+from ..threat import Ball, Domain, at_least_float32, ball, per_example
+from ._model import Loss, check_steps, frozen, gradient_and_logits, look, rounding
+from .contract import under_contract
 from .losses import margin
 
 SEARCH = (0.04, 0.2)
@@ -31,6 +31,7 @@ HALVINGS = 8
 """Bisection steps between x and the point found, at the end."""
 
 
+@under_contract
 def carlini_wagner(
     model: nn.Module,
     x: Tensor,
@@ -65,9 +66,9 @@ def carlini_wagner(
         binary_steps: rounds, >= 1; each begins at the best point so far with c and step length as at first. The
             paper needs 9, one for each c; here one round searches c by itself.
         initial_c: c at the start of a round, > 0.
-        kappa: confidence, logits by which another class (or t) must lead, >= 0; at least ``SAFETY`` is asked for.
+        kappa: confidence, logits by which another class (or t) must lead, >= 0; more than rounding is asked for.
         lr: a round's first step, as a share of the best distance, in (0, 1].
-        target: (N,) int64 classes t to reach; None: any class but y.
+        target: (N,) int64 classes t to reach, none equal to y's; None: any class but y.
 
     Returns:
         (N, ...) points. One already misclassified (as t, with a target) is returned as it is; so is one for
@@ -79,20 +80,12 @@ def carlini_wagner(
     Source: arXiv 1608.04644.
     """
     check_steps(steps=steps, binary_steps=binary_steps)
-    initial_c, kappa, lr = (
-        parse_number(value, name=name)
-        for name, value in (("initial_c", initial_c), ("kappa", kappa), ("lr", lr))
-    )
     if initial_c <= 0 or kappa < 0 or not 0 < lr <= 1:
         raise RobustlibError(
             f"initial_c={initial_c}, kappa={kappa}, lr={lr}; give c > 0, kappa >= 0, 0 < lr <= 1"
         )
     around = ball(norm, 0.0, domain)
-    check_call(model, x, y, around)
-    goal = y
-    if target is not None:
-        check_labels(x, target, name="target")
-        goal = target
+    goal = y if target is None else target
 
     def lead(logits: Tensor, labels: Tensor) -> Tensor:
         """The margin in f, before it is cut at -kappa."""
@@ -101,19 +94,21 @@ def carlini_wagner(
     result = x.clone()
     if len(x) == 0:
         return result
-    with frozen(model):
-        with torch.no_grad():
-            predicted = logits_of(model, x, goal).argmax(1)
-        rows = ((predicted == y) if target is None else (predicted != goal)).nonzero().flatten()
-        if len(rows):
-            problem = _Problem(model, x[rows], goal[rows], around, lead, max(kappa, SAFETY))
+    predicted = look(model, None, x, y, target=target, rows=None).argmax(1)
+    rows = ((predicted == y) if target is None else (predicted != goal)).nonzero().flatten()
+    if len(rows):
+        with frozen(model):
+            problem = _Problem(model, x[rows], goal[rows], around, lead, kappa)
             result[rows] = problem.drawn_in(problem.minimised(steps, binary_steps, initial_c, lr))
     return result
 
 
 @dataclass(frozen=True)
 class _Problem:
-    """Examples that stand, and when one counts as broken: f's lead below -kappa."""
+    """Examples that stand, and when one counts as broken: f's lead below -kappa and beyond rounding.
+
+    Points are of the model's dtype; what steers them is kept in float32 at least.
+    """
 
     model: nn.Module
     x: Tensor
@@ -128,56 +123,60 @@ class _Problem:
         assert around.domain is not None
         width = around.domain[1] - around.domain[0]
         best, point = x.clone(), x.clone()
-        length = torch.full((len(x),), torch.inf, device=x.device, dtype=x.dtype)
+        length = torch.full_like(self.goal, torch.inf, dtype=at_least_float32(x[:0]).dtype)
         for turn in range(rounds):
-            c, drift = torch.full_like(length, initial_c), torch.zeros_like(x)
-            point = torch.where(_shaped(length < torch.inf, x), best, point)
+            c, drift = torch.full_like(length, initial_c), torch.zeros_like(at_least_float32(x))
+            point = torch.where(per_example(length < torch.inf, x), best, point)
             for step in range(steps):
-                slope, leads = input_gradient(self.model, point, self.goal, self.lead)
-                broken = leads < -self.kappa
+                slope, leads, logits = gradient_and_logits(self.model, point, self.goal, self.lead)
+                slope, broken = at_least_float32(slope), self._beyond(leads, logits)
                 best, length = self._nearer(point, broken, best, length)
                 stride = lr * FALL ** (-step / steps) * length
                 if around.norm == "l2":
                     drift = INERTIA * drift + (1 - INERTIA) * self._direction(point, slope, c * ~broken)
-                    moved = point + _shaped(stride, x) * drift
+                    moved = point + per_example(stride, x) * drift
                 else:
                     moved = self._proximal(point, slope, c * ~broken, stride, TAU * length)
                 c = torch.where(broken, c / 2, c * 2).clamp(1e-6, 1e6)
                 first = min(SEARCH[0] * 2.0 ** (step + turn * steps), SEARCH[1]) * width
-                moved = torch.where(_shaped(length < torch.inf, x), moved, point - first * slope.sign())
-                point = around.clip(moved)
+                moved = torch.where(per_example(length < torch.inf, x), moved, point - first * slope.sign())
+                point = around.clip(moved.to(x.dtype))
         return self._nearer(point, self._broken(point), best, length)[0]
 
     def _broken(self, point: Tensor) -> Tensor:
         with torch.no_grad():
-            return self.lead(self.model(point), self.goal) < -self.kappa
+            logits = self.model(point)
+        return self._beyond(self.lead(logits, self.goal), logits)
+
+    def _beyond(self, leads: Tensor, logits: Tensor) -> Tensor:
+        return leads < -rounding(logits).clamp_min(self.kappa)
 
     def _nearer(self, point: Tensor, broken: Tensor, best: Tensor, length: Tensor) -> tuple[Tensor, Tensor]:
-        now = self.around.length(point - self.x)
+        now = self.around.length(at_least_float32(point) - at_least_float32(self.x))
         nearer = broken & (now < length)
-        return torch.where(_shaped(nearer, point), point, best), torch.where(nearer, now, length)
+        return torch.where(per_example(nearer, point), point, best), torch.where(nearer, now, length)
 
     def _direction(self, point: Tensor, slope: Tensor, c: Tensor) -> Tensor:
         """Against 2 delta + c grad f, the second scaled to the first's length; pixels held by the domain left out."""
         assert self.around.domain is not None
         lo, hi = self.around.domain
-        pull = 2 * (point - self.x)
+        pull = 2 * (at_least_float32(point) - at_least_float32(self.x))
         scale = c * self.around.length(pull)
-        gradient = pull + _shaped(scale, slope) * self.around.steepest(slope)
+        gradient = pull + per_example(scale, slope) * self.around.steepest(slope)
         held = ((point <= lo) & (gradient > 0)) | ((point >= hi) & (gradient < 0))
         return -self.around.steepest(gradient.masked_fill(held, 0.0))
 
     def _proximal(self, point: Tensor, slope: Tensor, c: Tensor, stride: Tensor, tau: Tensor) -> Tensor:
         """A signed step on c f, c at most 1; then what exceeds tau comes back by up to a stride."""
-        delta = point - self.x - _shaped(stride * c.clamp_max(1.0), slope) * slope.sign()
+        delta = point - self.x - per_example(stride * c.clamp_max(1.0), slope) * slope.sign()
         size = delta.abs()
-        size = torch.minimum(size, torch.maximum(_shaped(tau, slope), size - _shaped(stride, slope)))
+        size = torch.minimum(size, torch.maximum(per_example(tau, slope), size - per_example(stride, slope)))
         return self.x + size * delta.sign()
 
     def drawn_in(self, best: Tensor) -> Tensor:
         """The broken points moved towards x, as far as they stay broken; x stays x."""
         delta = best - self.x
-        near = torch.zeros(len(best), device=best.device, dtype=best.dtype)
+        near = torch.zeros_like(self.goal, dtype=best.dtype)
         far = torch.ones_like(near)
         for _ in range(HALVINGS):
             middle = (near + far) / 2
@@ -186,4 +185,4 @@ class _Problem:
         return self._between(far, delta)
 
     def _between(self, share: Tensor, delta: Tensor) -> Tensor:
-        return self.around.clip(self.x + _shaped(share, delta) * delta)
+        return self.around.clip(self.x + per_example(share, delta) * delta)

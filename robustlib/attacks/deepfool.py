@@ -6,12 +6,12 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import RobustlibError
-from ..threat import Ball, Domain, ball, parse_number
-from ._model import check_call, check_steps, frozen, logits_of
-from .boundary import SAFETY
-from .losses import margin
+from ..threat import Ball, Domain, at_least_float32, ball, per_example
+from ._model import beaten, check_steps, frozen, look, rounding, slope_of
+from .contract import under_contract
 
 
+@under_contract
 def deepfool(
     model: nn.Module,
     x: Tensor,
@@ -29,7 +29,7 @@ def deepfool(
     l = argmin_k |f'_k| / ||w'_k||_q and r_i = |f'_l| / ||w'_l||_q^q |w'_l|^(q-1) sign(w'_l), where q = 2 for l_2
     (eqs. 8 and 9) and q = 1 for l_inf (eqs. 10 and 11). As in the authors' code, decisions and gradients are
     taken at x_0 + (1 + eta) sum_i r_i. Ours are the cut to the domain, after which sum_i r_i is counted from
-    where the point is, and that the class aimed at must lead by ``SAFETY`` logits, so that the point is still
+    where the point is, and that the class aimed at must lead by more than rounding, so that the point is still
     broken in another batch size.
 
     Args:
@@ -50,34 +50,31 @@ def deepfool(
     """
     around = ball(norm, 0.0, domain)
     check_steps(steps=steps, candidates=candidates)
-    overshoot = parse_number(overshoot, name="overshoot")
     if overshoot < 0:
         raise RobustlibError(f"overshoot={overshoot} is negative; give 0 or more, 0.02 in the paper")
     if candidates < 2:
         raise RobustlibError(f"candidates={candidates}; give 2 or more, the label's own class is one of them")
-    check_call(model, x, y, around)
     result = x.clone()
     if len(x) == 0:
         return result
+    logits = look(model, None, x, y, rows=None)
+    standing = (logits.argmax(1) == y).nonzero().flatten()
     with frozen(model):
-        with torch.no_grad():
-            logits = logits_of(model, x, y)
-        standing = (logits.argmax(1) == y).nonzero().flatten()
         ranked = logits[standing].scatter(1, y[standing, None], torch.inf)
         rivals = ranked.topk(min(candidates, logits.shape[1]), dim=1).indices[:, 1:]
-        total = torch.zeros_like(x[standing])
+        total = torch.zeros_like(at_least_float32(x[standing]))
         for step in range(steps + 1):
             if len(standing) == 0:
                 break
-            point = around.clip(x[standing] + (1 + overshoot) * total).requires_grad_(True)
+            point = around.clip((x[standing] + (1 + overshoot) * total).to(x.dtype)).requires_grad_(True)
             with torch.set_grad_enabled(step < steps):
                 logits = model(point)
-            broken = margin(logits.detach(), y[standing]) < -SAFETY
+            broken = beaten(logits.detach(), y[standing])
             result[standing[broken]] = point.detach()[broken]
             if step == steps:
                 break
             # From where the point is: what the domain cut off would else pile up and steer every later step.
-            moved = (point.detach() - x[standing]) / (1 + overshoot)
+            moved = at_least_float32(point.detach() - x[standing]) / (1 + overshoot)
             total = moved + _nearest(logits, point, y[standing], rivals, around)
             standing, rivals, total = standing[~broken], rivals[~broken], total[~broken]
     return result
@@ -85,18 +82,20 @@ def deepfool(
 
 def _nearest(logits: Tensor, point: Tensor, y: Tensor, rivals: Tensor, around: Ball) -> Tensor:
     """r_i: the shortest step to the linearised boundary with one of the (N, k) rivals."""
-    best = torch.full((len(y),), torch.inf, device=point.device, dtype=point.dtype)
-    step = torch.zeros_like(point)
+    step = torch.zeros_like(at_least_float32(point))
+    best = torch.full_like(y, torch.inf, dtype=step.dtype)
     gaps = logits.gather(1, rivals) - logits.gather(1, y[:, None])
+    # Twice the lead that is asked for: rounding must not leave a point just short of it.
+    wanted = 2 * rounding(logits.detach())
     for column in range(rivals.shape[1]):
-        (slope,) = torch.autograd.grad(
-            gaps[:, column].sum(), point, retain_graph=column + 1 < rivals.shape[1]
+        slope = slope_of(gaps[:, column].sum(), point, retain_graph=column + 1 < rivals.shape[1])
+        slope = at_least_float32(slope)
+        dual = around.length(slope) if around.norm == "l2" else slope.flatten(1).abs().sum(1)
+        length = (wanted - gaps[:, column].detach()).clamp_min(0) / dual
+        # Where the slope is 0, no step leads there.
+        nearer = (length < best) & (dual > 0)
+        best = torch.where(nearer, length, best).to(step.dtype)
+        step = torch.where(
+            per_example(nearer, step), per_example(length, step) * around.steepest(slope), step
         )
-        flat = slope.flatten(1)
-        dual = flat.norm(dim=1) if around.norm == "l2" else flat.abs().sum(1)
-        # Twice the lead that is asked for: rounding must not leave a point just short of it.
-        length = (2 * SAFETY - gaps[:, column].detach()).clamp_min(0) / dual
-        nearer = (length < best).view(-1, *[1] * (point.dim() - 1))
-        best = torch.minimum(best, length)
-        step = torch.where(nearer, length.view_as(nearer) * around.steepest(slope), step)
     return step

@@ -5,15 +5,16 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from ..errors import RobustlibError
-from ..threat import Ball, Domain, ball, parse_number
-from ._model import check_call, check_steps, frozen, gradient_and_logits, logits_of, lost, per_example
+from ..threat import Ball, Domain, at_least_float32, ball, levelled, parse_number, per_example
+from ._model import check_steps, frozen, gradient_and_logits, look, lost
 from .apgd import ranked_targets
+from .contract import under_contract
 
 MIX_MOST, OVERSHOOT, BACK = 0.1, 1.05, 0.9
 """alpha_max, eta and beta of the paper's algorithm 1."""
 
 
+@under_contract
 def fab(
     model: nn.Module,
     x: Tensor,
@@ -39,7 +40,7 @@ def fab(
         norm: "linf" or "l2".
         domain: (lo, hi) of every coordinate.
         steps: N_iter for each target class, >= 1.
-        target_classes: how many classes are tried, 1 to K - 1.
+        target_classes: how many classes are tried, >= 1; all K - 1 where the model has fewer.
         enough: an example leaves once a point at this distance or nearer is found; 0: never.
         surrogate: network that is linearised (a copy in low precision); None: the model itself.
 
@@ -56,17 +57,12 @@ def fab(
     check_steps(steps=steps, target_classes=target_classes)
     enough = parse_number(enough, name="enough", least=0)
     around = ball(norm, 0.0, domain)
-    check_call(model, x, y, around)
     if len(x) == 0:
         return x.clone()
     guide = model if surrogate is None else surrogate
+    logits = look(model, surrogate, x, y, rows=None)
+    target_classes = min(target_classes, logits.shape[1] - 1)
     with frozen(model), frozen(guide):
-        with torch.no_grad():
-            logits = logits_of(model, x, y)
-        if target_classes >= logits.shape[1]:
-            raise RobustlibError(
-                f"target_classes={target_classes}; the model has {logits.shape[1] - 1} wrong classes"
-            )
         targets = ranked_targets(logits, y)
         found, nearest = x.clone(), torch.full((len(x),), torch.inf, device=x.device, dtype=x.dtype)
         nearest[logits.argmax(1) != y] = 0.0
@@ -102,11 +98,15 @@ def _towards(
             return
         origin, labels = x[rows], pair[rows]
         w, lead, _ = gradient_and_logits(guide, point, labels, _lead)
+        w = at_least_float32(w)
         here = onto_plane(point, w, -lead, around)
         there = onto_plane(origin, w, -lead + (w * (point - origin)).flatten(1).sum(1), around)
         step, step_there = around.length(here), around.length(there)
-        mix = per_example((step / (step + step_there).clamp_min(1e-12)).clamp_max(MIX_MOST), x)
-        point = around.clip((1 - mix) * (point + OVERSHOOT * here) + mix * (origin + OVERSHOOT * there))
+        # Both are 0 where the gradient is: then nothing moves, however it is mixed.
+        both = step + step_there
+        mix = per_example((step / torch.where(both > 0, both, 1.0)).clamp_max(MIX_MOST), x)
+        mixed = (1 - mix) * (point + OVERSHOOT * here) + mix * (origin + OVERSHOOT * there)
+        point = around.clip(mixed.to(x.dtype))
         broken = _broken(guide, model, point, labels[:, 0])
         distance = around.length(point - origin)
         better = broken & (distance < nearest[rows])
@@ -134,6 +134,8 @@ def onto_plane(z: Tensor, w: Tensor, gap: Tensor, around: Ball) -> Tensor:
     min(t p_i, q_i) with p = |w| (l_inf) or w^2 (l_2). The sum is piecewise linear in t, so that sorting its
     kinks q_i / p_i solves for t exactly.
 
+    In float32 at least; normals of any magnitude, since each is scaled by powers of two first.
+
     Args:
         z, w: (N, ...) points in the domain and normals.
         gap: (N,) what w . d must be; negative turns w around.
@@ -141,16 +143,17 @@ def onto_plane(z: Tensor, w: Tensor, gap: Tensor, around: Ball) -> Tensor:
     """
     assert around.domain is not None
     lo, hi = around.domain
-    sign = torch.where(gap < 0, -1.0, 1.0).to(z.dtype)
-    v, flat = w.flatten(1) * sign[:, None], z.flatten(1)
+    sign = torch.where(gap < 0, -1.0, 1.0).to(at_least_float32(z))
+    flat, (level, lift, factor) = at_least_float32(z).flatten(1), levelled(w)
+    v, reach = level * sign[:, None], gap.abs().to(flat) * lift * factor
     way = torch.where(v > 0, hi - flat, flat - lo).clamp_min(0)
     p = v.abs() if around.norm == "linf" else v.square()
     q = v.abs() * way
-    kinks, order = torch.where(p > 0, q / p.clamp_min(1e-30), torch.inf).sort(1)
+    kinks, order = torch.where(p > 0, q / p, torch.inf).sort(1)
     p, q = p.gather(1, order), q.gather(1, order)
     # Before kink k the first k coordinates are spent; the others still give t p.
     spent, growing = q.cumsum(1) - q, p.flip(1).cumsum(1).flip(1)
-    t_each = (gap.abs()[:, None] - spent) / growing.clamp_min(1e-30)
+    t_each = (reach[:, None] - spent) / growing
     fits = t_each <= kinks
     first = fits.to(torch.uint8).argmax(1, keepdim=True)
     t = torch.where(fits.any(1, keepdim=True), t_each.gather(1, first), torch.inf)

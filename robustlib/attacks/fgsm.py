@@ -9,10 +9,12 @@ from torch import Tensor, nn
 
 from ..errors import RobustlibError
 from ..threat import Ball
-from ._model import check_call, check_eval, frozen, input_gradient, logits_of
-from .losses import named_loss
+from ._model import check_finite, frozen, gradient_and_logits, look, unless_wrong
+from .contract import under_contract
+from .losses import check_classes, named_loss
 
 
+@under_contract
 def fgsm(
     model: nn.Module,
     x: Tensor,
@@ -24,6 +26,7 @@ def fgsm(
     kappa: float = 0.0,
     generator: torch.Generator | None = None,
     surrogate: nn.Module | None = None,
+    last_iterate: bool = False,
 ) -> Tensor:
     """One step of full length: x + eps sign(grad_x L(theta, x, y)), cut to the domain.
 
@@ -34,9 +37,12 @@ def fgsm(
         threat: ball; with an l_2 ball the step follows the normalised gradient.
         random_step: length, in the domain's units, of a uniform random step taken first; the gradient
             step then has length eps - random_step ("FGSM random" in Madry et al., Table 5).
-        loss: "cross_entropy" or "margin".
+        loss: "cross_entropy", "margin" or "dlr".
+        kappa: of the margin loss, in logits.
         generator: draws the random step; needed when random_step > 0.
         surrogate: network whose gradient is followed (a transfer source); None: the model's own.
+        last_iterate: count the last iterate as it is, as the papers' code does, even where it puts right an input that
+            was misclassified; False: such an input is returned as it is.
 
     Returns:
         (N, ...) adversarial inputs, detached.
@@ -46,7 +52,6 @@ def fgsm(
 
     Source: Madry et al. 2018, section 2.1.
     """
-    check_call(model, x, y, threat)
     if not 0 <= random_step <= threat.eps:
         raise RobustlibError(f"random_step={random_step} is outside [0, eps={threat.eps}]")
     if threat.eps == 0 or len(x) == 0:
@@ -56,9 +61,13 @@ def fgsm(
         if generator is None:
             raise RobustlibError("generator is missing; a random step needs an explicit torch.Generator")
         start = replace(threat, eps=random_step).random_start(x, generator=generator)
-    guide = model if surrogate is None else check_eval(surrogate, name="surrogate")
+    guide = model if surrogate is None else surrogate
+    objective = named_loss(loss, kappa=kappa)
+    # One row tells what a model gives. Verdicts at x come with the gradient where that is taken at x.
+    own = surrogate is None and start is x
+    clean = look(model, surrogate, x, y, rows=1 if own or last_iterate else None)
+    check_classes(loss, clean.shape[1])
     with frozen(guide):
-        with torch.no_grad():
-            logits_of(guide, x[:1], y)
-        gradient, _ = input_gradient(guide, start, y, named_loss(loss, kappa=kappa))
-    return threat.project(start + (threat.eps - random_step) * threat.steepest(gradient), x)
+        gradient, _, logits = gradient_and_logits(guide, start, y, objective)
+    moved = threat.project(start + (threat.eps - random_step) * threat.steepest(gradient), x)
+    return moved if last_iterate else unless_wrong(moved, x, y, check_finite(logits) if own else clean)

@@ -6,9 +6,9 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import RobustlibError, suggest
-from ..threat import Domain, ball, check_labels, parse_number
-from ._model import check_call, check_steps, check_temperature, frozen, logits_of
-from .boundary import SAFETY
+from ..threat import Domain, at_least_float32
+from ._model import check_steps, check_temperature, frozen, logits_of, rounding, slope_of
+from .contract import under_contract
 from .losses import margin
 
 OUTPUTS = ("softmax", "logits")
@@ -16,6 +16,7 @@ PAIRS_AT_ONCE = 2**24
 """Pairs scored in one go, so that many examples with many candidates do not exhaust memory."""
 
 
+@under_contract
 def jsma(
     model: nn.Module,
     x: Tensor,
@@ -35,7 +36,7 @@ def jsma(
     the current point, the pair (p, q) of the search domain Gamma with the largest -(alpha_p + alpha_q)
     (beta_p + beta_q) is set to ``fill``, among those with alpha_p + alpha_q > 0 and beta_p + beta_q < 0. Gamma
     begins with every feature below ``fill`` and loses what is chosen. An attempt ends when t leads (by
-    ``SAFETY`` logits), when the next pair would exceed ``features``, or when no pair is admissible. Exact:
+    more than rounding), when the next pair would exceed ``features``, or when no pair is admissible. Exact:
     all pairs are searched, see :func:`best_pair`; the score does not underflow.
 
     Args:
@@ -60,18 +61,13 @@ def jsma(
     Source: arXiv 1511.07528; settings of Papernot et al. 2016, arXiv 1511.04508, section V.
     """
     check_steps(features=features)
-    fill, temperature = parse_number(fill, name="fill"), check_temperature(temperature)
-    around = ball("linf", 0.0, domain)
+    temperature = check_temperature(temperature)
     if not domain[0] < fill <= domain[1]:
         raise RobustlibError(
             f"fill={fill} is outside the domain {domain}; give a value that features can rise to"
         )
     if outputs not in OUTPUTS:
         raise RobustlibError(suggest("outputs", outputs, OUTPUTS))
-    check_call(model, x, y, around)
-    check_labels(x, target, name="target")
-    if bool((target == y).any()):
-        raise RobustlibError("target equals y in some rows; give each row a class that is not its label")
     result, standing, point = x.clone(), torch.arange(len(x), device=x.device), x.clone()
     size = 2 if pairs else 1
     with frozen(model):
@@ -81,8 +77,8 @@ def jsma(
             goal = target[standing]
             with torch.set_grad_enabled(left > 0):
                 point = point.detach().requires_grad_(left > 0)
-                logits = logits_of(model, point, goal)
-            reached = margin(logits.detach(), goal) > SAFETY
+                logits = logits_of(model, point, y, target=goal)
+            reached = margin(logits.detach(), goal) > rounding(logits.detach())
             result[standing[reached]] = point.detach()[reached]
             if left == 0:
                 break
@@ -99,12 +95,13 @@ def _saliency(
     logits: Tensor, point: Tensor, goal: Tensor, outputs: str, temperature: float
 ) -> tuple[Tensor, Tensor]:
     """Alpha and -beta, (N, features). Softmax outputs sum to one, so there -beta = alpha exactly: one backward pass."""
+    logits = at_least_float32(logits)
     scores = (logits / temperature).softmax(1) if outputs == "softmax" else logits
     wanted, both = scores.gather(1, goal[:, None]).sum(), outputs == "logits"
-    alpha = torch.autograd.grad(wanted, point, retain_graph=both)[0].flatten(1)
+    alpha = slope_of(wanted, point, retain_graph=both).flatten(1)
     if not both:
         return alpha, alpha
-    return alpha, alpha - torch.autograd.grad(scores.sum(), point)[0].flatten(1)
+    return alpha, alpha - slope_of(scores.sum(), point).flatten(1)
 
 
 def best_pair(alpha: Tensor, gain: Tensor, allowed: Tensor, *, size: int = 2) -> tuple[Tensor, Tensor]:

@@ -12,9 +12,9 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import RobustlibError
-from ..threat import Domain, ball, check_labels, parse_number
-from ._model import check_call, check_steps, frozen, logits_of
-from .boundary import SAFETY, _shaped
+from ..threat import Domain, L2Ball, at_least_float32, ball, per_example
+from ._model import check_steps, frozen, look, rounding, slope_of
+from .contract import under_contract
 from .losses import cross_entropy, margin
 
 Evaluate = Callable[[Tensor], tuple[Tensor, Tensor]]
@@ -24,10 +24,15 @@ MEMORY = 8
 """Pairs of steps and gradient changes that the inverse Hessian is made of."""
 ARMIJO = 1e-4
 """Share of the decrease that the slope promises which a step must reach."""
+SPREAD = 10.0
+"""Logits between the largest and the smallest at x, to which each example's are scaled."""
+CURVED = 1e-8
+"""Cosine between a step and the gradient's change below which the pair says nothing of the curvature."""
 FACTOR = 10.0
 """Factor between values of c until one is too large and one small enough; then their geometric mean."""
 
 
+@under_contract
 def lbfgs(
     model: nn.Module,
     x: Tensor,
@@ -42,7 +47,8 @@ def lbfgs(
     """Minimise c ||x - x'||_2^2 + loss_f(x', t) over the box, for the largest c whose minimiser is of class t.
 
     loss_f is the cross-entropy (section 4.1; the paper writes |r| for the distance, its own code and others'
-    square it). A round minimises from x with one c for each example: projected L-BFGS, pixels that the
+    square it), of logits that are scaled to one ``SPREAD`` at x, so that neither a temperature nor a saturated softmax
+    changes what is found. A round minimises from x with one c for each example: projected L-BFGS, pixels that the
     domain holds left out, the step halved until the objective falls. The nearest point of class t
     met on the way is kept.
 
@@ -51,7 +57,7 @@ def lbfgs(
         x: (N, ...) inputs in the domain.
         y: (N,) int64 labels.
         domain: (lo, hi) of every coordinate.
-        target: (N,) int64 classes t; None: the runner-up at x, and any class but y counts.
+        target: (N,) int64 classes t, none equal to y's; None: the runner-up at x, and any class but y counts.
         steps: evaluations of objective and gradient in a round, >= 1; one more judges its end point.
         binary_steps: values of c tried, >= 1.
         initial_c: the first of them, > 0, in nats per squared unit of the domain.
@@ -66,48 +72,46 @@ def lbfgs(
     Source: arXiv 1312.6199.
     """
     check_steps(steps=steps, binary_steps=binary_steps)
-    initial_c = parse_number(initial_c, name="initial_c")
     if initial_c <= 0:
         raise RobustlibError(
             f"initial_c={initial_c} is not positive; give the distance a weight, such as 0.01"
         )
     around = ball("l2", 0.0, domain)
-    check_call(model, x, y, around)
-    if target is not None:
-        check_labels(x, target, name="target")
     result = x.clone()
     if len(x) == 0:
         return result
+    logits = look(model, None, x, y, target=target, rows=None)
+    predicted = logits.argmax(1)
+    goal = logits.scatter(1, y[:, None], -torch.inf).argmax(1) if target is None else target
+    rows = ((predicted == y) if target is None else (predicted != goal)).nonzero().flatten()
+    x, y, goal, logits = x[rows], y[rows], goal[rows], at_least_float32(logits[rows])
+    origin, best = at_least_float32(x), x.clone()
+    spread = logits.amax(1) - logits.amin(1)
+    spread = torch.where(spread > 0, spread, 1.0)[:, None]
+    nearest = torch.full_like(y, torch.inf, dtype=origin.dtype)
+    c, low, high = torch.full_like(nearest, initial_c), torch.zeros_like(nearest), nearest.clone()
+    broken = torch.zeros_like(rows, dtype=torch.bool)
     with frozen(model):
-        with torch.no_grad():
-            logits = logits_of(model, x, y if target is None else target)
-        predicted = logits.argmax(1)
-        runner_up = logits.scatter(1, y[:, None], -torch.inf).argmax(1)
-        goal = runner_up if target is None else target
-        rows = ((predicted == y) if target is None else (predicted != goal)).nonzero().flatten()
-        x, y, goal = x[rows], y[rows], goal[rows]
-        best, nearest = x.clone(), torch.full((len(x),), torch.inf, device=x.device, dtype=x.dtype)
-        c, low, high = torch.full_like(nearest, initial_c), torch.zeros_like(nearest), nearest.clone()
-        broken = torch.zeros_like(rows, dtype=torch.bool)
 
         def evaluate(point: Tensor) -> tuple[Tensor, Tensor]:
             """The objective and its gradient; what is broken and nearer than before is kept in passing."""
             nonlocal best, nearest, broken
             with torch.enable_grad():
-                point = point.detach().requires_grad_(True)
-                logits = model(point)
-                square = (point - x).square().flatten(1).sum(1)
-                objective = c * square + cross_entropy(logits, goal)
-                (slope,) = torch.autograd.grad(objective.sum(), point)
-            lead = -margin(logits.detach(), y) if target is None else margin(logits.detach(), goal)
-            broken = lead > SAFETY
+                shown = point.detach().to(x.dtype).requires_grad_(True)
+                logits = model(shown)
+                square = (at_least_float32(shown) - origin).square().flatten(1).sum(1)
+                objective = c * square + cross_entropy(at_least_float32(logits) / spread * SPREAD, goal)
+                slope = at_least_float32(slope_of(objective.sum(), shown))
+            logits = logits.detach()
+            lead = -margin(logits, y) if target is None else margin(logits, goal)
+            broken = lead > rounding(logits)
             closer = broken & (square.detach() < nearest)
-            best = torch.where(_shaped(closer, x), point.detach(), best)
+            best = torch.where(per_example(closer, x), shown.detach(), best)
             nearest = torch.where(closer, square.detach(), nearest)
             return objective.detach(), slope
 
         for _ in range(binary_steps if len(rows) else 0):
-            point = _minimise(evaluate, x, around.domain or domain, steps)
+            point = _minimise(evaluate, origin, around.domain or domain, steps)
             evaluate(point)
             # The distance may weigh more as long as the minimiser is of class t.
             low, high = torch.where(broken, c, low), torch.where(broken, high, c)
@@ -123,14 +127,15 @@ def _minimise(evaluate: Evaluate, start: Tensor, domain: Domain, steps: int) -> 
     point = start
     value, slope = evaluate(point)
     pairs: list[Pair] = []
-    gamma = (domain[1] - domain[0]) / _dot(slope, slope).sqrt().clamp_min(1e-12)
+    length = per_example(L2Ball(0.0).length(slope), slope)
+    gamma = (domain[1] - domain[0]) / torch.where(length > 0, length, 1.0)
     direction = _direction(point, slope, pairs, gamma, domain)
     stride = torch.ones_like(gamma)
     for _ in range(steps - 1):
         trial = (point + stride * direction).clamp(*domain)
         new_value, new_slope = evaluate(trial)
         moved = trial - point
-        better = _shaped(new_value <= value + ARMIJO * _dot(slope, moved).flatten(), point)
+        better = per_example(new_value <= value + ARMIJO * _dot(slope, moved).flatten(), point)
         # A refused step leaves a pair of zeros, which has no curvature and so no weight.
         moved, change = moved * better, (new_slope - slope) * better
         gamma = torch.where(_dot(moved, change) > 0, _dot(moved, change) / _dot(change, change), gamma)
@@ -150,7 +155,8 @@ def _direction(point: Tensor, slope: Tensor, pairs: list[Pair], gamma: Tensor, d
     for pair in reversed(pairs):
         moved, change = (part.masked_fill(held, 0.0) for part in pair)
         curvature = _dot(moved, change)
-        rho = torch.where(curvature > 1e-8 * _dot(moved, moved), 1 / curvature, 0.0)
+        sizes = (_dot(moved, moved) * _dot(change, change)).sqrt()
+        rho = torch.where(curvature > CURVED * sizes, 1 / curvature, 0.0)
         weight = rho * _dot(moved, turned)
         turned = turned - weight * change
         kept.append((moved, change, rho, weight))
@@ -162,4 +168,4 @@ def _direction(point: Tensor, slope: Tensor, pairs: list[Pair], gamma: Tensor, d
 
 def _dot(a: Tensor, b: Tensor) -> Tensor:
     """Inner product of each row, shaped to broadcast."""
-    return _shaped((a * b).flatten(1).sum(1), a)
+    return per_example((a * b).flatten(1).sum(1), a)

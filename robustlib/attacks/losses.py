@@ -7,12 +7,13 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..errors import RobustlibError, suggest
+from ..threat import at_least_float32
 from ._model import Loss
 
 
 def cross_entropy(logits: Tensor, y: Tensor) -> Tensor:
     """-log softmax(z)_y, in nats; computed in float32 at least."""
-    return F.cross_entropy(logits.float() if logits.dtype == torch.bfloat16 else logits, y, reduction="none")
+    return F.cross_entropy(at_least_float32(logits), y, reduction="none")
 
 
 def margin(logits: Tensor, y: Tensor) -> Tensor:
@@ -41,7 +42,7 @@ def dlr(logits: Tensor, y: Tensor) -> Tensor:
     Source: Croce and Hein 2020, equation 6.
     """
     ordered = logits.topk(3, 1).values
-    return -margin(logits, y) / (ordered[:, 0] - ordered[:, 2]).clamp_min(1e-12)
+    return -margin(logits, y) / _divisor(ordered[:, 0] - ordered[:, 2])
 
 
 def dlr_targeted(logits: Tensor, labels: Tensor) -> Tensor:
@@ -54,8 +55,12 @@ def dlr_targeted(logits: Tensor, labels: Tensor) -> Tensor:
     Source: Croce and Hein 2020, equation 7.
     """
     ordered, pair = logits.topk(4, 1).values, logits.gather(1, labels)
-    scale = (ordered[:, 0] - ordered[:, 2:].mean(1)).clamp_min(1e-12)
-    return (pair[:, 1] - pair[:, 0]) / scale
+    return (pair[:, 1] - pair[:, 0]) / _divisor(ordered[:, 0] - ordered[:, 2:].mean(1))
+
+
+def _divisor(gap: Tensor) -> Tensor:
+    """The gap, or 1 where the largest logits are equal and their ratio means nothing."""
+    return torch.where(gap > 0, gap, 1.0)
 
 
 def named_loss(name: str, *, kappa: float = 0.0) -> Loss:
@@ -64,3 +69,11 @@ def named_loss(name: str, *, kappa: float = 0.0) -> Loss:
     if name not in known:
         raise RobustlibError(suggest("loss", name, known))
     return known[name]
+
+
+def check_classes(loss: str, classes: int) -> None:
+    """Raise RobustlibError where the named loss is not defined for so few classes."""
+    needed = {"dlr": 3, "targeted dlr": 4}.get(loss, 2)
+    if classes < needed:
+        name = f"loss={loss!r}" if loss == "dlr" else "the targeted DLR loss"
+        raise RobustlibError(f"{name} needs {needed} classes, the model has {classes}; use loss='margin'")

@@ -5,11 +5,13 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from ..threat import Ball, parse_number
-from ._model import check_call, check_eval, check_steps, frozen, input_gradient, logits_of, per_example
+from ..threat import Ball, at_least_float32, parse_number, unit
+from ._model import check_steps, frozen, input_gradient, look, unless_wrong
+from .contract import under_contract
 from .losses import cross_entropy
 
 
+@under_contract
 def mi_fgsm(
     model: nn.Module,
     x: Tensor,
@@ -20,6 +22,7 @@ def mi_fgsm(
     step_size: float | None = None,
     decay: float = 1.0,
     surrogate: nn.Module | None = None,
+    last_iterate: bool = False,
 ) -> Tensor:
     """g_{t+1} = mu g_t + grad J / ||grad J||_1, x_{t+1} = Proj(x_t + alpha sign(g_{t+1})), from x itself.
 
@@ -32,6 +35,8 @@ def mi_fgsm(
         step_size: alpha, in the domain's units; None: eps / T, as in the paper.
         decay: mu, >= 0; 0 is the iterative FGSM, the paper's choice is 1.
         surrogate: network whose gradients are followed; None: the model's own.
+        last_iterate: count the last iterate as it is, as the papers' code does, even where it puts right an input that
+            was misclassified; False: such an input is returned as it is.
 
     Returns:
         (N, ...) last iterates, inside the ball and the domain.
@@ -41,20 +46,17 @@ def mi_fgsm(
 
     Source: Dong et al. 2018, equations 6 and 7, algorithm 1; section 3.3 for l_2.
     """
-    check_call(model, x, y, threat)
     check_steps(steps=steps)
     alpha = threat.eps / steps if step_size is None else parse_number(step_size, name="step_size", above=0)
     mu = parse_number(decay, name="decay", least=0)
     if threat.eps == 0 or len(x) == 0:
         return x.clone()
-    guide = model if surrogate is None else check_eval(surrogate, name="surrogate")
-    x_adv, velocity = x, torch.zeros_like(x)
+    guide = model if surrogate is None else surrogate
+    clean = look(model, surrogate, x, y, rows=1 if last_iterate else None)
+    x_adv, velocity = x, torch.zeros_like(at_least_float32(x))
     with frozen(guide):
-        with torch.no_grad():
-            logits_of(guide, x[:1], y)
         for _ in range(steps):
             gradient, _ = input_gradient(guide, x_adv, y, cross_entropy)
-            length = gradient.flatten(1).abs().sum(1).clamp_min(1e-30)
-            velocity = mu * velocity + gradient / per_example(length, x)
-            x_adv = threat.project(x_adv + alpha * threat.steepest(velocity), x)
-    return x_adv
+            velocity = mu * velocity + unit(at_least_float32(gradient), order=1)
+            x_adv = threat.project(x_adv + alpha * threat.steepest(velocity).to(x.dtype), x)
+    return x_adv if last_iterate else unless_wrong(x_adv, x, y, clean)

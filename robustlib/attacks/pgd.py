@@ -6,18 +6,19 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import RobustlibError
-from ..threat import Ball, check_labels, parse_number
+from ..threat import Ball, parse_number, per_example
 from ._model import (
     Loss,
     captured,
-    check_call,
-    check_eval,
     check_steps,
     frozen,
     input_gradient,
     logits_of,
+    look,
+    unless_wrong,
 )
-from .losses import cross_entropy, named_loss
+from .contract import under_contract
+from .losses import check_classes, cross_entropy, named_loss
 
 
 def ascend(
@@ -39,6 +40,7 @@ def ascend(
     return x_adv
 
 
+@under_contract
 def pgd(
     model: nn.Module,
     x: Tensor,
@@ -54,11 +56,13 @@ def pgd(
     target: Tensor | None = None,
     generator: torch.Generator | None = None,
     surrogate: nn.Module | None = None,
+    last_iterate: bool = False,
 ) -> Tensor:
     """x^{t+1} = Proj_{x+S}(x^t + alpha sign(grad_x L(theta, x^t, y))), best of several starts.
 
-    An example that a start breaks is left alone by later starts; one that no start breaks keeps the
-    end point of highest loss. The last iterate counts, as in the paper's code.
+    An example that a start breaks (brings to its target, with one) is left alone by later starts; of one that no
+    start breaks the end point of highest loss is kept, of another class than y if there is one. Only a start's last
+    iterate counts, as in the paper's code.
 
     Args:
         model: eval mode, (N, ...) inputs to (N, K) logits.
@@ -69,11 +73,14 @@ def pgd(
         step_size: alpha, in the domain's units, > 0.
         restarts: number of starts, >= 1; each is drawn afresh when random_start.
         random_start: begin at a uniform point of the ball, else at x.
-        loss: "cross_entropy", or "margin" with ``kappa`` (the paper's "CW" with kappa = 0, "CW+" with 50).
-        target: (N,) int64 classes: decrease the cross-entropy to them instead.
+        loss: "cross_entropy", "dlr", or "margin" with ``kappa`` (the paper's "CW" with kappa = 0, "CW+" with 50).
+        target: (N,) int64 classes, none equal to y's: decrease the loss to them instead.
         generator: draws the starts; needed when random_start.
         surrogate: network whose gradients steer the steps (a transfer source, or a low-precision copy of
             the model); None: the model's own. Which start was best is judged on ``model``.
+        last_iterate: attack every input and count where the best start ended, as the papers' code does, even where
+            that puts right an input that was misclassified; False: one that is misclassified (of the target's
+            class, with a target) to begin with is returned as it is.
 
     Returns:
         (N, ...) adversarial inputs, detached, inside the ball and the domain.
@@ -81,13 +88,10 @@ def pgd(
     Raises:
         RobustlibError: the call's arguments do not fit.
     """
-    check_call(model, x, y, threat)
     check_steps(steps=steps, restarts=restarts)
     step_size = parse_number(step_size, name="step_size", above=0)
     if random_start and generator is None:
         raise RobustlibError("generator is missing; a random start needs an explicit torch.Generator")
-    if target is not None:
-        check_labels(x, target, name="target")
     objective = named_loss(loss, kappa=kappa)
     goal = y if target is None else target
     sign = 1.0 if target is None else -1.0
@@ -97,15 +101,21 @@ def pgd(
 
     if threat.eps == 0 or len(x) == 0:
         return x.clone()
+    clean = look(model, surrogate, x, y, target=target, rows=1 if last_iterate else None)
+    check_classes(loss, clean.shape[1])
+    guide = model if surrogate is None else surrogate
     best = x.clone()
-    best_loss = torch.full((len(x),), -torch.inf, device=x.device)
+    # How far a start came: 0 the class is still y, 1 another one, 2 what was wanted; among equals the loss decides.
+    best_level = torch.full_like(y, -1)
+    best_loss = torch.full_like(y, -torch.inf, dtype=torch.float32)
     standing = torch.arange(len(x), device=x.device)
-    guide = model if surrogate is None else check_eval(surrogate, name="surrogate")
+    if not last_iterate:
+        standing = standing[~_reached(clean, y, target)]
     with frozen(model), frozen(guide):
-        with torch.no_grad():
-            logits_of(guide, x[:1], y)
         for _ in range(restarts):
-            # Starts are drawn for the whole batch, so that they do not depend on who still stands.
+            if len(standing) == 0:
+                break
+            # Starts are drawn for the whole batch, so that they do not depend on which examples are left.
             start = (
                 threat.random_start(x, generator=generator) if random_start and generator is not None else x
             )
@@ -115,17 +125,27 @@ def pgd(
             )
             with torch.no_grad():
                 logits = logits_of(model, x_adv, y)
-                broken = logits.argmax(1) != ys
-                score = signed(logits, goals).float().masked_fill(broken, torch.inf)
-            better = score > best_loss[standing]
+            done = _reached(logits, ys, None if target is None else goals)
+            level, loss_now = (logits.argmax(1) != ys).long() + done, signed(logits, goals).float()
+            better = (level > best_level[standing]) | (
+                (level == best_level[standing]) & (loss_now > best_loss[standing])
+            )
             best[standing[better]] = x_adv[better]
-            best_loss[standing[better]] = score[better]
-            standing = standing[~broken]
-            if len(standing) == 0:
-                break
-    return best
+            best_level[standing[better]], best_loss[standing[better]] = level[better], loss_now[better]
+            standing = standing[~done]
+    if last_iterate:
+        return best
+    # A misclassified input that was led towards another target must not come back as its own class.
+    return torch.where(per_example(best_level == 0, x), unless_wrong(best, x, y, clean), best)
 
 
+def _reached(logits: Tensor, y: Tensor, target: Tensor | None) -> Tensor:
+    """(N,) bool: of another class than y, or of the target's where there is one."""
+    predicted = logits.argmax(1)
+    return predicted != y if target is None else predicted == target
+
+
+@under_contract
 def pgd_trace(
     model: nn.Module,
     x: Tensor,
@@ -135,17 +155,29 @@ def pgd_trace(
     steps: int,
     step_size: float,
     generator: torch.Generator,
+    last_iterate: bool = False,
 ) -> tuple[Tensor, Tensor]:
     """Cross-entropy along PGD from one random start for each row of x.
+
+    Args:
+        model, x, y, threat, steps, step_size, generator: as in :func:`pgd`.
+        last_iterate: return every last iterate, even where it puts right an input that was misclassified; False: such
+            an input is returned as it is. The losses are the trace's either way.
 
     Returns:
         (steps + 1, N) losses in nats, the start's first and the last iterate's last; (N, ...) last iterates.
 
+    Raises:
+        RobustlibError: the call's arguments do not fit.
+
     Source: Madry et al. 2018, arXiv v4 figures 1, 2 and 11.
     """
-    check_call(model, x, y, threat)
     check_steps(steps=steps)
+    step_size = parse_number(step_size, name="step_size", above=0)
     x_adv = threat.random_start(x, generator=generator)
+    if len(x) == 0:
+        return x.new_zeros(steps + 1, 0), x_adv
+    clean = look(model, None, x, y, rows=1 if last_iterate else None)
     losses = []
     with frozen(model):
         for _ in range(steps):
@@ -154,4 +186,4 @@ def pgd_trace(
             x_adv = threat.project(x_adv + step_size * threat.steepest(gradient), x)
         with torch.no_grad():
             losses.append(cross_entropy(logits_of(model, x_adv, y), y))
-    return torch.stack(losses), x_adv
+    return torch.stack(losses), x_adv if last_iterate else unless_wrong(x_adv, x, y, clean)

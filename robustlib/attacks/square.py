@@ -6,8 +6,9 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import RobustlibError
-from ..threat import Ball
-from ._model import Standing, check_call, check_eval, check_steps, frozen, logits_of, per_example
+from ..threat import BALLS, Ball, at_least_float32, per_example
+from ._model import Standing, check_steps, frozen, look
+from .contract import under_contract
 from .losses import margin
 
 SHARE = 0.8
@@ -16,6 +17,7 @@ HALVED_AT = (10, 50, 200, 500, 1_000, 2_000, 4_000, 6_000, 8_000)
 """Queries, out of 10,000, from which p is half of what it was."""
 
 
+@under_contract
 def square(
     model: nn.Module,
     x: Tensor,
@@ -51,20 +53,25 @@ def square(
 
     Source: Andriushchenko et al. 2020, algorithms 1 to 3.
     """
-    check_call(model, x, y, threat)
     check_steps(queries=queries, restarts=restarts)
+    check_norm(threat)
     if x.dim() not in (2, 4):
         raise RobustlibError(f"x has shape {tuple(x.shape)}; the Square attack takes (N, C, H, W) or (N, F)")
     if threat.eps == 0 or len(x) == 0:
         return x.clone()
-    guide = model if surrogate is None else check_eval(surrogate, name="surrogate")
-    standing = Standing(model, x, y)
+    guide = model if surrogate is None else surrogate
+    standing = Standing(model, x, y, look(model, surrogate, x, y, rows=None))
     with frozen(model), frozen(guide), torch.no_grad():
-        standing.leave(x, logits_of(model, x, y))
         for _ in range(restarts):
             if len(standing.rows):
                 _search(guide, standing, x, y, threat, queries, generator)
     return standing.found
+
+
+def check_norm(threat: Ball) -> None:
+    """Raise RobustlibError for a ball of another norm than l_inf and l_2."""
+    if threat.norm not in BALLS:
+        raise RobustlibError(f"threat={threat}; the Square attack takes a LinfBall or an L2Ball")
 
 
 def _share(query: int, queries: int) -> float:
@@ -83,11 +90,15 @@ def _search(
 ) -> None:
     image = (x.shape[1], *x.shape[2:]) if x.dim() == 4 else (1, 1, x.shape[1])
     x0, labels = x[standing.rows], y[standing.rows]
-    draw = _Linf(image, threat, generator, x) if threat.norm == "linf" else _L2(image, threat, generator, x)
+    draw = (_Linf if threat.norm == "linf" else _L2)(image, threat, generator, at_least_float32(x))
     best = draw.into_ball(draw.begin().expand(len(x0), *image), x0)
     lead: Tensor | None = None
     for query in range(queries):
-        candidate = best if lead is None else draw.into_ball(draw.move(best - x0, _share(query, queries)), x0)
+        if lead is None:
+            candidate = best
+        else:
+            delta = at_least_float32(best) - at_least_float32(x0)
+            candidate = draw.into_ball(draw.move(delta, _share(query, queries)), x0)
         logits = guide(candidate)
         now = margin(logits, labels)
         stays = standing.leave(candidate, logits)
@@ -141,7 +152,7 @@ class _Linf:
         return delta
 
     def into_ball(self, delta: Tensor, x: Tensor) -> Tensor:
-        return self.threat.project(x + delta.reshape(x.shape), x)
+        return self.threat.project(x + delta.reshape(x.shape), x).to(x.dtype)
 
 
 class _L2(_Linf):
@@ -195,8 +206,8 @@ class _L2(_Linf):
         budget = budget + per_example((self.threat.eps**2 - used).clamp_min(0), delta) / self.image[0]
         old = delta[:, :, rows, columns]
         fresh = self.bump(*size) * self.signs(self.image[0], 1, 1)
-        fresh = fresh + old / old.square().sum((2, 3), keepdim=True).sqrt().clamp_min(1e-12)
-        fresh = fresh / fresh.square().sum((2, 3), keepdim=True).sqrt().clamp_min(1e-12) * budget.sqrt()
+        fresh = fresh + old / _or_one(old.square().sum((2, 3), keepdim=True).sqrt())
+        fresh = fresh / _or_one(fresh.square().sum((2, 3), keepdim=True).sqrt()) * budget.sqrt()
         delta[:, :, other_rows, other_columns] = 0
         delta[:, :, rows, columns] = fresh
         return delta
@@ -204,5 +215,10 @@ class _L2(_Linf):
     def into_ball(self, delta: Tensor, x: Tensor) -> Tensor:
         """The perturbation scaled to length eps, then cut to the domain, which only shortens it."""
         delta = delta.reshape(x.shape)
-        length = per_example(self.threat.length(delta).clamp_min(1e-12), x)
-        return self.threat.clip(x + delta * (self.threat.eps / length))
+        length = per_example(_or_one(self.threat.length(delta)), x)
+        return self.threat.clip(x + delta * (self.threat.eps / length)).to(x.dtype)
+
+
+def _or_one(length: Tensor) -> Tensor:
+    """Lengths to divide by: what has none is zero, and stays so."""
+    return torch.where(length > 0, length, 1.0)

@@ -15,13 +15,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..errors import RobustlibError
-from ..threat import Ball, Domain
-from ._model import per_example
+from ..errors import RobustlibError, suggest
+from ..threat import Ball, Domain, per_example
+from ._model import look
 from .apgd import apgd
 from .autoattack import auto_attack
 from .boundary import boundary
 from .carlini_wagner import carlini_wagner
+from .contract import under_contract
 from .deepfool import deepfool
 from .fab import fab
 from .fgsm import fgsm
@@ -197,8 +198,28 @@ def random_targets(y: Tensor, classes: int, *, generator: torch.Generator) -> Te
     return (y + shift) % classes
 
 
+UNTARGETED: tuple[type, ...] = (Clean, *WITHIN, *NEAREST)
+"""What :func:`run_attack` runs."""
+DESCRIPTIONS: dict[str, type] = {kind.__name__: kind for kind in (*UNTARGETED, Jsma)}
+
+
+def check_description(attack: object, *kinds: type) -> None:
+    """Raise RobustlibError unless the attack is a description, of one of these kinds if any are given."""
+    known = {name: kind for name, kind in DESCRIPTIONS.items() if not kinds or kind in kinds}
+    if type(attack) in known.values():
+        return
+    form = "give a description such as Pgd(steps=20, step_size=0.01) or Fgsm(), from robustlib.attacks.suite"
+    if isinstance(attack, type) and attack in known.values():
+        raise RobustlibError(f"attack={attack.__name__} is a class; {form}")
+    if isinstance(attack, str):
+        named = {name.lower(): name for name in known}
+        raise RobustlibError(f"{suggest('attack', named.get(attack.lower(), attack), known)}; {form}")
+    raise RobustlibError(f"attack={attack!r} is none of {', '.join(known)}; {form}")
+
+
 def passes(attack: Attack | Jsma) -> float:
     """Upper bound on an attack's cost for one example, in forward passes; a backward to the input counts as one."""
+    check_description(attack)
     match attack:
         case Clean() | Noise():
             return 0.0
@@ -233,13 +254,16 @@ def _call(function: Callable[..., Tensor], attack: Attack | Jsma, *args: Any, **
     return function(*args, **{name: value for name, value in knobs.items() if name in known})
 
 
+@under_contract
 def run_targeted(
     attack: Jsma, model: nn.Module, x: Tensor, y: Tensor, target: Tensor, *, domain: Domain
 ) -> Tensor:
     """(N, ...) points classified as ``target``, or x itself where the attempt failed."""
+    check_description(attack, Jsma)
     return _call(jsma, attack, model, x, y, target=target, domain=domain)
 
 
+@under_contract
 def find_nearest(
     attack: MinimumNorm,
     model: nn.Module,
@@ -251,9 +275,11 @@ def find_nearest(
     generator: torch.Generator,
 ) -> Tensor:
     """(N, ...) points of another class near x, as a minimum-norm attack finds them; x itself where it finds none."""
+    check_description(attack, *NEAREST)
     return _call(NEAREST[type(attack)], attack, model, x, y, norm=norm, domain=domain, generator=generator)
 
 
+@under_contract
 def run_attack(
     attack: Attack,
     model: nn.Module,
@@ -263,8 +289,9 @@ def run_attack(
     *,
     generator: torch.Generator,
     surrogate: nn.Module | None = None,
+    last_iterate: bool = False,
 ) -> Tensor:
-    """Adversarial inputs for one batch.
+    """Adversarial inputs for one batch; an input that is misclassified to begin with is returned as it is.
 
     Args:
         attack: the description. Of a minimum-norm attack only the points inside the threat count; the others
@@ -276,7 +303,13 @@ def run_attack(
         generator: every random choice of the attack.
         surrogate: network whose gradients steer the attack (a transfer source, or a low-precision copy of
             ``model``); None: the model's own. Success is always judged on ``model``.
+        last_iterate: count the last iterates of noise, FGSM, PGD and MI-FGSM as they are, as the papers' code does,
+            even where they put right an input that was misclassified.
+
+    Raises:
+        RobustlibError: the attack is no description, or the call's arguments do not fit.
     """
+    check_description(attack, *UNTARGETED)
     if isinstance(attack, Clean):
         return x
     if threat is None:
@@ -284,7 +317,7 @@ def run_attack(
     if isinstance(attack, MinimumNorm):
         if threat.domain is None:
             raise RobustlibError(f"the threat of {attack} has no domain, in which it searches; give (lo, hi)")
-        context = {
+        context: dict[str, Any] = {
             "norm": threat.norm,
             "domain": threat.domain,
             "generator": generator,
@@ -292,8 +325,7 @@ def run_attack(
         }
         near = _call(NEAREST[type(attack)], attack, model, x, y, **context)
         return torch.where(per_example(threat.contains(near, x, slack=0.0), x), near, x)
-    context = {"generator": generator, "surrogate": surrogate}
-    if isinstance(attack, Pgd) and attack.targeted:
-        with torch.no_grad():
-            context["target"] = random_targets(y, model(x[:1]).shape[1], generator=generator)
+    context = {"generator": generator, "surrogate": surrogate, "last_iterate": last_iterate}
+    if isinstance(attack, Pgd) and attack.targeted and len(x):
+        context["target"] = random_targets(y, look(model, None, x, y, rows=1).shape[1], generator=generator)
     return _call(WITHIN[type(attack)], attack, model, x, y, threat, **context)

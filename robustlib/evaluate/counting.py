@@ -24,9 +24,9 @@ def counted(*models: nn.Module | None) -> Iterator[Cost]:
     """Counts passes through the models, and wall seconds, inside the block."""
     cost = Cost()
 
-    def seen(_: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+    def seen(_: nn.Module, inputs: tuple[Tensor, ...], output: object) -> None:
         cost.forwards += len(inputs[0])
-        if output.requires_grad:
+        if isinstance(output, Tensor) and output.requires_grad:
             output.register_hook(_count_backward)
 
     def _count_backward(gradient: Tensor) -> None:

@@ -12,14 +12,15 @@ from scipy.stats import binomtest
 from torch import Tensor, nn
 
 from ..attacks import fgsm, pgd, uniform_noise
-from ..attacks._model import frozen, gradient_and_logits
-from ..attacks.losses import cross_entropy
+from ..attacks._model import frozen, gradient_and_logits, input_gradient, look
+from ..attacks.contract import checked
+from ..attacks.losses import cross_entropy, margin
 from ..threat import Ball, L2Ball, LinfBall
 
 PROBE = 100
 """Points that the signs are looked for on."""
 TINY = 1e-12
-"""Largest entry of a cross-entropy gradient below which steps along it are steps along rounding errors."""
+"""Size of a cross-entropy gradient, as a share of the margin's, below which steps along it follow rounding errors."""
 SHARE = 0.1
 """Share of points from which vanishing gradients are a finding."""
 LEVEL = 0.01
@@ -53,6 +54,7 @@ def beats(weaker: Tensor, stronger: Tensor) -> bool:
     return float(binomtest(only_weaker, only_weaker + only_stronger, alternative="greater").pvalue) < LEVEL
 
 
+@checked
 def diagnose(
     model: nn.Module, x: Tensor, y: Tensor, threat: Ball, *, generator: torch.Generator
 ) -> list[Finding]:
@@ -69,20 +71,23 @@ def diagnose(
     x, y = x[::step][:PROBE], y[::step][:PROBE]
     if len(x) == 0 or threat.eps == 0:
         return []
+    again = look(model, None, x, y, rows=None)
     with frozen(model):
         gradient, _, logits = gradient_and_logits(model, x, y, cross_entropy)
-        with torch.no_grad():
-            again = model(x)
+        slope, _ = input_gradient(model, x, y, margin)
     correct = logits.argmax(1) == y
-    found = _outputs(logits, again) + _gradients(gradient[correct])
+    found = _outputs(logits, again) + _gradients(gradient[correct], slope[correct])
 
     def under(points: Tensor) -> Tensor:
         with torch.no_grad():
             return torch.as_tensor(model(points).argmax(1) == y)
 
-    noise = under(uniform_noise(model, x, y, threat, generator=generator))
-    single = under(fgsm(model, x, y, threat))
-    iterated = under(pgd(model, x, y, threat, steps=20, step_size=threat.eps / 8, generator=generator))
+    # Labels leak where an attack puts an input right: last iterates count here as they are.
+    noise = under(uniform_noise(model, x, y, threat, generator=generator, last_iterate=True))
+    single = under(fgsm(model, x, y, threat, last_iterate=True))
+    iterated = under(
+        pgd(model, x, y, threat, steps=20, step_size=threat.eps / 8, generator=generator, last_iterate=True)
+    )
     counts = f"of {len(x)} points {{}} stand under {{}} and {{}} under {{}}"
     for name, weaker, stronger, words, masking in (
         ("noise beats FGSM", noise, single, ("random noise", "FGSM"), True),
@@ -96,7 +101,19 @@ def diagnose(
     if far is not None:
         left = int(
             (
-                under(pgd(model, x, y, far, steps=50, step_size=far.eps / 10, generator=generator)) & correct
+                under(
+                    pgd(
+                        model,
+                        x,
+                        y,
+                        far,
+                        steps=50,
+                        step_size=far.eps / 10,
+                        generator=generator,
+                        last_iterate=True,
+                    )
+                )
+                & correct
             ).sum()
         )
         if left > SHARE * len(x):
@@ -127,18 +144,19 @@ def _outputs(logits: Tensor, again: Tensor) -> list[Finding]:
             )
         )
     change = float((logits - again).abs().max())
-    if change > 1e-3 * float(logits.abs().max().clamp_min(1e-12)):
+    if change > 1e-3 * float(logits.abs().max()):
         text = f"the same inputs gave outputs that differ by up to {change:.2g}: average over the randomness instead"
         found.append(Finding("random outputs", text, True))
     return found
 
 
-def _gradients(gradient: Tensor) -> list[Finding]:
+def _gradients(gradient: Tensor, slope: Tensor) -> list[Finding]:
+    """Gradients of the cross-entropy and of the margin, which no softmax makes small."""
     if len(gradient) == 0:
         return []
-    largest = gradient.flatten(1).abs().amax(1)
+    largest, usual = (values.flatten(1).abs().amax(1).double() for values in (gradient, slope))
     broken, zero = ~torch.isfinite(largest), largest == 0
-    tiny = ~zero & (largest < TINY)
+    tiny = ~zero & (largest < TINY * usual)
     found = []
     for name, which in (("non-finite gradients", broken), ("zero gradients", zero), ("tiny gradients", tiny)):
         if int(which.sum()) > (0 if name == "non-finite gradients" else SHARE * len(gradient)):

@@ -14,6 +14,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from ..attacks._model import frozen, logits_of
+from ..attacks.contract import checked
+from ..attacks.losses import cross_entropy
 from ..attacks.pgd import pgd_trace
 from ..attacks.suite import Attack, MinimumNorm, find_nearest, run_attack
 from ..data import Split
@@ -51,7 +54,9 @@ def in_pieces(work: Callable[[Tensor, Tensor], Tensor], x: Tensor, y: Tensor) ->
             raise
     # Outside the handler, so that what the failed attempt held is free again.
     half = len(x) // 2
-    warnings.warn(f"{len(x)} points did not fit in memory at once; going on with {half}", ResourceWarning, stacklevel=2)
+    warnings.warn(
+        f"{len(x)} points did not fit in memory at once; going on with {half}", ResourceWarning, stacklevel=2
+    )
     return torch.cat([in_pieces(work, x[:half], y[:half]), in_pieces(work, x[half:], y[half:])])
 
 
@@ -63,6 +68,7 @@ def _chunks(split: Split, rows: Tensor, progress: Progress | None) -> Iterator[t
             progress(start, len(rows))
 
 
+@checked
 def outcomes_under(
     model: nn.Module,
     split: Split,
@@ -75,7 +81,7 @@ def outcomes_under(
     search: str = "float32",
     progress: Progress | None = None,
 ) -> np.ndarray:
-    """Which points are still classified correctly after the attack.
+    """Which points are still classified correctly after the attack, its last iterates as they are, as in the papers.
 
     Args:
         model: network under attack, eval mode, float32.
@@ -100,17 +106,15 @@ def outcomes_under(
         generator = chunk_generator(name, index, x.device)
 
         def attacked(xs: Tensor, ys: Tensor, generator: torch.Generator = generator) -> Tensor:
-            return run_attack(attack, model, xs, ys, threat, generator=generator, surrogate=surrogate)
+            return run_attack(
+                attack, model, xs, ys, threat, generator=generator, surrogate=surrogate, last_iterate=True
+            )
 
         x_adv = in_pieces(attacked, x, y)
         if threat is not None:
             outside += int((~threat.contains(x_adv, x)).sum())
-        with torch.no_grad():
-            logits = model(x_adv)
-        if not bool(torch.isfinite(logits).all()):
-            raise RobustlibError(
-                f"model gives logits that are not finite under {attack}; its weights are broken"
-            )
+        with frozen(model), torch.no_grad():
+            logits = logits_of(model, x_adv, y, under=str(attack))
         correct.append((logits.argmax(1) == y).cpu().numpy())
     if outside:
         raise RobustlibError(
@@ -119,6 +123,7 @@ def outcomes_under(
     return np.concatenate(correct) if correct else np.zeros(0, bool)
 
 
+@checked
 def distances_under(
     model: nn.Module,
     split: Split,
@@ -142,8 +147,8 @@ def distances_under(
     for index, x, y in _chunks(split, rows, progress):
         generator = chunk_generator(name, index, x.device)
         x_adv = find_nearest(attack, model, x, y, norm=norm, domain=domain, generator=generator)
-        with torch.no_grad():
-            broken = model(x_adv).argmax(1) != y
+        with frozen(model), torch.no_grad():
+            broken = logits_of(model, x_adv, y).argmax(1) != y
         distance = measure.length(x_adv.double() - x.double())
         found.append(torch.where(broken, distance, torch.inf).cpu().numpy())
     return np.concatenate(found) if found else np.zeros(0)
@@ -162,6 +167,7 @@ def worst_case(outcomes: list[np.ndarray]) -> np.ndarray:
     return np.logical_and.reduce(outcomes)
 
 
+@checked
 def loss_traces(
     model: nn.Module,
     split: Split,
@@ -179,12 +185,13 @@ def loss_traces(
         chosen = torch.full((runs,), row, device=split.y.device)
         losses, _ = pgd_trace(
             model, split.images(chosen), split.y[chosen], threat,
-            steps=steps, step_size=step_size, generator=chunk_generator(name, index, split.y.device),
+            steps=steps, step_size=step_size, generator=chunk_generator(name, index, split.y.device), last_iterate=True,
         )  # fmt: skip
         traces.append(losses.T.cpu().numpy())
     return np.stack(traces)
 
 
+@checked
 def final_losses(
     model: nn.Module,
     split: Split,
@@ -208,10 +215,11 @@ def final_losses(
             x, y = split.images(chosen), split.y[chosen]
             generator = chunk_generator(name, i * starts + j, x.device)
             _, x_adv = pgd_trace(
-                surrogate or model, x, y, threat, steps=steps, step_size=step_size, generator=generator
-            )
-            with torch.no_grad():
-                losses = torch.nn.functional.cross_entropy(model(x_adv), y, reduction="none")
+                surrogate or model, x, y, threat,
+                steps=steps, step_size=step_size, generator=generator, last_iterate=True,
+            )  # fmt: skip
+            with frozen(model), torch.no_grad():
+                losses = cross_entropy(logits_of(model, x_adv, y), y)
             found[i, j : j + size] = losses.cpu().numpy()
             if progress is not None:
                 progress(i * starts + j + size, len(rows) * starts)

@@ -7,12 +7,15 @@ import math
 import torch
 from torch import Tensor, nn
 
-from ..attacks._model import frozen
+from ..attacks._model import check_finite, check_logits, frozen
+from ..attacks.contract import checked
 
 
 def jacobian(outputs: Tensor, x: Tensor) -> Tensor:
     """(N, K, D) derivatives of (N, K) outputs to the inputs (N, ...) that they were computed from, one row each."""
-    rows = [torch.autograd.grad(outputs[:, i].sum(), x, retain_graph=True)[0] for i in range(outputs.shape[1])]
+    rows = [
+        torch.autograd.grad(outputs[:, i].sum(), x, retain_graph=True)[0] for i in range(outputs.shape[1])
+    ]
     return torch.stack(rows, 1).flatten(2)
 
 
@@ -39,6 +42,7 @@ def softmax_jacobian(logits: Tensor, slopes: Tensor) -> tuple[Tensor, Tensor]:
     return shares.sum(2, keepdim=True) * slopes - shares @ slopes, scale
 
 
+@checked
 def amplitudes(model: nn.Module, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Mean |dF_i/dX_j| over outputs and features of each input, at T = 1.
 
@@ -52,7 +56,7 @@ def amplitudes(model: nn.Module, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """
     with frozen(model), torch.enable_grad():
         x = x.detach().requires_grad_(True)
-        logits = model(x)
+        logits = check_finite(check_logits(model(x), len(x)))
         plain = jacobian(logits.softmax(1), x)
         scaled, scale = softmax_jacobian(logits.detach(), jacobian(logits, x))
     size = scaled.abs().mean((1, 2)).log10() + scale / math.log(10)

@@ -3,16 +3,29 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
-from ..attacks._model import check_call, frozen, logits_of, lost
+from ..attacks._model import check_eval, frozen, look, lost
+from ..attacks.contract import checked
 from ..attacks.losses import cross_entropy
 from ..attacks.pgd import ascend
-from ..attacks.suite import Apgd, Attack, Fab, Fgsm, Noise, Pgd, Square, passes, run_attack
+from ..attacks.suite import (
+    UNTARGETED,
+    Apgd,
+    Attack,
+    Fab,
+    Fgsm,
+    Noise,
+    Pgd,
+    Square,
+    check_description,
+    passes,
+    run_attack,
+)
 from ..errors import RobustlibError
 from ..statistics import wilson
 from ..threat import Ball
@@ -92,21 +105,36 @@ class Report:
         return any(finding.masking for finding in self.findings)
 
 
-def standard(threat: Ball, *, steps: int = 100, queries: int = 5_000, targets: int = 9) -> tuple[Attack, ...]:
-    """Noise, FGSM, PGD on two losses, then the four attacks of AutoAttack."""
-    size = threat.eps / 8
+def standard(
+    threat: Ball, *, steps: int = 100, queries: int = 5_000, targets: int = 9, classes: int | None = None
+) -> tuple[Attack, ...]:
+    """Noise, FGSM, PGD on two losses, then the four attacks of AutoAttack.
+
+    Args:
+        threat: what the attacks may do.
+        steps: of each run of APGD and FAB.
+        queries: of Square.
+        targets: classes that the targeted attacks try.
+        classes: of the model, K, where they are few: at most K - 1 are tried, and below four APGD on the margin stands
+            in for the targeted DLR loss, as in :func:`robustlib.attacks.auto_attack`; None: more than ``targets``.
+    """
+    size, targeted = threat.eps / 8, Apgd(steps, target_classes=targets)
+    if classes is not None:
+        targets = min(targets, classes - 1)
+        targeted = Apgd(steps, target_classes=targets) if classes >= 4 else Apgd(steps, loss="margin")
     return (
         Noise(), Fgsm(), Pgd(20, size), Pgd(20, size, loss="margin"),
-        Apgd(steps), Apgd(steps, target_classes=targets), Fab(steps, targets), Square(queries),
+        Apgd(steps), targeted, Fab(steps, targets), Square(queries),
     )  # fmt: skip
 
 
+@checked
 def evaluate(
     model: nn.Module,
     x: Tensor,
     y: Tensor,
     threat: Ball,
-    attacks: Sequence[Attack] | None = None,
+    attacks: Iterable[Attack] | None = None,
     *,
     sources: Mapping[str, nn.Module] | None = None,
     search: str = "float32",
@@ -120,36 +148,68 @@ def evaluate(
         x: (N, ...) inputs in the threat's domain; visited in chunks, halved where memory runs out.
         y: (N,) int64 labels.
         threat: what the attacks may do.
-        attacks: the suite; None: :func:`standard`.
-        sources: networks, by name, whose PGD examples are tried on the points that are left.
+        attacks: the suite, as descriptions; None: :func:`standard`, for as many classes as the model has.
+        sources: networks in eval mode, by name, whose PGD examples are tried on the points that are left.
         search: precision of the steering gradients, "float32" or "bfloat16".
         name: names the random choices; the same name gives the same draws.
         converge: also measure accuracy against steps and restarts, on up to 100 points.
 
+    At eps = 0 nothing is run, and every line is the clean one.
+
     Raises:
         RobustlibError: the call's arguments do not fit, or an attack left its threat model.
     """
-    check_call(model, x, y, threat)
     if len(x) == 0:
         raise RobustlibError("x holds no points; give at least one")
+    chosen = _checked_suite(attacks)
+    _check_sources(sources)
     copy = steering(model, search)
-    suite = sorted(standard(threat) if attacks is None else attacks, key=passes)
-    with counted(model) as cost, frozen(model), torch.no_grad():
-        standing = torch.cat([logits_of(model, a, b).argmax(1) == b for a, b in _split(x, y)])
+    with counted(model) as cost:
+        logits = torch.cat([look(model, None, a, b, rows=None) for a, b in _split(x, y)])
+    standing = logits.argmax(1) == y
+    suite = sorted(standard(threat, classes=logits.shape[1]) if chosen is None else chosen, key=passes)
     lines = [_line(None, "", len(x), standing, cost)]
     runs: list[tuple[Attack, str, nn.Module | None]] = [(attack, "", copy) for attack in suite]
-    runs += [(Pgd(20, threat.eps / 8), source, other.eval()) for source, other in (sources or {}).items()]
+    runs += [(Pgd(20, threat.eps / 8), source, other) for source, other in (sources or {}).items()]
     # Queries and transfer come last: what they break is what gradients could not find.
     runs.sort(key=lambda run: bool(run[1]) or isinstance(run[0], Square))
     for index, (attack, source, guide) in enumerate(runs):
         before = standing
         with counted(model, guide) as cost:
-            standing = _after(model, x, y, threat, attack, guide, standing, f"{name}/{index}")
+            if threat.eps > 0:
+                standing = _after(model, x, y, threat, attack, guide, standing, f"{name}/{index}")
         lines.append(_line(attack, source, int(before.sum()), standing, cost))
     generator = chunk_generator(name, -1, x.device)
     findings = diagnose(model, x, y, threat, generator=generator) + _late(lines)
     curve = convergence(model, x, y, threat, generator=generator) if converge and threat.eps > 0 else None
     return Report(tuple(lines), curve, tuple(findings), search)
+
+
+def _checked_suite(attacks: object) -> list[Attack] | None:
+    if attacks is None:
+        return None
+    if isinstance(attacks, str) or not isinstance(attacks, Iterable):
+        check_description(attacks, *UNTARGETED)
+        raise RobustlibError(f"attacks={attacks!r} is one attack; give a sequence of them, [{attacks!r}]")
+    suite = list(attacks)
+    for attack in suite:
+        check_description(attack, *UNTARGETED)
+    return suite
+
+
+def _check_sources(sources: object) -> None:
+    if sources is None:
+        return
+    if not isinstance(sources, Mapping):
+        raise RobustlibError(
+            f"sources is a {type(sources).__name__}; give networks by name, {{'other': network}}"
+        )
+    for source, other in sources.items():
+        if not isinstance(other, nn.Module):
+            raise RobustlibError(
+                f"sources[{source!r}] is a {type(other).__name__}; give a network in eval mode"
+            )
+        check_eval(other, name=f"sources[{source!r}]")
 
 
 def _split(x: Tensor, y: Tensor) -> list[tuple[Tensor, Tensor]]:
@@ -179,7 +239,10 @@ def _after(
         generator = chunk_generator(name, index, x.device)
 
         def attacked(xs: Tensor, ys: Tensor, generator: torch.Generator = generator) -> Tensor:
-            return run_attack(attack, model, xs, ys, threat, generator=generator, surrogate=guide)
+            # All of these points stand, so that none could be put right; looking again would cost a pass.
+            return run_attack(
+                attack, model, xs, ys, threat, generator=generator, surrogate=guide, last_iterate=True
+            )
 
         points = in_pieces(attacked, x[rows], y[rows])
         outside += int((~threat.contains(points, x[rows])).sum())
@@ -208,6 +271,7 @@ def _late(lines: Sequence[Line]) -> list[Finding]:
     return found
 
 
+@checked
 def convergence(
     model: nn.Module,
     x: Tensor,

@@ -8,6 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from ..attacks._model import frozen, logits_of
+from ..attacks.contract import checked
 from ..attacks.suite import Jsma, run_targeted
 from ..data import Split, balanced_subset
 from ..errors import RobustlibError
@@ -43,7 +45,7 @@ class Attempts:
         return np.where(self.changed > 0, self.changed, cap).min(1).clip(max=cap)
 
 
-@torch.no_grad()
+@checked
 def correct_rows(model: nn.Module, split: Split, n: int, *, seed: int = 0) -> Tensor:
     """(n,) rows that the model classifies correctly, classes balanced: those of the subset of n, as far as they are.
 
@@ -52,12 +54,17 @@ def correct_rows(model: nn.Module, split: Split, n: int, *, seed: int = 0) -> Te
     """
     first, pool = (balanced_subset(split.y, min(size, len(split)), seed=seed) for size in (n, 2 * n))
     order = torch.cat([first, pool[~torch.isin(pool, first)]])
-    right = torch.cat([model(split.images(part)).argmax(1) == split.y[part] for part in order.split(CHUNK)])
-    order = order[right]
+    order = order[_logits(model, split, order).argmax(1) == split.y[order]]
     chosen = [order[split.y[order] == c][: int((split.y[first] == c).sum())] for c in split.y[first].unique()]
     return torch.cat(chosen).sort().values
 
 
+def _logits(model: nn.Module, split: Split, rows: Tensor) -> Tensor:
+    with frozen(model), torch.no_grad():
+        return torch.cat([logits_of(model, split.images(part)) for part in rows.split(CHUNK)])
+
+
+@checked
 def targeted_attempts(
     model: nn.Module,
     split: Split,
@@ -80,8 +87,7 @@ def targeted_attempts(
     Raises:
         RobustlibError: a point changed in more features than the attack may, or left the domain.
     """
-    with torch.no_grad():
-        logits = torch.cat([model(split.images(part)) for part in rows.split(CHUNK)])
+    logits = _logits(model, split, rows)
     source, classes = logits.argmax(1), logits.shape[1]
     tried = torch.ones_like(logits, dtype=torch.bool).scatter(1, source[:, None], False)
     who, target = tried.nonzero().unbind(1)
@@ -96,11 +102,19 @@ def targeted_attempts(
         with torch.no_grad():
             hit = model(found).argmax(1) == target[part]
         count = (found != x).flatten(1).sum(1)
-        if bool((count > attack.features).any()) or not bool(((found >= domain[0]) & (found <= domain[1])).all()):
-            raise RobustlibError(f"{attack} changed up to {int(count.max())} features or left {domain}; nothing counts")
+        if bool((count > attack.features).any()) or not bool(
+            ((found >= domain[0]) & (found <= domain[1])).all()
+        ):
+            raise RobustlibError(
+                f"{attack} changed up to {int(count.max())} features or left {domain}; nothing counts"
+            )
         changed[who[part].cpu(), target[part].cpu()] = torch.where(hit, count, 0).cpu()
         if progress is not None:
             progress(int(who[part][-1]) + 1, len(rows))
     return Attempts(
-        rows.cpu().numpy(), source.cpu().numpy(), changed.numpy(), tried.cpu().numpy(), split.images(rows[:1]).numel()
+        rows.cpu().numpy(),
+        source.cpu().numpy(),
+        changed.numpy(),
+        tried.cpu().numpy(),
+        split.images(rows[:1]).numel(),
     )

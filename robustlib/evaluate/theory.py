@@ -9,7 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ..attacks._model import frozen
+from ..attacks._model import frozen, logits_of
+from ..attacks.contract import checked
 from ..attacks.pgd import ascend
 from ..data import Split
 from ..errors import RobustlibError
@@ -125,6 +126,7 @@ class HingeRisks:
     spread: np.ndarray
 
 
+@checked
 def hinge_risks(
     model: nn.Module,
     split: Split,
@@ -155,8 +157,11 @@ def hinge_risks(
         chosen = rows[start : start + CHUNK].to(split.y.device)
         x, y = split.images(chosen), 2 * split.y[chosen] - 1
         first = threat.random_start(x, generator=chunk_generator(name, index, x.device))
-        with torch.no_grad():
-            f = score(model(x))
+        with frozen(model), torch.no_grad():
+            logits = logits_of(model, x, split.y[chosen])
+        if logits.shape[1] != 2:
+            raise RobustlibError(f"model has {logits.shape[1]} classes; the bound is for two, f = z_1 - z_0")
+        f = score(logits)
         with frozen(model):
             x_adv = ascend(
                 model, x, f.sign(), threat, start=first, steps=steps, step_size=step_size,
