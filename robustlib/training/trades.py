@@ -114,7 +114,7 @@ def objective_at_two_points(
     x' is made in eval mode, from the answer at x computed once; x and x' then pass as two batches in train mode.
     """
     x_adv = _worst(defence, model, x, y, progress, generator)
-    norms = [m for m in model.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm) and m.training]
+    norms = [m for m in model.modules() if isinstance(m, _Norm) and m.training and _averages(m)]
     before = _statistics(norms)
     natural = model(x)
     after = _statistics(norms)
@@ -161,10 +161,26 @@ def _worst(
         )
 
 
+_Norm = nn.modules.batchnorm._NormBase
 Statistics = list[tuple[Tensor, Tensor]]
 
 
-def _statistics(norms: list[nn.modules.batchnorm._BatchNorm]) -> Statistics:
+def _averages(norm: _Norm) -> bool:
+    """Whether it keeps running statistics: batch norms must, instance norms may."""
+    return isinstance(norm, nn.modules.batchnorm._BatchNorm) or norm.running_mean is not None
+
+
+def _factors(norm: _Norm) -> tuple[float, float]:
+    """M of the natural batch's pass, two passes ago, and of its next one: fixed, or of an average over all batches."""
+    if norm.momentum is not None:
+        return norm.momentum, norm.momentum
+    if not isinstance(norm, nn.modules.batchnorm._BatchNorm) or norm.num_batches_tracked is None:
+        return 1.0, 0.0
+    passed = int(norm.num_batches_tracked)
+    return 1 / (passed - 1), 1 / (passed + 1)
+
+
+def _statistics(norms: list[_Norm]) -> Statistics:
     return [(_moment(norm.running_mean).clone(), _moment(norm.running_var).clone()) for norm in norms]
 
 
@@ -175,16 +191,17 @@ def _moment(value: Tensor | None) -> Tensor:
 
 
 @torch.no_grad()
-def _count_again(norms: list[nn.modules.batchnorm._BatchNorm], before: Statistics, after: Statistics) -> None:
+def _count_again(norms: list[_Norm], before: Statistics, after: Statistics) -> None:
     """Let the natural batch move the running statistics a second time, as if it had passed again after x'.
 
     The authors' code passes it twice. A pass takes r to (1 - m) r + m s with the batch's own s, so that
     m s = after - (1 - m) before needs no second pass.
     """
     for norm, olds, news in zip(norms, before, after, strict=True):
-        keep = 1 - float(norm.momentum or 0.0)
+        first, again = _factors(norm)
+        share = again / first if first else 0.0
         for running, old, new in zip((norm.running_mean, norm.running_var), olds, news, strict=True):
             # Not in place for autograd, which holds the statistics but in train mode does not use them.
-            _moment(running).data.mul_(keep).add_(new - keep * old)
-        if norm.num_batches_tracked is not None:
+            _moment(running).data.mul_(1 - again).add_(share * (new - (1 - first) * old))
+        if isinstance(norm, nn.modules.batchnorm._BatchNorm) and norm.num_batches_tracked is not None:
             norm.num_batches_tracked.add_(1)

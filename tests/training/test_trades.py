@@ -28,7 +28,7 @@ from robustlib.training import (
     low_precision_copy,
     objective,
 )
-from robustlib.training.trades import KICK, kl, soft_cross_entropy
+from robustlib.training.trades import KICK, kl, objective_at_two_points, soft_cross_entropy
 
 BALL = LinfBall(0.1)
 TRADES = Trades(BALL, 4, 0.04, beta=6.0)
@@ -230,3 +230,23 @@ def test_nothing_is_left_on_the_model(batch: tuple[Tensor, Tensor]) -> None:
     _losses(replace(TRADES, steps=1), model, batch)
     assert all(parameter.requires_grad and parameter.grad is None for parameter in model.parameters())
     assert all(torch.equal(before[name], value) for name, value in model.named_parameters())
+
+
+@pytest.mark.parametrize("momentum", [0.1, 0.7, 0.0, None])
+@pytest.mark.parametrize("kind", ["batch norm", "instance norm", "instance norm, untracked"])
+def test_running_statistics_are_those_of_three_passes(kind: str, momentum: float | None) -> None:
+    """The authors' code passes x, x' and x again; at radius 0 that is the same batch three times."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        norm = (nn.BatchNorm2d(3, momentum=momentum) if kind == "batch norm"
+                else nn.InstanceNorm2d(3, momentum=momentum, track_running_stats="untracked" not in kind))  # type: ignore[arg-type]  # fmt: skip
+        net = nn.Sequential(nn.Conv2d(1, 3, 3), norm, nn.ReLU(), nn.Flatten(), nn.Linear(48, 3)).train()
+    reference, y = copy.deepcopy(net), torch.arange(8) % 3
+    draws = torch.Generator().manual_seed(1)
+    for turn in range(4):
+        x = torch.rand(8, 1, 6, 6, generator=draws) * (turn + 1) / 4
+        objective_at_two_points(Trades(LinfBall(0.0), 1, 0.05, beta=6.0), net, x, y, progress=1.0, generator=draws)
+        for _ in range(3):
+            reference(x)
+    for name, value in reference.state_dict().items():
+        torch.testing.assert_close(net.state_dict()[name], value, rtol=1e-5, atol=1e-6, msg=name)
