@@ -24,7 +24,7 @@ MEMORY = 8
 """Pairs of steps and gradient changes that the inverse Hessian is made of."""
 ARMIJO = 1e-4
 """Share of the decrease that the slope promises which a step must reach."""
-SPREAD = 10.0
+SPREAD = 20.0
 """Logits between the largest and the smallest at x, to which each example's are scaled."""
 CURVED = 1e-8
 """Cosine between a step and the gradient's change below which the pair says nothing of the curvature."""

@@ -121,7 +121,7 @@ class Boundary:
     """Decision-based boundary attack; see :func:`robustlib.attacks.boundary.boundary`."""
 
     steps: int
-    protocol: int = 1
+    protocol: int = 2
 
 
 @dataclass(frozen=True)
@@ -130,7 +130,7 @@ class DeepFool:
 
     steps: int = 50
     overshoot: float = 0.02
-    protocol: int = 1
+    protocol: int = 2
 
 
 @dataclass(frozen=True)
@@ -142,7 +142,7 @@ class CarliniWagner:
     initial_c: float = 1.0
     kappa: float = 0.0
     lr: float = 0.6
-    protocol: int = 1
+    protocol: int = 2
 
 
 @dataclass(frozen=True)
@@ -152,7 +152,7 @@ class Lbfgs:
     steps: int = 50
     binary_steps: int = 9
     initial_c: float = 0.01
-    protocol: int = 1
+    protocol: int = 2
 
 
 @dataclass(frozen=True)
@@ -178,7 +178,7 @@ class Jsma:
     outputs: str = "softmax"
     temperature: float = 1.0
     pairs: bool = True
-    protocol: int = 1
+    protocol: int = 2
 
 
 MinimumNorm = Boundary | DeepFool | CarliniWagner | Lbfgs | Fab
