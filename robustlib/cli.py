@@ -19,9 +19,7 @@ from typing import Any
 
 from . import environment
 from .errors import RobustlibError, suggest
-
-PROFILES = "smoke, quick, full"
-"""For the help. The profiles themselves know their names, but ask torch for them."""
+from .parameters import BEST, DEVICES, NAMES
 
 
 class _Parser(argparse.ArgumentParser):
@@ -80,9 +78,9 @@ def parser() -> argparse.ArgumentParser:
         command.set_defaults(action_function=action)
         return command
 
-    def profile_option(command: argparse.ArgumentParser, default: str, names: str = PROFILES) -> None:
-        command.add_argument("--profile", default=default, help=names)
-        command.add_argument("--device", default="auto", help="cpu, cuda or auto")
+    def profile_option(command: argparse.ArgumentParser, default: str, names: Sequence[str] = NAMES) -> None:
+        command.add_argument("--profile", default=default, help=", ".join(names))
+        command.add_argument("--device", default="auto", help=", ".join(DEVICES))
 
     command = add("items", "list_items", "tables and figures, and what is measured of each")
     command.add_argument("--paper")
@@ -124,7 +122,7 @@ def parser() -> argparse.ArgumentParser:
     command = add("export", "export_item", "one item as csv, json, latex, markdown or bibtex")
     command.add_argument("item")
     command.add_argument("--format", default="csv", choices=("csv", "json", "latex", "markdown", "bibtex"))
-    profile_option(command, "best", f"best, {PROFILES}")
+    profile_option(command, BEST, (BEST, *NAMES))
     command = add("data", "datasets", "datasets on this machine")
     command.add_argument("action", choices=("list", "fetch", "verify"))
     command.add_argument("names", nargs="*")
