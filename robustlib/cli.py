@@ -17,7 +17,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from . import environment
+from . import environment, interrupt
 from .errors import RobustlibError, suggest
 from .parameters import BEST, DEVICES, NAMES
 
@@ -159,8 +159,14 @@ def _interruptible(heard: threading.Event) -> Iterator[None]:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Entry point. Bad input is one line on stderr and exit code 2; Ctrl-C is one line and 130."""
+    """Entry point. Bad input is one line on stderr and exit code 2; Ctrl-C is one line and 130.
+
+    Args:
+        arguments: the words of a command; None: those that this process was started with.
+    """
     heard = threading.Event()
+    if arguments is None:
+        interrupt.starting()
     try:
         _printable()
         args = parser().parse_args(arguments)
