@@ -17,11 +17,9 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from . import environment
+from . import environment, interrupt
 from .errors import RobustlibError, suggest
-
-PROFILES = "smoke, quick, full"
-"""For the help. The profiles themselves know their names, but ask torch for them."""
+from .parameters import BEST, DEVICES, NAMES
 
 
 class _Parser(argparse.ArgumentParser):
@@ -80,9 +78,9 @@ def parser() -> argparse.ArgumentParser:
         command.set_defaults(action_function=action)
         return command
 
-    def profile_option(command: argparse.ArgumentParser, default: str, names: str = PROFILES) -> None:
-        command.add_argument("--profile", default=default, help=names)
-        command.add_argument("--device", default="auto", help="cpu, cuda or auto")
+    def profile_option(command: argparse.ArgumentParser, default: str, names: Sequence[str] = NAMES) -> None:
+        command.add_argument("--profile", default=default, help=", ".join(names))
+        command.add_argument("--device", default="auto", help=", ".join(DEVICES))
 
     command = add("items", "list_items", "tables and figures, and what is measured of each")
     command.add_argument("--paper")
@@ -124,7 +122,7 @@ def parser() -> argparse.ArgumentParser:
     command = add("export", "export_item", "one item as csv, json, latex, markdown or bibtex")
     command.add_argument("item")
     command.add_argument("--format", default="csv", choices=("csv", "json", "latex", "markdown", "bibtex"))
-    profile_option(command, "best", f"best, {PROFILES}")
+    profile_option(command, BEST, (BEST, *NAMES))
     command = add("data", "datasets", "datasets on this machine")
     command.add_argument("action", choices=("list", "fetch", "verify"))
     command.add_argument("names", nargs="*")
@@ -161,8 +159,14 @@ def _interruptible(heard: threading.Event) -> Iterator[None]:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Entry point. Bad input is one line on stderr and exit code 2; Ctrl-C is one line and 130."""
+    """Entry point. Bad input is one line on stderr and exit code 2; Ctrl-C is one line and 130.
+
+    Args:
+        arguments: the words of a command; None: those that this process was started with.
+    """
     heard = threading.Event()
+    if arguments is None:
+        interrupt.starting()
     try:
         _printable()
         args = parser().parse_args(arguments)

@@ -17,6 +17,9 @@ import yaml
 # A module may import from lower numbers, and within its own package.
 LAYERS = {
     "errors": 0,
+    "interrupt": 0,
+    "environment": 1,
+    "parameters": 1,
     "statistics": 1,
     "threat": 2,
     "data": 2,

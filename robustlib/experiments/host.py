@@ -14,7 +14,8 @@ from pathlib import Path
 
 import torch
 
-from ..errors import RobustlibError, suggest
+from ..errors import RobustlibError
+from ..parameters import check_device
 
 PACKAGE = Path(__file__).resolve().parents[1]
 
@@ -77,9 +78,7 @@ def peak_memory_mb(device: torch.device) -> float:
 
 def resolve_device(name: str) -> torch.device:
     """``auto`` is the GPU when there is one."""
-    kinds = ("cpu", "cuda", "auto")
-    if name.partition(":")[0] not in kinds:
-        raise RobustlibError(suggest("device", name, kinds))
+    check_device(name)
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     try:

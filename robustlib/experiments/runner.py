@@ -100,18 +100,10 @@ def interrupts(flag: threading.Event) -> Iterator[None]:
 
 
 def run(
-    jobs: Sequence[Job],
-    *,
-    profile: str,
-    store: Store,
-    device: str = "auto",
-    budget: float = math.inf,
-    recompute: bool = False,
-    cache: Path | None = None,
-    committed: Path | None = None,
-    say: Callable[[str], None] = print,
-    tick: Tick | None = None,
-) -> Summary:
+    jobs: Sequence[Job], *, profile: str, store: Store, device: str = "auto", budget: float = math.inf,
+    recompute: bool = False, cache: Path | None = None, committed: Path | None = None,
+    say: Callable[[str], None] = print, tick: Tick | None = None,
+) -> Summary:  # fmt: skip
     """Make the records of ``jobs`` that are missing.
 
     Args:

@@ -48,14 +48,10 @@ class Store:
                 continue
             earlier = self._records.get((record.profile, record.evaluation_key))
             if earlier is not None:
-                self.faults[path] = (
-                    f"{record.path} repeats the evaluation of {earlier.path}; delete one of them"
-                )
+                self.faults[path] = f"{record.path} repeats the evaluation of {earlier.path}; delete one of them"
                 continue
             if record.profile != path.parts[-3]:
-                self.faults[path] = (
-                    f"{record.path} says profile {record.profile!r} but lies in {path.parts[-3]}/"
-                )
+                self.faults[path] = f"{record.path} says profile {record.profile!r} but lies in {path.parts[-3]}/"
                 continue
             self._records[record.profile, record.evaluation_key] = record
 
