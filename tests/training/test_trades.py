@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -27,8 +28,9 @@ from robustlib.training import (
     fit,
     low_precision_copy,
     objective,
+    trades,
 )
-from robustlib.training.trades import KICK, kl, objective_at_two_points, soft_cross_entropy
+from robustlib.training.trades import KICK, kl, soft_cross_entropy
 
 BALL = LinfBall(0.1)
 TRADES = Trades(BALL, 4, 0.04, beta=6.0)
@@ -182,6 +184,78 @@ def test_batch_norm_moves_once_for_each_batch_that_trains(
     assert {int(norm.num_batches_tracked or 0) for norm in norms} == {5 * times}
 
 
+class Shared(nn.Module):
+    """One norm that two layers share, and one that no batch reaches."""
+
+    def __init__(self, norm: nn.Module) -> None:
+        super().__init__()
+        self.first, self.second, self.last = nn.Linear(4, 6), nn.Linear(6, 6), nn.Linear(6, 3)
+        self.norm, self.idle = norm, copy.deepcopy(norm)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.last(self.norm(self.second(self.norm(self.first(x)).relu())))
+
+
+def _plain(norm: nn.Module) -> nn.Module:
+    return nn.Sequential(nn.Linear(4, 6), norm, nn.ReLU(), nn.Linear(6, 3))
+
+
+def _instances(norm: nn.Module) -> nn.Module:
+    return nn.Sequential(nn.Unflatten(1, (2, 2)), norm, nn.Flatten(), nn.Linear(4, 3))
+
+
+NORMS: dict[str, Callable[[], nn.Module]] = {
+    "fixed momentum": lambda: _plain(nn.BatchNorm1d(6, momentum=0.3)),
+    "cumulative": lambda: _plain(nn.BatchNorm1d(6, momentum=None)),
+    "shared": lambda: Shared(nn.BatchNorm1d(6)),
+    "shared, cumulative": lambda: Shared(nn.BatchNorm1d(6, momentum=None)),
+    "instance": lambda: _instances(nn.InstanceNorm1d(2, track_running_stats=True)),
+    "instance, no momentum": lambda: _instances(nn.InstanceNorm1d(2, momentum=None, track_running_stats=True)),
+    "without statistics": lambda: _plain(nn.BatchNorm1d(6, track_running_stats=False)),
+    "tracking turned off": lambda: _plain(_not_tracking(nn.BatchNorm1d(6))),
+    "kept in eval mode": lambda: _plain(nn.BatchNorm1d(6)),
+}
+
+
+def _not_tracking(norm: nn.BatchNorm1d) -> nn.Module:
+    norm.track_running_stats = False
+    return norm
+
+
+@pytest.mark.parametrize("name", NORMS)
+@pytest.mark.parametrize("defence", [TRADES, BINARY, PAIRING], ids=lambda defence: type(defence).__name__)
+def test_norms_remember_what_the_passes_in_turn_would_leave(
+    defence: object, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """TRADES passes x, x' and x again; logit pairing x and x'. Three updates, so that an average has a past."""
+    generator = torch.Generator().manual_seed(0)
+    ours = NORMS[name]().train()
+    if name == "kept in eval mode":
+        ours[1].eval()
+    plain = copy.deepcopy(ours)
+    for _ in range(3):
+        x, moved = torch.rand(16, 4, generator=generator), torch.rand(16, 4, generator=generator) + 0.5
+        monkeypatch.setattr(trades, "_worst", lambda *_, moved=moved: moved)
+        objective(defence, ours, x, torch.arange(16) % 2, progress=1.0, generator=generator)  # type: ignore[arg-type]
+        for points in (x, moved) if defence is PAIRING else (x, moved, x):
+            plain(points)
+    assert dict(ours.named_buffers()).keys() == dict(plain.named_buffers()).keys()
+    for (place, one), other in zip(ours.named_buffers(), plain.buffers(), strict=True):
+        torch.testing.assert_close(one, other, atol=1e-5, rtol=1e-5, msg=lambda text, place=place: f"{place}: {text}")
+    assert not any(part._forward_hooks for part in ours.modules())
+
+
+@pytest.mark.parametrize("defence", [TRADES, PAIRING, PgdTraining(BALL, 1, 0.05), PgdTraining(BALL, 1, 0.05, crafting="train")],
+                         ids=str)  # fmt: skip
+def test_each_part_stays_in_its_mode(defence: object) -> None:
+    """A batch norm kept in eval mode, as in fine-tuning, is in eval mode after an update and has learnt nothing."""
+    model, x = _plain(nn.BatchNorm1d(6)).train(), torch.rand(8, 4)
+    model[1].eval()
+    objective(defence, model, x, torch.arange(8) % 3, progress=1.0, generator=torch.Generator())  # type: ignore[arg-type]
+    assert [part.training for part in model] == [True, False, True, True]
+    assert int(model[1].num_batches_tracked) == 0
+
+
 def test_a_low_precision_copy_leaves_its_statistics_with_the_master(batch: tuple[Tensor, Tensor]) -> None:
     one, other = _model(), _model()
     low = low_precision_copy(one).train()
@@ -230,23 +304,3 @@ def test_nothing_is_left_on_the_model(batch: tuple[Tensor, Tensor]) -> None:
     _losses(replace(TRADES, steps=1), model, batch)
     assert all(parameter.requires_grad and parameter.grad is None for parameter in model.parameters())
     assert all(torch.equal(before[name], value) for name, value in model.named_parameters())
-
-
-@pytest.mark.parametrize("momentum", [0.1, 0.7, 0.0, None])
-@pytest.mark.parametrize("kind", ["batch norm", "instance norm", "instance norm, untracked"])
-def test_running_statistics_are_those_of_three_passes(kind: str, momentum: float | None) -> None:
-    """The authors' code passes x, x' and x again; at radius 0 that is the same batch three times."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        norm = (nn.BatchNorm2d(3, momentum=momentum) if kind == "batch norm"
-                else nn.InstanceNorm2d(3, momentum=momentum, track_running_stats="untracked" not in kind))  # type: ignore[arg-type]  # fmt: skip
-        net = nn.Sequential(nn.Conv2d(1, 3, 3), norm, nn.ReLU(), nn.Flatten(), nn.Linear(48, 3)).train()
-    reference, y = copy.deepcopy(net), torch.arange(8) % 3
-    draws = torch.Generator().manual_seed(1)
-    for turn in range(4):
-        x = torch.rand(8, 1, 6, 6, generator=draws) * (turn + 1) / 4
-        objective_at_two_points(Trades(LinfBall(0.0), 1, 0.05, beta=6.0), net, x, y, progress=1.0, generator=draws)
-        for _ in range(3):
-            reference(x)
-    for name, value in reference.state_dict().items():
-        torch.testing.assert_close(net.state_dict()[name], value, rtol=1e-5, atol=1e-6, msg=name)
