@@ -61,11 +61,16 @@ def warmed(threat: Ball, eps_warmup: float, progress: float) -> Ball:
 
 @contextmanager
 def held(model: nn.Module, *, crafting: str = "eval") -> Iterator[None]:
-    """Parameters frozen and, unless crafting is "train", the model in eval mode: batch norm fixed, no dropout."""
-    training = model.training
-    model.train(training and crafting == "train")
+    """Parameters frozen and, unless crafting is "train", the model in eval mode: batch norm fixed, no dropout.
+
+    Afterwards each part is in the mode that it was in, a batch norm kept in eval mode too.
+    """
+    training = [part for part in model.modules() if part.training]
+    if crafting != "train":
+        model.eval()
     try:
         with frozen(model):
             yield
     finally:
-        model.train(training)
+        for part in training:
+            part.training = True

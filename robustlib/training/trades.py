@@ -6,6 +6,8 @@ with accuracy. Its code calls beta = 1 / lambda, and so do we; larger beta, more
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import ClassVar
 
@@ -114,16 +116,19 @@ def objective_at_two_points(
     x' is made in eval mode, from the answer at x computed once; x and x' then pass as two batches in train mode.
     """
     x_adv = _worst(defence, model, x, y, progress, generator)
-    norms = [m for m in model.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm) and m.training]
-    before = _statistics(norms)
-    natural = model(x)
-    after = _statistics(norms)
+    pairing = isinstance(defence, LogitPairing)
+    norms = [m for m in model.modules() if isinstance(m, Norm) and _moves(m) and not pairing]
+    before = [_remembered(norm) for norm in norms]
+    with _calls(norms) as calls:
+        natural = model(x)
+    after = [_remembered(norm) for norm in norms]
     logits = model(x_adv)
     if isinstance(defence, LogitPairing):
         paired = (natural - logits).square().mean(1)
         losses = (cross_entropy(natural, y) + cross_entropy(logits, y)) / 2 + defence.weight * paired
         return losses, logits.detach()
-    _count_again(norms, before, after)
+    for norm, k, old, new in zip(norms, calls, before, after, strict=True):
+        _count_again(norm, k, old, new)
     if isinstance(defence, BinaryTrades):
         f, f_adv = score(natural), score(logits)
         return hinge((2 * y - 1) * f) + hinge(f * f_adv / defence.scale), logits.detach()
@@ -161,30 +166,55 @@ def _worst(
         )
 
 
-Statistics = list[tuple[Tensor, Tensor]]
+Norm = nn.modules.batchnorm._NormBase
+"""Batch norms of every dimension, and instance norms."""
+Statistics = tuple[Tensor, ...]
 
 
-def _statistics(norms: list[nn.modules.batchnorm._BatchNorm]) -> Statistics:
-    return [(_moment(norm.running_mean).clone(), _moment(norm.running_var).clone()) for norm in norms]
+def _moves(norm: Norm) -> bool:
+    return norm.training and norm.track_running_stats and norm.running_mean is not None
 
 
-def _moment(value: Tensor | None) -> Tensor:
-    if value is None:
-        raise RobustlibError("a batch norm without running statistics cannot be trained here; keep them on")
-    return value
+def _remembered(norm: Norm) -> Statistics:
+    """Copies of running mean and variance, and of the number of batches if it counts."""
+    values = (norm.running_mean, norm.running_var, norm.num_batches_tracked)
+    return tuple(value.clone() for value in values if value is not None)
+
+
+@contextmanager
+def _calls(norms: list[Norm]) -> Iterator[list[int]]:
+    """How often each norm is called inside the block: one that several layers share, more than once."""
+    counts = [0] * len(norms)
+
+    def counting(place: int) -> Callable[..., None]:
+        def called(*_: object) -> None:
+            counts[place] += 1
+
+        return called
+
+    with ExitStack() as stack:
+        for place, norm in enumerate(norms):
+            stack.callback(norm.register_forward_hook(counting(place)).remove)
+        yield counts
 
 
 @torch.no_grad()
-def _count_again(norms: list[nn.modules.batchnorm._BatchNorm], before: Statistics, after: Statistics) -> None:
+def _count_again(norm: Norm, calls: int, old: Statistics, new: Statistics) -> None:
     """Let the natural batch move the running statistics a second time, as if it had passed again after x'.
 
-    The authors' code passes it twice. A pass takes r to (1 - m) r + m s with the batch's own s, so that
-    m s = after - (1 - m) before needs no second pass.
+    The authors' code passes it twice. A call takes r to (1 - m) r + m s with the batch's own s, so that a pass of k
+    calls takes it to a r + b, with a = (1 - m)^k: b = after - a before needs no second pass. With ``momentum=None``, r
+    is the mean over all n calls so far: then a = n / (n + k), and (n + k) b, the batch's own sum, stays the same.
     """
-    for norm, olds, news in zip(norms, before, after, strict=True):
-        keep = 1 - float(norm.momentum or 0.0)
-        for running, old, new in zip((norm.running_mean, norm.running_var), olds, news, strict=True):
-            # Not in place for autograd, which holds the statistics but in train mode does not use them.
-            _moment(running).data.mul_(keep).add_(new - keep * old)
-        if norm.num_batches_tracked is not None:
-            norm.num_batches_tracked.add_(1)
+    keep = then = (1 - float(norm.momentum or 0.0)) ** calls
+    share = 1.0
+    if norm.momentum is None and calls and isinstance(norm, nn.modules.batchnorm._BatchNorm):
+        n_then, n = float(old[2]), float(_remembered(norm)[2])
+        keep, then, share = n / (n + calls), n_then / (n_then + calls), (n_then + calls) / (n + calls)
+    for running, at_first, at_last in zip((norm.running_mean, norm.running_var), old, new, strict=False):
+        # Not in place for autograd, which holds the statistics but in train mode does not use them.
+        assert running is not None
+        running.data.mul_(keep).add_(share * (at_last - then * at_first))
+    # Instance norms do not count their batches.
+    if isinstance(norm, nn.modules.batchnorm._BatchNorm) and norm.num_batches_tracked is not None:
+        norm.num_batches_tracked.add_(calls)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -27,6 +28,7 @@ from robustlib.training import (
     fit,
     low_precision_copy,
     objective,
+    trades,
 )
 from robustlib.training.trades import KICK, kl, soft_cross_entropy
 
@@ -180,6 +182,78 @@ def test_batch_norm_moves_once_for_each_batch_that_trains(
     fit(model, digits, torch.arange(100), defence, schedule, seed=1)  # type: ignore[arg-type]
     norms = [m for m in model.modules() if isinstance(m, nn.BatchNorm2d)]
     assert {int(norm.num_batches_tracked or 0) for norm in norms} == {5 * times}
+
+
+class Shared(nn.Module):
+    """One norm that two layers share, and one that no batch reaches."""
+
+    def __init__(self, norm: nn.Module) -> None:
+        super().__init__()
+        self.first, self.second, self.last = nn.Linear(4, 6), nn.Linear(6, 6), nn.Linear(6, 3)
+        self.norm, self.idle = norm, copy.deepcopy(norm)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.last(self.norm(self.second(self.norm(self.first(x)).relu())))
+
+
+def _plain(norm: nn.Module) -> nn.Module:
+    return nn.Sequential(nn.Linear(4, 6), norm, nn.ReLU(), nn.Linear(6, 3))
+
+
+def _instances(norm: nn.Module) -> nn.Module:
+    return nn.Sequential(nn.Unflatten(1, (2, 2)), norm, nn.Flatten(), nn.Linear(4, 3))
+
+
+NORMS: dict[str, Callable[[], nn.Module]] = {
+    "fixed momentum": lambda: _plain(nn.BatchNorm1d(6, momentum=0.3)),
+    "cumulative": lambda: _plain(nn.BatchNorm1d(6, momentum=None)),
+    "shared": lambda: Shared(nn.BatchNorm1d(6)),
+    "shared, cumulative": lambda: Shared(nn.BatchNorm1d(6, momentum=None)),
+    "instance": lambda: _instances(nn.InstanceNorm1d(2, track_running_stats=True)),
+    "instance, no momentum": lambda: _instances(nn.InstanceNorm1d(2, momentum=None, track_running_stats=True)),
+    "without statistics": lambda: _plain(nn.BatchNorm1d(6, track_running_stats=False)),
+    "tracking turned off": lambda: _plain(_not_tracking(nn.BatchNorm1d(6))),
+    "kept in eval mode": lambda: _plain(nn.BatchNorm1d(6)),
+}
+
+
+def _not_tracking(norm: nn.BatchNorm1d) -> nn.Module:
+    norm.track_running_stats = False
+    return norm
+
+
+@pytest.mark.parametrize("name", NORMS)
+@pytest.mark.parametrize("defence", [TRADES, BINARY, PAIRING], ids=lambda defence: type(defence).__name__)
+def test_norms_remember_what_the_passes_in_turn_would_leave(
+    defence: object, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """TRADES passes x, x' and x again; logit pairing x and x'. Three updates, so that an average has a past."""
+    generator = torch.Generator().manual_seed(0)
+    ours = NORMS[name]().train()
+    if name == "kept in eval mode":
+        ours[1].eval()
+    plain = copy.deepcopy(ours)
+    for _ in range(3):
+        x, moved = torch.rand(16, 4, generator=generator), torch.rand(16, 4, generator=generator) + 0.5
+        monkeypatch.setattr(trades, "_worst", lambda *_, moved=moved: moved)
+        objective(defence, ours, x, torch.arange(16) % 2, progress=1.0, generator=generator)  # type: ignore[arg-type]
+        for points in (x, moved) if defence is PAIRING else (x, moved, x):
+            plain(points)
+    assert dict(ours.named_buffers()).keys() == dict(plain.named_buffers()).keys()
+    for (place, one), other in zip(ours.named_buffers(), plain.buffers(), strict=True):
+        torch.testing.assert_close(one, other, atol=1e-5, rtol=1e-5, msg=lambda text, place=place: f"{place}: {text}")
+    assert not any(part._forward_hooks for part in ours.modules())
+
+
+@pytest.mark.parametrize("defence", [TRADES, PAIRING, PgdTraining(BALL, 1, 0.05), PgdTraining(BALL, 1, 0.05, crafting="train")],
+                         ids=str)  # fmt: skip
+def test_each_part_stays_in_its_mode(defence: object) -> None:
+    """A batch norm kept in eval mode, as in fine-tuning, is in eval mode after an update and has learnt nothing."""
+    model, x = _plain(nn.BatchNorm1d(6)).train(), torch.rand(8, 4)
+    model[1].eval()
+    objective(defence, model, x, torch.arange(8) % 3, progress=1.0, generator=torch.Generator())  # type: ignore[arg-type]
+    assert [part.training for part in model] == [True, False, True, True]
+    assert int(model[1].num_batches_tracked) == 0
 
 
 def test_a_low_precision_copy_leaves_its_statistics_with_the_master(batch: tuple[Tensor, Tensor]) -> None:
