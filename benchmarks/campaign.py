@@ -27,7 +27,7 @@ from robustlib.environment import cache_root, repository
 from robustlib.experiments.files import write_atomically
 from robustlib.experiments.keys import key
 from robustlib.experiments.progress import duration, estimates
-from robustlib.experiments.runner import Job, run
+from robustlib.experiments.runner import Interrupted, Job, run
 from robustlib.experiments.store import Store
 from robustlib.papers import plan
 
@@ -108,10 +108,14 @@ def work(root: Path, cache: Path, budget: float) -> None:
                 if not ours or not missing(part, store):
                     continue
                 print(f"{part.network}: {len(missing(part, store))} evaluations ({task.why})", flush=True)
-                summary = run(
-                    part.jobs, profile=task.profile, store=store, budget=left, cache=cache,
-                    committed=root / "weights", say=lambda line: print(line, flush=True),
-                )  # fmt: skip
+                try:
+                    summary = run(
+                        part.jobs, profile=task.profile, store=store, budget=left, cache=cache,
+                        committed=root / "weights", say=lambda line: print(line, flush=True),
+                    )  # fmt: skip
+                except Interrupted as stopped:
+                    print(stopped, flush=True)
+                    return
                 for failure in summary.failed:
                     print(f"failed: {failure}", flush=True)
 
