@@ -190,7 +190,7 @@ class Ball(ABC):
             raise RobustlibError("x holds values that are not finite; clean the inputs first")
         if self.domain is not None:
             # In x's own dtype, which may not hold the edges exactly.
-            lo, hi = x.new_tensor(self.domain).tolist()
+            lo, hi = torch.tensor(self.domain, dtype=x.dtype, device="cpu").tolist()
             excess = max(lo - low, high - hi)
             if excess > forgiven:
                 raise RobustlibError(

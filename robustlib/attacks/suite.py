@@ -34,6 +34,12 @@ from .pgd import pgd
 from .square import square
 
 
+def _raised() -> int:
+    """The second protocol of an attack whose first one has records: their keys stay as they are."""
+    protocol: int = dataclasses.field(default=2, metadata={"unkeyed": 1})
+    return protocol
+
+
 @dataclass(frozen=True)
 class Clean:
     """No perturbation."""
@@ -121,7 +127,7 @@ class Boundary:
     """Decision-based boundary attack; see :func:`robustlib.attacks.boundary.boundary`."""
 
     steps: int
-    protocol: int = 2
+    protocol: int = _raised()
 
 
 @dataclass(frozen=True)
@@ -130,7 +136,7 @@ class DeepFool:
 
     steps: int = 50
     overshoot: float = 0.02
-    protocol: int = 2
+    protocol: int = _raised()
 
 
 @dataclass(frozen=True)
@@ -142,7 +148,7 @@ class CarliniWagner:
     initial_c: float = 1.0
     kappa: float = 0.0
     lr: float = 0.6
-    protocol: int = 2
+    protocol: int = _raised()
 
 
 @dataclass(frozen=True)
@@ -152,7 +158,7 @@ class Lbfgs:
     steps: int = 50
     binary_steps: int = 9
     initial_c: float = 0.01
-    protocol: int = 2
+    protocol: int = _raised()
 
 
 @dataclass(frozen=True)
@@ -178,7 +184,7 @@ class Jsma:
     outputs: str = "softmax"
     temperature: float = 1.0
     pairs: bool = True
-    protocol: int = 2
+    protocol: int = _raised()
 
 
 MinimumNorm = Boundary | DeepFool | CarliniWagner | Lbfgs | Fab

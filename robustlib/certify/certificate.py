@@ -71,7 +71,7 @@ def begin(model: nn.Module, x: Tensor, y: Tensor | None, threat: Ball) -> tuple[
         RobustlibError: naming the argument, unless the call makes sense; as :func:`robustlib.certify.trace.trace`.
     """
     check_model(model, x)
-    threat.check_inputs(x.detach())
+    x = threat.within_rounding(x)
     graph = trace(model, x, threat)
     if y is not None:
         check_labels(x, y, classes=graph.classes)
