@@ -186,7 +186,7 @@ class Ball(ABC):
             )
         if x.numel() == 0:
             return
-        low, high = float(x.min()), float(x.max())
+        low, high = float(x.detach().min()), float(x.detach().max())
         if not (math.isfinite(low) and math.isfinite(high)):
             raise RobustlibError("x holds values that are not finite; clean the inputs first")
         if self.domain is not None:
