@@ -25,6 +25,8 @@ from .region import Region
 
 ROWS = 3
 """Rows that a model is recorded on: what mixes examples is then seen."""
+SHAPES = 2
+"""Rows where nothing but shapes is computed, to count operations: what a call costs besides its batch."""
 OTHERS = 5
 """Further random points that the graph is compared at."""
 OFF = 1e-4
@@ -183,7 +185,7 @@ def trace(model: nn.Module, x: Tensor, threat: Ball | None = None) -> Graph:
     with _recording(), _unchanged(model):
         points = _points(x.detach().clone(), threat)
         # A copy: a model may change its input in place.
-        first = points[:ROWS].clone()
+        first = points[: SHAPES if x.is_meta else ROWS].clone()
         recorder = Recorder(first, model)
         with recorder.watched(), recorder, Guard(recorder):
             logits = _recorded(model, first)
