@@ -175,6 +175,10 @@ def _failed(error: Exception) -> int:
     if isinstance(error, RobustlibError):
         print(f"robustlib: {error}", file=sys.stderr)
         return 2
+    if isinstance(error, ModuleNotFoundError) and error.name and not error.name.startswith("robustlib"):
+        name = error.name.partition(".")[0]
+        print(f"robustlib: this needs {name}, which is not installed; pip install 'robustlib[book]'", file=sys.stderr)
+        return 2
     if isinstance(error, OSError) and error.filename is not None:
         reason = f"{error.filename}: {error.strerror}"
         print(f"robustlib: {reason}; give another path, or change its permissions", file=sys.stderr)
