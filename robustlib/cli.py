@@ -6,15 +6,12 @@ Nothing here imports torch before a command has been understood, so that help an
 from __future__ import annotations
 
 import argparse
-import contextlib
 import math
 import os
-import signal
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 from . import environment, interrupt
@@ -139,25 +136,6 @@ def _printable() -> None:
             stream.reconfigure(errors="backslashreplace")
 
 
-@contextlib.contextmanager
-def _interruptible(heard: threading.Event) -> Iterator[None]:
-    """Ctrl-C raises KeyboardInterrupt, and is remembered: on its way up it may be taken for another exception."""
-
-    def handler(signum: int, frame: FrameType | None) -> None:
-        heard.set()
-        raise KeyboardInterrupt
-
-    before = signal.getsignal(signal.SIGINT)
-    if before in (signal.SIG_IGN, None) or threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    signal.signal(signal.SIGINT, handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Entry point. Bad input is one line on stderr and exit code 2; Ctrl-C is one line and 130.
 
@@ -176,7 +154,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise RobustlibError(f"--root {args.root} is no folder; give the one that holds results/")
         from . import commands
 
-        with _interruptible(heard):
+        with interrupt.raising(heard):
             code: int = getattr(commands, args.action_function)(args)
             print(end="", flush=True)
     except (Exception, KeyboardInterrupt) as error:
@@ -196,6 +174,10 @@ def _failed(error: Exception) -> int:
         return 0
     if isinstance(error, RobustlibError):
         print(f"robustlib: {error}", file=sys.stderr)
+        return 2
+    if isinstance(error, ModuleNotFoundError) and error.name and not error.name.startswith("robustlib"):
+        name = error.name.partition(".")[0]
+        print(f"robustlib: this needs {name}, which is not installed; pip install 'robustlib[book]'", file=sys.stderr)
         return 2
     if isinstance(error, OSError) and error.filename is not None:
         reason = f"{error.filename}: {error.strerror}"

@@ -134,8 +134,8 @@ def _closing(summary: Summary, seconds: float) -> int:
 
 def collect_parcels(args: argparse.Namespace) -> int:
     """File what ``run --out`` left."""
-    _say_where(args)
     filed = collect(args.folder, args.root, args.cache or cache_root() / "networks")
+    _say_where(args)
     for name in filed.records + filed.networks + filed.checkpoints:
         print(f"filed    {name}")
     for line in filed.refused:
@@ -229,8 +229,8 @@ def migrate_records(args: argparse.Namespace) -> int:
 def verify_item(args: argparse.Namespace) -> int:
     """Measure again from committed weights, beside what the records say."""
     profiles.profile(args.profile)
-    items, store, worst, done = plan.select([args.item]), _store(args), 0.0, 0
-    for item in items:
+    store, worst, done = Store(args.root), 0.0, 0
+    for item in plan.select([args.item]):
         for job in plan.jobs([item], args.profile):
             record = store.find(job.evaluation, job.home(args.profile))
             if record is None:
@@ -246,8 +246,9 @@ def verify_item(args: argparse.Namespace) -> int:
             )
     if not done:
         raise RobustlibError(
-            f"{args.item} has no record whose weights are committed in weights/; run it instead"
+            f"{args.item} has no record whose weights are committed in {args.root / 'weights'}; run it instead"
         )
+    _say_where(args)
     print(f"{done} evaluations, largest difference {worst:.3g}")
     return 0 if worst <= args.tolerance else 1
 

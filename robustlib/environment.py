@@ -5,7 +5,6 @@ An empty or blank variable is an unset one, and ``~`` is the home folder.
 
 from __future__ import annotations
 
-import functools
 import os
 import sys
 import tomllib
@@ -90,14 +89,13 @@ def cache_root() -> Path:
     return variable(CACHE) or user_cache()
 
 
-@functools.cache
 def checkout() -> Path | None:
     """The checkout that the package lies in; None where it was installed."""
     try:
-        project = tomllib.loads((PACKAGE.parent / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    except (OSError, ValueError, KeyError):
+        project = tomllib.loads((PACKAGE.parent / "pyproject.toml").read_text(encoding="utf-8"))
+        return PACKAGE.parent if project["project"]["name"] == "robustlib" else None
+    except (OSError, ValueError, KeyError, TypeError):
         return None
-    return PACKAGE.parent if project.get("name") == "robustlib" else None
 
 
 def repository() -> Path:

@@ -1,7 +1,22 @@
-"""Ctrl-C before a process has begun its work and after it has ended it. Imports next to nothing."""
+"""Ctrl-C, from a process's first moment to its last. Imports next to nothing, so that the first comes early."""
+
+from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from threading import Event
+
+
+def starting() -> None:
+    """Until something else is asked for, have Ctrl-C end this process at once, with one line and exit code 130."""
+    # A shell that starts a job in the background has it ignore Ctrl-C; so it stays.
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, _leave)
 
 
 def _leave(signum: int, frame: object) -> None:
@@ -10,13 +25,66 @@ def _leave(signum: int, frame: object) -> None:
     os._exit(130)
 
 
-def starting() -> None:
-    """Have Ctrl-C end this process at once, with one line and exit code 130."""
-    # A shell that starts a job in the background has it ignore Ctrl-C; so it stays.
-    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-        signal.signal(signal.SIGINT, _leave)
-
-
 def ended() -> None:
     """Have Ctrl-C change nothing any more: everything is written, and only the interpreter has things to put away."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+@contextmanager
+def raising(flag: Event) -> Iterator[None]:
+    """In the block, Ctrl-C sets the flag and raises KeyboardInterrupt, which may arrive as another exception."""
+
+    def handler(signum: int, frame: object) -> None:
+        flag.set()
+        raise KeyboardInterrupt
+
+    before = signal.getsignal(signal.SIGINT)
+    if before in (signal.SIG_IGN, None) or not _in_main_thread():
+        yield
+        return
+    signal.signal(signal.SIGINT, handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+@contextmanager
+def asking(flag: Event) -> Iterator[None]:
+    """In the block, Ctrl-C sets the flag instead of tearing an update apart; a second one stops at once."""
+
+    def handler(signum: int, frame: object) -> None:
+        if flag.is_set():
+            if callable(before):
+                before(signum, None)  # whoever is around this block may want to know
+            raise KeyboardInterrupt
+        flag.set()
+        print("stopping at the next checkpoint; Ctrl-C again stops at once", flush=True)
+
+    if not _in_main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, handler)
+    # A process that was started in a `held` block is deaf until here; what it missed comes now.
+    mask = signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        signal.signal(signal.SIGINT, before)
+
+
+@contextmanager
+def held() -> Iterator[None]:
+    """In the block, Ctrl-C waits for its end; for a process that is started in it, until it enters :func:`asking`."""
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+
+
+def _in_main_thread() -> bool:
+    import threading
+
+    return threading.current_thread() is threading.main_thread()

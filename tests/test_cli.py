@@ -168,5 +168,11 @@ def test_data_list_and_doctor(capsys: pytest.CaptureFixture[str]) -> None:
     assert "device" in capsys.readouterr().out
 
 
+def test_help_and_notebooks_know_every_profile() -> None:
+    """Their names are kept apart from what they do, so that a mistake is told before torch is imported."""
+    assert tuple(profiles._PROFILES) == profiles.NAMES
+    assert profiles.BEST not in profiles.NAMES
+
+
 def test_every_profile_has_a_note() -> None:
     assert all(profiles.profile(name).note for name in profiles.NAMES)

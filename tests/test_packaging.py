@@ -276,3 +276,49 @@ def test_make_says_clearly_that_python_is_too_old(root: Path, tmp_path: Path) ->
     ended = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
     assert ended.returncode
     assert "Python 3.11 or newer is needed" in ended.stderr
+
+
+def _without_encoding(source: str) -> list[int]:
+    """Lines that read or write text as the machine's locale has it, rather than as UTF-8."""
+    found = []
+    for node in ast.walk(ast.parse(source)):
+        if not isinstance(node, ast.Call):
+            continue
+        name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+        given = {keyword.arg: keyword.value for keyword in node.keywords}
+        texts = [arg.value for arg in node.args if isinstance(arg, ast.Constant) and isinstance(arg.value, str)]
+        mode = given.get("mode")
+        letters = [text for text in texts if set(text) <= set("rwaxbt+")]
+        modes = [mode.value] if isinstance(mode, ast.Constant) else letters
+        opens = name == "open" and not any("b" in str(text) for text in modes)
+        # Archives and images are opened as bytes, by functions of the same name.
+        of_bytes = isinstance(node.func, ast.Attribute) and ast.unparse(node.func.value) in (
+            "os", "gzip", "tarfile", "zipfile", "Image", "archive",
+        )  # fmt: skip
+        reads = name == "read_text" and "utf-8" not in texts
+        talks = name in ("run", "Popen", "check_output") and ("text" in given or "universal_newlines" in given)
+        if ((opens and not of_bytes) or reads or name == "write_text" or talks) and "encoding" not in given:
+            found.append(node.lineno)
+    return found
+
+
+def test_text_files_are_utf_8_whatever_the_locale(root: Path) -> None:
+    faults = [
+        f"{path.relative_to(root)}:{line}"
+        for folder in ("robustlib", "benchmarks")
+        for path in sorted((root / folder).rglob("*.py"))
+        for line in _without_encoding(path.read_text(encoding="utf-8"))
+    ]
+    assert not faults, "without encoding=: " + ", ".join(faults)
+
+
+@pytest.mark.parametrize(
+    ("source", "count"),
+    [
+        ("p.read_text()", 1), ("p.write_text(t)", 1), ("open(p)", 1), ("open(p, 'w')", 1), ("p.open('a')", 1),
+        ("run(c, text=True)", 1), ("p.read_text('utf-8')", 0), ("open(p, 'rb')", 0), ("p.open(mode='wb')", 0),
+        ("open(p, encoding='utf-8')", 0), ("tarfile.open(p)", 0), ("run(c, encoding='utf-8')", 0), ("run(jobs)", 0),
+    ],
+)  # fmt: skip
+def test_the_reader_of_encodings_sees_what_it_should(source: str, count: int) -> None:
+    assert len(_without_encoding(source)) == count

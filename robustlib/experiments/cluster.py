@@ -25,13 +25,14 @@ import torch
 
 from ..environment import cache_root
 from ..errors import RobustlibError
+from ..interrupt import asking
 from ..training import TrainingDiverged, WeakTeacher
 from .files import write_atomically
 from .host import exact_arithmetic, resolve_device, tune_allocator
 from .keys import key
 from .networks import Networks, Stopped
 from .progress import Tick, label, seldom
-from .runner import Interrupted, Job, Summary, headline, interrupts, run_one
+from .runner import Interrupted, Job, Summary, headline, run_one
 from .specs import Evaluation, Network
 from .store import Store
 
@@ -70,7 +71,7 @@ def run_on(
         "committed": committed and committed.resolve(),
         "threads": max(1, torch.get_num_threads() // workers) if workers else None,
     }  # fmt: skip
-    with interrupts(interrupted), _connected(cluster, workers, gpu) as client:
+    with asking(interrupted), _connected(cluster, workers, gpu) as client:
         left: dict[Any, Job] = {}
         try:
             for mark in marks:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import multiprocessing.managers
 import signal
@@ -14,10 +15,11 @@ from typing import Any
 import torch
 
 from ..errors import RobustlibError
+from ..interrupt import asking, held
 from .host import resolve_device
 from .keys import key
 from .progress import Tick, estimates, seldom
-from .runner import Interrupted, Job, Summary, interrupts, run
+from .runner import Interrupted, Job, Summary, run
 from .store import Store
 
 
@@ -51,12 +53,16 @@ def run_parallel(
     total, context, interrupted = Summary(), multiprocessing.get_context("spawn"), threading.Event()
     # The terminal sends Ctrl-C to the workers too, which stop at a checkpoint: wait for what they have to say.
     pool = ProcessPoolExecutor(workers, mp_context=context)
-    with interrupts(interrupted), _manager(context) as manager, pool:
-        told: Any = manager.Queue()
+    with asking(interrupted), contextlib.ExitStack() as ends:
+        # A process that imports torch would be torn apart by a Ctrl-C, and take the whole pool with it.
+        with held():
+            told: Any = ends.enter_context(_manager(context)).Queue()
+            ends.enter_context(pool)
+            parts = [pool.submit(_work, share, root, threads, told, options) for _, share in shares if share]
         listener = threading.Thread(target=_listen, args=(told, say, tick))
         listener.start()
         try:
-            for part in [pool.submit(_work, share, root, threads, told, options) for _, share in shares if share]:
+            for part in parts:
                 summary = part.result()
                 total.written += summary.written
                 total.present += summary.present
@@ -92,3 +98,5 @@ def _work(jobs: Sequence[Job], root: Path, threads: int, told: Any, options: dic
         return run(jobs, store=Store(root), say=told.put, tick=seldom(lambda *event: told.put(event)), **options)
     except Interrupted as stopped:
         return stopped.summary
+    finally:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # nothing is left to be stopped

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import math
-import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from types import FrameType
 
 from ..environment import cache_root
 from ..errors import RobustlibError
+from ..interrupt import asking
 from ..training import TrainingDiverged, WeakTeacher
 from .cost import evaluation_flops
 from .files import lock
@@ -79,26 +77,6 @@ class Interrupted(KeyboardInterrupt):
         self.summary = summary
 
 
-@contextmanager
-def interrupts(flag: threading.Event) -> Iterator[None]:
-    """Ctrl-C sets the flag instead of tearing an update apart; a second Ctrl-C stops at once."""
-
-    def handler(signum: int, frame: FrameType | None) -> None:
-        if flag.is_set():
-            raise KeyboardInterrupt
-        flag.set()
-        print("stopping at the next checkpoint; Ctrl-C again stops at once", flush=True)
-
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGINT, handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
-
-
 def run(
     jobs: Sequence[Job], *, profile: str, store: Store, device: str = "auto", budget: float = math.inf,
     recompute: bool = False, cache: Path | None = None, committed: Path | None = None,
@@ -136,7 +114,7 @@ def run(
     if recompute:
         for network in {key(n): n for job in todo for n in job.evaluation.lineage}.values():
             networks.forget(network)
-    with interrupts(interrupted):
+    with asking(interrupted):
         for done, job in enumerate(_grouped(todo)):
             if stop():
                 summary.unfinished = len(todo) - done

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+import jupytext
 import nbformat
 import pytest
 
@@ -83,6 +84,53 @@ def test_unknown_parameter_is_refused_with_the_nearest_name(folder: Path, tmp_pa
     with pytest.raises(RobustlibError, match="unknown notebook parameter 'profil'; did you mean 'profile'"):
         notebooks.execute(target=tmp_path / "out", folder=folder, parameters={"profil": "smoke"})
     assert list((tmp_path / "out").glob("*.ipynb")) == []
+
+
+IMPOSSIBLE = [
+    ({"profile": "quik"}, r"unknown profile 'quik'; did you mean 'quick'\? known: best, full, quick, smoke"),
+    ({"profile": ""}, "unknown profile ''; known: best"),
+    ({"profile": 3}, "unknown profile 3; known: best"),
+    ({"device": "gpu"}, "unknown device 'gpu'.*known: auto, cpu, cuda"),
+    ({"recompute": "yes"}, "recompute='yes' is neither True nor False"),
+    ({"recompute": 1}, "recompute=1 is neither True nor False"),
+    ({"recompute": True}, "recompute=True needs one profile"),
+]
+
+
+@pytest.mark.parametrize(("parameters", "words"), IMPOSSIBLE)
+def test_an_impossible_value_is_refused_before_anything_runs(
+    parameters: dict[str, notebooks.Value], words: str, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(notebooks.subprocess, "run", None)
+    with pytest.raises(RobustlibError, match=rf"01_scratch\.py: {words}"):
+        notebooks.execute(target=tmp_path / "out", folder=folder, parameters=parameters, say=pytest.fail)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(("parameters", "words"), IMPOSSIBLE)
+def test_an_impossible_value_stops_the_first_cell_of_a_notebook_run_by_hand(
+    parameters: dict[str, notebooks.Value], words: str
+) -> None:
+    declared = {"profile": "best", "device": "cpu", "recompute": False}
+    with pytest.raises(RobustlibError, match=words):
+        chapter.check_parameters({**declared, **parameters, "__name__": "__main__"})
+
+
+def test_every_chapter_checks_its_parameters_before_its_other_cells(root: Path) -> None:
+    for source in notebooks.sources(root / "notebooks"):
+        cells = [c for c in jupytext.read(source, fmt="py:percent").cells if c.cell_type == "code"]
+        assert cells[0].metadata.tags == ["parameters"], source
+        assert cells[1].source.partition("\n\n")[2].startswith("check_parameters(globals())"), source
+
+
+def test_folders_stay_where_they_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A notebook runs in its own folder, where a relative path would lead elsewhere."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("ROBUSTLIB_ROOT", "records")
+    monkeypatch.setenv("ROBUSTLIB_CACHE", " ")
+    found = notebooks._environment()
+    assert found["ROBUSTLIB_ROOT"] == str(tmp_path / "records")
+    assert not found["ROBUSTLIB_CACHE"].strip()
 
 
 def test_plain_papermill_meets_the_notebooks_own_check(folder: Path) -> None:

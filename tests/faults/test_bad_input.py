@@ -144,4 +144,4 @@ def test_a_reader_that_leaves_early_is_no_error(root: Path) -> None:
 
 def test_verification_without_weights_says_what_to_do(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--root", str(tmp_path), "verify", "madry2018/table-1", "--profile", "smoke"]) == 2
-    assert "madry2018/table-1 has no record whose weights are committed" in capsys.readouterr().err
+    assert "madry2018/table-1 has no record whose weights are committed in " in capsys.readouterr().err

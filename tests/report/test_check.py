@@ -267,3 +267,13 @@ def test_worst_case_exact_certified_may_only_fall(left: float, proven: float, bo
     assert all(line.startswith("INVERTED") and "stand after" in line for line in found)
     # Another ball, or other points, says nothing.
     assert inverted([certified(LinfBall(0.05), 0.9), exact(proven, 0.9), replace(suite, weights_digest="f" * 64)]) == []
+
+
+@pytest.mark.parametrize("inside", ["", "results", "results/smoke/x", "weights"])
+def test_nothing_to_check_is_a_fault(inside: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Else a wrong folder would pass for a sound one."""
+    (tmp_path / inside).mkdir(parents=True, exist_ok=True)
+    assert main(["--root", str(tmp_path), "check"]) == 1
+    out = capsys.readouterr().out
+    assert out.count("\n") == 1
+    assert f"{tmp_path / 'results'} holds no records to check; --root or ROBUSTLIB_ROOT names" in out
