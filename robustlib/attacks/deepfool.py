@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from ..errors import RobustlibError
 from ..threat import Ball, Domain, at_least_float32, ball, per_example
-from ._model import beaten, check_steps, frozen, look, rounding, slope_of
+from ._model import beaten, check_gradient, check_steps, frozen, look, rounding, slope_of
 from .contract import under_contract
 
 
@@ -75,7 +75,7 @@ def deepfool(
                 break
             # From where the point is: what the domain cut off would else pile up and steer every later step.
             moved = at_least_float32(point.detach() - x[standing]) / (1 + overshoot)
-            total = moved + _nearest(logits, point, y[standing], rivals, around)
+            total = moved + _nearest(check_gradient(logits), point, y[standing], rivals, around)
             standing, rivals, total = standing[~broken], rivals[~broken], total[~broken]
     return result
 

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import RobustlibError, suggest
-from ..threat import Ball, Domain, per_example
+from ..threat import Ball, Domain, ball, per_example
 from ._model import look
 from .apgd import apgd
 from .autoattack import auto_attack
@@ -276,6 +276,7 @@ def find_nearest(
 ) -> Tensor:
     """(N, ...) points of another class near x, as a minimum-norm attack finds them; x itself where it finds none."""
     check_description(attack, *NEAREST)
+    ball(norm, 0.0, domain)  # an attack that knows one norm only takes no other's name
     return _call(NEAREST[type(attack)], attack, model, x, y, norm=norm, domain=domain, generator=generator)
 
 
