@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import chain
@@ -93,13 +94,14 @@ def logits_of(
 def _forward(model: nn.Module, x: Tensor, name: str) -> object:
     try:
         return model(x)
-    except RuntimeError:
+    except RuntimeError as error:
         # Torch's messages name neither tensor. Whatever else goes wrong in there is the model's own affair.
+        clash = re.search(r"\b(d?type|device)s?\b", str(error)) is not None
         weights = [w for w in chain(model.parameters(), model.buffers()) if w.is_floating_point()]
         for what in ("dtype", "device"):
             others = sorted({str(getattr(w, what)).removeprefix("torch.") for w in weights})
             own = str(getattr(x, what)).removeprefix("torch.")
-            if others and own not in others:
+            if clash and others and own not in others:
                 raise RobustlibError(
                     f"x has {what} {own}, the {name}'s weights {', '.join(others)}; convert one of them with .to()"
                 ) from None
