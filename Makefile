@@ -65,7 +65,7 @@ book: $(STAMP) ## the book, from the committed records, to _build/html/index.htm
 test: $(STAMP) ## units, properties, a smoke run of every paper, the notebooks, the pages (minutes)
 	@$(PYTEST) -m "not slow" --nbval tests $(wildcard notebooks)
 
-test-slow: $(STAMP) ## the long proofs: real data, released weights
+test-slow: $(STAMP) ## the long proofs: real data, released weights, networks of others
 	@$(PYTEST) -m slow tests
 
 reproduce: $(STAMP) ## one paper from nothing: PAPER=madry2018 PROFILE=smoke|quick|full

@@ -28,11 +28,11 @@ from robustlib.attacks._model import frozen, input_gradient
 from robustlib.attacks.losses import cross_entropy
 from robustlib.attacks.suite import Clean, random_targets
 from robustlib.data import balanced_subset, load
+from robustlib.environment import cache_root, repository
 from robustlib.errors import RobustlibError, suggest
 from robustlib.experiments import profiles
 from robustlib.experiments.host import device_name, exact_arithmetic, tune_allocator, versions
 from robustlib.experiments.networks import Networks
-from robustlib.experiments.store import REPOSITORY, cache_root
 from robustlib.papers import madry2018_specs as madry
 
 from . import memory, report
@@ -63,7 +63,7 @@ def setting(regime: str, points: int) -> Setting:
     """
     evaluation = profiles.profile("quick").evaluation(madry.accuracy(madry.network(regime), Clean()))
     assert evaluation is not None
-    networks = Networks(torch.device("cpu"), cache_root() / "networks", REPOSITORY / "weights")
+    networks = Networks(torch.device("cpu"), cache_root() / "networks", repository() / "weights")
     model = networks.obtain(evaluation.subject)
     test = load("mnist").test
     rows = balanced_subset(test.y, points, seed=SEED)

@@ -23,11 +23,12 @@ from pathlib import Path
 
 import torch
 
+from robustlib.environment import cache_root, repository
 from robustlib.experiments.files import write_atomically
 from robustlib.experiments.keys import key
 from robustlib.experiments.progress import duration, estimates
-from robustlib.experiments.runner import Job, run
-from robustlib.experiments.store import REPOSITORY, Store, cache_root
+from robustlib.experiments.runner import Interrupted, Job, run
+from robustlib.experiments.store import Store
 from robustlib.papers import plan
 
 QUEUE = Path(__file__).with_suffix(".csv")
@@ -54,7 +55,7 @@ class Part:
 
 def tasks() -> list[Task]:
     """The queue, first things first."""
-    with QUEUE.open(newline="") as lines:
+    with QUEUE.open(newline="", encoding="utf-8") as lines:
         return [Task(**row) for row in csv.DictReader(lines)]
 
 
@@ -83,7 +84,7 @@ def missing(part: Part, store: Store) -> list[Job]:
 def claimed(path: Path) -> Iterator[bool]:
     """Whether this process holds ``path``; it never waits."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w") as handle:
+    with path.open("wb") as handle:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
@@ -107,10 +108,14 @@ def work(root: Path, cache: Path, budget: float) -> None:
                 if not ours or not missing(part, store):
                     continue
                 print(f"{part.network}: {len(missing(part, store))} evaluations ({task.why})", flush=True)
-                summary = run(
-                    part.jobs, profile=task.profile, store=store, budget=left, cache=cache,
-                    committed=root / "weights", say=lambda line: print(line, flush=True),
-                )  # fmt: skip
+                try:
+                    summary = run(
+                        part.jobs, profile=task.profile, store=store, budget=left, cache=cache,
+                        committed=root / "weights", say=lambda line: print(line, flush=True),
+                    )  # fmt: skip
+                except Interrupted as stopped:
+                    print(stopped, flush=True)
+                    return
                 for failure in summary.failed:
                     print(f"failed: {failure}", flush=True)
 
@@ -121,7 +126,7 @@ def status(root: Path) -> str:
     lines = [
         "# Campaign",
         "",
-        "Written by `python -m benchmarks.campaign status --out benchmarks` from the records and the queue, campaign.csv."
+        "Written by `python -m benchmarks.campaign status --out benchmarks` from records and the queue, campaign.csv."
         " Times are estimates for one core.",
         "",
         "| network | profile | done | left | estimate | why |",
@@ -142,7 +147,7 @@ def main() -> None:
     """Command line of this module."""
     parser = argparse.ArgumentParser(description="The long campaign.")
     parser.add_argument("action", choices=("run", "status"))
-    parser.add_argument("--root", type=Path, default=REPOSITORY)
+    parser.add_argument("--root", type=Path, default=repository())
     parser.add_argument("--cache", type=Path, default=cache_root() / "networks")
     parser.add_argument("--time-budget", type=float, default=math.inf, metavar="S")
     parser.add_argument("--out", type=Path)

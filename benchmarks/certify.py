@@ -169,7 +169,7 @@ def measure(work: Work, libraries: Sequence[str], say: Callable[[str], None]) ->
 def peak(name: str, library: str) -> float:
     """Megabytes above what the process held before the call, in a process of its own."""
     command = [sys.executable, "-m", "benchmarks.certify", "--peak", name, library]
-    ran = subprocess.run(command, capture_output=True, text=True)
+    ran = subprocess.run(command, capture_output=True, encoding="utf-8")
     if ran.returncode:
         raise RobustlibError(f"memory of {library} in {name}: {ran.stderr.strip()[-500:]}")
     return float(ran.stdout.split()[-1])
@@ -191,7 +191,7 @@ def _print_peak(name: str, library: str) -> None:
 
 def _highest() -> float:
     """Megabytes at most resident: the kernel's figure for this program, where getrusage's begins with the parent's."""
-    status = Path("/proc/self/status").read_text()
+    status = Path("/proc/self/status").read_text(encoding="utf-8")
     return float(status.split("VmHWM:")[1].split()[0]) / 2**10
 
 
@@ -251,10 +251,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     found = rows(options.library or LIBRARIES, lambda line: print(line, file=sys.stderr, flush=True))
     where = {"device": device_name(torch.device("cpu")), **versions()}
     if options.out is not None:
-        (options.out / "certify.json").write_text(json.dumps([row | where for row in found], indent=1) + "\n")
+        measured = json.dumps([row | where for row in found], indent=1)
+        (options.out / "certify.json").write_text(f"{measured}\n", encoding="utf-8")
         head = "# Certificates beside convex-adversarial\n\nWritten by `python -m benchmarks.certify --out benchmarks`"
         where_from = f"{where['device']}, torch {where['torch']}"
-        (options.out / "certify.md").write_text(f"{head}; see README.md.\n\n{where_from}\n\n{table(found)}")
+        page = f"{head}; see README.md.\n\n{where_from}\n\n{table(found)}"
+        (options.out / "certify.md").write_text(page, encoding="utf-8")
     print(json.dumps([row | where for row in found], indent=1) if options.json else table(found))
     return 0
 

@@ -22,6 +22,7 @@ from torch import nn
 
 from robustlib.attacks.suite import Fgsm, Pgd
 from robustlib.data import load
+from robustlib.environment import repository
 from robustlib.errors import RobustlibError, suggest
 from robustlib.evaluate.outcomes import CHUNK
 from robustlib.experiments.host import exact_arithmetic
@@ -30,7 +31,7 @@ from robustlib.experiments.measure import rows_of
 from robustlib.experiments.networks import Networks
 from robustlib.experiments.records import Record, pack
 from robustlib.experiments.specs import Accuracy, Evaluation, WorstCase
-from robustlib.experiments.store import REPOSITORY, Store, read_weights
+from robustlib.experiments.store import Store, read_weights
 from robustlib.threat import LinfBall
 
 from . import peers
@@ -120,7 +121,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     torch.set_num_threads(1)
     exact_arithmetic()
-    weights = REPOSITORY / "weights"
+    weights = repository() / "weights"
     networks = Networks(torch.device("cpu"), weights, weights)
     try:
         libraries = options.library or LIBRARIES
@@ -128,7 +129,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             if library not in LIBRARIES:
                 raise RobustlibError(suggest("library", library, LIBRARIES))
         rows = []
-        for record, evaluation in chosen(Store(REPOSITORY), weights):
+        for record, evaluation in chosen(Store(repository()), weights):
             for library in libraries:
                 print(f"{library} on {record.path}", file=sys.stderr, flush=True)
                 rows.append(measure(record, evaluation, networks, library))
@@ -136,7 +137,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"benchmarks: {error}", file=sys.stderr)
         return 2
     lines = ",\n".join(json.dumps(row, sort_keys=True) for row in rows)
-    (options.out / "independent.json").write_text(f"[\n{lines}\n]\n")
+    (options.out / "independent.json").write_text(f"[\n{lines}\n]\n", encoding="utf-8")
     return 0
 
 

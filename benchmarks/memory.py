@@ -18,7 +18,7 @@ LABEL = "PGD-40 on 10,000 images"
 
 def row() -> dict[str, Any]:
     """``peak_mb`` of the evaluation, measured in a new process."""
-    ran = subprocess.run([sys.executable, "-m", "benchmarks.memory"], capture_output=True, text=True)
+    ran = subprocess.run([sys.executable, "-m", "benchmarks.memory"], capture_output=True, encoding="utf-8")
     if ran.returncode:
         raise RobustlibError(f"the evaluation in a process of its own failed: {ran.stderr.strip()[-500:]}")
     found: dict[str, Any] = json.loads(ran.stdout)

@@ -26,14 +26,14 @@ def table(rows: Sequence[Row]) -> str:
 def keep(rows: Sequence[Row], folder: Path) -> None:
     """Put the works in ``rows`` in place of their earlier rows in ``attacks.json``; ``attacks.md`` shows them all."""
     path = folder / "attacks.json"
-    earlier: list[Row] = json.loads(path.read_text()) if path.exists() else []
+    earlier: list[Row] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
     new = {row["work"] for row in rows}
     kept = [row for row in earlier if row["work"] not in new] + list(rows)
-    path.write_text(json.dumps(kept, indent=1) + "\n")
+    path.write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
     parts = ["# Attacks side by side\n\nWritten by `python -m benchmarks.attacks --out benchmarks`; see README.md.\n"]
     for work in dict.fromkeys(row["work"] for row in kept):
         chosen = [row for row in kept if row["work"] == work]
         first = chosen[0]
         parts.append(f"## {work}\n\n{first['device']}, torch {first['torch']}, {first.get('rounds') or 1} rounds\n")
         parts.append(table([{k: v for k, v in row.items() if k != "work"} for row in chosen]))
-    (folder / "attacks.md").write_text("\n".join(parts))
+    (folder / "attacks.md").write_text("\n".join(parts), encoding="utf-8")

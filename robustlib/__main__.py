@@ -1,7 +1,19 @@
-"""``python -m robustlib``."""
+"""The process of ``robustlib`` and ``python -m robustlib``, which hears Ctrl-C before it imports anything else."""
 
 import sys
 
-from .cli import main
+from . import interrupt
 
-sys.exit(main())
+
+def main() -> int:
+    """Run the command line; returns the exit code."""
+    interrupt.starting()
+    from .cli import main as command_line
+
+    code = command_line()
+    interrupt.ended()
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,20 +1,25 @@
-"""The command line: ``robustlib`` or, from a bare checkout, ``python -m robustlib``."""
+"""The command line: ``robustlib`` or, from a bare checkout, ``python -m robustlib``.
+
+Nothing here imports torch before a command has been understood, so that help and mistakes take no time.
+"""
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import math
 import os
+import signal
 import sys
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
-from . import commands
+from . import environment, interrupt
 from .errors import RobustlibError, suggest
-from .experiments import profiles
-from .experiments.store import REPOSITORY
-from .threat import parse_number
+from .parameters import BEST, DEVICES, NAMES
 
 
 class _Parser(argparse.ArgumentParser):
@@ -42,7 +47,16 @@ def _processes(text: str) -> int:
     return int(text)
 
 
+def _folder(text: str) -> Path:
+    try:
+        return environment.folder(text, "folder")
+    except RobustlibError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+
+
 def _seconds(text: str) -> float:
+    from .threat import parse_number
+
     try:
         number = parse_number(text, name="seconds")
     except RobustlibError as error:
@@ -55,24 +69,25 @@ def _seconds(text: str) -> float:
 def parser() -> argparse.ArgumentParser:
     """The whole command line."""
     top = _Parser(prog="robustlib", description="Five adversarial-robustness papers, measured again.")
-    top.add_argument("--root", type=Path, default=REPOSITORY, help="folder with results/ and weights/")
+    where = f"folder with results/ and weights/; default: ${environment.ROOT}, the checkout, or the current folder"
+    top.add_argument("--root", type=_folder, help=where)
     chosen = top.add_subparsers(dest="command", required=True)
 
-    def add(name: str, action: Callable[[argparse.Namespace], int], text: str) -> argparse.ArgumentParser:
+    def add(name: str, action: str, text: str) -> argparse.ArgumentParser:
         command = chosen.add_parser(name, help=text, description=text)
         command.set_defaults(action_function=action)
         return command
 
-    def profile_option(command: argparse.ArgumentParser, default: str, names: Sequence[str]) -> None:
+    def profile_option(command: argparse.ArgumentParser, default: str, names: Sequence[str] = NAMES) -> None:
         command.add_argument("--profile", default=default, help=", ".join(names))
-        command.add_argument("--device", default="auto", help="cpu, cuda or auto")
+        command.add_argument("--device", default="auto", help=", ".join(DEVICES))
 
-    command = add("items", commands.list_items, "tables and figures, and what is measured of each")
+    command = add("items", "list_items", "tables and figures, and what is measured of each")
     command.add_argument("--paper")
     command.add_argument("--json", action="store_true")
-    command = add("run", commands.run_items, "train and measure what has no record yet")
+    command = add("run", "run_items", "train and measure what has no record yet")
     command.add_argument("names", nargs="*", metavar="ITEM|PAPER")
-    profile_option(command, "smoke", profiles.NAMES)
+    profile_option(command, "smoke")
     command.add_argument(
         "--time-budget", type=_seconds, default=math.inf, metavar="S", help="stop cleanly after S seconds"
     )
@@ -84,54 +99,106 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument("--dry-run", action="store_true")
     command.add_argument("--only", metavar="KEY", help="the evaluation with this key, as a record's page names it")
     command.add_argument("--recompute", action="store_true", help="measure again what has a record")
-    command.add_argument("--cache", type=Path, help="folder for networks and checkpoints")
-    command.add_argument("--out", type=Path, help="folder that travels: at most seven tar files of what is new")
-    command = add("collect", commands.collect_parcels, "file what a run's --out holds")
-    command.add_argument("folder", type=Path)
-    command.add_argument("--cache", type=Path, help="folder for networks and checkpoints")
+    command.add_argument("--cache", type=_folder, help="folder for networks and checkpoints")
+    command.add_argument("--out", type=_folder, help="folder that travels: at most seven tar files of what is new")
+    command = add("collect", "collect_parcels", "file what a run's --out holds")
+    command.add_argument("folder", type=_folder)
+    command.add_argument("--cache", type=_folder, help="folder for networks and checkpoints")
     command = add(
-        "reproduce", commands.reproduce, "everything of a paper from nothing, compared with the committed records"
+        "reproduce", "reproduce", "everything of a paper from nothing, compared with the committed records"
     )
     command.add_argument("paper")
-    profile_option(command, "smoke", profiles.NAMES)
-    command.add_argument("--out", type=Path, default=Path("_build/reproduce"))
+    profile_option(command, "smoke")
+    command.add_argument("--out", type=_folder, default=Path("_build/reproduce"))
     command.add_argument("--no-notebook", dest="notebook", action="store_false", help="records and tables only")
-    add("check", commands.check_records, "validate records, soundness and generated files; a line for each fault")
-    add("migrate", commands.migrate_records, "write records of earlier schemas in this version's form")
-    command = add("verify", commands.verify_item, "measure an item again from committed weights")
+    add("check", "check_records", "validate records, soundness and generated files; a line for each fault")
+    add("migrate", "migrate_records", "write records of earlier schemas in this version's form")
+    command = add("verify", "verify_item", "measure an item again from committed weights")
     command.add_argument("item")
-    profile_option(command, "quick", profiles.NAMES)
+    profile_option(command, "quick")
     command.add_argument(
         "--tolerance", type=float, default=0.002, help="largest accepted difference of a fraction"
     )
-    command = add("export", commands.export_item, "one item as csv, json, latex, markdown or bibtex")
+    command = add("export", "export_item", "one item as csv, json, latex, markdown or bibtex")
     command.add_argument("item")
     command.add_argument("--format", default="csv", choices=("csv", "json", "latex", "markdown", "bibtex"))
-    profile_option(command, profiles.BEST, (profiles.BEST, *profiles.NAMES))
-    command = add("data", commands.datasets, "datasets on this machine")
+    profile_option(command, BEST, (BEST, *NAMES))
+    command = add("data", "datasets", "datasets on this machine")
     command.add_argument("action", choices=("list", "fetch", "verify"))
     command.add_argument("names", nargs="*")
-    add("doctor", commands.doctor, "what this machine has and lacks")
+    add("doctor", "doctor", "what this machine has and lacks")
     return top
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Entry point. Bad input is one line on stderr and exit code 2; Ctrl-C is 130."""
+def _printable() -> None:
+    """Have every console take every character: what its encoding lacks is written as an escape."""
+    for stream in (sys.stdout, sys.stderr):
+        # A stream that is closed is None; one that a test or a notebook has put there has no encoding to mend.
+        raises = getattr(stream, "errors", None) in ("strict", "surrogateescape")
+        if raises and hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+
+
+@contextlib.contextmanager
+def _interruptible(heard: threading.Event) -> Iterator[None]:
+    """Ctrl-C raises KeyboardInterrupt, and is remembered: on its way up it may be taken for another exception."""
+
+    def handler(signum: int, frame: FrameType | None) -> None:
+        heard.set()
+        raise KeyboardInterrupt
+
+    before = signal.getsignal(signal.SIGINT)
+    if before in (signal.SIG_IGN, None) or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    signal.signal(signal.SIGINT, handler)
     try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Entry point. Bad input is one line on stderr and exit code 2; Ctrl-C is one line and 130.
+
+    Args:
+        arguments: the words of a command; None: those that this process was started with.
+    """
+    heard = threading.Event()
+    if arguments is None:
+        interrupt.starting()
+    try:
+        _printable()
         args = parser().parse_args(arguments)
-        args.root = args.root.resolve()
+        args.root_is_guessed = args.root is None and environment.root_is_guessed()
+        args.root = (args.root or environment.records_root()).resolve()
         if not args.root.is_dir():
             raise RobustlibError(f"--root {args.root} is no folder; give the one that holds results/")
-        code: int = args.action_function(args)
-        sys.stdout.flush()
-    except BrokenPipeError:
+        from . import commands
+
+        with _interruptible(heard):
+            code: int = getattr(commands, args.action_function)(args)
+            print(end="", flush=True)
+    except (Exception, KeyboardInterrupt) as error:
+        if heard.is_set() or isinstance(error, KeyboardInterrupt):
+            words = str(error) if isinstance(error, KeyboardInterrupt) else ""
+            print(f"robustlib: {words or 'interrupted'}", file=sys.stderr)
+            return 130
+        return _failed(error)
+    return code
+
+
+def _failed(error: Exception) -> int:
+    """What an exception means for whoever gave the command; a fault of this library's own goes on as it is."""
+    if isinstance(error, BrokenPipeError):
         # The reader, `head` perhaps, has seen enough; nothing is left to be written at exit either.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    except RobustlibError as error:
+    if isinstance(error, RobustlibError):
         print(f"robustlib: {error}", file=sys.stderr)
         return 2
-    except KeyboardInterrupt as interrupt:
-        print(f"robustlib: {interrupt}", file=sys.stderr)
-        return 130
-    return code
+    if isinstance(error, OSError) and error.filename is not None:
+        reason = f"{error.filename}: {error.strerror}"
+        print(f"robustlib: {reason}; give another path, or change its permissions", file=sys.stderr)
+        return 2
+    raise error

@@ -15,6 +15,7 @@ from typing import Any
 
 from . import data
 from .data.registry import facts_of
+from .environment import ROOT, cache_root
 from .errors import RobustlibError, suggest
 from .experiments import profiles
 from .experiments.cluster import run_on
@@ -26,10 +27,23 @@ from .experiments.parcels import collect, packing
 from .experiments.progress import Board, duration, estimates
 from .experiments.records import migrate
 from .experiments.runner import Summary, run, verify
-from .experiments.store import Store, cache_root
+from .experiments.store import Store
 from .papers import plan
 from .papers.base import PAPERS, Item, find_item
 from .papers.base import items as all_items
+
+
+def _say_where(args: argparse.Namespace) -> None:
+    """Name the folder of records on stderr where nobody else did."""
+    if args.root_is_guessed:
+        there = "" if (args.root / "results").is_dir() else " (none there yet)"
+        print(f"robustlib: records are in {args.root / 'results'}{there}; --root or {ROOT} names another folder",
+              file=sys.stderr)  # fmt: skip
+
+
+def _store(args: argparse.Namespace) -> Store:
+    _say_where(args)
+    return Store(args.root)
 
 
 def _state(item: Item, store: Store) -> dict[str, Any]:
@@ -53,10 +67,11 @@ def list_items(args: argparse.Namespace) -> int:
     """Every table and figure, and what is measured of it."""
     if args.paper and args.paper not in PAPERS:
         raise RobustlibError(suggest("paper", args.paper, PAPERS))
-    store = Store(args.root)
+    store = _store(args)
     states = [_state(item, store) for item in all_items() if args.paper in (None, item.paper)]
     if args.json:
-        print(json.dumps(states, indent=1, ensure_ascii=False))
+        # ASCII, which is JSON in every console.
+        print(json.dumps(states, indent=1))
         return 0
     for state in states:
         marks = "  ".join(f"{name} {where:<11}" for name, where in state["profiles"].items())
@@ -67,7 +82,7 @@ def list_items(args: argparse.Namespace) -> int:
 def run_items(args: argparse.Namespace) -> int:
     """Train and measure what has no record yet."""
     profiles.profile(args.profile)
-    jobs, store = plan.jobs(plan.select(args.names), args.profile), Store(args.root)
+    jobs = plan.jobs(plan.select(args.names), args.profile)
     if args.only:
         jobs = [job for job in jobs if key(job.evaluation) == args.only]
         if not jobs:
@@ -80,6 +95,7 @@ def run_items(args: argparse.Namespace) -> int:
     if not args.names:
         # Whoever names items names their order too.
         jobs = plan.by_value(jobs, args.profile, kind)
+    store = _store(args)
     if args.dry_run:
         for line in forecast(jobs, args.profile, kind, store, recompute=args.recompute):
             print(line)
@@ -118,6 +134,7 @@ def _closing(summary: Summary, seconds: float) -> int:
 
 def collect_parcels(args: argparse.Namespace) -> int:
     """File what ``run --out`` left."""
+    _say_where(args)
     filed = collect(args.folder, args.root, args.cache or cache_root() / "networks")
     for name in filed.records + filed.networks + filed.checkpoints:
         print(f"filed    {name}")
@@ -142,7 +159,7 @@ def reproduce(args: argparse.Namespace) -> int:
         print(f"{args.paper}: nothing to run in the {args.profile} profile")
         return 0
     left = [j.evaluation for j in jobs if store.find(j.evaluation, j.home(args.profile)) is None]
-    seconds = estimates(left, kind)
+    seconds, committed, chapter = estimates(left, kind), _store(args), _chapter(args)
     print(f"{args.paper}, profile {args.profile}: {len(jobs)} evaluations, about {duration(sum(seconds.values()))} "
           f"on {kind} (an estimate); resumes what was interrupted below {args.out}")  # fmt: skip
     began = time.monotonic()
@@ -152,21 +169,40 @@ def reproduce(args: argparse.Namespace) -> int:
             say=board.say, tick=board.tick,
         )  # fmt: skip
     code = _closing(summary, time.monotonic() - began)
-    from .report.generate import CHAPTERS, compare, generate
+    from .report.generate import compare, generate
 
     generate(out / "pages", root=out, profile=args.profile, names=[args.paper])
-    print("\n".join(compare(jobs, args.profile, ours=store, theirs=Store(args.root))))
-    if args.notebook and args.paper in CHAPTERS:
+    print("\n".join(compare(jobs, args.profile, ours=store, theirs=committed)))
+    if chapter is not None:
         from .report import notebooks
 
         # The notebook's own process looks for its records where they were just made.
         os.environ["ROBUSTLIB_ROOT"] = str(out)
         notebooks.execute(
-            [Path(CHAPTERS[args.paper]).name], target=out / "notebooks", folder=args.root / notebooks.FOLDER,
+            [chapter.stem], target=out / "notebooks", folder=chapter.parent,
             parameters={"profile": args.profile, "device": "cpu" if args.device == "auto" else args.device},
         )  # fmt: skip
-    print(f"tables, record pages and the executed notebook lie below {args.out}")
+    made = "tables and record pages" if chapter is None else "tables, record pages and the executed notebook"
+    print(f"{made} lie below {args.out}")
     return code
+
+
+def _chapter(args: argparse.Namespace) -> Path | None:
+    """The paper's notebook; None where it is not wanted, or cannot be executed here, which a line says."""
+    from .report.generate import CHAPTERS
+
+    if not args.notebook or args.paper not in CHAPTERS:
+        return None
+    source = args.root / f"{CHAPTERS[args.paper]}.py"
+    missing = [name for name in ("papermill", "jupytext", "ipykernel") if importlib.util.find_spec(name) is None]
+    if not source.is_file():
+        reason = f"{source} is not there, only a checkout of the project has it"
+    elif missing:
+        reason = f"{', '.join(missing)} is not installed, pip install -e '.[book]'"
+    else:
+        return source
+    print(f"leaves the notebook out: {reason}")
+    return None
 
 
 def check_records(args: argparse.Namespace) -> int:
@@ -177,21 +213,24 @@ def check_records(args: argparse.Namespace) -> int:
     for line in found:
         print(line)
     if not found:
-        print(f"{len(Store(args.root).records())} records are sound")
+        print(f"{len(_store(args).records())} records are sound")
     return 1 if found else 0
 
 
 def migrate_records(args: argparse.Namespace) -> int:
     """Bring the files under results/ to the schema of this version."""
-    print(f"{migrate(args.root / 'results')} records rewritten")
+    folder = args.root / "results"
+    if not folder.is_dir():
+        raise RobustlibError(f"{folder} is not there; --root or {ROOT} names the folder that holds results/")
+    print(f"{migrate(folder)} records rewritten in {folder}")
     return 0
 
 
 def verify_item(args: argparse.Namespace) -> int:
     """Measure again from committed weights, beside what the records say."""
     profiles.profile(args.profile)
-    store, worst, done = Store(args.root), 0.0, 0
-    for item in plan.select([args.item]):
+    items, store, worst, done = plan.select([args.item]), _store(args), 0.0, 0
+    for item in items:
         for job in plan.jobs([item], args.profile):
             record = store.find(job.evaluation, job.home(args.profile))
             if record is None:
@@ -219,7 +258,7 @@ def export_item(args: argparse.Namespace) -> int:
 
     item = find_item(args.item)
     profiles.search_order(args.profile)
-    print(export(item, args.format, profile=args.profile, store=Store(args.root)), end="")
+    print(export(item, args.format, profile=args.profile, store=_store(args)), end="")
     return 0
 
 
@@ -250,12 +289,15 @@ def doctor(args: argparse.Namespace) -> int:
     """What this machine has, and what is missing for which command."""
     print(f"device    {device_name(resolve_device('auto'))}")
     print(f"versions  {', '.join(f'{k} {v}' for k, v in versions().items())}, source {source_digest()}")
-    print(f"cache     {cache_root()}, {shutil.disk_usage(args.root).free / 2**30:.0f} GB free")
+    store, cache = _store(args), cache_root()
+    disk = next(place for place in (cache, *cache.absolute().parents) if place.exists())
+    print(f"records   {args.root / 'results'}, {len(store.records())} records")
+    print(f"cache     {cache}, {shutil.disk_usage(disk).free / 2**30:.0f} GB free")
     for module, use in (("torchvision", "data fetch, image grids"), ("pooch", "data fetch"), ("papermill", "notebooks"),
                         ("rich", "live table of jobs"), ("distributed", "run --cluster"),
                         ("jupyter_book", "the book"), ("nbval", "make test"), ("seaborn", "figures")):  # fmt: skip
         found = importlib.util.find_spec(module) is not None
         print(f"{'ok' if found else 'missing':<9} {module} ({use})")
-    for path, message in Store(args.root).faults.items():
+    for path, message in store.faults.items():
         print(f"bad record {path.name}: {message}")
     return datasets(argparse.Namespace(action="list", names=[]))

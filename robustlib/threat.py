@@ -101,8 +101,9 @@ def at_least_float32(values: Tensor) -> Tensor:
 
 
 def drawn(x: Tensor) -> Tensor:
-    """An empty contiguous tensor like x: what is drawn into it does not depend on x's memory layout."""
-    return torch.empty(x.shape, dtype=x.dtype, device=x.device)
+    """An empty tensor like x to draw into: the draws run row by row, however x lies in memory."""
+    # One channel in channels_last is contiguous too; convolutions still take another way for it, so it stays so.
+    return torch.empty_like(x) if x.is_contiguous() else torch.empty(x.shape, dtype=x.dtype, device=x.device)
 
 
 def levelled(values: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -185,12 +186,12 @@ class Ball(ABC):
             )
         if x.numel() == 0:
             return
-        low, high = float(x.min()), float(x.max())
+        low, high = float(x.detach().min()), float(x.detach().max())
         if not (math.isfinite(low) and math.isfinite(high)):
             raise RobustlibError("x holds values that are not finite; clean the inputs first")
         if self.domain is not None:
             # In x's own dtype, which may not hold the edges exactly.
-            lo, hi = x.new_tensor(self.domain).tolist()
+            lo, hi = torch.tensor(self.domain, dtype=x.dtype, device="cpu").tolist()
             excess = max(lo - low, high - hi)
             if excess > forgiven:
                 raise RobustlibError(

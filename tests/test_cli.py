@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 
 from robustlib.cli import main
+from robustlib.environment import repository
 from robustlib.experiments import profiles
-from robustlib.experiments.store import REPOSITORY, Store
+from robustlib.experiments.store import Store
 from robustlib.papers import plan
 from robustlib.papers.base import OWN, items
 
@@ -34,7 +35,7 @@ def from_nothing(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
         done = subprocess.run(
             [sys.executable, "-m", "robustlib", "reproduce", paper, "--profile", "smoke", "--device", "cpu",
              "--no-notebook", "--out", str(out)],
-            capture_output=True, text=True, check=False, cwd=REPOSITORY, timeout=900,
+            capture_output=True, text=True, check=False, cwd=repository(), timeout=900,
         )  # fmt: skip
         assert done.returncode == 0, done.stderr[-3000:]
         said += done.stdout
@@ -59,7 +60,7 @@ def test_a_smoke_run_from_nothing_makes_every_item(from_nothing: tuple[Path, str
 
 def test_a_smoke_run_agrees_with_the_committed_records(from_nothing: tuple[Path, str]) -> None:
     """Same code, other machine or threads: accuracies on 100 digits may move by a few points, no more."""
-    ours, theirs = Store(from_nothing[0]), Store(REPOSITORY)
+    ours, theirs = Store(from_nothing[0]), Store(repository())
     compared = 0
     for record in ours.records("smoke"):
         old = next((r for r in theirs.records("smoke") if r.evaluation_key == record.evaluation_key), None)
@@ -99,7 +100,7 @@ def test_items_as_json_follows_the_contract(capsys: pytest.CaptureFixture[str]) 
 @pytest.mark.parametrize("name", MNIST_ITEMS)
 def test_committed_records_cover_madry_on_mnist(name: str, profile: str) -> None:
     (item,) = plan.select([name])
-    assert plan.state(item, profile, Store(REPOSITORY)) == "done"
+    assert plan.state(item, profile, Store(repository())) == "done"
 
 
 def test_dry_run_lists_the_full_protocol(capsys: pytest.CaptureFixture[str]) -> None:
@@ -111,7 +112,7 @@ def test_dry_run_lists_the_full_protocol(capsys: pytest.CaptureFixture[str]) -> 
 
 def test_one_record_is_made_again_alone(capsys: pytest.CaptureFixture[str]) -> None:
     """The command on a record's page: it lists that evaluation and no other."""
-    for record in [r for r in Store(REPOSITORY).records("full") if "madry_cnn1-standard" in r.path][:3]:
+    for record in [r for r in Store(repository()).records("full") if "madry_cnn1-standard" in r.path][:3]:
         command = ["run", "madry2018/capacity/mnist", "--profile", "full", "--recompute"]
         assert main([*command, "--only", record.evaluation_key, "--dry-run"]) == 0
         assert "1 evaluations, 1 to run, 1 networks" in capsys.readouterr().out

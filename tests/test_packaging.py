@@ -17,6 +17,9 @@ import yaml
 # A module may import from lower numbers, and within its own package.
 LAYERS = {
     "errors": 0,
+    "interrupt": 0,
+    "environment": 1,
+    "parameters": 1,
     "statistics": 1,
     "threat": 2,
     "data": 2,
@@ -132,8 +135,20 @@ def test_measuring_needs_nothing_of_the_book(root: Path) -> None:
                 )
 
 
-def _imports(path: Path, package: Path) -> set[str]:
-    """First names below ``robustlib`` that a module imports, wherever in it."""
+def test_networks_of_others_are_read_by_tests_alone(root: Path) -> None:
+    """Nobody who installs, measures or builds the book needs onnx; no module imports it, not even where it is used."""
+    project = _project(root)
+    groups = {"": project["dependencies"], **project["optional-dependencies"]}
+    readers = {"onnx", "onnx2torch"}
+    needed_by = {name for name, group in groups.items() for line in group if _split(line)[0] in readers}
+    assert needed_by == {"test"}
+    for path in (root / "robustlib").rglob("*.py"):
+        found = {name.split(".")[0] for name in _imported(path, root / "robustlib")}
+        assert not readers & found, f"{path.relative_to(root)} imports {sorted(readers & found)}"
+
+
+def _imported(path: Path, package: Path) -> set[str]:
+    """Absolute dotted names that a module imports, wherever in it."""
     here = path.relative_to(package.parent).with_suffix("").parts
     found = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
@@ -143,7 +158,12 @@ def _imports(path: Path, package: Path) -> set[str]:
             base = list(here[: len(here) - node.level]) if node.level else []
             module = ".".join([*base, *(node.module.split(".") if node.module else [])])
             found |= {f"{module}.{alias.name}" for alias in node.names}
-    parts = [name.split(".") for name in found]
+    return found
+
+
+def _imports(path: Path, package: Path) -> set[str]:
+    """First names below ``robustlib`` that a module imports, wherever in it."""
+    parts = [name.split(".") for name in _imported(path, package)]
     return {name[1] for name in parts if name[0] == "robustlib" and len(name) > 1}
 
 

@@ -10,9 +10,9 @@ import torch
 from torch import nn
 
 from robustlib.certify import certify
-from robustlib.certify.graph import trace
 from robustlib.certify.interval import interval_bounds
 from robustlib.certify.region import Region
+from robustlib.certify.trace import trace
 from robustlib.models import ModelSpec, build, count_parameters
 from robustlib.models.scaled import DEVIATION, MEANS, Normalise
 from robustlib.threat import Ball, L2Ball, LinfBall

@@ -245,22 +245,27 @@ class Standing:
         return stays
 
 
+def asked(logits: Tensor, lead: float | None) -> Tensor:
+    """(N,) logits by which another class must lead: ``lead``, or None for what rounding could turn round."""
+    return rounding(logits) if lead is None else torch.full_like(logits[:, 0], lead)
+
+
 def rounding(logits: Tensor) -> Tensor:
     """(N,) leads, in logits, that rounding could turn round in another batch size: a share of the largest logit."""
     eps, single = torch.finfo(logits.dtype).eps, torch.finfo(torch.float32).eps
     return (HALF_ULPS * eps if eps > single else ROUNDING * eps / single) * logits.abs().amax(1)
 
 
-def beaten(logits: Tensor, y: Tensor) -> Tensor:
-    """(N,) bool: another class than y leads by more than rounding."""
+def beaten(logits: Tensor, y: Tensor, lead: float | None = None) -> Tensor:
+    """(N,) bool: another class than y leads by more than rounding, or than ``lead`` logits."""
     others = logits.scatter(1, y[:, None], float("-inf")).amax(1)
-    return others - logits.gather(1, y[:, None]).squeeze(1) > rounding(logits)
+    return others - logits.gather(1, y[:, None]).squeeze(1) > asked(logits, lead)
 
 
 @torch.no_grad()
-def lost(model: nn.Module, points: Tensor, y: Tensor) -> Tensor:
+def lost(model: nn.Module, points: Tensor, y: Tensor, lead: float | None = None) -> Tensor:
     """(N,) bool: misclassified by more than rounding, so that another batch size gives the same answer."""
-    return beaten(logits_of(model, points, y), y)
+    return beaten(logits_of(model, points, y), y, lead)
 
 
 def unless_wrong(points: Tensor, x: Tensor, y: Tensor, logits: Tensor) -> Tensor:

@@ -29,6 +29,7 @@ def boundary(
     norm: str = "l2",
     domain: Domain = (0.0, 1.0),
     steps: int,
+    lead: float | None = None,
     generator: torch.Generator,
 ) -> Tensor:
     """Misclassified points as near to x as ``steps`` decisions per example find them.
@@ -41,6 +42,8 @@ def boundary(
             the perturbation to a smaller box. The l_inf form is ours; Madry et al. do not describe theirs.
         domain: (lo, hi) of every coordinate.
         steps: steps per example, >= 1; each costs about 1.1 forward passes.
+        lead: logits by which another class must lead at a point that is returned; None: more than rounding, whatever
+            the logits' units.
         generator: noise for starts and steps.
 
     Returns:
@@ -56,11 +59,11 @@ def boundary(
         return x.clone()
     wrong = look(model, None, x, y, rows=None).argmax(1) != y
     with frozen(model), torch.no_grad():
-        return torch.where(per_example(wrong, x), x, _walk(model, x, y, around, steps, generator))
+        return torch.where(per_example(wrong, x), x, _walk(model, x, y, around, steps, lead, generator))
 
 
 def _start(
-    model: nn.Module, x: Tensor, y: Tensor, around: Ball, generator: torch.Generator
+    model: nn.Module, x: Tensor, y: Tensor, around: Ball, lead: float | None, generator: torch.Generator
 ) -> tuple[Tensor, Tensor]:
     """Points of another class, moved towards x by bisection; and which examples have one."""
     assert around.domain is not None
@@ -71,14 +74,14 @@ def _start(
             candidate = around.clip(drawn(x).uniform_(lo, hi, generator=generator))
         else:
             candidate = x.roll(attempt - TRIES + 1, 0)
-        hit = ~found & lost(model, candidate, y)
+        hit = ~found & lost(model, candidate, y, lead)
         start[hit], found = candidate[hit], found | hit
         if bool(found.all()):
             break
     near, far = torch.zeros_like(y, dtype=x.dtype), torch.ones_like(y, dtype=x.dtype)
     for _ in range(12):
         middle = (near + far) / 2
-        broken = lost(model, _between(x, start, middle, around), y)
+        broken = lost(model, _between(x, start, middle, around), y, lead)
         far, near = torch.where(broken, middle, far), torch.where(broken, near, middle)
     return _between(x, start, far, around), found
 
@@ -109,9 +112,15 @@ def _inwards(delta: Tensor, distance: Tensor, size: Tensor, around: Ball) -> Ten
 
 
 def _walk(
-    model: nn.Module, x: Tensor, y: Tensor, around: Ball, steps: int, generator: torch.Generator
+    model: nn.Module,
+    x: Tensor,
+    y: Tensor,
+    around: Ball,
+    steps: int,
+    lead: float | None,
+    generator: torch.Generator,
 ) -> Tensor:
-    point, found = _start(model, x, y, around, generator)
+    point, found = _start(model, x, y, around, lead, generator)
     point = torch.where(per_example(found, x), point, x)
     side, inward = torch.full_like(y, 0.1, dtype=x.dtype), torch.full_like(y, 0.1, dtype=x.dtype)
     kept = torch.zeros_like(side)
@@ -120,10 +129,10 @@ def _walk(
         delta = _sideways(point, x, around, side, generator)
         if step % ADAPT == 0:
             # Along the boundary about half of the sideways steps should stay misclassified.
-            held = lost(model, around.clip(x + delta), y)
+            held = lost(model, around.clip(x + delta), y, lead)
             side = torch.where(held, 1.1 * side, 0.9 * side).clamp(1e-4, 1.0)
         candidate = around.clip(x + _inwards(delta, distance, inward, around))
-        better = lost(model, candidate, y) & (around.length(candidate - x) < distance)
+        better = lost(model, candidate, y, lead) & (around.length(candidate - x) < distance)
         point = torch.where(per_example(better, x), candidate, point)
         kept += better
         if step % ADAPT == 0:

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from ..errors import RobustlibError
 from ..threat import Ball, Domain, at_least_float32, ball, per_example
-from ._model import Loss, check_steps, frozen, gradient_and_logits, look, rounding
+from ._model import Loss, asked, check_steps, frozen, gradient_and_logits, look
 from .contract import under_contract
 from .losses import margin
 
@@ -45,6 +45,7 @@ def carlini_wagner(
     kappa: float = 0.0,
     lr: float = 0.6,
     target: Tensor | None = None,
+    lead: float | None = None,
 ) -> Tensor:
     """Points near x of another class: min ||delta||_2^2 + c f(x + delta), or min sum_i (|delta_i| - tau)^+ + c f.
 
@@ -67,6 +68,8 @@ def carlini_wagner(
             paper needs 9, one for each c; here one round searches c by itself.
         initial_c: c at the start of a round, > 0.
         kappa: confidence, logits by which another class (or t) must lead, >= 0; more than rounding is asked for.
+        lead: logits by which another class must lead at a point that is returned; None: more than rounding, whatever
+            the logits' units.
         lr: a round's first step, as a share of the best distance, in (0, 1].
         target: (N,) int64 classes t to reach, none equal to y's; None: any class but y.
 
@@ -87,7 +90,7 @@ def carlini_wagner(
     around = ball(norm, 0.0, domain)
     goal = y if target is None else target
 
-    def lead(logits: Tensor, labels: Tensor) -> Tensor:
+    def ahead(logits: Tensor, labels: Tensor) -> Tensor:
         """The margin in f, before it is cut at -kappa."""
         return margin(logits, labels) if target is None else -margin(logits, labels)
 
@@ -98,7 +101,7 @@ def carlini_wagner(
     rows = ((predicted == y) if target is None else (predicted != goal)).nonzero().flatten()
     if len(rows):
         with frozen(model):
-            problem = _Problem(model, x[rows], goal[rows], around, lead, kappa)
+            problem = _Problem(model, x[rows], goal[rows], around, ahead, kappa, lead)
             result[rows] = problem.drawn_in(problem.minimised(steps, binary_steps, initial_c, lr))
     return result
 
@@ -114,8 +117,9 @@ class _Problem:
     x: Tensor
     goal: Tensor
     around: Ball
-    lead: Loss
+    ahead: Loss
     kappa: float
+    lead: float | None
 
     def minimised(self, steps: int, rounds: int, initial_c: float, lr: float) -> Tensor:
         """The nearest broken points met on the way; x itself where there was none."""
@@ -128,7 +132,7 @@ class _Problem:
             c, drift = torch.full_like(length, initial_c), torch.zeros_like(at_least_float32(x))
             point = torch.where(per_example(length < torch.inf, x), best, point)
             for step in range(steps):
-                slope, leads, logits = gradient_and_logits(self.model, point, self.goal, self.lead)
+                slope, leads, logits = gradient_and_logits(self.model, point, self.goal, self.ahead)
                 slope, broken = at_least_float32(slope), self._beyond(leads, logits)
                 best, length = self._nearer(point, broken, best, length)
                 stride = lr * FALL ** (-step / steps) * length
@@ -146,10 +150,10 @@ class _Problem:
     def _broken(self, point: Tensor) -> Tensor:
         with torch.no_grad():
             logits = self.model(point)
-        return self._beyond(self.lead(logits, self.goal), logits)
+        return self._beyond(self.ahead(logits, self.goal), logits)
 
     def _beyond(self, leads: Tensor, logits: Tensor) -> Tensor:
-        return leads < -rounding(logits).clamp_min(self.kappa)
+        return leads < -asked(logits, self.lead).clamp_min(self.kappa)
 
     def _nearer(self, point: Tensor, broken: Tensor, best: Tensor, length: Tensor) -> tuple[Tensor, Tensor]:
         now = self.around.length(at_least_float32(point) - at_least_float32(self.x))

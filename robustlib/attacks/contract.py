@@ -1,8 +1,8 @@
 """The contract of every public attack and measurement: what it accepts, in which modes it runs, what it returns.
 
 Arguments are checked by their annotations and, where the name says more than the type (``x``, ``y``, ``target``), by
-name, each before anything runs. The function itself then works on plain tensors: detached, dense, contiguous (so that
-seeded draws do not depend on a memory layout), usable by autograd, and in the domain. What only a forward pass can
+name, each before anything runs. The function itself then works on plain tensors: detached, usable by autograd, and in
+the domain; seeded draws do not depend on a memory layout (:func:`robustlib.threat.drawn`). What only a forward pass can
 tell, the number of classes above all, is :func:`robustlib.attacks._model.logits_of`'s to check.
 """
 
@@ -129,7 +129,7 @@ def _plain(value: object, name: str) -> Tensor:
     check_tensor(value, name=name)
     assert isinstance(value, Tensor)
     # Autograd saves nothing that was made in inference mode, not even a view of it.
-    return value.clone() if value.is_inference() else value.detach().contiguous()
+    return value.clone() if value.is_inference() else value.detach()
 
 
 def _check_model(model: object, name: str) -> None:

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from ..errors import RobustlibError
 from ..threat import Ball, Domain, at_least_float32, ball, per_example
-from ._model import beaten, check_gradient, check_steps, frozen, look, rounding, slope_of
+from ._model import asked, beaten, check_gradient, check_steps, frozen, look, slope_of
 from .contract import under_contract
 
 
@@ -22,6 +22,7 @@ def deepfool(
     steps: int = 50,
     overshoot: float = 0.02,
     candidates: int = 10,
+    lead: float | None = None,
 ) -> Tensor:
     """Misclassified points near x, by Algorithm 2: x_{i+1} = x_i + r_i towards the nearest linearised class.
 
@@ -40,6 +41,8 @@ def deepfool(
         domain: (lo, hi) of every coordinate, or None.
         steps: linearisations per example, >= 1; each costs one forward pass and a backward pass per rival.
         overshoot: eta >= 0; 0.02 in the paper.
+        lead: logits by which another class must lead at a point that is returned; None: more than rounding, whatever
+            the logits' units.
         candidates: classes considered, >= 2: those of largest logits at x, the label's own among them.
 
     Returns:
@@ -69,24 +72,26 @@ def deepfool(
             point = around.clip((x[standing] + (1 + overshoot) * total).to(x.dtype)).requires_grad_(True)
             with torch.set_grad_enabled(step < steps):
                 logits = model(point)
-            broken = beaten(logits.detach(), y[standing])
+            broken = beaten(logits.detach(), y[standing], lead)
             result[standing[broken]] = point.detach()[broken]
             if step == steps:
                 break
             # From where the point is: what the domain cut off would else pile up and steer every later step.
             moved = at_least_float32(point.detach() - x[standing]) / (1 + overshoot)
-            total = moved + _nearest(check_gradient(logits), point, y[standing], rivals, around)
+            total = moved + _nearest(check_gradient(logits), point, y[standing], rivals, around, lead)
             standing, rivals, total = standing[~broken], rivals[~broken], total[~broken]
     return result
 
 
-def _nearest(logits: Tensor, point: Tensor, y: Tensor, rivals: Tensor, around: Ball) -> Tensor:
+def _nearest(
+    logits: Tensor, point: Tensor, y: Tensor, rivals: Tensor, around: Ball, lead: float | None
+) -> Tensor:
     """r_i: the shortest step to the linearised boundary with one of the (N, k) rivals."""
     step = torch.zeros_like(at_least_float32(point))
     best = torch.full_like(y, torch.inf, dtype=step.dtype)
     gaps = logits.gather(1, rivals) - logits.gather(1, y[:, None])
     # Twice the lead that is asked for: rounding must not leave a point just short of it.
-    wanted = 2 * rounding(logits.detach())
+    wanted = 2 * asked(logits.detach(), lead)
     for column in range(rivals.shape[1]):
         slope = slope_of(gaps[:, column].sum(), point, retain_graph=column + 1 < rivals.shape[1])
         slope = at_least_float32(slope)

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from ..errors import RobustlibError, suggest
 from ..threat import Domain, at_least_float32
-from ._model import check_gradient, check_steps, check_temperature, frozen, logits_of, rounding, slope_of
+from ._model import asked, check_gradient, check_steps, check_temperature, frozen, logits_of, slope_of
 from .contract import under_contract
 from .losses import margin
 
@@ -29,6 +29,7 @@ def jsma(
     temperature: float = 1.0,
     domain: Domain = (0.0, 1.0),
     pairs: bool = True,
+    lead: float | None = None,
 ) -> Tensor:
     """Points classified as ``target`` that differ from x in at most ``features`` features, each set to ``fill``.
 
@@ -50,6 +51,8 @@ def jsma(
             admissible pair: the attempt fails), or "logits", F = z.
         temperature: T > 0; undoes distillation's saturation. No effect on the choice with "logits".
         domain: (lo, hi) of every coordinate, ``fill`` in it.
+        lead: logits by which t must lead where an attempt ends; None: more than rounding, whatever
+            the logits' units.
         pairs: two features at a time; False: one (Carlini and Wagner 2016, arXiv 1607.04311).
 
     Returns:
@@ -78,7 +81,7 @@ def jsma(
             with torch.set_grad_enabled(left > 0):
                 point = point.detach().requires_grad_(left > 0)
                 logits = logits_of(model, point, y, target=goal)
-            reached = margin(logits.detach(), goal) > rounding(logits.detach())
+            reached = margin(logits.detach(), goal) > asked(logits.detach(), lead)
             result[standing[reached]] = point.detach()[reached]
             if left == 0:
                 break

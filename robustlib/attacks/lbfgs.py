@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from ..errors import RobustlibError
 from ..threat import Domain, L2Ball, at_least_float32, ball, per_example
-from ._model import check_gradient, check_steps, frozen, look, rounding, slope_of
+from ._model import asked, check_gradient, check_steps, frozen, look, slope_of
 from .contract import under_contract
 from .losses import cross_entropy, margin
 
@@ -43,6 +43,7 @@ def lbfgs(
     steps: int = 50,
     binary_steps: int = 9,
     initial_c: float = 0.01,
+    lead: float | None = None,
 ) -> Tensor:
     """Minimise c ||x - x'||_2^2 + loss_f(x', t) over the box, for the largest c whose minimiser is of class t.
 
@@ -61,6 +62,8 @@ def lbfgs(
         steps: evaluations of objective and gradient in a round, >= 1; one more judges its end point.
         binary_steps: values of c tried, >= 1.
         initial_c: the first of them, > 0, in nats per squared unit of the domain.
+        lead: logits by which another class must lead at a point that is returned; None: more than rounding, and the
+            cross-entropy is of logits in units of their spread at x, where else they count as they are.
 
     Returns:
         (N, ...) points. One already misclassified (as t, with a target) is returned as it is; so is one for
@@ -87,7 +90,9 @@ def lbfgs(
     x, y, goal, logits = x[rows], y[rows], goal[rows], at_least_float32(logits[rows])
     origin, best = at_least_float32(x), x.clone()
     spread = logits.amax(1) - logits.amin(1)
-    spread = torch.where(spread > 0, spread, 1.0)[:, None]
+    spread = torch.where(spread > 0, spread / SPREAD, 1.0)[:, None]
+    if lead is not None:
+        spread = torch.ones_like(spread)
     nearest = torch.full_like(y, torch.inf, dtype=origin.dtype)
     c, low, high = torch.full_like(nearest, initial_c), torch.zeros_like(nearest), nearest.clone()
     broken = torch.zeros_like(rows, dtype=torch.bool)
@@ -100,11 +105,11 @@ def lbfgs(
                 shown = point.detach().to(x.dtype).requires_grad_(True)
                 logits = check_gradient(model(shown))
                 square = (at_least_float32(shown) - origin).square().flatten(1).sum(1)
-                objective = c * square + cross_entropy(at_least_float32(logits) / spread * SPREAD, goal)
+                objective = c * square + cross_entropy(at_least_float32(logits) / spread, goal)
                 slope = at_least_float32(slope_of(objective.sum(), shown))
             logits = logits.detach()
-            lead = -margin(logits, y) if target is None else margin(logits, goal)
-            broken = lead > rounding(logits)
+            ahead = -margin(logits, y) if target is None else margin(logits, goal)
+            broken = ahead > asked(logits, lead)
             closer = broken & (square.detach() < nearest)
             best = torch.where(per_example(closer, x), shown.detach(), best)
             nearest = torch.where(closer, square.detach(), nearest)

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from ..errors import RobustlibError
 from ..threat import Ball
 from .certificate import certify, margins
+from .trace import check_model, predictions
 
 EDGE = 1e-3
 """Logits beyond zero at which a search takes a stage's margin for settled."""
@@ -68,11 +69,12 @@ class Cascade:
 
     def _asked(self, x: Tensor, chunk: int | None) -> tuple[Tensor, Tensor]:
         """(stages, N) classes, and whether each is certified; a stage is not asked where an earlier one answers."""
+        for stage in self.stages:
+            check_model(stage, x)
         classes, certified = [], []
         waiting = torch.ones(len(x), dtype=torch.bool, device=x.device)
         for stage in self.stages:
-            with torch.no_grad():
-                classes.append(torch.cat([stage(part).argmax(1) for part in x.split(chunk or 1_000)]))
+            classes.append(predictions(stage, x, chunk or 1_000))
             certified.append(torch.zeros_like(waiting))
             if waiting.any():
                 found = certify(stage, x[waiting], classes[-1][waiting], self.threat, chunk=chunk)
@@ -122,8 +124,7 @@ def uncertified(stage: nn.Module, x: Tensor, threat: Ball, *, chunk: int | None 
 def _routes(cascade: Cascade, x: Tensor, y: Tensor) -> Iterator[tuple[int, Tensor]]:
     """Each stage with the points at which it is wrong already: where it may answer, the cascade is wrong."""
     for place, stage in enumerate(cascade.stages):
-        with torch.no_grad():
-            rows = (stage(x).argmax(1) != y).nonzero().flatten()
+        rows = (predictions(stage, x, 1_000) != y).nonzero().flatten()
         if len(rows):
             yield place, rows
 
@@ -155,7 +156,9 @@ def undermine(
         for _ in range(steps):
             if not len(rows):
                 break
-            slope = torch.autograd.grad(_reluctance(cascade, point.requires_grad_(True), place).sum(), point)[0]
+            slope = torch.autograd.grad(_reluctance(cascade, point.requires_grad_(True), place).sum(), point)[
+                0
+            ]
             point = threat.project(point.detach() - step_size * threat.steepest(slope), x[rows])
             fallen = cascade.answer(point).labels != y[rows]
             moved[rows[fallen]], broken[rows[fallen]] = point[fallen], True
@@ -169,7 +172,7 @@ def _reluctance(cascade: Cascade, x: Tensor, place: int) -> Tensor:
     for position, stage in enumerate(cascade.stages[: place + 1]):
         if position == place == len(cascade.stages) - 1:
             break
-        labels = stage(x).argmax(1)
+        labels = predictions(stage, x.detach(), 1_000)
         found = margins(stage, x, labels, cascade.threat)
         least = found.scatter(1, labels[:, None], torch.inf).amin(1)
         total = total + (least if position < place else -least).clamp_min(-EDGE)

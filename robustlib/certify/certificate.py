@@ -10,12 +10,13 @@ from torch import Tensor, nn
 from ..errors import RobustlibError, suggest
 from ..threat import Ball, check_labels
 from .dual import Relaxation, carry, pre_activation_bounds, relax, width
-from .graph import Graph, trace
+from .graph import Graph
 from .interval import ends, interval_bounds
 from .memory import elements
 from .operations import Add, Input, Relu
 from .region import Region
 from .rows import Dense
+from .trace import check_model, exact, predictions, trace
 
 METHODS = ("dual", "interval", "hybrid")
 KINDS = ("active", "dead", "unstable")
@@ -63,11 +64,21 @@ class Certificate:
         return sure.scatter(1, self.labels[:, None], True).all(1)
 
 
-def check_call(x: Tensor, y: Tensor | None, threat: Ball, classes: int) -> None:
-    """Raise RobustlibError, naming the argument, unless the call makes sense."""
-    threat.check_inputs(x.detach())
+def begin(model: nn.Module, x: Tensor, y: Tensor | None, threat: Ball) -> tuple[Graph, Tensor]:
+    """The model's graph, and x in a form that bounds can be differentiated with.
+
+    Raises:
+        RobustlibError: naming the argument, unless the call makes sense; as :func:`robustlib.certify.trace.trace`.
+    """
+    check_model(model, x)
+    x = threat.within_rounding(x)
+    graph = trace(model, x, threat)
     if y is not None:
-        check_labels(x, y, classes=classes)
+        check_labels(x, y, classes=graph.classes)
+    if x.is_inference():
+        with torch.inference_mode(False):
+            x = x.clone()
+    return graph, x
 
 
 def objectives(y: Tensor, classes: int, like: Tensor) -> Dense:
@@ -83,7 +94,7 @@ def margins_in(
     if method not in METHODS:
         raise RobustlibError(suggest("method", method, METHODS))
     last = len(graph.nodes) - 1
-    rows = objectives(y, graph.nodes[last].shape[0], region.center)
+    rows = objectives(y, graph.classes, region.center)
     if method == "dual":
         held = None if torch.is_grad_enabled() else elements(region.center)
         relaxations = pre_activation_bounds(graph, region, slopes=slopes, elements=held)
@@ -98,7 +109,9 @@ def margins_in(
     node, tail = graph.nodes[last], Graph((graph.nodes[0],))
     if not isinstance(node.operation, Add | Relu | Input):
         tail = Graph((graph.nodes[node.inputs[0]], replace(node, inputs=(0,))))
-    lower, _, size = carry(tail, rows, len(tail.nodes) - 1, {}, boxes[last - len(tail.nodes) + 1], sized=sized)
+    lower, _, size = carry(
+        tail, rows, len(tail.nodes) - 1, {}, boxes[last - len(tail.nodes) + 1], sized=sized
+    )
     return lower, size, relaxations
 
 
@@ -141,9 +154,9 @@ def margins(
     Raises:
         RobustlibError: an operation without a bound, or arguments that do not fit.
     """
-    graph = trace(model, x)
-    check_call(x, y, threat, graph.nodes[-1].shape[0])
-    return margins_in(graph, y, Region.around(x, threat), method=method, slopes=slopes)[0]
+    graph, x = begin(model, x, y, threat)
+    with exact(x):
+        return margins_in(graph, y, Region.around(x, threat), method=method, slopes=slopes)[0]
 
 
 def certify(
@@ -171,18 +184,20 @@ def certify(
 
     Source: Wong & Kolter 2018, Theorem 1, Algorithm 1 and Corollary 1.
     """
-    graph = trace(model, x)
-    classes = graph.nodes[-1].shape[0]
-    check_call(x, y, threat, classes)
+    graph, x = begin(model, x, y, threat)
     chunk = examples_at_a_time(graph, x, chunk)
-    with torch.no_grad():
-        y = torch.cat([model(part).argmax(1) for part in x.split(chunk)]) if y is None else y
+    y = predictions(model, x, chunk) if y is None else y
+    with exact(x), torch.no_grad():
         parts = [
             _certificate(graph, xs, ys, threat, method, slopes)
             for xs, ys in zip(x.split(chunk), y.split(chunk), strict=True)
         ]
     layers = tuple(
-        Layer(same[0].name, same[0].units, *(torch.cat([getattr(layer, kind) for layer in same]) for kind in KINDS))
+        Layer(
+            same[0].name,
+            same[0].units,
+            *(torch.cat([getattr(layer, kind) for layer in same]) for kind in KINDS),
+        )
         for same in zip(*(part.layers for part in parts), strict=True)
     )
     bounds, slack = (torch.cat([getattr(part, name) for part in parts]) for name in ("margins", "slack"))
@@ -194,6 +209,8 @@ def _certificate(graph: Graph, x: Tensor, y: Tensor, threat: Ball, method: str, 
     lower, size, relaxations = margins_in(graph, y, region, method=method, slopes=slopes, sized=True)
     layers = []
     for position, at in relaxations.items():
-        counts = [kind.flatten(1).sum(1) for kind in (at.lower >= 0, (at.upper <= 0) & (at.lower < 0), at.crossing)]
+        counts = [
+            kind.flatten(1).sum(1) for kind in (at.lower >= 0, (at.upper <= 0) & (at.lower < 0), at.crossing)
+        ]
         layers.append(Layer(graph.nodes[position].name, at.lower[:1].numel(), *counts))
     return Certificate(y, lower, slack_of(lower, size), tuple(layers))

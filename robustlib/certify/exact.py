@@ -5,7 +5,6 @@ The linear program over the relaxation, and the mixed-integer program that has n
 
 from __future__ import annotations
 
-import copy
 from dataclasses import dataclass
 
 import torch
@@ -13,14 +12,17 @@ from torch import Tensor, nn
 
 from ..errors import RobustlibError
 from ..threat import Ball
-from .certificate import check_call, margins_in
+from .certificate import begin, margins_in
 from .dual import pre_activation_bounds
-from .graph import trace
+from .graph import Graph, Node
+from .operations import Linear, Scale
 from .program import matrices, program_of
 from .region import Region
+from .trace import exact, logits_of
 
-SLACK = 1e-3
-"""Logits that a margin must exceed to be proven: a thousand times what HiGHS lets a constraint be off."""
+SLACK = 1e-4
+"""Share of the largest logit at x that a margin must exceed to be proven: programs are in units of that logit, and this
+is a hundred times what HiGHS lets a constraint be off."""
 _FIRST = 1e9
 """Relative gap at which a search ends: with the first point that it finds."""
 _ENDED, _LIMIT, _IMPOSSIBLE = 0, 1, 2
@@ -52,11 +54,10 @@ def optimum(model: nn.Module, x: Tensor, y: Tensor, threat: Ball, *, integer: bo
         RobustlibError: another norm, float32, a program too large, or one without an optimum.
     """
     _check(x, threat, "optimum")
-    graph = trace(model, x)
-    classes = graph.nodes[-1].shape[0]
-    check_call(x, y, threat, classes)
+    graph, x = begin(model, x, y, threat)
+    classes = graph.classes
     found = torch.zeros(len(x), classes, dtype=torch.float64)
-    with torch.no_grad():
+    with exact(x), torch.no_grad():
         affine = matrices(graph)
         for i, label in enumerate(y.tolist()):
             region = Region.around(x[i : i + 1], threat)
@@ -67,9 +68,20 @@ def optimum(model: nn.Module, x: Tensor, y: Tensor, threat: Ball, *, integer: bo
                     raise RobustlibError(f"HiGHS found no optimum: {answer.message}")
                 found[i, k] = float(answer.fun)
                 if integer:
-                    logits = model(program.point(answer.x, region)[None])[0]
+                    logits = logits_of(model, program.point(answer.x, region)[None])[0]
                     found[i, k] = logits[label] - logits[k]
     return found
+
+
+def _closed(graph: Graph) -> Graph:
+    """The graph with an affine operation at its end, where its logits can be put into other units."""
+    last = graph.nodes[-1]
+    if isinstance(last.operation, Linear | Scale):
+        return graph
+    one = torch.ones(last.shape, dtype=torch.float64)
+    return Graph(
+        (*graph.nodes, Node("units", Scale(one, torch.zeros_like(one)), (len(graph.nodes) - 1,), last.shape))
+    )
 
 
 @dataclass(frozen=True)
@@ -77,7 +89,8 @@ class Decision:
     """What is known of every point of each ball, up to stated limits.
 
     Attributes:
-        proven: (N,) every other class's margin exceeds :data:`SLACK` everywhere, by the bound or by the solver.
+        proven: (N,) every other class's margin exceeds the share :data:`SLACK` of x's largest logit everywhere, by the
+            bound or by the solver.
         broken: (N,) the model gives ``points`` another class.
         points: (N, ...) inputs in the balls; x itself where nothing was found.
         switches: (N,) units whose sign the bounds leave open, each a yes or no of the solver's.
@@ -91,18 +104,16 @@ class Decision:
     late: Tensor
 
 
-def decide(
-    model: nn.Module, x: Tensor, y: Tensor, threat: Ball, *, nodes: int, seconds: float
-) -> Decision:
+def decide(model: nn.Module, x: Tensor, y: Tensor, threat: Ball, *, nodes: int, seconds: float) -> Decision:
     """Whether all points of each ball have the right class, asked of a solver where the bound does not tell.
 
-    One mixed-integer program for each class whose bound is not above :data:`SLACK`, the nearest to winning first: is
+    One mixed-integer program for each class whose bound does not exceed that share, the nearest to winning first: is
     there a point of the ball whose margin is no greater? "No" proves, up to the solver's arithmetic, which is not
     exact; "yes" counts where the model itself agrees. The first class of which neither is known ends a point.
 
     Args:
-        model: float32, small; of the operations in ``robustlib.certify.SUPPORTED``. Programs are in float64.
-        x: (N, ...) float32 inputs in the threat's domain.
+        model: small; of the operations in ``robustlib.certify.SUPPORTED``. Programs are in float64.
+        x: (N, ...) inputs in the threat's domain.
         y: (N,) int64 labels.
         threat: l_inf ball.
         nodes: of branch and bound, for each program; 1 or more.
@@ -114,30 +125,38 @@ def decide(
     Source: Tjeng et al. 2019, sections 3 and 4.
     """
     if threat.norm != "linf" or nodes < 1 or not seconds > 0:
-        raise RobustlibError(f"decide of {threat}, nodes={nodes}, seconds={seconds}; give an l_inf ball, 1 and above 0")
-    double = copy.deepcopy(model).double()
-    graph = trace(double, x.double())
-    check_call(x, y, threat, graph.nodes[-1].shape[0])
+        raise RobustlibError(
+            f"decide of {threat}, nodes={nodes}, seconds={seconds}; give an l_inf ball, 1 and above 0"
+        )
+    graph, x = begin(model, x, y, threat)
+    graph = _closed(graph.to(torch.float64))
     proven, broken, late = (torch.zeros(len(x), dtype=torch.bool) for _ in range(3))
     points, switches = x.clone(), torch.zeros(len(x), dtype=torch.int64)
-    with torch.no_grad():
-        affine = matrices(graph)
+    with exact(x), torch.no_grad():
+        affine, last = matrices(graph), len(graph.nodes) - 1
         for i, label in enumerate(y.tolist()):
             region = Region.around(x[i : i + 1].double(), threat)
+            size = float(graph(x[i : i + 1].double()).abs().max()) or 1.0
             bounds, _, relaxations = margins_in(graph, y[i : i + 1], region, method="dual", slopes="adaptive")
-            rivals = [k for k in bounds[0].argsort().tolist() if k != label and bounds[0, k] <= SLACK]
-            program = program_of(graph, affine, region, relaxations, integer=True)
+            rivals = [k for k in bounds[0].argsort().tolist() if k != label and bounds[0, k] <= SLACK * size]
+            # In units of the largest logit: the solver's tolerance is absolute.
+            scaled = affine | {last: (affine[last][0] / size, affine[last][1] / size)}
+            program = program_of(graph, scaled, region, relaxations, integer=True)
             switches[i], proven[i] = int(program.integral.sum()), True
             for k in rivals:
                 answer = program.minimise(
-                    program.margin(label, k), most=SLACK, node_limit=nodes, time_limit=seconds, mip_rel_gap=_FIRST
+                    program.margin(label, k),
+                    most=SLACK,
+                    node_limit=nodes,
+                    time_limit=seconds,
+                    mip_rel_gap=_FIRST,
                 )
                 if answer.status == _IMPOSSIBLE:
                     continue
                 proven[i], late[i] = False, "ime limit" in answer.message
                 if answer.x is not None:
                     moved = threat.project(program.point(answer.x, region).to(x)[None], x[i : i + 1])
-                    broken[i] = bool(model(moved).argmax(1) != label)
+                    broken[i] = bool(logits_of(model, moved).argmax(1) != label)
                     points[i] = moved[0] if broken[i] else x[i]
                 break
     return Decision(proven, broken, points, switches, late)

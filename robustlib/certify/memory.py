@@ -22,10 +22,11 @@ def free_bytes(device: torch.device) -> int | None:
         return int(torch.cuda.mem_get_info(device)[0]) + kept
     found = []
     with contextlib.suppress(OSError, ValueError, IndexError):
-        found.append(1024 * int(_MACHINE.read_text().split("MemAvailable:")[1].split()[0]))
+        found.append(1024 * int(_MACHINE.read_text(encoding="utf-8").split("MemAvailable:")[1].split()[0]))
     with contextlib.suppress(OSError, ValueError):
         # Without a limit the file says "max".
-        found.append(int((_GROUP / "memory.max").read_text()) - int((_GROUP / "memory.current").read_text()))
+        limit, used = ((_GROUP / f"memory.{name}").read_text(encoding="utf-8") for name in ("max", "current"))
+        found.append(int(limit) - int(used))
     return max(0, min(found)) if found else None
 
 

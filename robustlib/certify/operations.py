@@ -6,7 +6,8 @@ bound is in :mod:`robustlib.certify.dual`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -17,7 +18,7 @@ from .rows import Kernel, Rows, Shape
 
 @dataclass(frozen=True)
 class Linear:
-    """W z + b, W (out, in)."""
+    """W z + b along the last axis, W (out, in)."""
 
     weight: Tensor
     bias: Tensor | None
@@ -35,7 +36,7 @@ class Linear:
 
     def offset(self, after: Shape) -> Tensor | None:
         """(1, *after) what is added, None: nothing."""
-        return None if self.bias is None else self.bias[None]
+        return None if self.bias is None else self.bias.expand(1, *after)
 
 
 @dataclass(frozen=True)
@@ -130,11 +131,22 @@ Operation = Affine | Add | Relu | Input
 def average_pool(before: Tensor, size: Shape, stride: tuple[int, int], padding: tuple[int, int]) -> Conv:
     """The mean over cells of the (N, C, H, W) values before, zeros of the padding included."""
     channels = before.shape[1]
-    weight = torch.full((channels, 1, *size), 1 / (size[0] * size[1]), dtype=before.dtype, device=before.device)
+    weight = torch.full(
+        (channels, 1, *size), 1 / (size[0] * size[1]), dtype=before.dtype, device=before.device
+    )
     return Conv(Kernel(weight, stride, padding, groups=channels), None)
 
 
-def affine(factor: float, shift: float, like: Tensor) -> Scale:
-    """Factor z + shift with the same numbers for every channel of values like these (N, n, ...)."""
-    form = (like.shape[1], *[1] * (like.dim() - 2))
-    return Scale(like.new_full(form, factor), like.new_full(form, shift))
+_Kept = TypeVar("_Kept")
+
+
+def converted(operation: _Kept, dtype: torch.dtype) -> _Kept:
+    """The operation with its floating-point constants in another precision."""
+    changed: dict[str, Any] = {}
+    for field in fields(operation):  # type: ignore[arg-type]
+        value = getattr(operation, field.name)
+        if isinstance(value, Tensor) and value.is_floating_point():
+            changed[field.name] = value.to(dtype)
+        elif isinstance(value, Kernel):
+            changed[field.name] = converted(value, dtype)
+    return replace(operation, **changed)  # type: ignore[type-var]

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from ..errors import RobustlibError
 from ..threat import Ball
 from .certificate import margins
+from .trace import check_model, logits_of
 
 
 def outline(directions: ArrayLike, least: ArrayLike, inside: ArrayLike) -> NDArray[np.float64]:
@@ -54,8 +55,9 @@ def outer_polygon(
     Raises:
         RobustlibError: another number of inputs or outputs, or fewer directions.
     """
+    check_model(model, x)
     with torch.no_grad():
-        center = model(x)
+        center = logits_of(model, x)
         if tuple(center.shape) != (1, 2) or directions < 3:
             raise RobustlibError(
                 f"{tuple(center.shape)} outputs and {directions} directions; give one input, two outputs, 3 or more"

@@ -15,12 +15,13 @@ from torch import Tensor, nn
 
 from ..errors import RobustlibError, suggest
 from ..threat import Ball
-from .certificate import check_call, objectives
+from .certificate import begin, objectives
 from .dual import Relaxation, carry, relax, unit
-from .graph import Graph, trace
+from .graph import Graph
 from .memory import MOST
 from .operations import Add, Affine, Input, Relu, Reshape, Scale
 from .region import Region
+from .trace import exact, predictions
 
 ESTIMATORS = ("median", "geometric", "pooled")
 NORMAL = -1
@@ -152,7 +153,9 @@ def projected_bounds(
                 lower, upper = before[0].middle - reach, before[0].middle + reach
             else:
                 rows = unit(shape, slice(None), region.center)
-                lower, upper = (end.unflatten(1, shape) for end in carry(graph, rows, place, found, region)[:2])
+                lower, upper = (
+                    end.unflatten(1, shape) for end in carry(graph, rows, place, found, region)[:2]
+                )
             found[position] = relax(lower, upper)
             pushed.append(draw.past_relu(before[0], found[position], position))
         else:
@@ -182,17 +185,23 @@ def estimated_margins(
 
     Source: Wong et al. 2018, section 3.2; the objective itself is carried back exactly, as in the authors' code.
     """
-    graph = trace(model, x)
-    check_call(x, y, threat, graph.nodes[-1].shape[0])
-    return _margins(graph, x, y, threat, projections, estimator, generator)
+    graph, x = begin(model, x, y, threat)
+    with exact(x):
+        return _margins(graph, x, y, threat, projections, estimator, generator)
 
 
 def _margins(
-    graph: Graph, x: Tensor, y: Tensor, threat: Ball, projections: int, estimator: str, generator: torch.Generator
+    graph: Graph,
+    x: Tensor,
+    y: Tensor,
+    threat: Ball,
+    projections: int,
+    estimator: str,
+    generator: torch.Generator,
 ) -> Tensor:
     region, last = Region.around(x, threat), len(graph.nodes) - 1
     found = projected_bounds(graph, region, projections=projections, estimator=estimator, generator=generator)
-    return carry(graph, objectives(y, graph.nodes[last].shape[0], x), last, found, region)[0]
+    return carry(graph, objectives(y, graph.classes, x), last, found, region)[0]
 
 
 def estimate(
@@ -206,14 +215,13 @@ def estimate(
         y: (N,) int64 labels; None: the classes that the model predicts at x.
         chunk: examples at a time; None: as many as fit MOST numbers.
     """
-    graph = trace(model, x)
-    check_call(x, y, threat, graph.nodes[-1].shape[0])
+    graph, x = begin(model, x, y, threat)
     if chunk is None:
         widest = max(math.prod(node.shape) for node in graph.nodes)
         # Each part draws columns of its own: how many there are must not depend on the machine.
         chunk = max(1, MOST // (widest * max(1, projections) * max(1, len(graph.relus))))
-    with torch.no_grad():
-        y = torch.cat([model(part).argmax(1) for part in x.split(chunk)]) if y is None else y
+    y = predictions(model, x, chunk) if y is None else y
+    with exact(x), torch.no_grad():
         parts = [
             _margins(graph, xs, ys, threat, projections, estimator, generator)
             for xs, ys in zip(x.split(chunk), y.split(chunk), strict=True)

@@ -9,9 +9,10 @@ from torch import Tensor, nn
 
 from ..errors import RobustlibError
 from ..threat import Ball, Domain, ball, parse_number
-from .certificate import certify, check_call, examples_at_a_time, margins_in, slack_of
-from .graph import Graph, trace
+from .certificate import begin, certify, examples_at_a_time, margins_in, slack_of
+from .graph import Graph
 from .region import Region
+from .trace import exact, predictions
 
 SHORTEST = 1e-3
 """Share of a Newton step below which the search ends."""
@@ -21,7 +22,9 @@ RESOLUTION = 1e-3
 """Relative distance to a radius that is not certified, below which none is sought between."""
 
 
-def _phi(graph: Graph, x: Tensor, y: Tensor, threat: Ball, eps: Tensor, slopes: str) -> tuple[Tensor, Tensor, Tensor]:
+def _phi(
+    graph: Graph, x: Tensor, y: Tensor, threat: Ball, eps: Tensor, slopes: str
+) -> tuple[Tensor, Tensor, Tensor]:
     """(N,) phi(eps) = max over k != y of -(margin k), its derivative, and whether eps is certified."""
     with torch.enable_grad():
         eps = eps.detach().requires_grad_(True)
@@ -43,7 +46,7 @@ def largest_certified_radius(
     domain: Domain | None = None,
     start: float = 0.1,
     steps: int = 20,
-    tolerance: float = 1e-4,
+    tolerance: float = 1e-5,
     slopes: str = "fixed",
     chunk: int | None = None,
 ) -> Tensor:
@@ -60,7 +63,7 @@ def largest_certified_radius(
         domain: (low, high) that inputs live in, or None: unclipped.
         start: first radius, > 0, in the domain's units.
         steps: evaluations of phi for each example, >= 1; then ten of bisection below the root.
-        tolerance: \\|phi\\| in logits at which the search ends, > 0.
+        tolerance: \\|phi\\| at which the search ends, as a share of \\|phi\\| at x, > 0.
         slopes: as for :func:`certify`.
         chunk: examples at a time.
 
@@ -72,17 +75,19 @@ def largest_certified_radius(
 
     Source: locuslab/convex_adversarial, examples/mnist_epsilon.py (the search behind Wong & Kolter's figure).
     """
-    start, tolerance = parse_number(start, name="start", above=0), parse_number(tolerance, name="tolerance", above=0)
+    start, tolerance = (
+        parse_number(start, name="start", above=0),
+        parse_number(tolerance, name="tolerance", above=0),
+    )
     if steps < 1:
         raise RobustlibError(f"steps={steps}; give 1 or more")
     threat = ball(norm, 0.0, domain)
-    graph = trace(model, x)
-    check_call(x, y, threat, graph.nodes[-1].shape[0])
+    graph, x = begin(model, x, y, ball(norm, start, domain))
     radii = []
     for part in torch.arange(len(x), device=x.device).split(examples_at_a_time(graph, x, chunk)):
-        with torch.no_grad():
-            labels = model(x[part]).argmax(1) if y is None else y[part]
-        radii.append(_search(graph, x[part], labels, threat, start, steps, tolerance, slopes))
+        labels = predictions(model, x[part], len(part)) if y is None else y[part]
+        with exact(x):
+            radii.append(_search(graph, x[part], labels, threat, start, steps, tolerance, slopes))
     return torch.cat(radii) if radii else x.new_zeros(0)
 
 
@@ -92,9 +97,12 @@ def _search(
     widest = math.inf
     if threat.domain is not None:
         # From here on the ball holds the whole domain.
-        widest = (threat.domain[1] - threat.domain[0]) * (1.0 if threat.norm == "linf" else math.sqrt(x[0].numel()))
+        widest = (threat.domain[1] - threat.domain[0]) * (
+            1.0 if threat.norm == "linf" else math.sqrt(x[0].numel())
+        )
     eps, step = torch.zeros(len(x), dtype=x.dtype, device=x.device), torch.full((len(x),), start).to(x)
     level, _, known = _phi(graph, x, y, threat, eps, slopes)
+    enough = tolerance * level.abs()
     # The first radius is taken as it is; later ones must bring phi nearer to 0.
     level, best, failed = torch.full_like(level, torch.inf), eps.clone(), torch.full_like(eps, torch.inf)
     share, going = torch.ones_like(eps), known.clone()
@@ -110,11 +118,12 @@ def _search(
         better, worse = rows[nearer], rows[~nearer]
         eps[better], level[better], share[better] = trial[nearer], phi[nearer], 1.0
         # Where the bound is flat the quotient is of no use; no step is longer than four radii.
-        newton = -phi[nearer] / slope[nearer].clamp_min(1e-12)
+        rising = slope[nearer] > 0
+        newton = torch.where(rising, -phi[nearer] / slope[nearer], -torch.inf * phi[nearer].sign())
         step[better] = torch.minimum(newton, 4 * eps[better] + start)
         share[worse] /= 2
         whole = (eps >= widest) & (level < 0)
-        going &= (level.abs() > tolerance) & (share > SHORTEST) & ~whole
+        going &= (level.abs() > enough) & (share > SHORTEST) & ~whole
     for halving in range(10):
         rows = (known & (failed < torch.inf) & (failed > best * (1 + RESOLUTION))).nonzero().flatten()
         if not len(rows):
@@ -123,7 +132,10 @@ def _search(
         trial = failed[rows] * (1 - RESOLUTION / 2) if halving == 0 else (best[rows] + failed[rows]) / 2
         trial = torch.maximum(trial, best[rows])
         sure = _phi(graph, x[rows], y[rows], threat, trial, slopes)[2]
-        best[rows], failed[rows] = torch.where(sure, trial, best[rows]), torch.where(sure, failed[rows], trial)
+        best[rows], failed[rows] = (
+            torch.where(sure, trial, best[rows]),
+            torch.where(sure, failed[rows], trial),
+        )
     return best
 
 

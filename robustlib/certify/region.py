@@ -46,6 +46,17 @@ class Region:
         x, eps = (None if value is None else value[rows] for value in (self.x, self.eps))
         return Region(self.center[rows], self.radius[rows], x, eps)
 
+    def points(self, generator: torch.Generator) -> Tensor:
+        """(N, ...) one random point of each example's region."""
+        side = 2 * torch.rand(self.center.shape, generator=generator, dtype=self.center.dtype) - 1
+        found = self.center + self.radius * side.to(self.center.device)
+        if self.x is None or self.eps is None:
+            return found
+        delta = found - self.x
+        length = delta.flatten(1).norm(dim=1)
+        share = torch.where(length > self.eps, self.eps / length, 1.0)
+        return self.x + delta * share.view(-1, *[1] * (delta.dim() - 1))
+
     def range_of(self, rows: Rows) -> tuple[Tensor, Tensor]:
         """(N, rows...) least and greatest value of each row's a . x; for l_2 in a domain, bounds on them.
 
@@ -55,9 +66,7 @@ class Region:
         middle, reach = rows.pair(self.center), rows.map(torch.abs).pair(self.radius)
         if self.x is None or self.eps is None:
             return middle - reach, middle + reach
-        # At a row of zeros the root has no derivative.
+        # At a row of zeros the root has no derivative; a floor can only widen the range.
         squares = rows.map(torch.square).pair(torch.ones_like(self.x)).clamp_min(1e-30)
         ball, length = rows.pair(self.x), self.eps[:, None] * squares.sqrt()
         return torch.maximum(ball - length, middle - reach), torch.minimum(ball + length, middle + reach)
-
-

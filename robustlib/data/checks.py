@@ -88,7 +88,7 @@ def column_means(x: Array, file: str, split: str) -> bool:
     roughly: one value that is off by more than 0.01, swapped rows and swapped columns are noticed, scattered
     noise of 1e-5 is not.
     """
-    reference = np.array(json.loads((Path(__file__).parent / file).read_text())[split])
+    reference = np.array(json.loads((Path(__file__).parent / file).read_text(encoding="utf-8"))[split])
     means = weighted_means(x)
     return bool(means.shape == reference.shape and np.all(np.abs(means - reference) <= TOLERANCE))
 

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from robustlib import environment
 from robustlib.data import fetch as _fetch
 from robustlib.data.checks import Array, Arrays, Findings, Mismatch, check
 from robustlib.data.dataset import Dataset, Split
@@ -178,7 +179,7 @@ def _stamp(path: Path) -> tuple[int, int]:
 
 
 def _fetch_or_explain(facts: Facts, path: Path, root: Root) -> None:
-    if os.environ.get("ROBUSTLIB_OFFLINE"):
+    if environment.switched_on(environment.OFFLINE):
         raise RobustlibError(
             f"dataset {facts.name} is missing: looked for {path}, and ROBUSTLIB_OFFLINE forbids downloads. "
             f"{ways_to_get(facts)}"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import sys
 import time
 import zipfile
 import zlib
@@ -15,6 +14,7 @@ from typing import Any, BinaryIO, cast
 
 import numpy as np
 
+from robustlib import environment
 from robustlib.data.checks import Array, Arrays, Findings, Mismatch, check, made_from_lines
 from robustlib.data.facts import Facts
 from robustlib.errors import RobustlibError
@@ -34,16 +34,9 @@ _DAMAGE = (
 
 def data_root(root: str | os.PathLike[str] | None = None) -> Path:
     """The folder of the prepared files: ``root``, else ``$ROBUSTLIB_DATA``, else the user's cache folder."""
-    chosen = root if root is not None else os.environ.get("ROBUSTLIB_DATA") or None
-    if chosen is not None:
-        return Path(chosen).expanduser()
-    if sys.platform == "darwin":
-        cache = Path.home() / "Library" / "Caches"
-    elif sys.platform == "win32":
-        cache = Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
-    else:
-        cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return cache / "robustlib" / "data"
+    if root is not None:
+        return environment.folder(root, "root")
+    return environment.variable(environment.DATA) or environment.user_cache() / "data"
 
 
 def prepared_path(name: str, root: str | os.PathLike[str] | None = None) -> Path:

@@ -109,7 +109,7 @@ class Report:
 def standard(
     threat: Ball, *, steps: int = 100, queries: int = 5_000, targets: int = 9, classes: int | None = None
 ) -> tuple[Attack, ...]:
-    """Noise, FGSM, PGD on two losses, then the four attacks of AutoAttack.
+    """Noise, FGSM, PGD on two losses, then the four attacks of AutoAttack; FAB only where there is a domain to search.
 
     Args:
         threat: what the attacks may do.
@@ -126,8 +126,8 @@ def standard(
         targets = min(targets, classes - 1)
         targeted = Apgd(steps, target_classes=targets) if classes >= 4 else Apgd(steps, loss="margin")
     return (
-        Noise(), Fgsm(), Pgd(20, size), Pgd(20, size, loss="margin"),
-        Apgd(steps), targeted, Fab(steps, targets), Square(queries),
+        Noise(), Fgsm(), Pgd(20, size), Pgd(20, size, loss="margin"), Apgd(steps), targeted,
+        *(() if threat.domain is None else (Fab(steps, targets),)), Square(queries),
     )  # fmt: skip
 
 

@@ -23,6 +23,7 @@ from typing import Any
 
 import torch
 
+from ..environment import cache_root
 from ..errors import RobustlibError
 from ..training import TrainingDiverged, WeakTeacher
 from .files import write_atomically
@@ -32,7 +33,7 @@ from .networks import Networks, Stopped
 from .progress import Tick, label, seldom
 from .runner import Interrupted, Job, Summary, headline, interrupts, run_one
 from .specs import Evaluation, Network
-from .store import Store, cache_root
+from .store import Store
 
 LINE_SECONDS = 30.0
 _store = functools.cache(Store)

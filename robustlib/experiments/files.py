@@ -39,7 +39,7 @@ def lock(path: Path) -> Iterator[None]:
     """Hold ``path`` against every other process that asks for it; waits, and ends with its holder."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle = open(path, "w")  # noqa: SIM115 (closed below: only opening it may fail in this way)
+        handle = open(path, "wb")  # noqa: SIM115 (closed below: only opening it may fail in this way)
     except OSError as error:
         raise _cannot("lock", path, error) from error
     with handle:

@@ -14,7 +14,8 @@ from pathlib import Path
 
 import torch
 
-from ..errors import RobustlibError, suggest
+from ..errors import RobustlibError
+from ..parameters import check_device
 
 PACKAGE = Path(__file__).resolve().parents[1]
 
@@ -41,7 +42,7 @@ def source_digest() -> str:
 def commit() -> str:
     """The checkout's commit, ``-dirty`` when tracked sources differ from it; "unknown" outside a checkout."""
     try:
-        run = functools.partial(subprocess.run, cwd=PACKAGE, capture_output=True, text=True, check=True)
+        run = functools.partial(subprocess.run, cwd=PACKAGE, capture_output=True, encoding="utf-8", check=True)
         head = run(["git", "rev-parse", "HEAD"]).stdout.strip()
         changed = run(["git", "status", "--porcelain", "--untracked-files=no", "--", "."]).stdout.strip()
     except (OSError, subprocess.CalledProcessError):
@@ -60,7 +61,7 @@ def device_name(device: torch.device) -> str:
         return str(torch.cuda.get_device_name(device))
     model = platform.processor() or platform.machine()
     with contextlib.suppress(OSError):
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
             if line.startswith("model name"):
                 model = line.split(":", 1)[1].strip()
                 break
@@ -77,9 +78,7 @@ def peak_memory_mb(device: torch.device) -> float:
 
 def resolve_device(name: str) -> torch.device:
     """``auto`` is the GPU when there is one."""
-    kinds = ("cpu", "cuda", "auto")
-    if name.partition(":")[0] not in kinds:
-        raise RobustlibError(suggest("device", name, kinds))
+    check_device(name)
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     try:

@@ -66,6 +66,9 @@ def _hints(cls: type) -> dict[str, Any]:
 
 
 def _default(field: dataclasses.Field[Any]) -> Any:
+    """The value at which a field is no part of a key: its default or, where that has moved since, the first one."""
+    if "unkeyed" in field.metadata:
+        return field.metadata["unkeyed"]
     return field.default_factory() if field.default_factory is not dataclasses.MISSING else field.default
 
 

@@ -94,7 +94,7 @@ class Networks:
         if not path.exists():
             return None
         try:
-            content = json.loads(path.read_text())
+            content = json.loads(path.read_text(encoding="utf-8"))
         except (OSError, ValueError):
             return None
         whole = isinstance(content, dict) and set(content) >= LOGGED

@@ -22,15 +22,9 @@ from .store import Store
 
 
 def run_parallel(
-    jobs: Sequence[Job],
-    workers: int,
-    *,
-    root: Path,
-    threads: int | None = None,
-    say: Callable[[str], None] = print,
-    tick: Tick | None = None,
-    **options: Any,
-) -> Summary:
+    jobs: Sequence[Job], workers: int, *, root: Path, threads: int | None = None,
+    say: Callable[[str], None] = print, tick: Tick | None = None, **options: Any,
+) -> Summary:  # fmt: skip
     """As :func:`run`, in several processes; those jobs that share a subject stay together.
 
     Args:
@@ -95,8 +89,6 @@ def _listen(told: Any, say: Callable[[str], None], tick: Tick | None) -> None:
 def _work(jobs: Sequence[Job], root: Path, threads: int, told: Any, options: dict[str, Any]) -> Summary:
     torch.set_num_threads(threads)
     try:
-        return run(
-            jobs, store=Store(root), say=told.put, tick=seldom(lambda *event: told.put(event)), **options
-        )
+        return run(jobs, store=Store(root), say=told.put, tick=seldom(lambda *event: told.put(event)), **options)
     except Interrupted as stopped:
         return stopped.summary

@@ -187,7 +187,7 @@ def collect(folder: Path, root: Path, cache: Path) -> Filed:
                 if name.endswith(".checkpoint"):
                     kind = filed.checkpoints
             further = kind is filed.checkpoints and _step(content) > (_step(path.read_bytes()) if path.exists() else -1)
-        except RobustlibError as error:
+        except (RobustlibError, UnicodeDecodeError) as error:
             filed.refused.append(f"{name}: {error}")
             continue
         if path.exists() and not further:

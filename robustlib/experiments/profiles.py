@@ -15,6 +15,8 @@ from dataclasses import dataclass, replace
 from ..attacks.suite import Fab, Pgd, Square
 from ..errors import RobustlibError, suggest
 from ..models import ModelSpec
+from ..parameters import BEST as BEST
+from ..parameters import NAMES as NAMES
 from ..training import FgsmTraining, PgdTraining, Schedule, Standard
 from ..training.inner import Inner
 from . import (
@@ -273,12 +275,6 @@ _PROFILES = {
                 "the paper's own protocol, scaled down for the largest networks"),
     )
 }
-
-NAMES = tuple(_PROFILES)
-"""Every profile that can be run."""
-
-BEST = "best"
-"""Not a profile of its own: for each cell the most faithful record there is."""
 
 FAITHFUL_FIRST = ("full", "quick")
 """Where the published book looks for a cell's record, in this order. Stand-in data never appears there."""

@@ -173,7 +173,7 @@ def migrate(root: Path) -> int:
     """
     count = 0
     for path in sorted(root.rglob("*.json")):
-        text = path.read_text()
+        text = path.read_text(encoding="utf-8")
         ours = dumps(loads(text, path=path.as_posix()))
         if ours != text:
             write_atomically(path, ours.encode())
@@ -235,7 +235,7 @@ def read(path: Path, *, root: Path | None = None) -> Record:
     """The record in a file; its ``path`` is relative to ``root``."""
     shown = path.relative_to(root).as_posix() if root is not None else path.as_posix()
     try:
-        text = path.read_text()
+        text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise RobustlibError(f"{shown} cannot be read ({error}); delete it and run again") from None
     return loads(text, path=shown)

@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
 
+from ..environment import cache_root
 from ..errors import RobustlibError
 from ..training import TrainingDiverged, WeakTeacher
 from .cost import evaluation_flops
@@ -33,7 +34,7 @@ from .networks import Networks, Stopped, dataset_of
 from .progress import Tick, label
 from .records import Record, Unfilable
 from .specs import Evaluation, TrainingCurve
-from .store import Store, cache_root, weights_digest
+from .store import Store, weights_digest
 
 
 @dataclass(frozen=True)
@@ -99,18 +100,10 @@ def interrupts(flag: threading.Event) -> Iterator[None]:
 
 
 def run(
-    jobs: Sequence[Job],
-    *,
-    profile: str,
-    store: Store,
-    device: str = "auto",
-    budget: float = math.inf,
-    recompute: bool = False,
-    cache: Path | None = None,
-    committed: Path | None = None,
-    say: Callable[[str], None] = print,
-    tick: Tick | None = None,
-) -> Summary:
+    jobs: Sequence[Job], *, profile: str, store: Store, device: str = "auto", budget: float = math.inf,
+    recompute: bool = False, cache: Path | None = None, committed: Path | None = None,
+    say: Callable[[str], None] = print, tick: Tick | None = None,
+) -> Summary:  # fmt: skip
     """Make the records of ``jobs`` that are missing.
 
     Args:

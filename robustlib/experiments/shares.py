@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from ..certify import certify
-from ..certify.graph import trace
+from ..certify.trace import trace
 from ..data import Split
 from ..evaluate import Progress
 from ..training import Certified, Schedule, objective

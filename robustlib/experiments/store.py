@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 from torch import Tensor, nn
 
+from ..environment import records_root
 from ..errors import RobustlibError
 from .files import write_atomically
 from .keys import key, parse
@@ -22,25 +22,12 @@ from .profiles import profile
 from .records import Record, dumps, read
 from .specs import Evaluation, Network
 
-REPOSITORY = Path(__file__).resolve().parents[2]
-
-
-def records_root() -> Path:
-    """``$ROBUSTLIB_ROOT``, the folder that holds ``results/``; the repository unless set."""
-    return Path(os.environ.get("ROBUSTLIB_ROOT", REPOSITORY))
-
-
-def cache_root() -> Path:
-    """``$ROBUSTLIB_CACHE``, or robustlib/ in the user's cache folder."""
-    default = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "robustlib"
-    return Path(os.environ.get("ROBUSTLIB_CACHE", default))
-
 
 class Store:
     """The records below ``root/results``; reads each file once.
 
     Args:
-        root: folder that holds ``results/``; default :func:`records_root`.
+        root: folder that holds ``results/``; default :func:`~robustlib.environment.records_root`.
 
     ``faults`` lists the files that did not validate, one message each.
     """
@@ -61,14 +48,10 @@ class Store:
                 continue
             earlier = self._records.get((record.profile, record.evaluation_key))
             if earlier is not None:
-                self.faults[path] = (
-                    f"{record.path} repeats the evaluation of {earlier.path}; delete one of them"
-                )
+                self.faults[path] = f"{record.path} repeats the evaluation of {earlier.path}; delete one of them"
                 continue
             if record.profile != path.parts[-3]:
-                self.faults[path] = (
-                    f"{record.path} says profile {record.profile!r} but lies in {path.parts[-3]}/"
-                )
+                self.faults[path] = f"{record.path} says profile {record.profile!r} but lies in {path.parts[-3]}/"
                 continue
             self._records[record.profile, record.evaluation_key] = record
 

@@ -22,8 +22,8 @@ from ..attacks.losses import cross_entropy
 from ..attacks.pgd import ascend
 from ..certify import estimated_margins
 from ..certify.certificate import margins_in
-from ..certify.graph import trace
 from ..certify.region import Region
+from ..certify.trace import trace
 from ..data.registry import facts_of
 from ..models import ModelSpec, build
 from ..threat import LinfBall

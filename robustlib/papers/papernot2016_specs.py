@@ -69,13 +69,13 @@ LABELS = (NONE, *(f"T={t}" for t in TEMPERATURES))
 
 def attempts(subject: Network, *, outputs: str = "softmax", temperature: float = 1.0, pairs: bool = True) -> Evaluation:
     """JSMA from 100 points to all nine other classes, at most 112 features: 900 attempts."""
-    attack = Jsma(fill=FILL[subject.dataset], outputs=outputs, temperature=temperature, pairs=pairs)
+    attack = Jsma(fill=FILL[subject.dataset], outputs=outputs, temperature=temperature, pairs=pairs, protocol=1)
     return Evaluation(subject, Targeted(attack), Subset(n=100))
 
 
 def minimal(subject: Network) -> Evaluation:
     """The least number of features on every test point, without the cap of 112 on the attack."""
-    attack = Jsma(features=FEATURES[subject.dataset], fill=FILL[subject.dataset])
+    attack = Jsma(features=FEATURES[subject.dataset], fill=FILL[subject.dataset], protocol=1)
     return Evaluation(subject, Targeted(attack, correct_only=False))
 
 
@@ -123,7 +123,7 @@ def fgsm(dataset: str, label: str) -> Evaluation:
 def nearest(dataset: str, label: str, norm: str) -> Evaluation:
     """Carlini and Wagner's attack in that norm, towards any other class."""
     grid = {"l2": (0.5, 1.0, 2.0, 3.0), "linf": (0.03, 0.1, 0.2, 0.3)}[norm]
-    return Evaluation(network(dataset, label), Distances(CarliniWagner(), norm, grid))
+    return Evaluation(network(dataset, label), Distances(CarliniWagner(protocol=1), norm, grid))
 
 
 def worst_case(dataset: str, label: str) -> Evaluation:

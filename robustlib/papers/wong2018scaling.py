@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 import torch
 from torch import nn
 
-from ..certify.graph import trace
+from ..certify.trace import trace
 from ..data.registry import facts_of
 from ..errors import RobustlibError
 from ..experiments.shares import hidden_units
@@ -133,7 +133,9 @@ OPERATIONS: dict[str, Callable[[], nn.Module]] = {
 def supported(name: str) -> bool:
     """Whether the library bounds a network with this operation; otherwise it refuses it by name."""
     with torch.random.fork_rng(devices=[]):
-        net = nn.Sequential(OPERATIONS[name](), nn.Flatten()).eval()
+        body = nn.Sequential(OPERATIONS[name](), nn.Flatten())
+        size = body.eval()(torch.zeros(1, 1, 2, 2)).shape[1]
+        net = nn.Sequential(body, nn.Linear(size, 2)).eval()
     try:
         trace(net, torch.zeros(1, 1, 2, 2))
     except RobustlibError:

@@ -59,16 +59,16 @@ _ATTACKS: dict[str, tuple[Measure, str, str]] = {
         "step size of the 1,000 steps not printed; here that of the shorter attack",
     ),
     "DeepFool (ℓ_∞)": (
-        lambda net: nearest(net, DeepFool(steps=100), "linf", 0.031), "accuracy@0.031", _FOOLBOX,
+        lambda net: nearest(net, DeepFool(steps=100, protocol=1), "linf", 0.031), "accuracy@0.031", _FOOLBOX,
     ),
-    "LBFGSAttack": (_artefact(Lbfgs()), "accuracy@0.031", _ARTEFACT),
+    "LBFGSAttack": (_artefact(Lbfgs(protocol=1)), "accuracy@0.031", _ARTEFACT),
     "MI-FGSM": (
         lambda net: under(net, MiFgsm(20, FGSM_K["cifar10"].step_size)), "accuracy",
         _FOOLBOX + ", 20 steps of 0.003",
     ),
-    "C&W": (_artefact(CarliniWagner()), "accuracy@0.031", _ARTEFACT),
+    "C&W": (_artefact(CarliniWagner(protocol=1)), "accuracy@0.031", _ARTEFACT),
 }  # fmt: skip
-_CW_MNIST = (lambda net: nearest(net, CarliniWagner(), "l2", 0.005), "accuracy@0.005", _FOOLBOX)
+_CW_MNIST = (lambda net: nearest(net, CarliniWagner(protocol=1), "l2", 0.005), "accuracy@0.005", _FOOLBOX)
 
 
 def _fields(row: str) -> dict[str, str]:
@@ -118,7 +118,7 @@ _LEADERBOARD: dict[str, tuple[Measure, str]] = {
     "FGSM-1,000": (lambda net: under(net, replace(FGSM_K[net.dataset], steps=1000)), "accuracy"),
     "MI-FGSM": (_ATTACKS["MI-FGSM"][0], "accuracy"),
     "DeepFool (L_inf)": (_ATTACKS["DeepFool (ℓ_∞)"][0], "accuracy@0.031"),
-    "DeepFool (L_2)": (_artefact(DeepFool(steps=100)), "accuracy@0.031"),
+    "DeepFool (L_2)": (_artefact(DeepFool(steps=100, protocol=1)), "accuracy@0.031"),
     "CW": (_ATTACKS["C&W"][0], "accuracy@0.031"),
     "LBFGSAttack": (_ATTACKS["LBFGSAttack"][0], "accuracy@0.031"),
     "FAB": (lambda net: under(net, Fab()), "accuracy"),

@@ -9,8 +9,8 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from ..certify.graph import trace
 from ..certify.operations import Conv, Linear, Relu, Reshape
+from ..certify.trace import trace
 from ..data.registry import facts_of
 from ..errors import RobustlibError
 from ..experiments import profiles

@@ -17,11 +17,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..environment import repository
 from ..errors import RobustlibError
 from ..experiments.profiles import FAITHFUL_FIRST
 from ..experiments.records import Record
 from ..experiments.runner import headline
-from ..experiments.store import REPOSITORY, Store
+from ..experiments.store import Store
 from .display import record_target
 
 FOLDER = "book/editions"
@@ -117,6 +118,6 @@ if __name__ == "__main__":
     if len(sys.argv) != 2:
         sys.exit("usage: python -m robustlib.report.changes VERSION")
     try:
-        print(write(REPOSITORY, sys.argv[1]).relative_to(REPOSITORY))
+        print(write(repository(), sys.argv[1]).relative_to(repository()))
     except RobustlibError as fault:
         sys.exit(str(fault))

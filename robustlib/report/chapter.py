@@ -4,28 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from ..environment import records_root
 from ..errors import RobustlibError, suggest
-from ..experiments import profiles
+from ..experiments.host import resolve_device
 from ..experiments.runner import run
-from ..experiments.store import Store, records_root
+from ..experiments.store import Store
 from ..papers import plan
+from ..parameters import check_values
 
 PARAMETERS = ("profile", "device", "recompute")
 
 
 def check_parameters(namespace: Mapping[str, object], known: Iterable[str] = PARAMETERS) -> None:
-    """For a notebook's first cell: ``check_parameters(globals())`` refuses a mistyped papermill parameter.
+    """For a notebook's first cell: ``check_parameters(globals())`` refuses a mistyped papermill parameter or value.
 
     papermill sets what it does not know as one more variable and goes on. At the top of a notebook every
     plain variable is a parameter, hence one beyond the known names is a typing mistake.
 
     Raises:
-        RobustlibError: naming the stray variable and the nearest known one.
+        RobustlibError: naming the stray variable and the nearest known one, or the value and what it may be.
     """
     known = set(known)
     for name, value in namespace.items():
         if not name.startswith("_") and isinstance(value, str | int | float) and name not in known:
             raise RobustlibError(suggest("notebook parameter", name, known))
+    check_values(namespace)
+    resolve_device(str(namespace.get("device", "cpu")))
 
 
 def prepare(paper: str, profile: str, device: str, *, recompute: bool) -> Store:
@@ -38,12 +42,11 @@ def prepare(paper: str, profile: str, device: str, *, recompute: bool) -> Store:
         recompute: measure first.
 
     Raises:
-        RobustlibError: ``recompute`` without one profile.
+        RobustlibError: as :func:`~robustlib.parameters.check_values`.
     """
+    check_values({"profile": profile, "device": device, "recompute": recompute})
     store = Store()
     if recompute:
-        if profile == profiles.BEST:
-            raise RobustlibError("recompute=True needs one profile, such as quick: 'best' only reads records")
         jobs = plan.jobs(plan.select([paper]), profile)
         run(jobs, profile=profile, store=store, device=device, cache=records_root() / "networks", recompute=True)
     return store

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from ..environment import ROOT
 from ..errors import RobustlibError
 from ..experiments.store import Store, check_specification, read_weights
 from .generate import readme_text
@@ -14,6 +15,8 @@ def faults(root: Path) -> list[str]:
     """Everything that must stop the build, one line each; empty when all is sound."""
     store = Store(root)
     found = list(store.faults.values())
+    if not found and not store.records():
+        found.append(f"{root / 'results'} holds no records to check; --root or {ROOT} names the folder of results/")
     for record in store.records():
         try:
             check_specification(record, store)
@@ -33,6 +36,6 @@ def faults(root: Path) -> list[str]:
     except RobustlibError as error:
         return [str(error)]
     for path, text in generated.items():
-        if path.read_text() != text:
+        if path.read_text(encoding="utf-8") != text:
             found.append(f"{path.name}: its generated part does not match the records; run make publish")
     return found

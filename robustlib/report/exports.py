@@ -65,7 +65,7 @@ def to_dicts(rows: Sequence[Row]) -> list[dict[str, Any]]:
 
 def to_json(rows: Sequence[Row]) -> str:
     """A list of :func:`to_dicts`' objects."""
-    return json.dumps(to_dicts(rows), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    return json.dumps(to_dicts(rows), indent=1, allow_nan=False) + "\n"
 
 
 def to_csv(rows: Sequence[Row]) -> str:

@@ -9,11 +9,12 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from ..environment import records_root, repository
 from ..errors import RobustlibError
 from ..experiments import profiles
 from ..experiments.records import Record
 from ..experiments.runner import Job
-from ..experiments.store import REPOSITORY, Store
+from ..experiments.store import Store
 from . import budget, changes, findings, independent, slides
 from .browser_demo import SCRIPT, demo_script
 from .cards import cards, data_cards
@@ -78,7 +79,7 @@ def readme_text(root: Path) -> dict[Path, str]:
     }
     for path, body in bodies.items():
         if path.exists():
-            before, start, rest = path.read_text().partition(MARK[0])
+            before, start, rest = path.read_text(encoding="utf-8").partition(MARK[0])
             _, end, after = rest.partition(MARK[1])
             if not (start and end):
                 raise RobustlibError(f"{path.name} has lost its marks {MARK[0]} and {MARK[1]}; put them back")
@@ -87,9 +88,10 @@ def readme_text(root: Path) -> dict[Path, str]:
 
 
 def generate(
-    destination: Path, *, root: Path = REPOSITORY, profile: str = profiles.BEST, names: Sequence[str] = ()
+    destination: Path, *, root: Path | None = None, profile: str = profiles.BEST, names: Sequence[str] = ()
 ) -> None:
     """Write every generated page and table below ``destination``; with ``names`` the tables of these items alone."""
+    root = root or records_root()
     store = Store(root)
     destination.mkdir(parents=True, exist_ok=True)
     tables = anchors(root / "notebooks")
@@ -112,7 +114,7 @@ def generate(
         pages |= {"costs.md": costs(store), "commands.md": commands(store, CHAPTERS), "budget.md": budget.page(store)}
     (destination / "static").mkdir(exist_ok=True)
     for name, text in pages.items():
-        (destination / name).write_text(text)
+        (destination / name).write_text(text, encoding="utf-8")
     write_exports(destination / "tables", profile, store, names)
     shown = profiles.NAMES if profile != profiles.BEST else profiles.FAITHFUL_FIRST
     write_records(destination / "records", store, shown, tables)
@@ -127,8 +129,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     generate(Path(next(text for text in given if text not in options)))
     if options:
-        for path, text in readme_text(REPOSITORY).items():
-            path.write_text(text)
+        for path, text in readme_text(repository()).items():
+            path.write_text(text, encoding="utf-8")
     return 0
 
 

@@ -12,6 +12,7 @@ stderr) is taken out: two runs on one machine write the same bytes.
 from __future__ import annotations
 
 import argparse
+import ast
 import json
 import os
 import subprocess
@@ -20,11 +21,14 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import jupytext
 import nbformat
 
+from robustlib import environment
 from robustlib.errors import RobustlibError, suggest
+from robustlib.parameters import check_values
 from robustlib.report.notebook_cells import canonical, pair_differences
 
 FOLDER = Path("notebooks")
@@ -45,6 +49,27 @@ def sources(folder: Path = FOLDER, names: Iterable[str] = ()) -> list[Path]:
     return [found[name] for name in wanted] if wanted else list(found.values())
 
 
+def refuse(source: Path, parameters: Mapping[str, Value]) -> None:
+    """Refuse parameters before anything is computed.
+
+    Raises:
+        RobustlibError: one that the notebook does not declare, or a value that no chapter can do anything with.
+    """
+    if not parameters:
+        return
+    cells = jupytext.read(source, fmt="py:percent").cells
+    code = "\n".join(cell.source for cell in cells if "parameters" in cell.metadata.get("tags", ()))
+    assigned = [node for node in ast.parse(code).body if isinstance(node, ast.Assign)]
+    declared = {ast.unparse(node.targets[0]): ast.literal_eval(node.value) for node in assigned}
+    for name in parameters:
+        if name not in declared:
+            raise RobustlibError(f"{source}: " + suggest("notebook parameter", name, declared))
+    try:
+        check_values({**declared, **parameters})
+    except RobustlibError as error:
+        raise RobustlibError(f"{source}: {error}") from None
+
+
 def run_one(source: Path, target: Path, parameters: Mapping[str, Value]) -> int:
     """Execute one ``.py`` notebook and write ``target`` (``.ipynb``), whole or not at all.
 
@@ -52,11 +77,12 @@ def run_one(source: Path, target: Path, parameters: Mapping[str, Value]) -> int:
         the number of stderr outputs that were left out of it.
 
     Raises:
-        RobustlibError: a parameter that the notebook does not declare, or a cell that fails; the
-            half-run notebook is kept beside the target as ``NAME.failed.ipynb``.
+        RobustlibError: as :func:`refuse`, or a cell that fails; the half-run notebook is kept beside the target as
+            ``NAME.failed.ipynb``.
     """
     import papermill
 
+    refuse(source, parameters)
     target.parent.mkdir(parents=True, exist_ok=True)
     failed = target.with_suffix(".failed.ipynb")
     failed.unlink(missing_ok=True)
@@ -67,24 +93,13 @@ def run_one(source: Path, target: Path, parameters: Mapping[str, Value]) -> int:
     notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3", "language": "python"}
     nbformat.write(notebook, raw)
     try:
-        known = papermill.inspect_notebook(str(raw))
-        for name in parameters:
-            if name not in known:
-                raise RobustlibError(f"{source}: " + suggest("notebook parameter", name, known))
         try:
-            papermill.execute_notebook(
-                str(raw),
-                str(done),
-                parameters=dict(parameters),
-                cwd=str(source.parent),
-                progress_bar=False,
-                log_output=False,
-            )
+            options: Any = {"cwd": str(source.parent), "progress_bar": False, "log_output": False}
+            papermill.execute_notebook(str(raw), str(done), parameters=dict(parameters), **options)
         except papermill.PapermillExecutionError as error:
             done.replace(failed)
-            raise RobustlibError(
-                f"{source}: cell {error.cell_index} failed: {error.ename}: {error.evalue} (see {failed})"
-            ) from None
+            reason = f"cell {error.cell_index} failed: {error.ename}: {error.evalue}"
+            raise RobustlibError(f"{source}: {reason} (see {failed})") from None
         executed, dropped = canonical(nbformat.read(done, as_version=4), keep_injected=bool(parameters))
         nbformat.write(executed, done)
         done.replace(target)
@@ -95,28 +110,27 @@ def run_one(source: Path, target: Path, parameters: Mapping[str, Value]) -> int:
 
 
 def _environment() -> dict[str, str]:
-    """What a notebook's process sees: this package and kernel, no progress bars, one thread."""
-    package = str(Path(__file__).resolve().parents[2])
-    path = os.pathsep.join(filter(None, [package, os.environ.get("PYTHONPATH")]))
+    """What a notebook's process sees: this package and kernel, no progress bars, one thread, the same folders."""
+    path = os.pathsep.join(filter(None, [str(environment.PACKAGE.parent), os.environ.get("PYTHONPATH")]))
+    # It runs in the folder of its notebook, where a relative path would lead elsewhere.
+    named = {name: environment.variable(name) for name in (environment.ROOT, environment.CACHE, environment.DATA)}
+    folders = {name: str(folder.absolute()) for name, folder in named.items() if folder is not None}
     names = ("TQDM_DISABLE", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "JUPYTER_PREFER_ENV_PATH")
-    return {**os.environ, **dict.fromkeys(names, "1"), "PYTHONPATH": path}
+    return {**os.environ, **folders, **dict.fromkeys(names, "1"), "PYTHONPATH": path, "PYTHONIOENCODING": "utf-8"}
 
 
 def execute(
-    names: Iterable[str] = (),
-    *,
-    target: Path,
-    folder: Path = FOLDER,
-    parameters: Mapping[str, Value] | None = None,
-    jobs: int = 2,
-    say: Callable[[str], None] = print,
-) -> list[Path]:
+    names: Iterable[str] = (), *, target: Path, folder: Path = FOLDER, parameters: Mapping[str, Value] | None = None,
+    jobs: int = 2, say: Callable[[str], None] = print,
+) -> list[Path]:  # fmt: skip
     """Execute notebooks, ``jobs`` at a time, into ``target/NAME.ipynb``; a line for each as it ends.
 
     Raises:
-        RobustlibError: one line for each notebook that failed, after all have run.
+        RobustlibError: as :func:`refuse`, or one line for each notebook that failed, after all have run.
     """
     todo = sources(folder, names)
+    for source in todo:
+        refuse(source, parameters or {})
     target.mkdir(parents=True, exist_ok=True)
     options = json.dumps(dict(parameters or {}))
 
@@ -128,7 +142,7 @@ def execute(
         out = target.resolve() / f"{source.stem}.ipynb"
         command = [sys.executable, "-m", "robustlib.report.notebooks", "one", str(source.resolve()), str(out)]
         command.append(options)
-        ended = subprocess.run(command, capture_output=True, text=True, env=_environment(), check=False)
+        ended = subprocess.run(command, capture_output=True, encoding="utf-8", env=_environment(), check=False)
         seconds = time.monotonic() - begun
         if ended.returncode:
             say(f"{label}: FAILED after {seconds:.0f} s")
@@ -193,7 +207,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             dropped = run_one(Path(arguments[1]), Path(arguments[2]), json.loads(arguments[3]))
             print(f"{dropped} stderr outputs left out" if dropped else "")
             return 0
-        options = parser.parse_args(arguments)
+        options = parser.parse_intermixed_args(arguments)
         if options.action == "check":
             faults = check(options.names, folder=options.folder)
             print("\n".join(faults), file=sys.stderr)
@@ -207,6 +221,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except RobustlibError as error:
         print(error, file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
     return 0
 
 

@@ -132,7 +132,7 @@ def write_records(destination: Path, store: Store, names: Iterable[str], tables:
             ]
         for network, group in groups.items():
             stem = f"{profile}-{network}"
-            (destination / f"{stem}.md").write_text(record_page(group, items, tables, committed))
+            (destination / f"{stem}.md").write_text(record_page(group, items, tables, committed), encoding="utf-8")
             index.append(f"| [{network}]({stem}.md) | {len(group)} |")
         index.append("")
-    (destination / "index.md").write_text("\n".join([*index, ""]))
+    (destination / "index.md").write_text("\n".join([*index, ""]), encoding="utf-8")

@@ -123,7 +123,7 @@ def sphinx(staging: Path, out: Path, builder: str = "html") -> Path:
     """
     command = [sys.executable, "-c", JUPYTER_BOOK, "build", str(staging), "--path-output", str(out)]
     command += ["-W", "-n", "--keep-going", "--all", "-q", "--builder", builder]
-    ended = subprocess.run(command, capture_output=True, text=True, check=False)
+    ended = subprocess.run(command, capture_output=True, encoding="utf-8", errors="replace", check=False)
     if ended.returncode:
         said = re.sub(r"\x1b\[[0-9;]*m", "", ended.stderr).replace(f"{staging.resolve()}/", "")
         warnings = [line for line in said.splitlines() if line.strip()]
@@ -157,7 +157,7 @@ def build(
     work = out / "_build"
     stamp = work / builder / ".source-digest"
     digest = source_digest(root)
-    if reuse and stamp.exists() and stamp.read_text() == digest:
+    if reuse and stamp.exists() and stamp.read_text(encoding="utf-8") == digest:
         return stamp.parent
     shutil.rmtree(work / "notebooks", ignore_errors=True)
     notebooks.execute(target=work / "notebooks", folder=root / notebooks.FOLDER, jobs=jobs)
@@ -166,7 +166,7 @@ def build(
     print("building the pages", flush=True)
     shutil.rmtree(work / builder, ignore_errors=True)
     html = sphinx(stage(root, work, builder), out, builder)
-    stamp.write_text(digest)
+    stamp.write_text(digest, encoding="utf-8")
     return html
 
 

@@ -63,4 +63,4 @@ def write_exports(destination: Path, profile: str, store: Store, names: Sequence
     for item in plan.select(names):
         for form, suffix in FORMS.items():
             text = export(item, form, profile=profile, store=store)
-            (destination / f"{item.slug}.{suffix}").write_text(text)
+            (destination / f"{item.slug}.{suffix}").write_text(text, encoding="utf-8")

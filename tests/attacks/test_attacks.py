@@ -240,6 +240,10 @@ def test_a_transfer_follows_the_source_and_is_judged_on_the_target() -> None:
     source = build_other()
     a = fgsm(model, x, y, LinfBall(0.1), surrogate=source, last_iterate=True)
     torch.testing.assert_close(a, fgsm(source, x, y, LinfBall(0.1), last_iterate=True))
+    # What the target gets wrong already needs no example of the source's.
+    wrong = model(x).argmax(1) != y
+    assert wrong.any()
+    assert torch.equal(fgsm(model, x, y, LinfBall(0.1), surrogate=source)[wrong], x[wrong])
 
 
 def build_other() -> nn.Module:

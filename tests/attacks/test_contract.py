@@ -1,12 +1,9 @@
-"""The contract of all public attacks, in one table: every rule is tried on every attack, a new one's calls included."""
+"""One contract for every public attack and for ``evaluate``; whatever is decorated as an attack is held to it."""
 
 from __future__ import annotations
 
 import copy
-import importlib
 import inspect
-import itertools
-import pkgutil
 from collections.abc import Callable
 from typing import Any
 
@@ -15,616 +12,409 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-import robustlib.attacks
-from robustlib.attacks import pgd, suite
-from robustlib.attacks.contract import ATTACKS, under_contract
+import robustlib.attacks as public
+from robustlib.attacks.contract import ATTACKS
+from robustlib.attacks.suite import (
+    Boundary,
+    DeepFool,
+    Fgsm,
+    Jsma,
+    Pgd,
+    find_nearest,
+    run_attack,
+    run_targeted,
+)
 from robustlib.errors import RobustlibError
-from robustlib.threat import Ball, FeatureBox, L2Ball, LinfBall, ball
+from robustlib.evaluate import evaluate
+from robustlib.threat import L2Ball, LinfBall
 
-from .calls import CALLS, TARGETED, Call
-
-every = pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
-LINF = {name: call for name, call in CALLS.items() if call.norm == "linf"}
-once = pytest.mark.parametrize("call", LINF.values(), ids=LINF)
-"""Each attack in one norm, for what happens before the norm counts."""
-targeted = pytest.mark.parametrize("call", TARGETED.values(), ids=TARGETED)
-ASKING = {name: call for name, call in LINF.items() if not isinstance(call.attack, suite.Clean)}
-asking = pytest.mark.parametrize("call", ASKING.values(), ids=ASKING)
-"""All that ask the model anything."""
-DIRECT = {name: call for name, call in CALLS.items() if call.attack is None}
-direct = pytest.mark.parametrize("call", DIRECT.values(), ids=DIRECT)
-WITHIN = {name: call for name, call in CALLS.items() if "threat" in call.parameters}
-within = pytest.mark.parametrize("call", WITHIN.values(), ids=WITHIN)
-SHAPE = (2, 4, 4)
+KNOBS: dict[str, Any] = {
+    "steps": 4, "step_size": 0.05, "queries": 12, "target_classes": 2, "restarts": 2, "binary_steps": 2, "features": 4,
+    "candidates": 3, "threat": LinfBall(0.1), "domain": (0.0, 1.0), "norm": "linf",
+}  # fmt: skip
+"""What an attack is called with, wherever it has an argument of that name."""
+SUITE: dict[str, Any] = {"run_attack": Pgd(3, 0.05), "find_nearest": DeepFool(4), "run_targeted": Jsma(features=4)}
+"""Descriptions for the functions that run one."""
+NOT_ATTACKS = {"cross_entropy", "dlr", "margin_loss"}
+"""What ``robustlib.attacks`` offers besides attacks."""
 
 
-def net(classes: int = 10, *, seed: int = 0, dtype: torch.dtype = torch.float32) -> nn.Module:
-    """A small network whose classes change within a ball of 0.3."""
-    generator = torch.Generator().manual_seed(seed)
-    model = nn.Sequential(nn.Conv2d(2, 3, 3), nn.ReLU(), nn.Flatten(), nn.Linear(12, classes))
-    for parameter in model.parameters():
-        parameter.data = torch.randn(parameter.shape, generator=generator, dtype=torch.float32)
-    return model.to(dtype).eval()
+def _generator() -> torch.Generator:
+    return torch.Generator().manual_seed(0)
 
 
-def inputs(model: nn.Module, n: int = 5, *, seed: int = 1) -> tuple[Tensor, Tensor]:
-    """Inputs in the model's dtype, and the classes that it gives them."""
-    dtype = next(model.parameters()).dtype
-    x = torch.rand(n, *SHAPE, generator=torch.Generator().manual_seed(seed), dtype=torch.float32).to(dtype)
+def net(classes: int = 4, features: int = 6) -> nn.Module:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(classes)
+        return nn.Sequential(nn.Linear(features, 12), nn.ReLU(), nn.Linear(12, classes)).eval()
+
+
+def batch(model: nn.Module, n: int = 8, features: int = 6) -> tuple[Tensor, Tensor]:
+    x = torch.rand(n, features, generator=_generator())
     with torch.no_grad():
         return x, model(x).argmax(1)
 
 
-def refused(run: Callable[[], object], *words: str) -> None:
-    """One line of our own that holds the words, with no other library's exception behind it."""
-    with pytest.raises(RobustlibError) as caught:
-        run()
-    message = str(caught.value)
-    assert "\n" not in message
-    assert all(word in message for word in words), message
-    assert caught.value.__cause__ is None
-    assert caught.value.__context__ is None or caught.value.__suppress_context__
-
-
-# All of them are here ------------------------------------------------------------------------------------------
-
-
-def test_no_public_attack_goes_around_the_contract() -> None:
-    """What takes a model, inputs and labels is under the contract; ``ascend`` is the bare loop that training runs."""
-    bare = {"ascend"}
-    for name in robustlib.attacks.__all__:
-        function = getattr(robustlib.attacks, name)
-        assert "model" not in inspect.signature(function).parameters or ATTACKS[name] is function, name
-    for module in pkgutil.iter_modules(robustlib.attacks.__path__):
-        if module.name.startswith("_"):
+def call(name: str, model: nn.Module, x: Any, y: Any, **given: Any) -> Any:
+    """The attack with small knobs, and the points it returns."""
+    function = ATTACKS[name]
+    knobs: dict[str, Any] = {}
+    for argument, parameter in inspect.signature(function).parameters.items():
+        if argument in ("model", "x", "y"):
             continue
-        members = vars(importlib.import_module(f"robustlib.attacks.{module.name}"))
-        for name, function in members.items():
-            if name.startswith("_") or not inspect.isfunction(function) or name in bare:
-                continue
-            known = inspect.signature(function).parameters
-            if {"model", "x", "y"} <= known.keys() and function.__module__.startswith("robustlib.attacks."):
-                home = function.__module__.removeprefix("robustlib.attacks.")
-                assert home.startswith("_") or ATTACKS.get(name) is function, f"{home}.{name}"
-    for function in (*suite.WITHIN.values(), *suite.NEAREST.values()):
+        if argument == "generator":
+            knobs[argument] = _generator()
+        elif argument == "attack":
+            knobs[argument] = SUITE[name]
+        elif argument == "target" and parameter.default is inspect.Parameter.empty:
+            knobs[argument] = None
+        elif argument in KNOBS:
+            knobs[argument] = KNOBS[argument]
+    knobs |= given
+    if knobs.get("target", 0) is None:
+        knobs["target"] = (y + 1) % 2 if bool((y < 2).all()) else torch.where(y == 0, 1, 0)
+    found = function(model=model, x=x, y=y, **knobs)
+    return found[1] if isinstance(found, tuple) else found
+
+
+NAMES = sorted(ATTACKS)
+AIMED = [name for name in NAMES if "target" in inspect.signature(ATTACKS[name]).parameters]
+STEERED = [name for name in NAMES if "surrogate" in inspect.signature(ATTACKS[name]).parameters]
+TRACES = {"pgd_trace"}
+"""Shows where its iterates go, and judges none."""
+
+
+def test_no_public_attack_is_left_out() -> None:
+    offered = {name for name in public.__all__ if name not in NOT_ATTACKS}
+    assert offered <= set(ATTACKS)
+    for function in (run_attack, find_nearest, run_targeted):
         assert ATTACKS[function.__name__] is function
+    for name in offered:
+        assert getattr(public, name) is ATTACKS[name], f"{name} goes past the contract"
 
 
-def test_a_new_attack_has_the_contract_by_its_decorator_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("robustlib.attacks.contract.ATTACKS", {})
-
-    @under_contract
-    def brighter(model: nn.Module, x: Tensor, y: Tensor, threat: Ball, *, steps: int = 1) -> Tensor:
-        return threat.project(x + steps, x)
-
-    model = net()
-    x, y = inputs(model)
-    assert not brighter(model, x.requires_grad_(), y, LinfBall(0.1), steps=np.int64(1)).requires_grad
-    refused(lambda: brighter(model, x.detach().numpy(), y, LinfBall(0.1)), "x is a numpy.ndarray")  # type: ignore[arg-type]
-    refused(lambda: brighter(model, x, y, LinfBall(0.1), steps=1.5), "steps=1.5")  # type: ignore[arg-type]
-
-    @under_contract
-    def longer(model: nn.Module, x: Tensor, y: Tensor) -> Tensor:
-        return x.double()
-
-    refused(lambda: longer(model, x, y), "longer returned torch.float64")
+def refused(name: str, words: str, model: Any, x: Any, y: Any, **given: Any) -> None:
+    with pytest.raises(RobustlibError, match=words) as error:
+        call(name, model, x, y, **given)
+    assert "\n" not in str(error.value)
 
 
-# What the model gives ------------------------------------------------------------------------------------------
+def attempted(name: str, words: str, model: Any, x: Any, y: Any, **given: Any) -> Tensor | None:
+    """The points, or None where the attack refuses the call in these words."""
+    try:
+        points: Tensor = call(name, model, x, y, **given)
+    except RobustlibError as error:
+        said = str(error)
+    else:
+        return points
+    assert words in said
+    return None
 
 
-class Gives(nn.Module):
-    """A network whose output is changed on the way out."""
+# What a model may give -----------------------------------------------------------------------------------------
 
-    def __init__(self, change: Callable[[Tensor], Any], inner: nn.Module | None = None) -> None:
+
+class Giving(nn.Module):
+    def __init__(self, inner: nn.Module, form: Callable[[Tensor], Any]) -> None:
         super().__init__()
-        self.inner, self.change = inner or net(), change
+        self.inner, self.form = inner, form
 
     def forward(self, x: Tensor) -> Any:
-        return self.change(self.inner(x))
+        return self.form(self.inner(x))
 
 
-OUTPUTS: dict[str, tuple[Callable[[Tensor], Any], tuple[str, ...]]] = {
-    "one logit": (lambda z: z[:, :1], ("model gives one logit", "torch.zeros_like(z)")),
-    "no logit": (lambda z: z[:, :0], ("model gives", ", 0)")),
-    "flat": (lambda z: z[:, 0], ("model gives", "(N, classes)")),
-    "a map": (lambda z: z[:, :, None], ("model gives", "(N, classes)")),
-    "a tuple": (lambda z: (z, z), ("model gives a tuple",)),
-    "a list": (lambda z: [z], ("model gives a list",)),
-    "a dict": (lambda z: {"logits": z}, ("model gives a dict",)),
-    "classes": (lambda z: (z > 0).long(), ("model gives torch.int64",)),
-    "an array": (lambda z: z.detach().numpy(), ("model gives a ndarray",)),
-    "nothing": (lambda z: None, ("model gives a NoneType",)),
-    "infinite": (lambda z: z * torch.inf, ("not finite",)),
-    "another batch": (lambda z: z.repeat(2, 1), ("model gives",)),
+FORMS: dict[str, tuple[Callable[[Tensor], Any], str]] = {
+    "a tuple": (lambda z: (z, z), "tuple"),
+    "a list": (lambda z: [z], "list"),
+    "a dictionary": (lambda z: {"logits": z}, "dict"),
+    "nothing": (lambda z: None, "NoneType"),
+    "one axis": (lambda z: z[:, 0], r"shape"),
+    "a map": (lambda z: z[..., None, None], r"shape"),
+    "one logit": (lambda z: z[:, :1], "one logit.*zero"),
+    "one row": (lambda z: z[:1].expand(3, -1), "shape"),
+    "not finite": (lambda z: z * float("nan"), "not finite"),
 }
 
 
-@asking
-def test_a_model_that_gives_no_logits_is_refused(call: Call) -> None:
-    x, y = inputs(net())
-    for change, words in OUTPUTS.values():
-        refused(lambda change=change: call(Gives(change).eval(), x, y * 0, eps=0.2), *words)
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("form", FORMS)
+def test_what_is_no_batch_of_logits_is_refused(name: str, form: str) -> None:
+    make, words = FORMS[form]
+    x, y = batch(net())
+    if form == "one logit":
+        y = torch.zeros_like(y)
+    refused(name, words, Giving(net(), make).eval(), x, y)
 
 
-@once
-def test_few_classes_are_enough(call: Call) -> None:
-    for classes in (2, 3, 4, 6):
-        model = net(classes)
-        x, y = inputs(model)
-        found = call(model, x, y, classes=classes)
-        assert found.shape == x.shape
-        assert bool(((found >= 0) & (found <= 1)).all())
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("classes", [2, 3, 9])
+def test_few_classes_are_enough(name: str, classes: int) -> None:
+    model = net(classes)
+    x, y = batch(model)
+    given = {"target_classes": 0} if name == "apgd" and classes < 4 else {}
+    points = call(name, model, x, y, **given)
+    assert points.shape == x.shape
 
 
-@asking
-def test_a_label_that_the_model_does_not_have_is_refused(call: Call) -> None:
-    model = net(3)
-    x, y = inputs(model)
-    y[-1] = 3
-    refused(lambda: call(model, x, y, target=torch.zeros_like(y)), "y holds the label 3", "3 classes")
+@pytest.mark.parametrize("name", NAMES)
+def test_labels_that_the_model_does_not_have_are_named(name: str) -> None:
+    x, y = batch(net())
+    refused(name, "y holds the label 4", net(), x, torch.full_like(y, 4), **({"target": y} if name in AIMED else {}))
 
 
-@asking
-def test_what_goes_wrong_inside_the_model_is_raised_as_it_is(call: Call) -> None:
-    fault = RuntimeError("the user's own")
-
-    def fail(_: Tensor) -> Tensor:
-        raise fault
-
-    x, y = inputs(net())
-    with pytest.raises(RuntimeError, match="the user's own") as caught:
-        call(Gives(fail).eval(), x, y)
-    assert caught.value is fault
-
-
-@once
-def test_where_no_gradient_passes_only_attacks_without_one_run(call: Call) -> None:
-    hard = Gives(lambda z: z.detach()).eval()
-    x, y = inputs(hard)
-    if call.gradients and "AutoAttack" not in call.name and "auto_attack" not in call.name:
-        refused(lambda: call(hard, x, y), "no gradient")
-    elif not call.gradients:
-        assert call(hard, x, y).shape == x.shape
+@pytest.mark.parametrize("name", AIMED)
+def test_a_target_is_another_class_of_the_model(name: str) -> None:
+    x, y = batch(net())
+    refused(name, "target", net(), x, y, target=torch.full_like(y, 4))
+    refused(name, "target", net(), x, y, target=(y + 1).clamp(max=3) - 4)
+    refused(name, r"target equals y in", net(), x, y, target=y)
+    half = torch.where(torch.arange(len(y)) < 4, y, (y + 1) % 4)
+    refused(name, r"target equals y in", net(), x, y, target=half)
+    refused(name, "target", net(), x, y, target=y[:3])
+    refused(name, "target", net(), x, y, target=[1] * len(y))
 
 
-# Targets -------------------------------------------------------------------------------------------------------
+def test_restarts_count_what_reaches_the_target() -> None:
+    """A start that ends in some third class is no reason to stop."""
+    model, goal, reached = net(6), None, []
+    for restarts in (1, 8):
+        x, y = batch(model, 60)
+        goal = (y + 2) % 6
+        points = public.pgd(model, x, y, LinfBall(0.35), steps=3, step_size=0.15, restarts=restarts, target=goal,
+                            generator=_generator())  # fmt: skip
+        reached.append(int((model(points).argmax(1) == goal).sum()))
+    assert reached[1] > reached[0]
 
 
-@targeted
-def test_targets_are_checked_under_their_own_name(call: Call) -> None:
-    model = net(5)
-    x, y = inputs(model)
-    right = (y + 1) % 5
-    for row, value, words in (
-        (2, 5, ("target holds the label 5", "5 classes")),
-        (3, -1, ("target holds the label -1",)),
-        (4, int(y[4]), ("target equals y in rows 4",)),
-    ):
-        wrong = right.clone()
-        wrong[row] = value
-        refused(lambda wrong=wrong: call(model, x, y, target=wrong), *words)
-    refused(lambda: call(model, x, y, target=right[:3]), "target has shape (3,)")
-    refused(lambda: call(model, x, y, target=right.float()), "target", "torch.float32")
-    refused(lambda: call(model, x, y, target=right.tolist()), "target is a list", "torch.as_tensor(target)")
-    refused(lambda: call(model, x, y, target=right.numpy()), "target is a numpy.ndarray", "torch.from_numpy(target)")
+# Precision and modes -------------------------------------------------------------------------------------------
 
 
-@targeted
-def test_a_row_already_of_the_targets_class_is_returned_as_it_is(call: Call) -> None:
-    model = net(5)
-    x, told = inputs(model)
-    assert torch.equal(call(model, x, (told + 1) % 5, target=told), x)
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("kind", [torch.float64, torch.float16, torch.bfloat16], ids=str)
+def test_any_precision_of_both_runs_or_is_refused_by_name(name: str, kind: torch.dtype) -> None:
+    model = net().to(kind)
+    x = torch.rand(8, 6, generator=_generator()).to(kind)
+    y = model(x).argmax(1)
+    points = attempted(name, str(kind).removeprefix("torch."), model, x, y)
+    if points is not None:
+        assert points.dtype == kind
+        assert bool(torch.isfinite(points).all())
+        assert bool(((points >= 0) & (points <= 1)).all())
 
 
-class Bands(nn.Module):
-    """Three classes on a line: 1 below 0.4, 0 up to 0.6, 2 above."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        at = x.flatten(1).mean(1)
-        return torch.stack([0 * at, 0.4 - at, at - 0.6], 1)
-
-
-def test_a_start_that_reached_another_class_than_the_target_is_not_the_last() -> None:
-    """From 0.35 a ball of 0.3 holds all three classes; the target is the farthest, two steps from some starts only."""
-    x, y = torch.full((40, 1), 0.35), torch.full((40,), 1)
-    options: dict[str, Any] = {"steps": 2, "step_size": 0.15, "target": torch.full_like(y, 2)}
-
-    def reached(restarts: int) -> float:
-        found = pgd(Bands().eval(), x, y, LinfBall(0.3), restarts=restarts,
-                    generator=torch.Generator().manual_seed(0), **options)  # fmt: skip
-        return float((Bands()(found).argmax(1) == 2).float().mean())
-
-    assert 0.2 < reached(1) < 0.8
-    assert reached(12) == 1.0
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("kinds", [(torch.float32, torch.float64), (torch.float64, torch.float32),
+                                   (torch.bfloat16, torch.float32)], ids=str)  # fmt: skip
+def test_two_precisions_are_both_named(name: str, kinds: tuple[torch.dtype, torch.dtype]) -> None:
+    model, (x, y) = net().to(kinds[0]), batch(net())
+    names = [str(kind).removeprefix("torch.") for kind in kinds]
+    refused(name, f"{names[0]}.*{names[1]}|{names[1]}.*{names[0]}", model, x.to(kinds[1]), y)
 
 
-# Precision -----------------------------------------------------------------------------------------------------
-
-DTYPES = [torch.float64, torch.float32, torch.float16, torch.bfloat16]
-
-
-@every
-@pytest.mark.parametrize("dtype", DTYPES, ids=str)
-def test_every_precision_runs(call: Call, dtype: torch.dtype) -> None:
-    model = net(5, dtype=dtype)
-    x, y = inputs(model)
-    found = call(model, x, y, classes=5)
-    assert found.dtype == dtype
-    assert bool(torch.isfinite(found).all())
-    assert bool(((found >= 0) & (found <= 1)).all())
-    if "threat" in call.parameters:
-        assert bool(ball(call.norm, 0.3).contains(found, x).all())
-
-
-class Casting(nn.Module):
-    def __init__(self, held: nn.Module, to: torch.dtype) -> None:
-        super().__init__()
-        self.held, self.to_dtype = held, to
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.held(x.to(self.to_dtype))
-
-
-@direct
-def test_two_precisions_are_named_or_both_served(call: Call) -> None:
-    """A model that casts inside takes any input; one that does not is refused, with both dtypes in the message."""
-    for inner, outer in itertools.permutations(DTYPES, 2):
-        model = net(5, dtype=inner)
-        x, y = inputs(model, 3)
-        assert call(Casting(model, inner).eval(), x.to(outer), y, classes=5).dtype == outer
-        names = [str(kind).removeprefix("torch.") for kind in (inner, outer)]
-        refused(lambda model=model, x=x, y=y, to=outer: call(model, x.to(to), y, classes=5), *names)
-
-
-@once
-def test_the_default_dtype_changes_nothing(call: Call) -> None:
-    model = net(5)
-    x, y = inputs(model)
-    usual = call(model, x, y, classes=5)
-    torch.set_default_dtype(torch.float64)
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("mode", ["float64 by default", "no_grad", "inference_mode", "x asks for gradients"])
+def test_the_callers_modes_change_nothing(name: str, mode: str) -> None:
+    model = net()
+    x, y = batch(model)
+    expected = call(name, model, x, y)
+    contexts = {"no_grad": torch.no_grad, "inference_mode": torch.inference_mode}
     try:
-        found = call(model, x, y, classes=5)
+        torch.set_default_dtype(torch.float64 if mode == "float64 by default" else torch.float32)
+        with contexts.get(mode, torch.enable_grad)():
+            found = call(name, model, x.clone().requires_grad_(mode == "x asks for gradients"), y.clone())
     finally:
         torch.set_default_dtype(torch.float32)
-    assert found.dtype == torch.float32
-    assert torch.equal(found, usual)
-
-
-# Numbers and arrays --------------------------------------------------------------------------------------------
-
-
-@once
-def test_numpy_scalars_are_numbers(call: Call) -> None:
-    model = net(5)
-    x, y = inputs(model)
-    given = call.arguments(model, x, y, classes=5)
-    plain = {name: given.get(name, parameter.default) for name, parameter in call.parameters.items()}
-    numbers = {name: value for name, value in plain.items() if isinstance(value, bool | int | float)}
-    scalars = {bool: np.bool_, int: np.int64, float: np.float64}
-    found = call(model, x, y, classes=5, **{name: scalars[type(value)](value) for name, value in numbers.items()})
-    assert torch.equal(found, call(model, x, y, classes=5, **numbers))
-    refusals: dict[type, tuple[Any, ...]] = {
-        bool: (1, "yes", None),
-        int: (2.5, True, np.float32(2), "3", None),
-        float: (True, float("nan"), np.inf, "a", [0.1]),
-    }
-    for name, value in numbers.items():
-        for wrong in refusals[type(value)]:
-            refused(lambda name=name, wrong=wrong: call(model, x, y, classes=5, **{name: wrong}), name)
-
-
-@every
-def test_numpy_numbers_make_a_threat(call: Call) -> None:
-    model = net(5)
-    x, y = inputs(model)
-    domain = (np.float32(0), np.float64(1))
-    plain = call(model, x, y, classes=5, eps=0.25)
-    assert torch.equal(call(model, x, y, classes=5, eps=np.float32(0.25), domain=domain), plain)
-
-
-WRONG: dict[str, tuple[Callable[[Tensor, Tensor], tuple[Any, Any]], tuple[str, ...]]] = {
-    "array": (lambda x, y: (x.numpy(), y), ("x is a numpy.ndarray", "torch.from_numpy(x)")),
-    "list": (lambda x, y: (x.tolist(), y), ("x is a list", "torch.as_tensor(x)")),
-    "label array": (lambda x, y: (x, y.numpy()), ("y is a numpy.ndarray", "torch.from_numpy(y)")),
-    "label list": (lambda x, y: (x, y.tolist()), ("y is a list",)),
-    "int32 labels": (lambda x, y: (x, y.int()), ("y has", "torch.int32")),
-    "columns of labels": (lambda x, y: (x, y[:, None]), ("y has shape (5, 1)",)),
-    "negative labels": (lambda x, y: (x, y - 10), ("y holds the label -",)),
-    "bytes": (lambda x, y: ((x * 255).byte(), y), ("x has dtype torch.uint8",)),
-    "complex": (lambda x, y: (x.to(torch.complex64), y), ("x has dtype torch.complex64",)),
-    "float8": (lambda x, y: (x.to(torch.float8_e4m3fn), y), ("x has dtype torch.float8",)),
-    "sparse": (lambda x, y: (x.to_sparse(), y), ("x has the layout", "to_dense")),
-    "no batch": (lambda x, y: (x[:, 0, 0, 0], y), ("x has shape (5,)",)),
-    "no numbers": (lambda x, y: (x[:, :0], y), ("x has shape (5, 0, 4, 4)",)),
-    "not finite": (lambda x, y: (x / 0, y), ("x holds values that are not finite",)),
-}
-
-
-@once
-def test_inputs_and_labels_are_refused_by_name(call: Call) -> None:
-    model = net()
-    x, y = inputs(model)
-    target = (y + 1) % 10
-    for change, words in WRONG.values():
-        refused(lambda change=change: call(model, *change(x, y), target=target), *words)
-
-
-@once
-def test_other_arguments_are_refused_by_name(call: Call) -> None:
-    model = net()
-    x, y = inputs(model)
-    refused(lambda: call(lambda x: x, x, y), "model is a function", "nn.Module")  # type: ignore[arg-type]
-    refused(lambda: call(nn.Linear, x, y), "model is a Linear")  # type: ignore[arg-type]
-    model[0].train()
-    refused(lambda: call(model, x, y), "model is in train mode (0)")
-    model.eval()
-    if "generator" in call.parameters:
-        refused(lambda: call(model, x, y, generator=0), "generator=0")
-    if "threat" in call.parameters:
-        refused(lambda: call(model, x, y, threat=0.3), "threat=0.3", "LinfBall")
-    if "domain" in call.parameters:
-        for domain in (1.0, (0.0,), (0.0, 0.5, 1.0), "01", (0.0, "b")):
-            refused(lambda domain=domain: call(model, x, y, domain=domain), "domain=")
-    if "norm" in call.parameters:
-        for norm in (2, "l3", ["l2"]):
-            refused(lambda norm=norm: call(model, x, y, norm=norm), "norm")
-    if "loss" in call.parameters:
-        refused(lambda: call(model, x, y, loss=["dlr"]), "loss=")
-        refused(lambda: call(net(2), x, y % 2, loss="dlr", target=1 - y % 2), "loss='dlr' needs 3 classes")
-
-
-@within
-def test_an_l2_radius_in_other_units_is_refused(call: Call) -> None:
-    model = net()
-    x, y = inputs(model)
-    refused(lambda: call(model, x, y, threat=L2Ball(128.0)), "eps=128", "5.65685")
-    unbounded = L2Ball(32**0.5)
-    assert bool(unbounded.contains(call(model, x, y, threat=unbounded), x).all())
-    if not isinstance(call.attack, tuple(suite.NEAREST)):
-        assert call(model, x, y, threat=L2Ball(128.0, domain=None)).shape == x.shape
-
-
-@within
-def test_boxes_of_features_run_or_are_refused(call: Call) -> None:
-    model, x = nn.Linear(4, 3).eval(), torch.rand(5, 4, generator=torch.Generator().manual_seed(0))
-    y, threat = model(x).argmax(1), FeatureBox(0.2, budgets=(1.0, 0.5, 0.0, 1.0))
-    run = lambda: call(model, x, y, threat=threat, classes=3)  # noqa: E731
-    # L-BFGS knows the Euclidean norm alone, and what it finds counts where it lies in the box.
-    norms = (suite.Square, suite.AutoAttack, *(suite.NEAREST.keys() - {suite.Lbfgs}))
-    if isinstance(call.attack, norms) or call.function in (robustlib.attacks.square, robustlib.attacks.auto_attack):
-        refused(run)
-    else:
-        assert bool(threat.contains(run(), x).all())
-
-
-# The domain ----------------------------------------------------------------------------------------------------
-
-
-@every
-@pytest.mark.parametrize("domain", [(0.0, 1.0), (-2.1179039301310043, 2.64)], ids=str)
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
-def test_rounding_may_put_inputs_outside_and_nothing_else_may(
-    call: Call, domain: tuple[float, float], dtype: torch.dtype
-) -> None:
-    model = net(5, dtype=dtype)
-    x, _ = inputs(model)
-    x = (x * (domain[1] - domain[0]) + domain[0]).clamp(*domain)
-    high = torch.tensor(domain[1], dtype=dtype)
-    x[0, 0, 0, 0] = torch.nextafter(torch.nextafter(high, high * 2), high * 2)
-    with torch.no_grad():
-        y = model(x).argmax(1)
-    eps = 0.1 * (domain[1] - domain[0])
-    found = call(model, x, y, classes=5, domain=domain, eps=eps)
-    edges = torch.tensor(domain, dtype=dtype)
-    assert bool(((found >= edges[0]) & (found <= edges[1])).all())
-    x[1, 0, 0, 0] = domain[1] * 1.25
-    refused(lambda: call(model, x, y, classes=5, domain=domain, eps=eps), "outside the threat's domain", "rescale")
-
-
-@once
-def test_the_message_shows_how_far_outside(call: Call) -> None:
-    model = net()
-    x, y = inputs(model)
-    x[0, 0, 0, 0] = 1.00001
-    refused(lambda: call(model, x, y), "1.00001", "1e-05 outside")
-
-
-@once
-def test_without_a_domain_it_runs_or_says_so(call: Call) -> None:
-    model = net(5)
-    x, y = inputs(model)
-    run = lambda: call(model, x, y, classes=5, domain=None)  # noqa: E731
-    optional = "threat" in call.parameters or "None" in call.parameters["domain"].annotation
-    if not optional or isinstance(call.attack, tuple(suite.NEAREST)):
-        refused(run, "domain")
-    else:
-        assert run().shape == x.shape
-
-
-@within
-def test_no_budget_moves_nothing(call: Call) -> None:
-    model = net()
-    x, y = inputs(model)
-    y[::2] = (y[::2] + 1) % 10
-    more = {"random_step": 0.0} if "random_step" in call.parameters else {}
-    assert torch.equal(call(model, x, y, eps=0.0, **more), x)
-
-
-@once
-def test_small_batches(call: Call) -> None:
-    model = net()
-    x, y = inputs(model)
-    for n in (0, 1):
-        assert call(model, x[:n], y[:n]).shape == (n, *SHAPE)
-
-
-# Modes, layouts and what is left behind ------------------------------------------------------------------------
-
-
-@every
-def test_the_caller_s_gradient_mode_changes_nothing(call: Call) -> None:
-    model = net(5)
-    x, y = inputs(model)
-    usual = call(model, x, y, classes=5)
-    with torch.no_grad():
-        assert torch.equal(call(model, x, y, classes=5), usual)
-    with torch.inference_mode():
-        # Views and copies made in inference mode are of a kind that autograd refuses.
-        assert torch.equal(call(model, x * 1, y * 1, classes=5), usual)
-    assert all(p.requires_grad and p.grad is None for p in model.parameters())
-
-
-@once
-def test_a_model_made_in_inference_mode_is_refused(call: Call) -> None:
-    with torch.inference_mode():
-        model = net()
-    x, y = inputs(net())
-    refused(lambda: call(model, x, y), "model", "inference mode")
-
-
-@every
-def test_points_are_detached_and_the_callers_tensors_untouched(call: Call) -> None:
-    model = net(5)
-    x, y = inputs(model)
-    y[::3] = (y[::3] + 1) % 5
-    kept, labels, drawn = x.clone(), y.clone(), torch.get_rng_state()
-    x.requires_grad_()
-    found = call(model, x, y, classes=5)
+    assert found.dtype == x.dtype
     assert not found.requires_grad
-    assert not found.is_inference()
-    found.add_(1.0)
-    assert torch.equal(x, kept)
-    assert torch.equal(y, labels)
-    assert x.grad is None
-    assert torch.equal(torch.get_rng_state(), drawn)
-    # A graph to x may hang on the inputs themselves, as in a generator that is being trained.
-    assert not call(model, x * 1, y, classes=5).requires_grad
+    assert torch.equal(found, expected)
+    assert all(parameter.requires_grad and parameter.grad is None for parameter in model.parameters())
 
 
-@every
-def test_memory_layouts_give_the_same_points(call: Call) -> None:
-    model = net(5)
-    x, y = inputs(model)
-    usual = call(model, x, y, classes=5)
-    wide = torch.zeros(5, 2, 4, 8)
-    wide[..., ::2] = x
-    for other in (
-        x.contiguous(memory_format=torch.channels_last), x.permute(3, 2, 1, 0).contiguous().permute(3, 2, 1, 0),
-        wide[..., ::2],
-    ):  # fmt: skip
-        assert torch.equal(call(model, other, y, classes=5), usual)
+@pytest.mark.parametrize("name", NAMES)
+def test_draws_do_not_depend_on_how_x_lies_in_memory(name: str) -> None:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(64, 4)).eval()
+    x = torch.rand(4, 3, 6, 6, generator=_generator())
+    y = model(x).argmax(1)
+    plain = call(name, model, x, y)
+    spaced = torch.zeros(4, 3, 6, 12)[..., ::2].copy_(x)
+    turned = x.transpose(2, 3).contiguous().transpose(2, 3)
+    for other in (x.contiguous(memory_format=torch.channels_last), spaced, turned):
+        torch.testing.assert_close(call(name, model, other, y), plain, rtol=0, atol=1e-5)
 
 
-@pytest.mark.parametrize("threat", [LinfBall(0.2), L2Ball(0.5)], ids=str)
-def test_starts_do_not_depend_on_the_layout(threat: Ball) -> None:
-    x, _ = inputs(net())
-    last = x.contiguous(memory_format=torch.channels_last)
-    one, other = (threat.random_start(v, generator=torch.Generator().manual_seed(0)) for v in (x, last))
-    assert torch.equal(one, other)
+# Numbers, inputs, domains ----------------------------------------------------------------------------------------
 
 
-# Misclassified inputs ------------------------------------------------------------------------------------------
-
-
-@every
-def test_accuracy_after_an_attack_is_at_most_accuracy_before_it(call: Call) -> None:
-    """Half of the labels are the runner-up, which an attack's path crosses."""
-    model = net(4)
-    x, y = inputs(model, 40)
-    with torch.no_grad():
-        y[::2] = model(x).topk(2).indices[::2, 1]
-        wrong = model(x).argmax(1) != y
-        found = call(model, x, y, classes=4, eps=0.4)
-        assert not bool((model(found).argmax(1) == y)[wrong].any())
-    if not call.targeted:
-        assert torch.equal(found[wrong], x[wrong])
-
-
-@once
-def test_a_tie_is_lost_to_the_first_class_and_stays_lost(call: Call) -> None:
-    """All logits equal: class 0 is told, and no attack may hand back points that put label 1 right."""
-
-    class Flat(nn.Module):
-        def forward(self, x: Tensor) -> Tensor:
-            near = (x - 0.5).flatten(1).abs().amax(1)
-            z = torch.where(near < 0.01, near * 0, near - 0.01)
-            return torch.stack([0 * z, z, -z, -z], 1)
-
-    x, y = torch.full((8, *SHAPE), 0.5), torch.ones(8, dtype=torch.int64)
-    found = call(Flat().eval(), x, y, classes=4)
-    assert not bool((Flat()(found).argmax(1) == y).any())
-
-
-@pytest.mark.parametrize("name", [n for n, c in CALLS.items() if "last_iterate" in c.parameters])
-def test_the_papers_last_iterate_is_there_for_the_asking(name: str) -> None:
-    call, model = CALLS[name], net(4)
-    x, y = inputs(model, 40)
-    with torch.no_grad():
-        y = model(x).topk(2).indices[:, 1]
-    as_it_is = call(model, x, y, classes=4, eps=0.4, last_iterate=True)
-    moves = not isinstance(call.attack, (suite.Clean, suite.Apgd, suite.Square, suite.AutoAttack, *suite.NEAREST))
-    assert bool((as_it_is != x).any()) is moves
-
-
-# Other networks ------------------------------------------------------------------------------------------------
-
-steered = pytest.mark.parametrize(
-    "call", {n: c for n, c in CALLS.items() if "surrogate" in c.parameters}.values(),
-    ids=[n for n, c in CALLS.items() if "surrogate" in c.parameters],
-)  # fmt: skip
-
-
-@steered
-def test_a_surrogate_is_left_as_it_was_found(call: Call) -> None:
-    model, other = net(5), net(5, seed=9)
-    x, y = inputs(model)
-    other[0].weight.requires_grad_(False)
-    before, asked = copy.deepcopy(other.state_dict()), [p.requires_grad for p in other.parameters()]
-    call(model, x, y, classes=5, surrogate=other)
-    assert [p.requires_grad for p in other.parameters()] == asked
-    assert all(p.grad is None for p in other.parameters())
-    assert all(torch.equal(before[name], value) for name, value in other.state_dict().items())
-    other[1].train()
-    refused(lambda: call(model, x, y, classes=5, surrogate=other), "surrogate is in train mode (1)")
-    assert [part.training for part in other.modules()] == [False, False, True, False, False]
-
-
-@steered
-def test_a_surrogate_that_does_not_fit_is_named(call: Call) -> None:
-    if (not call.gradients and "quare" not in call.name) or (isinstance(call.attack, (*suite.NEAREST,)) and (
-        not isinstance(call.attack, suite.Fab)
-    )):  # fmt: skip
-        pytest.skip("asks no surrogate")
-    model = net(5)
-    x, y = inputs(model)
-    refused(lambda: call(model, x, y, classes=5, surrogate=net(7)), "surrogate has 7 classes", "5")
-    refused(lambda: call(model, x, y, classes=5, surrogate=Gives(lambda z: (z,)).eval()), "surrogate gives a tuple")
-    refused(lambda: call(model, x, y, classes=5, surrogate=net(5).double()), "surrogate", "float64", "float32")
-    refused(lambda: call(model, x, y, classes=5, surrogate=torch.sigmoid), "surrogate is a builtin_function")
-
-
-# Descriptions --------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("attack", ["pgd", "Pgd", "boundary", "nonsense", suite.Pgd, suite.Fab, suite.Jsma, None, 3])
-def test_what_is_no_description_is_refused_with_an_example(attack: object) -> None:
+@pytest.mark.parametrize("name", NAMES)
+def test_numpys_numbers_are_numbers_and_its_arrays_are_not_inputs(name: str) -> None:
     model = net()
-    x, y = inputs(model)
-    draw, target = torch.Generator(), (y + 1) % 10
-    for run in (
-        lambda: suite.run_attack(attack, model, x, y, LinfBall(0.1), generator=draw),  # type: ignore[arg-type]
-        lambda: suite.find_nearest(attack, model, x, y, norm="l2", domain=(0.0, 1.0), generator=draw),  # type: ignore[arg-type]
-        lambda: suite.run_targeted(attack, model, x, y, target, domain=(0.0, 1.0)),  # type: ignore[arg-type]
-        lambda: suite.passes(attack),  # type: ignore[arg-type]
-    ):
-        refused(run, "attack", "Pgd(steps=20, step_size=0.01)")
+    x, y = batch(model)
+    plain = call(name, model, x, y)
+    signature = inspect.signature(ATTACKS[name]).parameters
+    as_numpy = {key: np.int64(value) for key, value in KNOBS.items() if key in signature and isinstance(value, int)}
+    as_numpy |= {"step_size": np.float64(KNOBS["step_size"])} if "step_size" in signature else {}
+    if "threat" in signature:
+        as_numpy["threat"] = LinfBall(np.float64(0.1))  # type: ignore[arg-type]
+    if "domain" in signature:
+        as_numpy["domain"] = (np.float32(0), np.float64(1))
+    assert torch.equal(call(name, model, x, y, **as_numpy), plain)
+    for wrong in (x.numpy(), x.tolist(), None, "x"):
+        refused(name, "^x ", model, wrong, y, **({"target": (y + 1) % 4} if name in AIMED else {}))
+    for wrong in (y.numpy(), y.tolist(), None):
+        refused(name, "^y ", model, x, wrong, **({"target": (y + 1) % 4} if name in AIMED else {}))
 
 
-def test_a_description_of_another_kind_is_refused() -> None:
+@pytest.mark.parametrize("name", NAMES)
+def test_a_model_in_eval_mode_is_asked_for(name: str) -> None:
     model = net()
-    x, y = inputs(model)
-    find: dict[str, Any] = {"norm": "l2", "domain": (0.0, 1.0), "generator": torch.Generator()}
-    refused(lambda: suite.run_attack(suite.Jsma(), model, x, y, LinfBall(0.1), generator=torch.Generator()), "Jsma")  # type: ignore[arg-type]
-    refused(lambda: suite.find_nearest(suite.Fgsm(), model, x, y, **find), "Fgsm()")  # type: ignore[arg-type]
-    refused(lambda: suite.run_targeted(suite.Fab(), model, x, y, (y + 1) % 10, domain=(0.0, 1.0)), "Fab(")  # type: ignore[arg-type]
+    x, y = batch(model)
+    model[1].train()
+    refused(name, "train mode", model, x, y)
+    refused(name, "model is a", lambda v: v, x, y)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_rounding_outside_the_domain_is_cut_off_and_more_is_said(name: str) -> None:
+    model = net()
+    x, _ = batch(model)
+    x[0, 0], x[1, 1] = 1 + 2e-7, -1e-7
+    y = model(x).argmax(1)
+    points = call(name, model, x, y)
+    assert bool(((points >= 0) & (points <= 1)).all())
+    assert float(x[0, 0]) > 1
+    x[0, 0] = 1 + 1e-5
+    refused(name, r"1\.00001|e-0[56]", model, x, y)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_without_a_domain_it_runs_or_asks_for_one(name: str) -> None:
+    model = net()
+    x, y = batch(model)
+    bounded = "threat" in inspect.signature(ATTACKS[name]).parameters
+    given = {"threat": LinfBall(0.1, None)} if bounded else {"domain": None}
+    points = attempted(name, "domain", model, x, y, **given)
+    assert points is None or bool(torch.isfinite(points).all())
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_ball_of_no_radius_holds_x_alone(name: str) -> None:
+    model = net()
+    x, y = batch(model)
+    if "threat" not in inspect.signature(ATTACKS[name]).parameters:
+        pytest.skip("has no ball")
+    for threat in (LinfBall(0.0), L2Ball(0.0)):
+        assert torch.equal(call(name, model, x, y, threat=threat), x)
+    assert call(name, model, x[:0], y[:0]).shape == (0, 6)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_radius_in_other_units_is_refused(name: str) -> None:
+    if "threat" in inspect.signature(ATTACKS[name]).parameters:
+        x, y = batch(net())
+        refused(name, "diagonal|wider", net(), x, y, threat=L2Ball(2.46))
+        call(name, net(), x, y, threat=L2Ball(6**0.5))
+
+
+# Misclassified inputs -------------------------------------------------------------------------------------------
+
+
+class Pit(nn.Module):
+    """Wrong in a narrow pit around 0.5 and right all around: a step leads out of it."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        off = (x[:, 0] - 0.5).abs()
+        right = torch.where(off < 0.05, 20 * off - 0.4, 0.7 - off)
+        far = torch.full_like(right, -9.0)
+        return torch.stack([right, torch.zeros_like(right), far, far], 1)
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name not in TRACES])
+def test_no_attack_puts_a_misclassified_input_right(name: str) -> None:
+    model, x, y = Pit().eval(), torch.full((40, 1), 0.5), torch.zeros(40, dtype=torch.int64)
+    given: dict[str, Any] = {"threat": LinfBall(0.3)} if "threat" in inspect.signature(ATTACKS[name]).parameters else {}
+    for goal in (None, 2) if name in AIMED else (None,):
+        aimed = {} if goal is None else {"target": torch.full_like(y, goal)}
+        points = call(name, model, x, y, **given, **aimed)
+        assert not bool((model(points).argmax(1) == y).any())
+
+
+@pytest.mark.parametrize("name", ["pgd", "fgsm", "uniform_noise"])
+def test_the_last_iterate_counts_where_a_paper_counts_it(name: str) -> None:
+    model, x, y = Pit().eval(), torch.full((40, 1), 0.53), torch.zeros(40, dtype=torch.int64)
+    x[:20] = 0.505
+    assert bool((model(x).argmax(1) != y)[:20].all())
+    points = call(name, model, x, y, threat=LinfBall(0.3), last_iterate=True)
+    assert bool((model(points).argmax(1) == y)[:20].any())
+
+
+# Transfer, descriptions, evaluate --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", STEERED)
+def test_a_source_is_checked_and_left_as_it_was(name: str) -> None:
+    model, source = net(), net(4, 6)
+    x, y = batch(model)
+    before = copy.deepcopy(source.state_dict())
+    call(name, model, x, y, surrogate=source)
+    assert all(torch.equal(value, before[key]) for key, value in source.state_dict().items())
+    assert all(parameter.requires_grad and parameter.grad is None for parameter in source.parameters())
+    source.train()
+    refused(name, "surrogate is in train mode", model, x, y, surrogate=source)
+    assert source.training
+    refused(name, "surrogate", model, x, y, surrogate=Giving(net(), lambda z: (z, z)).eval())
+
+
+@pytest.mark.parametrize("runner", [run_attack, find_nearest, run_targeted, evaluate])
+@pytest.mark.parametrize("wrong", ["pgd", "Pgd", Pgd, 3, None, public.pgd, Boundary])
+def test_an_attack_is_given_as_a_description(runner: Any, wrong: Any) -> None:
+    model = net()
+    x, y = batch(model)
+    box: dict[str, Any] = {"domain": (0.0, 1.0)}
+    calls: dict[Any, Callable[[], object]] = {
+        evaluate: lambda: evaluate(model, x, y, LinfBall(0.1), [wrong]),
+        run_attack: lambda: run_attack(wrong, model, x, y, LinfBall(0.1), generator=_generator()),
+        find_nearest: lambda: find_nearest(wrong, model, x, y, norm="l2", generator=_generator(), **box),
+        run_targeted: lambda: run_targeted(wrong, model, x, y, (y + 1) % 4, **box),
+    }
+    with pytest.raises(RobustlibError, match="attack"):
+        calls[runner]()
+
+
+@pytest.mark.parametrize(("classes", "threat"), [
+    (2, L2Ball(0.1)), (4, LinfBall(0.05, None)), (12, LinfBall(0.0)),
+], ids=str)  # fmt: skip
+def test_evaluate_runs_its_own_suite_on_any_number_of_classes(classes: int, threat: Any) -> None:
+    model = net(classes)
+    x, y = batch(model, 3)
+    y[0] = (y[0] + 1) % classes
+    report = evaluate(model, x, y, threat, converge=False)
+    accuracies = [line.accuracy for line in report.lines]
+    assert accuracies == sorted(accuracies, reverse=True)
+    assert accuracies[0] == pytest.approx(2 / 3)
+    if threat.eps == 0:
+        assert accuracies[-1] == accuracies[0]
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_evaluate_refuses_what_is_no_batch_of_logits(form: str) -> None:
+    make, words = FORMS[form]
+    x, y = batch(net())
+    with pytest.raises(RobustlibError, match=words):
+        evaluate(Giving(net(), make).eval(), x, 0 * y if form == "one logit" else y, LinfBall(0.1), [Fgsm()])
+
+
+def test_evaluate_under_the_callers_modes_and_with_sources() -> None:
+    model, source = net(), net(4)
+    x, y = batch(model)
+    plain = evaluate(model, x, y, LinfBall(0.1), [Fgsm(), Pgd(3, 0.05)], sources={"other": source})
+    for context in (torch.no_grad, torch.inference_mode):
+        with context():
+            copied = x.clone(), y.clone()
+            again = evaluate(model, *copied, LinfBall(0.1), [Fgsm(), Pgd(3, 0.05)], sources={"other": source})
+        assert [line.accuracy for line in again.lines] == [line.accuracy for line in plain.lines]
+    source.train()
+    with pytest.raises(RobustlibError, match="other"):
+        evaluate(model, x, y, LinfBall(0.1), [Fgsm()], sources={"other": source})
+    assert source.training

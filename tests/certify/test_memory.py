@@ -9,7 +9,7 @@ import torch
 
 from robustlib.certify import certify, memory
 from robustlib.certify.certificate import examples_at_a_time
-from robustlib.certify.graph import trace
+from robustlib.certify.trace import trace
 from robustlib.threat import LinfBall
 from tests.certify.networks import inputs, network
 

@@ -18,9 +18,9 @@ from robustlib.certify import (
     estimated_margins,
     projection,
 )
-from robustlib.certify.graph import trace
 from robustlib.certify.projection import _geometric, _median
 from robustlib.certify.region import Region
+from robustlib.certify.trace import trace
 from robustlib.errors import RobustlibError
 from robustlib.threat import Ball, L2Ball, LinfBall
 from tests.certify.networks import ALL, inputs, network

@@ -68,7 +68,7 @@ class Gives(nn.Module):
 # The suite -----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("classes", [2, 3, 4, 6, 9, 10, 12])
+@pytest.mark.parametrize("classes", [2, 3, 6, 12])
 def test_the_default_suite_fits_the_number_of_classes(classes: int) -> None:
     model = net(classes)
     x, y = inputs(model, 6)

@@ -86,7 +86,7 @@ MADE: dict[str, Any] = {
     ),
     "hand-made: own bins": Evaluation(SMALL, LocalMaxima(LinfBall(0.1), 3, 0.1, 9, edges=(0.0, 8.0, 16))),
     "hand-made: boundary attack, unclipped": Evaluation(
-        SMALL, Distances(Boundary(steps=3), "linf", (0.0, 0.25), domain=None)
+        SMALL, Distances(Boundary(steps=3, protocol=1), "linf", (0.0, 0.25), domain=None)
     ),
 }  # fmt: skip
 
@@ -162,8 +162,8 @@ def test_a_new_name_and_a_new_field_with_a_default_leave_the_key() -> None:
 
 @pytest.mark.usefixtures("later")
 def test_a_renamed_field_keeps_its_key() -> None:
-    assert key(RenamedField(queries=5)) == key(Boundary(steps=5))
-    assert parse(describe(Boundary(steps=5))) == RenamedField(queries=5)
+    assert key(RenamedField(queries=5)) == key(Boundary(steps=5, protocol=1))
+    assert parse(describe(Boundary(steps=5, protocol=1))) == RenamedField(queries=5)
 
 
 def test_a_default_written_out_is_a_default() -> None:

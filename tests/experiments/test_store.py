@@ -13,6 +13,7 @@ import torch
 from safetensors.torch import save
 
 from robustlib.data import load
+from robustlib.environment import cache_root, repository
 from robustlib.errors import RobustlibError
 from robustlib.evaluate import outcomes_under
 from robustlib.experiments.keys import key
@@ -20,9 +21,7 @@ from robustlib.experiments.measure import rows_of
 from robustlib.experiments.networks import Networks
 from robustlib.experiments.records import dumps, loads
 from robustlib.experiments.store import (
-    REPOSITORY,
     Store,
-    cache_root,
     half_precision,
     load_weights,
     save_weights,
@@ -297,6 +296,6 @@ def test_dumps_of_what_was_read_is_the_file(made: Made) -> None:
 
 
 def test_committed_records_are_as_they_would_be_written() -> None:
-    for path in (REPOSITORY / "results").rglob("*.json"):
+    for path in (repository() / "results").rglob("*.json"):
         text = path.read_text(encoding="utf-8")
-        assert dumps(loads(text, path=str(path.relative_to(REPOSITORY)))) == text, path
+        assert dumps(loads(text, path=str(path.relative_to(repository())))) == text, path

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
-from robustlib.attacks import jsma
 from robustlib.attacks.suite import (
     Apgd,
     AutoAttack,
@@ -26,6 +26,7 @@ from robustlib.attacks.suite import (
     Square,
     find_nearest,
     run_attack,
+    run_targeted,
 )
 from robustlib.certify import certify, estimated_margins, largest_certified_radius
 from robustlib.certify.certificate import METHODS
@@ -112,14 +113,15 @@ def numbers() -> dict[str, float]:
     found["amplitudes"] = float(amplitudes(student, x)[0].mean())
     model = _model()
     points = correct_rows(halves(), Split(digits.test.x, halves()(digits.test.images()).argmax(1)), 30)
-    attempts = targeted_attempts(model, digits.test, points, Jsma(features=30), domain=(0.0, 1.0))
-    found["targeted attempts"] = float(attempts.nearest(64).sum())
+    for protocol in (1, 2):
+        what = Jsma(features=30, protocol=protocol)
+        attempts = targeted_attempts(model, digits.test, points, what, domain=(0.0, 1.0))
+        found[f"targeted attempts, protocol {protocol}"] = float(attempts.nearest(64).sum())
     for attack in (Noise(), Fgsm(), Pgd(5, 0.05), Pgd(5, 0.05, loss="margin"), Pgd(5, 0.05, targeted=True)):
         for threat in (LinfBall(0.1), L2Ball(0.8)):
             # As records are measured: last iterates count as they are.
-            moved = run_attack(
-                attack, model, x, y, threat, generator=torch.Generator().manual_seed(1), last_iterate=True
-            )
+            draws = torch.Generator().manual_seed(1)
+            moved = run_attack(attack, model, x, y, threat, generator=draws, last_iterate=True)
             found[f"{attack} {threat.norm}"] = float((moved - x).double().abs().sum())
     with torch.no_grad():
         y = model(x).argmax(1)
@@ -129,7 +131,9 @@ def numbers() -> dict[str, float]:
         for threat in (LinfBall(0.1), L2Ball(0.8)):
             moved = run_attack(strong, model, x, y, threat, generator=torch.Generator().manual_seed(1))
             found[f"{strong} {threat.norm}"] = float((moved - x).double().abs().sum())
-    for nearest in (Boundary(100), DeepFool(), CarliniWagner(10), Lbfgs(5, 3), Fab(10, 3)):
+    both = [replace(kind, protocol=protocol) for kind in (Boundary(100), DeepFool(), CarliniWagner(10), Lbfgs(5, 3))
+            for protocol in (1, 2)]  # fmt: skip
+    for nearest in (*both, Fab(10, 3)):
         for norm in ("linf", "l2"):
             # Before training the network gives one class to noise, where the boundary attack begins.
             net = halves() if isinstance(nearest, Boundary) else model
@@ -151,9 +155,12 @@ def numbers() -> dict[str, float]:
             estimated_margins(net, x, label, balls["box"], **options).detach().double().sum()
         )
     found["largest radii"] = float(largest_certified_radius(net, x, label, norm="linf", domain=None).double().sum())
+    goal = model(x).topk(2, 1).indices[:, 1]
     for outputs in ("softmax", "logits"):
-        moved = jsma(model, x, y, target=model(x).topk(2, 1).indices[:, 1], features=30, outputs=outputs)
-        found[f"jsma {outputs}"] = float((moved != x).sum())
+        for protocol in (1, 2):
+            what = Jsma(features=30, outputs=outputs, protocol=protocol)
+            moved = run_targeted(what, model, x, y, goal, domain=(0.0, 1.0))
+            found[f"jsma {outputs}, protocol {protocol}"] = float((moved != x).sum())
     return found
 
 

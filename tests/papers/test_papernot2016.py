@@ -82,7 +82,7 @@ def test_students_learn_from_a_teacher_of_their_own_temperature_and_other_weight
 
 def test_the_attack_is_the_papers() -> None:
     mnist, cifar = (specs.attempts(specs.baseline(name)) for name in ("mnist", "cifar10"))
-    assert mnist.measurement == Targeted(Jsma(features=112, fill=1.0, outputs="softmax", temperature=1.0))
+    assert mnist.measurement == Targeted(Jsma(features=112, fill=1.0, outputs="softmax", temperature=1.0, protocol=1))
     assert mnist.subset.n == 100
     assert isinstance(cifar.measurement, Targeted)
     low, high = -2.22, 2.62

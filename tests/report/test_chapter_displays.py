@@ -9,8 +9,9 @@ from typing import Any
 import matplotlib as mpl
 import pytest
 
+from robustlib.environment import repository
 from robustlib.experiments.records import Metric
-from robustlib.experiments.store import REPOSITORY, Store
+from robustlib.experiments.store import Store
 from robustlib.papers import madry2018_specs as madry
 from robustlib.report import display as shown
 from robustlib.report import forms
@@ -31,7 +32,7 @@ DRAWINGS: dict[str, Callable[[str, Store], Any]] = {
 
 @pytest.fixture(scope="module")
 def store() -> Store:
-    return Store(REPOSITORY)
+    return Store(repository())
 
 
 @pytest.fixture

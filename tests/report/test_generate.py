@@ -14,12 +14,13 @@ from pathlib import Path
 import pytest
 
 from robustlib.data.registry import REGISTRY
+from robustlib.environment import repository
 from robustlib.errors import RobustlibError
 from robustlib.experiments import profiles
 from robustlib.experiments.keys import key
 from robustlib.experiments.records import Metric
 from robustlib.experiments.runner import Job
-from robustlib.experiments.store import REPOSITORY, Store, weights_path
+from robustlib.experiments.store import Store, weights_path
 from robustlib.papers import plan
 from robustlib.papers.aged import aged
 from robustlib.papers.base import OWN, PAPERS, find_item, items
@@ -256,7 +257,7 @@ def test_a_citation_names_its_records(store: Store) -> None:
     assert all(name in text for name in keys)
     empty = export(find_item("wong2018scaling/cost-vs-units"), "bibtex", profile=profiles.BEST, store=store)
     assert "Records none" in empty
-    full = Store(REPOSITORY)
+    full = Store(repository())
     many = sorted({Path(p).stem[-8:] for row in rows(TABLE.id, profiles.BEST, full) for p in row.records})
     digest = hashlib.sha256("\n".join(many).encode()).hexdigest()[:16]
     text = export(TABLE, "bibtex", profile=profiles.BEST, store=full)

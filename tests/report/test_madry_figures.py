@@ -10,8 +10,9 @@ import pytest
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from robustlib.environment import repository
 from robustlib.errors import RobustlibError
-from robustlib.experiments.store import REPOSITORY, Store
+from robustlib.experiments.store import Store
 from robustlib.papers import madry2018_specs as madry
 from robustlib.papers.base import Published, published_of
 from robustlib.report import board_figures, demo_figures, forms, published_tables
@@ -20,7 +21,7 @@ from robustlib.report import madry_figures as drawn
 
 @pytest.fixture(scope="module")
 def store() -> Store:
-    return Store(REPOSITORY)
+    return Store(repository())
 
 
 def drawn_figure(drawing: drawn.Drawing) -> tuple[Figure, str]:

@@ -11,8 +11,9 @@ import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from robustlib.environment import repository
 from robustlib.errors import RobustlibError
-from robustlib.experiments.store import REPOSITORY, Store
+from robustlib.experiments.store import Store
 from robustlib.papers import papernot2016_specs as papernot
 from robustlib.papers.base import published_of
 from robustlib.report import papernot_figures as drawn
@@ -30,7 +31,7 @@ MAPS: tuple[Make, ...] = (maps.gradient_amplitudes, maps.class_matrices)
 
 @pytest.fixture(scope="module")
 def store() -> Store:
-    return Store(REPOSITORY)
+    return Store(repository())
 
 
 def figure_of(drawing: Drawing) -> tuple[Figure, str]:

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from robustlib.environment import repository
 from robustlib.errors import RobustlibError
-from robustlib.experiments.store import REPOSITORY, Store
+from robustlib.experiments.store import Store
 from robustlib.papers import comparison
 from robustlib.papers.aged import aged
 from robustlib.papers.base import PAPERS, find_item, published
@@ -85,7 +86,7 @@ def test_a_page_of_prose_is_filled_line_by_line(tmp_path: Path, monkeypatch: pyt
 
 def test_an_unknown_name_or_claim_is_refused() -> None:
     with pytest.raises(RobustlibError, match="no such number"):
-        filled("{ours:nothing}", "best", Store(REPOSITORY))
+        filled("{ours:nothing}", "best", Store(repository()))
     with pytest.raises(RobustlibError, match="Robust accuracy is higher at 1/lambda 5"):
         claim("Robust accuracy is higher at 1/lambda 50 than at 0.1")
 

@@ -7,12 +7,13 @@ from pathlib import Path
 import pytest
 
 from robustlib.data import data_root
+from robustlib.environment import repository
 from robustlib.errors import RobustlibError
 from robustlib.experiments.keys import key
 from robustlib.experiments.records import Record
 from robustlib.experiments.runner import Job, run, verify
 from robustlib.experiments.specs import Accuracy
-from robustlib.experiments.store import REPOSITORY, Store
+from robustlib.experiments.store import Store
 from robustlib.papers import plan
 
 pytestmark = [
@@ -23,7 +24,7 @@ pytestmark = [
     ),
 ]
 
-WEIGHTS = REPOSITORY / "weights"
+WEIGHTS = repository() / "weights"
 
 
 def _committed() -> list[tuple[Job, Record]]:

@@ -13,9 +13,9 @@ from robustlib.attacks import pgd
 from robustlib.certify import certify
 from robustlib.certify.certificate import margins_in
 from robustlib.certify.dual import pre_activation_bounds
-from robustlib.certify.graph import trace
 from robustlib.certify.interval import ends, interval_bounds
 from robustlib.certify.region import Region
+from robustlib.certify.trace import trace
 from robustlib.threat import Ball, Domain, L2Ball, LinfBall, ball
 from tests.certify.networks import ALL, inputs, network
 

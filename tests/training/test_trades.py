@@ -245,9 +245,10 @@ def test_norms_remember_what_the_passes_in_turn_would_leave(
     assert not any(part._forward_hooks for part in ours.modules())
 
 
-@pytest.mark.parametrize(
-    "defence", [TRADES, PAIRING, PgdTraining(BALL, 1, 0.05), PgdTraining(BALL, 1, 0.05, crafting="train")], ids=str
-)
+CRAFTED = [PgdTraining(BALL, 1, 0.05), PgdTraining(BALL, 1, 0.05, crafting="train")]
+
+
+@pytest.mark.parametrize("defence", [TRADES, PAIRING, *CRAFTED], ids=str)
 def test_each_part_stays_in_its_mode(defence: object) -> None:
     """A batch norm kept in eval mode, as in fine-tuning, is in eval mode after an update and has learnt nothing."""
     model, x = _plain(nn.BatchNorm1d(6)).train(), torch.rand(8, 4)

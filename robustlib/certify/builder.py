@@ -1,0 +1,145 @@
+"""The nodes of a graph as they are written down, and what a rule sees of one call of an operator."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from .graph import Node
+from .operations import Add, Operation, Relu, Reshape, Scale
+from .rows import Shape
+
+
+class Unbounded(Exception):
+    """Raised by a rule, with what is wrong with the call."""
+
+
+@dataclass
+class Builder:
+    """The nodes so far.
+
+    Attributes:
+        rows: how many examples the model is called with.
+        device: of the examples.
+        name: what the next nodes are called.
+    """
+
+    rows: int
+    device: torch.device
+    nodes: list[Node] = field(default_factory=list)
+    name: str = "x"
+
+    def example(self, shape: Sequence[int]) -> Shape:
+        """Shape of one example's part of a value; its leading axis holds the examples, or their rows, in turn."""
+        if not shape or shape[0] % self.rows or not shape[0]:
+            raise Unbounded("mixes the examples of a batch")
+        inner = tuple(shape[1:])
+        return inner or (1,) if shape[0] == self.rows else (shape[0] // self.rows, *inner)
+
+    def note(self, operation: Operation, inputs: tuple[int, ...], shape: Shape) -> int:
+        """Add a node and return its position."""
+        self.nodes.append(Node(self.name, operation, inputs, shape))
+        return len(self.nodes) - 1
+
+    def relu(self, place: int) -> int:
+        """max(z, 0)."""
+        return self.note(Relu(), (place,), self.nodes[place].shape)
+
+    def scale(self, place: int, factor: Tensor | float, shift: Tensor | float, like: Tensor) -> int:
+        """Factor z + shift, each a number, one for each channel, or one for each value."""
+        shape = self.nodes[place].shape
+        plain = (shape[0], *[1] * (len(shape) - 1))
+        both = [
+            value if isinstance(value, Tensor) else like.new_full(plain, value) for value in (factor, shift)
+        ]
+        if both[0].shape != both[1].shape:
+            both = [value.expand(shape) for value in both]
+        return self.note(Scale(both[0], both[1]), (place,), shape)
+
+    def sum(self, left: int, right: int) -> int:
+        """Of two nodes of one shape."""
+        return self.note(Add(), (left, right), self.nodes[left].shape)
+
+    def reshape(self, place: int, shape: Shape) -> int:
+        """The same values in another shape."""
+        return place if self.nodes[place].shape == shape else self.note(Reshape(shape), (place,), shape)
+
+    def clip(self, place: int, low: Tensor | float | None, high: Tensor | float | None, like: Tensor) -> int:
+        """min(max(z, low), high): high - relu(high - low - relu(z - low))."""
+        if low is None and high is None:
+            return place
+        if low is None:
+            return self.scale(
+                self.relu(self.scale(place, -1.0, _number(high), like)), -1.0, _number(high), like
+            )
+        place = self.relu(self.scale(place, 1.0, -_number(low), like))
+        if high is None:
+            return self.scale(place, 1.0, _number(low), like)
+        place = self.relu(self.scale(place, -1.0, _number(high) - _number(low), like))
+        return self.scale(place, -1.0, _number(high), like)
+
+    def leak(self, place: int, slope: Tensor | float, like: Tensor) -> int:
+        """Of a slope below zero: slope z + (1 - slope) relu(z); |z| has -1."""
+        straight = self.scale(
+            place, slope, torch.zeros_like(slope) if isinstance(slope, Tensor) else 0.0, like
+        )
+        rest = 1 - slope
+        bent = self.relu(place)
+        bent = self.scale(bent, rest, torch.zeros_like(rest) if isinstance(rest, Tensor) else 0.0, like)
+        return self.sum(straight, bent)
+
+
+def _number(value: Any) -> Any:
+    return value if isinstance(value, Tensor) else float(value)
+
+
+@dataclass(frozen=True)
+class Call:
+    """One call of an operator.
+
+    Attributes:
+        builder: takes the nodes.
+        func: the operator.
+        arguments: by their names in its schema.
+        place_of: position of the node that a tensor is; None: it does not depend on the input.
+        output: what came out.
+    """
+
+    builder: Builder
+    func: Any
+    arguments: dict[str, Any]
+    place_of: Callable[[Any], int | None]
+    output: Any
+
+    def get(self, *names: str) -> Any:
+        """The first of these arguments that the operator has."""
+        return next((self.arguments[name] for name in names if name in self.arguments), None)
+
+    @property
+    def operator(self) -> str:
+        """Its name, without the underscore of the form that works in place."""
+        name: str = self.func.overloadpacket.__name__
+        return name.rstrip("_")
+
+    @property
+    def subject(self) -> Tensor:
+        """The first argument, which is what depends on the input."""
+        first: Tensor = next(iter(self.arguments.values()))
+        return first
+
+    def one(self) -> int:
+        """Position of the first argument, where nothing else depends on the input."""
+        place = self.place_of(self.subject)
+        rest = list(self.arguments.values())[1:]
+        parts = [part for value in rest for part in (value if isinstance(value, list | tuple) else [value])]
+        if place is None or any(self.place_of(part) is not None for part in parts):
+            raise Unbounded("has weights or positions that depend on the input")
+        return place
+
+    def again(self, subject: Tensor) -> Any:
+        """The operator's value with another first argument."""
+        return self.func(**{**self.arguments, next(iter(self.arguments)): subject})

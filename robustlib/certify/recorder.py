@@ -1,0 +1,305 @@
+"""A model's call as it is written down: every operator whose arguments depend on the input, in the order they run.
+
+Recording only notes the calls. Their rules are applied afterwards, to those that the logits depend on, so that what has
+no bound is refused only where it matters and weights keep their place in autograd's graph.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
+from torch.overrides import TorchFunctionMode
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+from ..errors import RobustlibError
+from .builder import Builder, Call, Unbounded
+from .graph import Graph, Node, ancestry
+from .operations import Input
+from .rules import CONSTANTS, RULES, SUPPORTED
+
+READS = {
+    getattr(Tensor, name)
+    for name in ("numpy", "tolist", "__array__", "data_ptr", "__dlpack__", "storage", "untyped_storage", "__deepcopy__",
+                 "__reduce_ex__")
+}  # fmt: skip
+"""Ways to the values of a tensor that no operator shows."""
+SIZES = {Tensor.__len__}
+"""Ways to the size of the batch that are refused; x.shape is followed, and x.flatten(1) is what they are for."""
+ASKS = {"_local_scalar_dense", "equal", "is_nonzero", "allclose"}
+"""Operators that hand a value to Python."""
+Source = tuple[int, int]
+"""A value: the step that made it, and which of its outputs it is."""
+
+
+@dataclass
+class _Value:
+    """A tensor that depends on the input: where it comes from, or why nobody can say."""
+
+    tensor: Tensor
+    source: Source | str
+
+
+@dataclass(frozen=True)
+class _Step:
+    """One call of an operator, with the sources of those arguments that depend on the input."""
+
+    func: Any
+    arguments: dict[str, Any]
+    sources: dict[int, Source | str]
+    output: Any
+    where: str
+    path: str
+
+    @property
+    def operator(self) -> str:
+        name: str = self.func.overloadpacket.__name__
+        return name.rstrip("_")
+
+
+def _whole(tensor: Tensor) -> tuple[Any, ...]:
+    return tensor.storage_offset(), tuple(tensor.shape), tensor.stride()
+
+
+def _memory(tensor: Tensor) -> int:
+    storage = tensor.untyped_storage()
+    return storage.data_ptr() or storage._cdata
+
+
+class Recorder(TorchDispatchMode):
+    """Notes each operator whose arguments depend on the input, as a model runs on a few rows x."""
+
+    def __init__(self, x: Tensor, model: nn.Module) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.x = x
+        self.paths = {id(module): path for path, module in model.named_modules()}
+        self.stack: list[nn.Module] = []
+        self.steps: list[_Step | None] = [None]
+        self.values: dict[int, _Value] = {}
+        self.shared: dict[int, list[_Value]] = {}
+        self._keep(x, (0, 0))
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        # PyTorch would import its compiler, seconds, to switch it off in here; nothing here is compiled.
+        return False
+
+    # Which tensors depend on the input ----------------------------------------------------------------------
+
+    def _keep(self, tensor: Tensor, source: Source | str) -> None:
+        """From now on this tensor has that source; it is held, so that no address is used twice."""
+        value = _Value(tensor, source)
+        self.values[id(tensor)] = value
+        self.shared.setdefault(_memory(tensor), []).append(value)
+
+    def source_of(self, tensor: Any) -> Source | str | None:
+        """Where a tensor comes from, known by itself or by the memory that it shares; None: not from the input."""
+        if not isinstance(tensor, Tensor) or tensor.layout != torch.strided:
+            return None
+        if (known := self.values.get(id(tensor))) is not None:
+            return known.source
+        others = self.shared.get(_memory(tensor), [])
+        for other in reversed(others):
+            if _whole(other.tensor) == _whole(tensor):
+                return other.source
+        return (
+            f"{self._where('view')} has no bound here: it sees memory that was changed in part"
+            if others
+            else None
+        )
+
+    def _changed(self, tensor: Tensor, source: Source) -> None:
+        """The tensor was changed in place: so were its other names, and further views of its memory are lost."""
+        stale = (
+            f"{self._where('view')} has no bound here: it sees what was changed in place under another name"
+        )
+        for other in self.shared.get(_memory(tensor), []):
+            other.source = source if _whole(other.tensor) == _whole(tensor) else stale
+        self._keep(tensor, source)
+
+    # Where in the model -------------------------------------------------------------------------------------
+
+    @contextlib.contextmanager
+    def watched(self) -> Iterator[None]:
+        """Modules are known while they run, for the names of what they do."""
+
+        def enter(module: nn.Module, inputs: Any) -> None:
+            self.stack.append(module)
+
+        def leave(module: nn.Module, inputs: Any, output: Any) -> None:
+            if self.stack and self.stack[-1] is module:
+                self.stack.pop()
+
+        hooks = [register_module_forward_pre_hook(enter), register_module_forward_hook(leave)]
+        try:
+            yield
+        finally:
+            for hook in hooks:
+                hook.remove()
+
+    def _leaf(self) -> str:
+        """Path of the module that runs, where it has no parts."""
+        module = self.stack[-1] if self.stack else None
+        return "" if module is None or next(module.children(), None) else self.paths.get(id(module), "")
+
+    def _where(self, operator: str) -> str:
+        """An operation in words: the layer that does it, with its kind, or the operator's name."""
+        path = self._leaf()
+        return f"{path} ({type(self.stack[-1]).__name__})" if path else f"{operator} ({operator})"
+
+    # Operators ----------------------------------------------------------------------------------------------
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        operator = func.overloadpacket.__name__
+        if torch.Tag.nondeterministic_seeded in func.tags:
+            name = self._where(operator.rstrip("_"))
+            raise RobustlibError(f"{name} draws random numbers; nothing can be proven about random outputs")
+        leaves = [leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)]
+        sources = {id(leaf): source for leaf in leaves if (source := self.source_of(leaf)) is not None}
+        if not sources or operator in CONSTANTS:
+            return func(*args, **kwargs)
+        if operator in ASKS:
+            raise RobustlibError(
+                f"model cannot be traced: {self._where(operator)} reads a value that depends on the input; branch on "
+                "no values of the input"
+            )
+        arguments, where = _bound(func, args, kwargs), self._where(operator.rstrip("_"))
+        written = [
+            arguments[a.name] for a in func._schema.arguments if a.alias_info and a.alias_info.is_write
+        ]
+        if (
+            len(written) > 1
+            or torch.Tag.inplace_view in func.tags
+            or (written and not operator.endswith("_"))
+        ):
+            raise RobustlibError(
+                f"{where} works in place in a way that is not followed; use the form that returns a value"
+            )
+        output = func(*args, **kwargs)
+        place = len(self.steps)
+        self.steps.append(_Step(func, arguments, sources, output, where, self._leaf()))
+        if written:
+            self._changed(written[0], (place, 0))
+        else:
+            for i, part in enumerate([output] if isinstance(output, Tensor) else output or ()):
+                if isinstance(part, Tensor):
+                    self._keep(part, (place, i))
+        return output
+
+    # The graph ----------------------------------------------------------------------------------------------
+
+    def graph(self, logits: Tensor) -> Graph:
+        """What the logits depend on.
+
+        Raises:
+            RobustlibError: an operation among it that has no bound, by its name.
+        """
+        last = self.source_of(logits)
+        if last is None:
+            raise RobustlibError(
+                "model gives logits that do not depend on x, or takes x out of PyTorch on the way"
+            )
+        needed = self._needed(last)
+        builder = Builder(len(self.x), self.x.device)
+        builder.nodes.append(Node("x", Input(), (), tuple(self.x.shape[1:])))
+        places: dict[Source, int] = {(0, 0): 0}
+        used: dict[str, int] = {}
+        for position in sorted(needed):
+            step = self.steps[position]
+            assert step is not None
+            builder.name = step.path
+            if not step.path:
+                count = used[step.operator] = used.get(step.operator, -1) + 1
+                builder.name = f"{step.operator}_{count}" if count else step.operator
+            found = self._apply(step, builder, places)
+            for i, place in enumerate(found if isinstance(found, list) else [found]):
+                if place is not None:
+                    places[position, i] = place
+        return ancestry(builder.nodes, _place(last, places, "the output"))
+
+    def _needed(self, last: Source | str) -> set[int]:
+        """Steps that a value depends on."""
+        needed, waiting = set[int](), [last]
+        while waiting:
+            source = waiting.pop()
+            if isinstance(source, str):
+                raise RobustlibError(f"{source}; supported are {SUPPORTED}")
+            if source[0] and source[0] not in needed:
+                needed.add(source[0])
+                step = self.steps[source[0]]
+                assert step is not None
+                waiting += step.sources.values()
+        return needed
+
+    def _apply(self, step: _Step, builder: Builder, places: dict[Source, int]) -> Any:
+        rule = RULES.get(step.operator)
+        nothing = f"{step.where} has no bound here; supported are {SUPPORTED}"
+        if rule is None:
+            raise RobustlibError(nothing)
+        first = step.output if isinstance(step.output, Tensor) else step.output[0]
+        if first.dtype != self.x.dtype:
+            raise RobustlibError(
+                f"{step.where} turns {self.x.dtype} into {first.dtype}; keep the precision of the input"
+            )
+
+        def place_of(tensor: Any) -> int | None:
+            source = step.sources.get(id(tensor))
+            return None if source is None else _place(source, places, step.where)
+
+        try:
+            return rule(Call(builder, step.func, step.arguments, place_of, step.output))
+        except Unbounded as reason:
+            raise RobustlibError(
+                f"{step.where} has no bound here: it {reason}; supported are {SUPPORTED}"
+            ) from None
+        except RobustlibError:
+            raise
+        except Exception as error:
+            # A form of the operator that its rule does not know.
+            raise RobustlibError(nothing) from error
+
+
+def _place(source: Source | str, places: dict[Source, int], where: str) -> int:
+    if isinstance(source, str) or source not in places:
+        raise RobustlibError(
+            f"{where} has no bound here: it uses a value without one; supported are {SUPPORTED}"
+        )
+    return places[source]
+
+
+def _bound(func: Any, args: Any, kwargs: Any) -> dict[str, Any]:
+    """Arguments by name, defaults included; a single number for several axes as a list."""
+    found: dict[str, Any] = {}
+    for position, argument in enumerate(func._schema.arguments):
+        value = args[position] if position < len(args) else kwargs.get(argument.name, argument.default_value)
+        if isinstance(value, int) and not isinstance(value, bool) and str(argument.type) == "List[int]":
+            value = [value]
+        found[argument.name] = value
+    return found
+
+
+class Guard(TorchFunctionMode):
+    """Refuses to hand the values of what depends on the input to anything but operators."""
+
+    def __init__(self, recorder: Recorder) -> None:
+        super().__init__()
+        self.recorder = recorder
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func in READS and args and self.recorder.source_of(args[0]) is not None:
+            name = getattr(func, "__name__", "a function")
+            raise RobustlibError(
+                f"model cannot be traced: {name} takes values of the input out of PyTorch; use PyTorch's own operations"
+            )
+        if func in SIZES and self.recorder.source_of(args[0]) is not None:
+            raise RobustlibError(
+                "model cannot be traced: len of the input is taken; write x.flatten(1) or x.shape[0]"
+            )
+        return func(*args, **(kwargs or {}))

@@ -1,0 +1,453 @@
+"""What is bounded is what ``model(x)`` does: models as people bring them, bounded as they run or refused by name."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.nn.utils import parametrizations
+from torch.utils.checkpoint import checkpoint
+
+from robustlib.certify import (
+    Cascade,
+    certify,
+    decide,
+    detect,
+    estimate,
+    estimated_margins,
+    largest_certified_radius,
+    margins,
+    optimum,
+    outer_polygon,
+    uncertified,
+    undermine,
+)
+from robustlib.certify.trace import trace
+from robustlib.errors import RobustlibError
+from robustlib.threat import LinfBall
+
+FEATURES = 6
+
+
+class Model(nn.Module):
+    """Two linear layers and what a function makes of them: ``body(self, x)``."""
+
+    def __init__(self, body: Callable[[Any, Tensor], Any], *, hidden: int = FEATURES, classes: int = 3) -> None:
+        super().__init__()
+        self.a, self.b = nn.Linear(FEATURES, hidden), nn.Linear(hidden, classes)
+        self.register_buffer("count", torch.zeros(1))
+        self.body = body
+        self.calls = 0
+
+    def forward(self, x: Tensor) -> Any:
+        return self.body(self, x)
+
+
+def hooked(kind: str) -> nn.Module:
+    model = nn.Sequential(nn.Linear(FEATURES, 8), nn.ReLU(), nn.Linear(8, 3))
+    if kind == "before":
+        model.register_forward_pre_hook(lambda module, inputs: ((inputs[0] - 0.4) / 0.2,))
+    elif kind == "after":
+        model.register_forward_hook(lambda module, inputs, output: 3 - output)
+    elif kind == "inside":
+        model[1].register_forward_hook(lambda module, inputs, output: output * 2 - inputs[0])
+    else:
+        model[0].register_forward_pre_hook(lambda module, inputs: (inputs[0].clamp(0.3, 0.6),))
+    return model
+
+
+class Called(nn.Module):
+    """Another ``__call__`` than PyTorch's."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner = nn.Sequential(nn.Linear(FEATURES, 8), nn.ReLU(), nn.Linear(8, 3))
+
+    def __call__(self, x: Tensor) -> Tensor:
+        return 1 - 2 * self.inner(4 * x - 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.inner(x)
+
+
+def _alias(m: Any, x: Tensor) -> Tensor:
+    h = m.a(x)
+    other = h
+    h -= F.relu(x)
+    return m.b(F.relu(other) + h)
+
+
+def _input_in_place(m: Any, x: Tensor) -> Tensor:
+    x.mul_(3).sub_(1)
+    return m.b(F.relu(m.a(x)))
+
+
+def _view_in_place(m: Any, x: Tensor) -> Tensor:
+    h = m.a(x)
+    flat = h.view(-1)
+    flat.relu_()
+    return m.b(h)
+
+
+def _column_in_place(m: Any, x: Tensor) -> Tensor:
+    h = m.a(x)
+    h[:, 0] = 0
+    return m.b(F.relu(h))
+
+
+def _written_into(m: Any, x: Tensor) -> Tensor:
+    out = torch.zeros_like(x)
+    out[:, :3] = x[:, :3]
+    return m.b(F.relu(m.a(out)))
+
+
+def _by_numpy(m: Any, x: Tensor) -> Tensor:
+    return m.b(F.relu(m.a(x))) + torch.from_numpy(x.detach().cpu().numpy() ** 2).sum(1, keepdim=True).to(x)
+
+
+def _by_list(m: Any, x: Tensor) -> Tensor:
+    return m.b(F.relu(m.a(x))) * torch.tensor(x.tolist()).to(x).mean(1, keepdim=True)
+
+
+def _by_data(m: Any, x: Tensor) -> Tensor:
+    return m.b(F.relu(m.a(x.data * 2)) + x.data)
+
+
+def _stateful(m: Any, x: Tensor) -> Tensor:
+    m.calls += 1
+    return m.b(F.relu(m.a(x))) * (1 if m.calls % 2 else -1)
+
+
+def _counting(m: Any, x: Tensor) -> Tensor:
+    m.count += 1
+    return m.b(F.relu(m.a(x)))
+
+
+def of(body: Callable[[Any, Tensor], Any], **sizes: int) -> Callable[[], nn.Module]:
+    return lambda: Model(body, **sizes)
+
+
+def _sequential(*layers: nn.Module) -> Callable[[], nn.Module]:
+    return lambda: nn.Sequential(*layers)
+
+
+def _normed() -> nn.Module:
+    return nn.Sequential(
+        parametrizations.weight_norm(nn.Linear(FEATURES, 8)), nn.ReLU(), parametrizations.spectral_norm(nn.Linear(8, 3))
+    )
+
+
+BOUNDED: dict[str, Callable[[], nn.Module]] = {
+    "plain": of(lambda m, x: m.b(F.relu(m.a(x)))),
+    "relu in place, its result dropped": of(lambda m, x: (h := m.a(x), h.relu_(), m.b(h))[-1]),
+    "module in place": _sequential(nn.Linear(FEATURES, 8), nn.ReLU(inplace=True), nn.Linear(8, 3)),
+    "an alias changed in place": of(_alias),
+    "the input changed in place": of(_input_in_place),
+    "clamp in place": of(lambda m, x: m.b(m.a(x).clamp_(-0.2, 0.3))),
+    "data of a tensor": of(_by_data),
+    "hook before": lambda: hooked("before"),
+    "hook after": lambda: hooked("after"),
+    "hook inside": lambda: hooked("inside"),
+    "hook before a layer": lambda: hooked("layer"),
+    "own call": Called,
+    "parametrised weights": _normed,
+    "twice": of(lambda m, x: (h := F.relu(m.a(x)), m.b(h + h))[-1]),
+    "three times": of(lambda m, x: (h := F.relu(m.a(x)), m.b(torch.add(h, h, alpha=2)))[-1]),
+    "minus itself": of(lambda m, x: (h := F.relu(m.a(x)), m.b(h - h) + m.b(h))[-1]),
+    "branches by subtraction": of(lambda m, x: m.b(F.relu(m.a(x)) - x)),
+    "alpha": of(lambda m, x: m.b(torch.sub(F.relu(m.a(x)), x, alpha=0.5))),
+    "a constant minus it": of(lambda m, x: m.b(1 - F.relu(m.a(x)))),
+    "greater of it and constants": of(lambda m, x: m.b(torch.maximum(m.a(x), torch.linspace(-0.3, 0.3, FEATURES)))),
+    "lesser of it and a number": of(lambda m, x: m.b(m.a(x).clamp(max=0.1))),
+    "prelu": _sequential(nn.Linear(FEATURES, 8), nn.PReLU(8), nn.Linear(8, 3)),
+    "a checkpoint": of(lambda m, x: m.b(checkpoint(lambda v: F.relu(m.a(v)), x, use_reentrant=False))),
+    "unused branch without a bound": of(lambda m, x: (z := m.b(F.relu(m.a(x))), z.softmax(1), z)[-1]),
+    "constants of the batch's size": of(lambda m, x: m.b(F.relu(m.a(x)) + torch.ones(x.shape[0], 1))),
+    "own autograd": of(lambda m, x: m.b(F.relu(m.a(x).detach()))),
+    "same type again": of(lambda m, x: m.b(F.relu(m.a(x)).float().to(x.dtype))),
+}  # fmt: skip
+
+REFUSED: dict[str, tuple[Callable[[], nn.Module], str]] = {
+    "a view changed in place": (of(_view_in_place), "in place"),
+    "a column changed in place": (of(_column_in_place), "changed in p"),
+    "written into zeros": (of(_written_into), "changed in part"),
+    "numpy": (of(_by_numpy), "numpy takes values of the input out of PyTorch"),
+    "a list": (of(_by_list), "tolist takes values of the input out of PyTorch"),
+    "item": (of(lambda m, x: m.b(m.a(x)) * x.sum().item()), "branch on no values"),
+    "a branch": (of(lambda m, x: m.b(m.a(x)) if bool((x > 0).all()) else m.b(x)), "branch on no values"),
+    "chunk": (of(lambda m, x: m.b(torch.cat(m.a(x).chunk(2, 1)[::-1], 1))), "chunk|cat|split"),
+    "unbind": (of(lambda m, x: m.b(torch.stack(m.a(x).unbind(1), 1))), "stack|unbind"),
+    "maximum over an axis": (of(lambda m, x: m.b(F.relu(m.a(x) - x.max(1, keepdim=True)[0]))), "max"),
+    "minimum over all": (of(lambda m, x: m.b(F.relu(m.a(x) - x.amin()))), "amin"),
+    "sort": (of(lambda m, x: m.b(F.relu(m.a(x.sort(1)[0])))), "sort"),
+    "topk": (of(lambda m, x: m.b(F.relu(m.a(x))) + x.topk(3, 1).values), "topk"),
+    "std_mean": (of(lambda m, x: m.b(F.relu((x - torch.std_mean(x, 1, keepdim=True)[1]) / 2))), "std_mean"),
+    "variance": (of(lambda m, x: m.b(F.relu(m.a(x) / x.var(1, keepdim=True)))), "var"),
+    "norm": (of(lambda m, x: m.b(F.normalize(m.a(x)))), "norm"),
+    "softmax": (of(lambda m, x: m.b(m.a(x)).softmax(1)), "softmax"),
+    "argmax": (of(lambda m, x: m.b(F.relu(m.a(x))) + F.one_hot(x[:, :3].argmax(1), 3)), "branch on no values"),
+    "cumsum": (of(lambda m, x: m.b(F.relu(m.a(x)).cumsum(1))), "cumsum"),
+    "a product": (of(lambda m, x: m.b(m.a(x) * x)), "multiplies"),
+    "a quotient": (of(lambda m, x: m.b(1 / (2 + F.relu(m.a(x))))), "reciprocal|divides"),
+    "floor division": (of(lambda m, x: m.b(torch.div(m.a(x), 0.1, rounding_mode="floor"))), "rounds"),
+    "rounding": (of(lambda m, x: m.b(m.a(x).round())), "round"),
+    "sign": (of(lambda m, x: m.b(m.a(x).sign())), "sign"),
+    "where": (of(lambda m, x: m.b(torch.where(x > 0.5, m.a(x), x))), "where|gt"),
+    "mean of the batch": (of(lambda m, x: m.b(F.relu(m.a(x) - x.mean(0)))), "mean"),
+    "mean of all": (of(lambda m, x: m.b(F.relu(m.a(x) - x.mean()))), "mean"),
+    "neighbours in the batch": (of(lambda m, x: m.b(F.relu(m.a(x.roll(1, 0))))), "roll"),
+    "a turned batch": (of(lambda m, x: m.b(F.relu(m.a(x.flip(0))))), "flip"),
+    "attention": (lambda: nn.Sequential(nn.Unflatten(1, (3, 2)), nn.TransformerEncoderLayer(2, 1, 4, batch_first=True),
+                                        nn.Flatten(), nn.Linear(6, 3)), r"\w"),
+    "layer norm": (_sequential(nn.Linear(FEATURES, 8), nn.LayerNorm(8), nn.Linear(8, 3)), r"1 \(LayerNorm\)"),
+    "group norm": (_sequential(nn.GroupNorm(2, FEATURES), nn.Linear(FEATURES, 3)), r"0 \(GroupNorm\)"),
+    "gelu": (_sequential(nn.Linear(FEATURES, 8), nn.GELU(), nn.Linear(8, 3)), r"1 \(GELU\)"),
+    "functional dropout": (of(lambda m, x: m.b(F.dropout(m.a(x), 0.3))), "random"),
+    "noise": (of(lambda m, x: m.b(m.a(x) + 0.1 * torch.randn_like(x))), "random"),
+    "seeded noise": (of(lambda m, x: (torch.manual_seed(0), m.b(m.a(x) + torch.rand(FEATURES)))[-1]), "random"),
+    "noise from elsewhere": (of(lambda m, x: m.b(m.a(x)) + 0.1 * next(DRAWS)), "two calls of the model"),
+    "every other call": (of(_stateful), "two calls of the model"),
+    "a counting buffer": (of(_counting), "changes its buffer count"),
+    "another type": (of(lambda m, x: m.b(m.a(x.half().float()))), "float16"),
+    "lower precision inside": (of(lambda m, x: _low(m, x)), "bfloat16"),
+    "depends on the batch's size": (of(lambda m, x: m.b(F.relu(m.a(x))) / x.shape[0]), "off by"),
+    "position in the batch": (of(lambda m, x: m.b(F.relu(m.a(x)) + torch.arange(x.shape[0])[:, None])), "row to row"),
+    "a constant": (of(lambda m, x: torch.ones(x.shape[0], 3)), "do not depend on x"),
+    "one logit": (of(lambda m, x: m.b(F.relu(m.a(x))), classes=1), "one logit; give two"),
+    "no axis of classes": (of(lambda m, x: m.b(F.relu(m.a(x)))[:, 0]), r"expected \(3, classes\)"),
+    "a tuple": (of(lambda m, x: (m.b(m.a(x)), x)), "tuple.*logits"),
+    "a dictionary": (of(lambda m, x: {"logits": m.b(m.a(x))}), "dict.*logits"),
+    "nothing": (of(lambda m, x: None), "NoneType.*logits"),
+    "not finite": (of(lambda m, x: m.b(m.a(x)) / 0), "not finite"),
+    "another shape": (of(lambda m, x: m.b(m.a(x[:, :2]))), "cannot be called|slice"),
+    "lazy": (lambda: nn.Sequential(nn.LazyLinear(3)), "no shape yet"),
+    "its own error": (of(lambda m, x: {}["key"]), "cannot be called.*KeyError"),
+    "random leaks": (lambda: nn.Sequential(nn.Linear(FEATURES, 3), nn.RReLU()).train(), r"1 \(RReLU\) is in train"),
+}  # fmt: skip
+
+
+def _draws() -> Iterator[float]:
+    value = 0.1
+    while True:
+        value = (value * 7.3) % 1
+        yield value
+
+
+DRAWS = _draws()
+
+
+def _low(m: Any, x: Tensor) -> Tensor:
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        return m.b(F.relu(m.a(x))).to(x.dtype)
+
+
+def build(make: Callable[[], nn.Module], seed: int) -> nn.Module:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = make()
+        if not any(module.training and isinstance(module, nn.RReLU) for module in model.modules()):
+            model.eval()
+        for parameter in model.parameters():
+            if not torch.nn.parameter.is_lazy(parameter) and parameter.requires_grad and parameter.is_leaf:
+                nn.init.normal_(parameter, std=1 / math.sqrt(max(1, parameter.shape[-1])))
+    return model
+
+
+def batch(n: int = 4, seed: int = 0) -> Tensor:
+    return torch.rand(n, FEATURES, generator=torch.Generator().manual_seed(seed))
+
+
+def lead(model: nn.Module, x: Tensor, labels: Tensor) -> Tensor:
+    """(N, K) logit[label] - logit[k] of the model as it is called."""
+    with torch.no_grad():
+        logits = model(x.clone())
+    return logits.gather(1, labels[:, None]) - logits
+
+
+@pytest.mark.parametrize("name", BOUNDED)
+def test_a_bound_is_of_the_model_as_it_is_called(name: str) -> None:
+    proven = 0
+    for seed in range(6):
+        model, x = build(BOUNDED[name], seed), batch(seed=seed)
+        exact = certify(model, x, None, LinfBall(0.0))
+        own = lead(model, x, exact.labels)
+        torch.testing.assert_close(exact.margins, own, rtol=1e-4, atol=1e-5)
+        assert (own >= 0).all()
+        for eps in (0.02, 0.2):
+            found = certify(model, x, None, LinfBall(eps, None))
+            proven += int(found.certified.sum())
+            generator = torch.Generator().manual_seed(seed)
+            for corner in (False, True) * 20:
+                side = 2 * torch.rand(x.shape, generator=generator) - 1
+                moved = x + eps * (side.sign() if corner else side)
+                assert (lead(model, moved, found.labels) >= found.margins - found.slack - 1e-5).all(), seed
+    assert proven > 0
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_is_not_understood_is_refused_in_one_line(name: str) -> None:
+    make, words = REFUSED[name]
+    model, x = build(make, 0), batch()
+    before = {key: value.clone() for key, value in model.state_dict().items() if not torch.nn.parameter.is_lazy(value)}
+    modes, kept, random = [module.training for module in model.modules()], x.clone(), torch.random.get_rng_state()
+    seeded = name == "seeded noise"
+    with pytest.raises(RobustlibError, match=words) as error:
+        certify(model, x, None, LinfBall(0.1))
+    assert "\n" not in str(error.value)
+    assert all(torch.equal(value, before[key]) for key, value in model.state_dict().items() if key in before)
+    assert [module.training for module in model.modules()] == modes
+    assert torch.equal(x, kept)
+    assert seeded or torch.equal(random, torch.random.get_rng_state())
+
+
+def _generator() -> torch.Generator:
+    return torch.Generator().manual_seed(0)
+
+
+BALL = LinfBall(0.1)
+ENTRIES: dict[str, Callable[[nn.Module, Tensor, Tensor], object]] = {
+    "certify": lambda m, x, y: certify(m, x, y, BALL),
+    "certify, predicted": lambda m, x, y: certify(m, x, None, BALL),
+    "margins": lambda m, x, y: margins(m, x, y, BALL),
+    "radius": lambda m, x, y: largest_certified_radius(m, x, y),
+    "radius, predicted": lambda m, x, y: largest_certified_radius(m, x),
+    "detect": lambda m, x, y: detect(m, x, BALL),
+    "decide": lambda m, x, y: decide(m, x, y, BALL, nodes=1, seconds=1.0),
+    "optimum": lambda m, x, y: optimum(m.double(), x.double(), y, BALL),
+    "estimate": lambda m, x, y: estimate(m, x, None, BALL, generator=_generator()),
+    "estimated margins": lambda m, x, y: estimated_margins(m, x, y, BALL, generator=_generator()),
+    "cascade": lambda m, x, y: Cascade((m, m), BALL).answer(x),
+    "judgement": lambda m, x, y: Cascade((m, m), BALL).judge(x, y),
+    "search against a cascade": lambda m, x, y: undermine(Cascade((m, m), BALL), x, y, steps=1),
+    "uncertified": lambda m, x, y: uncertified(m, x, BALL),
+    "polygon": lambda m, x, y: outer_polygon(m, x[:1], BALL),
+    "trace": lambda m, x, y: trace(m, x),
+}
+
+
+@pytest.mark.parametrize("entry", ENTRIES)
+@pytest.mark.parametrize("case", ["in train mode", "a tuple", "softmax", "seeded noise", "a branch"])
+def test_every_way_in_refuses_alike_and_leaves_the_model(entry: str, case: str) -> None:
+    if case == "in train mode":
+        model = nn.Sequential(nn.Linear(FEATURES, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Linear(8, 2)).train()
+    else:
+        model = build(REFUSED[case][0], 0)
+    if entry == "optimum":
+        model = model.double()
+    before = {key: value.clone() for key, value in model.state_dict().items()}
+    with pytest.raises(RobustlibError):
+        ENTRIES[entry](model, batch(), torch.tensor([0, 1, 0, 1]))
+    assert all(torch.equal(value, before[key]) for key, value in model.state_dict().items())
+
+
+@pytest.mark.parametrize("entry", ENTRIES)
+def test_every_way_in_names_a_model_and_inputs_of_two_types(entry: str) -> None:
+    model, y = build(BOUNDED["plain"], 0), torch.tensor([0, 1, 0, 1])
+    inputs = batch() if entry != "optimum" else batch().double()
+    if entry == "optimum":
+        call = lambda: optimum(model, inputs, y, BALL)  # noqa: E731
+    else:
+        call = lambda: ENTRIES[entry](model, inputs.double(), y)  # noqa: E731
+    with pytest.raises(RobustlibError, match=r"float32.*float64"):
+        call()
+
+
+@pytest.mark.parametrize("context", ["no_grad", "inference_mode", "autocast", "float64 by default"])
+def test_the_callers_modes_change_no_bound(context: str) -> None:
+    model, x, y = build(BOUNDED["plain"], 0), batch(), torch.tensor([0, 1, 2, 0])
+    expected = certify(model, x, y, BALL).margins
+    radii = largest_certified_radius(model, x, y)
+    default = torch.get_default_dtype()
+    if context == "autocast":
+        # A model that switches it off for itself is in full precision; so must its bounds be.
+        inner = build(BOUNDED["plain"], 0)
+
+        def whole(m: Any, v: Tensor) -> Tensor:
+            with torch.autocast("cpu", enabled=False):
+                return inner(v)
+
+        model = Model(whole).eval()
+    try:
+        if context == "float64 by default":
+            torch.set_default_dtype(torch.float64)
+        contexts = {"no_grad": torch.no_grad, "inference_mode": torch.inference_mode}
+        with contexts[context]() if context in contexts else torch.autocast("cpu", enabled=context == "autocast"):
+            found = certify(model, x.clone(), y, BALL).margins
+            again = largest_certified_radius(model, x.clone(), y)
+    finally:
+        torch.set_default_dtype(default)
+    assert torch.equal(found, expected)
+    assert torch.equal(again, radii)
+
+
+def test_a_model_under_autocast_is_not_the_one_that_bounds_are_of() -> None:
+    with torch.autocast("cpu"), pytest.raises(RobustlibError, match="bfloat16"):
+        certify(build(BOUNDED["plain"], 0), batch(), None, BALL)
+
+
+@pytest.mark.parametrize("scale", [1e-6, 1e-3, 1e3, 1e6])
+def test_verdicts_do_not_depend_on_the_logits_units(scale: float) -> None:
+    """All layers' units are those of the logits: another scale of the last layer is the same classifier."""
+    for seed in range(3):
+        model, x = build(of(lambda m, v: m.b(F.relu(m.a(v))), hidden=10), seed), batch(6, seed)
+        threat, y = LinfBall(0.15), model(x).argmax(1)
+        before = (certify(model, x, y, threat).certified, largest_certified_radius(model, x, y),
+                  decide(model, x, y, threat, nodes=1000, seconds=60))  # fmt: skip
+        with torch.no_grad():
+            model.b.weight.mul_(scale)
+            model.b.bias.mul_(scale)
+        assert torch.equal(certify(model, x, y, threat).certified, before[0])
+        torch.testing.assert_close(largest_certified_radius(model, x, y), before[1], rtol=2e-3, atol=1e-6)
+        found = decide(model, x, y, threat, nodes=1000, seconds=60)
+        assert torch.equal(found.proven, before[2].proven)
+        assert torch.equal(found.broken, before[2].broken)
+        assert bool((found.proven | found.broken).any())
+
+
+def test_a_small_difference_from_the_model_is_seen_at_any_scale_of_its_logits(monkeypatch: pytest.MonkeyPatch) -> None:
+    for scale in (1e-6, 1.0, 1e6):
+        model = build(BOUNDED["plain"], 0)
+        with torch.no_grad():
+            model.b.weight.mul_(scale)
+            model.b.bias.mul_(scale)
+        with monkeypatch.context() as patch:
+            patch.setattr("robustlib.certify.operations.Relu.forward", lambda self, z: z.clamp_min(-0.01))
+            with pytest.raises(RobustlibError, match="off by"):
+                certify(model, batch(), None, BALL)
+        certify(model, batch(), None, BALL)
+
+
+@pytest.mark.parametrize("shape", [(4, 5), (2, 3, 5)], ids=str)
+@pytest.mark.parametrize("slopes", ["fixed", "adaptive"])
+def test_a_linear_layer_along_the_last_axis_is_its_block_matrix(shape: tuple[int, ...], slopes: str) -> None:
+    places = math.prod(shape[:-1])
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        first, second, last = nn.Linear(5, 3), nn.Linear(3, 2), nn.Linear(2 * places, 4)
+    model = nn.Sequential(first, nn.ReLU(), second, nn.ReLU(), nn.Flatten(), last).double().eval()
+    wide = []
+    for layer in (first, second):
+        block = nn.Linear(places * layer.in_features, places * layer.out_features).double()
+        with torch.no_grad():
+            block.weight.copy_(torch.block_diag(*[layer.weight] * places))
+            block.bias.copy_(layer.bias.repeat(places))
+        wide.append(block)
+    flat = nn.Sequential(nn.Flatten(), wide[0], nn.ReLU(), wide[1], nn.ReLU(), last).eval()
+    x = torch.rand(3, *shape, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    y = torch.tensor([0, 1, 2])
+    for method in ("dual", "interval", "hybrid"):
+        ours, theirs = (certify(net, x, y, LinfBall(0.1), slopes=slopes, method=method) for net in (model, flat))
+        torch.testing.assert_close(ours.margins, theirs.margins, rtol=1e-10, atol=1e-12)
+    torch.testing.assert_close(optimum(model, x, y, BALL), optimum(flat, x, y, BALL), rtol=1e-6, atol=1e-7)
+
+
+def test_weights_keep_their_place_in_autograds_graph() -> None:
+    model, x = build(_normed, 0), batch()
+    loss = margins(model, x, torch.tensor([0, 1, 2, 0]), BALL).sum()
+    gradients = torch.autograd.grad(loss, [p for p in model.parameters() if p.requires_grad])
+    assert all(float(gradient.abs().max()) > 0 for gradient in gradients)
