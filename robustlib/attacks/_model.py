@@ -12,8 +12,9 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import Tensor, nn
 
+from ..batches import per_example
 from ..errors import RobustlibError
-from ..threat import parse_number, per_example
+from ..threat import parse_number
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 

@@ -7,8 +7,9 @@ import math
 import torch
 from torch import Tensor, nn
 
+from ..batches import per_example
 from ..errors import RobustlibError
-from ..threat import Ball, per_example
+from ..threat import Ball
 from ._model import Loss, Standing, check_steps, frozen, gradient_and_logits, look
 from .contract import under_contract
 from .losses import check_classes, dlr_targeted, named_loss

@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from ..threat import Ball, per_example
+from ..batches import per_example
+from ..threat import Ball
 from ._model import Standing, check_steps, frozen, logits_of, look
 from .apgd import apgd
 from .contract import under_contract

@@ -10,7 +10,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from ..threat import Ball, Domain, ball, drawn, per_example, unit
+from ..batches import drawn, per_example, unit
+from ..threat import Ball, Domain, ball
 from ._model import check_steps, frozen, look, lost
 from .contract import under_contract
 

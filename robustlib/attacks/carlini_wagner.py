@@ -13,8 +13,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from ..batches import at_least_float32, per_example
 from ..errors import RobustlibError
-from ..threat import Ball, Domain, at_least_float32, ball, per_example
+from ..threat import Ball, Domain, ball
 from ._model import Loss, asked, check_steps, frozen, gradient_and_logits, look
 from .contract import under_contract
 from .losses import margin

@@ -5,8 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from ..batches import at_least_float32, per_example
 from ..errors import RobustlibError
-from ..threat import Ball, Domain, at_least_float32, ball, per_example
+from ..threat import Ball, Domain, ball
 from ._model import asked, beaten, check_gradient, check_steps, frozen, look, slope_of
 from .contract import under_contract
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from ..threat import Ball, Domain, at_least_float32, ball, levelled, parse_number, per_example
+from ..batches import at_least_float32, levelled, per_example
+from ..threat import Ball, Domain, ball, parse_number
 from ._model import check_steps, frozen, gradient_and_logits, look, lost
 from .apgd import ranked_targets
 from .contract import under_contract

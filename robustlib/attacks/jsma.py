@@ -5,8 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from ..batches import at_least_float32
 from ..errors import RobustlibError, suggest
-from ..threat import Domain, at_least_float32
+from ..threat import Domain
 from ._model import asked, check_gradient, check_steps, check_temperature, frozen, logits_of, slope_of
 from .contract import under_contract
 from .losses import margin

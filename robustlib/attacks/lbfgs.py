@@ -11,8 +11,9 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+from ..batches import at_least_float32, per_example
 from ..errors import RobustlibError
-from ..threat import Domain, L2Ball, at_least_float32, ball, per_example
+from ..threat import Domain, L2Ball, ball
 from ._model import asked, check_gradient, check_steps, frozen, look, slope_of
 from .contract import under_contract
 from .losses import cross_entropy, margin

@@ -6,8 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ..batches import at_least_float32
 from ..errors import RobustlibError, suggest
-from ..threat import at_least_float32
 from ._model import Loss
 
 

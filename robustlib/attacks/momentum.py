@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from ..threat import Ball, at_least_float32, parse_number, unit
+from ..batches import at_least_float32, unit
+from ..threat import Ball, parse_number
 from ._model import check_steps, frozen, input_gradient, look, unless_wrong
 from .contract import under_contract
 from .losses import cross_entropy

@@ -5,8 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from ..batches import per_example
 from ..errors import RobustlibError
-from ..threat import Ball, parse_number, per_example
+from ..threat import Ball, parse_number
 from ._model import (
     Loss,
     captured,

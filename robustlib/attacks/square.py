@@ -5,8 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from ..batches import at_least_float32, per_example
 from ..errors import RobustlibError
-from ..threat import BALLS, Ball, at_least_float32, per_example
+from ..threat import BALLS, Ball
 from ._model import Standing, check_steps, frozen, look
 from .contract import under_contract
 from .losses import margin

@@ -15,8 +15,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ..batches import per_example
 from ..errors import RobustlibError, suggest
-from ..threat import Ball, Domain, ball, per_example
+from ..threat import Ball, Domain, ball
 from ._model import look
 from .apgd import apgd
 from .autoattack import auto_attack

@@ -22,7 +22,8 @@ from robustlib.attacks import (
     square,
 )
 from robustlib.attacks.losses import cross_entropy, dlr, dlr_targeted
-from robustlib.threat import Ball, ball, unit
+from robustlib.batches import unit
+from robustlib.threat import Ball, ball
 
 from .calls import CALLS
 from .models import batch, small_cnn
