@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import chain
@@ -94,13 +95,14 @@ def logits_of(
 def _forward(model: nn.Module, x: Tensor, name: str) -> object:
     try:
         return model(x)
-    except RuntimeError:
+    except RuntimeError as error:
         # Torch's messages name neither tensor. Whatever else goes wrong in there is the model's own affair.
+        clash = re.search(r"\b(d?type|device)s?\b", str(error)) is not None
         weights = [w for w in chain(model.parameters(), model.buffers()) if w.is_floating_point()]
         for what in ("dtype", "device"):
             others = sorted({str(getattr(w, what)).removeprefix("torch.") for w in weights})
             own = str(getattr(x, what)).removeprefix("torch.")
-            if others and own not in others:
+            if clash and others and own not in others:
                 raise RobustlibError(
                     f"x has {what} {own}, the {name}'s weights {', '.join(others)}; convert one of them with .to()"
                 ) from None
@@ -175,23 +177,24 @@ def gradient_and_logits(
     """As :func:`input_gradient`, and the (N, K) logits at x, from the same forward pass."""
     with torch.enable_grad():
         x = x.detach().requires_grad_(True)
-        logits = model(x)
+        logits = check_gradient(model(x))
         losses = loss(logits, y)
         gradient = slope_of(losses.sum(), x)
     return gradient, losses.detach(), logits.detach()
 
 
-def slope_of(value: Tensor, x: Tensor, *, retain_graph: bool = False) -> Tensor:
-    """Gradient of a sum over examples to x, zero where x has no part in it.
-
-    Raises:
-        RobustlibError: the model lets no gradient pass.
-    """
-    if not value.requires_grad:
+def check_gradient(logits: Tensor) -> Tensor:
+    """The logits themselves; raise RobustlibError where no gradient passes from them to the input."""
+    if not logits.requires_grad:
         raise RobustlibError(
             "model lets no gradient pass to x (a detach, a no_grad or a hard decision inside); use the Square or the "
             "boundary attack, which need none"
         )
+    return logits
+
+
+def slope_of(value: Tensor, x: Tensor, *, retain_graph: bool = False) -> Tensor:
+    """Gradient of a sum over examples to x, zero where x has no part in it."""
     return torch.autograd.grad(value, x, retain_graph=retain_graph, materialize_grads=True)[0]
 
 

@@ -13,13 +13,14 @@ import inspect
 from collections.abc import Callable
 from itertools import chain
 from numbers import Integral
-from typing import Any, ParamSpec, TypeVar
+from types import NoneType, UnionType
+from typing import Any, ParamSpec, TypeVar, get_args, get_type_hints
 
 import torch
 from torch import Tensor, nn
 
 from ..errors import RobustlibError
-from ..threat import Ball, LinfBall, check_labels, check_tensor, parse_number
+from ..threat import Ball, Domain, LinfBall, check_labels, check_tensor, parse_number
 from ._model import check_eval
 
 P = ParamSpec("P")
@@ -61,7 +62,7 @@ def checked(function: Callable[P, R]) -> Callable[P, R]:
 
 def _guarded(function: Callable[P, R], handed_back: Callable[[R, Any], R]) -> Callable[P, R]:
     signature = inspect.signature(function)
-    kinds = {name: str(parameter.annotation) for name, parameter in signature.parameters.items()}
+    kinds = {name: _kind(hint) for name, hint in get_type_hints(function).items()}
 
     @functools.wraps(function)
     def call(*args: P.args, **knobs: P.kwargs) -> R:
@@ -74,27 +75,30 @@ def _guarded(function: Callable[P, R], handed_back: Callable[[R, Any], R]) -> Ca
     return call
 
 
-def _check(given: dict[str, Any], kinds: dict[str, str]) -> None:
+def _kind(hint: Any) -> tuple[Any, bool]:
+    """The type that an annotation names, and whether None may stand in its place."""
+    members = get_args(hint) if isinstance(hint, UnionType) else (hint,)
+    others = [member for member in members if member is not NoneType]
+    return (others[0] if len(others) == 1 else object), len(others) < len(members)
+
+
+def _check(given: dict[str, Any], kinds: dict[str, tuple[Any, bool]]) -> None:
     """Check every argument under its own name; plain numbers and plain tensors take their places."""
     for name, value in given.items():
-        kind = kinds[name].removesuffix(" | None")
-        if value is None and kind != kinds[name]:
+        kind, optional = kinds[name]
+        if value is None and optional:
             continue
-        if kind == "nn.Module":
+        if kind is nn.Module:
             _check_model(value, name)
-        elif kind == "Tensor":
+        elif kind is Tensor:
             given[name] = _plain(value, name)
         elif kind in NUMBERS:
             given[name] = NUMBERS[kind](value, name)
-        elif kind == "Ball" and not isinstance(value, Ball):
-            raise RobustlibError(
-                f"{name}={value!r} is no ball; give one such as LinfBall(0.3) or L2Ball(1.0)"
-            )
-        elif kind == "Domain" and value is None:
-            raise RobustlibError(
-                f"{name} is missing; the attack searches in it, give (lo, hi) of every coordinate"
-            )
-        elif kind == "torch.Generator" and not isinstance(value, torch.Generator):
+        elif kind is Ball and not isinstance(value, Ball):
+            raise RobustlibError(f"{name}={value!r} is no ball; give one such as LinfBall(0.3) or L2Ball(1.0)")
+        elif kind == Domain and value is None:
+            raise RobustlibError(f"{name} is missing; the attack searches in it, give (lo, hi) of every coordinate")
+        elif kind is torch.Generator and not isinstance(value, torch.Generator):
             raise RobustlibError(f"{name}={value!r} is no generator; give torch.Generator().manual_seed(0)")
     if "x" in given:
         _check_inputs(given)
@@ -164,9 +168,4 @@ def _text(value: object, name: str) -> str:
     return value
 
 
-NUMBERS: dict[str, Callable[[object, str], object]] = {
-    "int": _whole,
-    "float": _number,
-    "bool": _truth,
-    "str": _text,
-}
+NUMBERS: dict[type, Callable[[object, str], object]] = {int: _whole, float: _number, bool: _truth, str: _text}

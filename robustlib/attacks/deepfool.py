@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from ..batches import at_least_float32, per_example
 from ..errors import RobustlibError
 from ..threat import Ball, Domain, ball
-from ._model import asked, beaten, check_steps, frozen, look, slope_of
+from ._model import asked, beaten, check_gradient, check_steps, frozen, look, slope_of
 from .contract import under_contract
 
 
@@ -79,7 +79,7 @@ def deepfool(
                 break
             # From where the point is: what the domain cut off would else pile up and steer every later step.
             moved = at_least_float32(point.detach() - x[standing]) / (1 + overshoot)
-            total = moved + _nearest(logits, point, y[standing], rivals, around, lead)
+            total = moved + _nearest(check_gradient(logits), point, y[standing], rivals, around, lead)
             standing, rivals, total = standing[~broken], rivals[~broken], total[~broken]
     return result
 

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from ..batches import at_least_float32
 from ..errors import RobustlibError, suggest
 from ..threat import Domain
-from ._model import asked, check_steps, check_temperature, frozen, logits_of, slope_of
+from ._model import asked, check_gradient, check_steps, check_temperature, frozen, logits_of, slope_of
 from .contract import under_contract
 from .losses import margin
 
@@ -86,7 +86,7 @@ def jsma(
             result[standing[reached]] = point.detach()[reached]
             if left == 0:
                 break
-            alpha, gain = _saliency(logits, point, goal, outputs, temperature)
+            alpha, gain = _saliency(check_gradient(logits), point, goal, outputs, temperature)
             point = point.detach()
             chosen, found = best_pair(alpha, gain, (point < fill).flatten(1), size=size)
             point = point.flatten(1).scatter(1, chosen, fill).view_as(point)

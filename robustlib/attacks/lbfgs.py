@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from ..batches import at_least_float32, per_example
 from ..errors import RobustlibError
 from ..threat import Domain, L2Ball, ball
-from ._model import asked, check_steps, frozen, look, slope_of
+from ._model import asked, check_gradient, check_steps, frozen, look, slope_of
 from .contract import under_contract
 from .losses import cross_entropy, margin
 
@@ -104,7 +104,7 @@ def lbfgs(
             nonlocal best, nearest, broken
             with torch.enable_grad():
                 shown = point.detach().to(x.dtype).requires_grad_(True)
-                logits = model(shown)
+                logits = check_gradient(model(shown))
                 square = (at_least_float32(shown) - origin).square().flatten(1).sum(1)
                 objective = c * square + cross_entropy(at_least_float32(logits) / spread, goal)
                 slope = at_least_float32(slope_of(objective.sum(), shown))

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from ..batches import per_example
 from ..errors import RobustlibError, suggest
-from ..threat import Ball, Domain
+from ..threat import Ball, Domain, ball
 from ._model import look
 from .apgd import apgd
 from .autoattack import auto_attack
@@ -290,6 +290,7 @@ def find_nearest(
 ) -> Tensor:
     """(N, ...) points of another class near x, as a minimum-norm attack finds them; x itself where it finds none."""
     check_description(attack, *NEAREST)
+    ball(norm, 0.0, domain)  # an attack that knows one norm only takes no other's name
     return _call(NEAREST[type(attack)], attack, model, x, y, norm=norm, domain=domain, generator=generator)
 
 

@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from ..attacks._model import check_finite, check_logits, frozen
+from ..attacks._model import frozen, logits_of
 from ..attacks.contract import checked
 
 
@@ -56,7 +56,7 @@ def amplitudes(model: nn.Module, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """
     with frozen(model), torch.enable_grad():
         x = x.detach().requires_grad_(True)
-        logits = check_finite(check_logits(model(x), len(x)))
+        logits = logits_of(model, x)
         plain = jacobian(logits.softmax(1), x)
         scaled, scale = softmax_jacobian(logits.detach(), jacobian(logits, x))
     size = scaled.abs().mean((1, 2)).log10() + scale / math.log(10)

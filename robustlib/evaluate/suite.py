@@ -105,6 +105,7 @@ class Report:
         return any(finding.masking for finding in self.findings)
 
 
+@checked
 def standard(
     threat: Ball, *, steps: int = 100, queries: int = 5_000, targets: int = 9, classes: int | None = None
 ) -> tuple[Attack, ...]:
@@ -118,6 +119,8 @@ def standard(
         classes: of the model, K, where they are few: at most K - 1 are tried, and below four APGD on the margin stands
             in for the targeted DLR loss, as in :func:`robustlib.attacks.auto_attack`; None: more than ``targets``.
     """
+    if classes is not None and classes < 2:
+        raise RobustlibError(f"classes={classes}; give the model's number of classes, 2 or more")
     size, targeted = threat.eps / 8, Apgd(steps, target_classes=targets)
     if classes is not None:
         targets = min(targets, classes - 1)

@@ -382,8 +382,9 @@ def test_an_attack_is_given_as_a_description(runner: Any, wrong: Any) -> None:
         calls[runner]()
 
 
-@pytest.mark.parametrize("classes", [2, 3, 4, 9, 12])
-@pytest.mark.parametrize("threat", [LinfBall(0.05), L2Ball(0.1), LinfBall(0.05, None), LinfBall(0.0)], ids=str)
+@pytest.mark.parametrize(("classes", "threat"), [
+    (2, L2Ball(0.1)), (4, LinfBall(0.05, None)), (12, LinfBall(0.0)),
+], ids=str)  # fmt: skip
 def test_evaluate_runs_its_own_suite_on_any_number_of_classes(classes: int, threat: Any) -> None:
     model = net(classes)
     x, y = batch(model, 3)

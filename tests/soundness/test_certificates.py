@@ -51,9 +51,12 @@ def worst_found(model: nn.Module, x: Tensor, y: Tensor, threat: Ball) -> Tensor:
     worst = torch.stack([margin(model, point, y) for point in points(x, threat)]).amin(0)
     generator = torch.Generator().manual_seed(4)
     for k in range(worst.shape[1]):
-        target = torch.full_like(y, k)
-        found = pgd(model, x, y, threat, steps=8, step_size=threat.eps / 3, target=target, generator=generator)
-        worst = torch.minimum(worst, margin(model, found, y))
+        rows = (y != k).nonzero().flatten()
+        target = torch.full_like(y[rows], k)
+        found = pgd(
+            model, x[rows], y[rows], threat, steps=8, step_size=threat.eps / 3, target=target, generator=generator
+        )
+        worst[rows] = torch.minimum(worst[rows], margin(model, found, y[rows]))
     return worst
 
 

@@ -1,0 +1,112 @@
+"""Every public attack as a call on any model and inputs, built from its own signature, so that none is left out."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import inspect
+import pkgutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+import robustlib.attacks
+from robustlib.attacks import suite
+from robustlib.attacks.contract import ATTACKS
+from robustlib.threat import ball
+
+for module in pkgutil.iter_modules(robustlib.attacks.__path__):
+    importlib.import_module(f"robustlib.attacks.{module.name}")
+
+SHORT: dict[str, Any] = {
+    "steps": 2, "step_size": 0.06, "queries": 6, "binary_steps": 2, "restarts": 2, "features": 8, "random_step": 0.02,
+    "outputs": "logits",
+}  # fmt: skip
+"""Knobs that keep a call short, for whichever attack has them."""
+
+
+DESCRIBED = {
+    name: kind(**{f.name: SHORT[f.name] for f in dataclasses.fields(kind) if f.name in SHORT.keys() - {"random_step"}})
+    for name, kind in suite.DESCRIPTIONS.items()
+}
+"""One short description of each type that the library knows."""
+RUNNERS: dict[str, tuple[type, ...]] = {
+    "run_attack": (suite.Clean, suite.Noise, suite.Pgd, suite.Square, suite.Fab),
+    "find_nearest": (suite.Boundary, suite.Lbfgs),
+    "run_targeted": (suite.Jsma,),
+}
+"""Descriptions for each function that runs one; the attacks themselves are all called directly."""
+
+
+@dataclass(frozen=True)
+class Call:
+    """One way to call one attack.
+
+    Args:
+        name: for ids.
+        function: under the contract.
+        norm: of the threat, or of what is minimised.
+        targeted: a target is given, the class after y.
+        attack: the description, where the function runs one.
+    """
+
+    name: str
+    function: Callable[..., Any]
+    norm: str
+    targeted: bool = False
+    attack: Any = None
+
+    @property
+    def parameters(self) -> dict[str, inspect.Parameter]:
+        return dict(inspect.signature(self.function).parameters)
+
+    @property
+    def gradients(self) -> bool:
+        """Whether the model's gradient is used."""
+        kind = self.function.__name__ if self.attack is None else type(self.attack).__name__
+        return kind.lower() not in ("square", "boundary", "uniform_noise", "noise", "clean")
+
+    def arguments(self, model: nn.Module, x: Any, y: Any, **changes: Any) -> dict[str, Any]:
+        """Keywords of the call; ``eps``, ``domain`` and ``classes`` also count where the attack takes a threat."""
+        names = self.parameters
+        eps, domain = changes.pop("eps", 0.3), changes.pop("domain", (0.0, 1.0))
+        classes = changes.pop("classes", 10)
+        given: dict[str, Any] = {"model": model, "x": x, "y": y, "attack": self.attack, "norm": self.norm}
+        given |= {k: v for k, v in SHORT.items() if k in names and self.attack is None}
+        if "threat" in names:
+            given["threat"] = ball(self.norm, eps, domain)
+        elif "domain" in names:
+            given["domain"] = domain
+        if "generator" in names:
+            given["generator"] = torch.Generator().manual_seed(3)
+        if self.targeted:
+            given["target"] = (torch.as_tensor(y) + 1) % classes
+        return {name: value for name, value in (given | changes).items() if name in names}
+
+    def __call__(self, model: nn.Module, x: Any, y: Any, **changes: Any) -> Tensor:
+        """The points that the attack returns."""
+        found = self.function(**self.arguments(model, x, y, **changes))
+        return found[1] if isinstance(found, tuple) else found
+
+
+def _calls() -> Iterator[Call]:
+    for name, function in sorted(ATTACKS.items()):
+        parameters = inspect.signature(function).parameters
+        if "attack" in parameters:
+            for kind in RUNNERS[name]:
+                targeted = kind is suite.Jsma
+                yield Call(f"{name} {kind.__name__}", function, "linf", targeted, DESCRIBED[kind.__name__])
+            continue
+        for norm in ("linf", "l2") if {"threat", "norm"} & parameters.keys() else ("linf",):
+            needed = "target" in parameters and parameters["target"].default is inspect.Parameter.empty
+            if not needed:
+                yield Call(f"{name} {norm}", function, norm)
+            if "target" in parameters:
+                yield Call(f"{name} {norm} targeted", function, norm, targeted=True)
+
+
+CALLS = {call.name: call for call in _calls()}
+TARGETED = {name: call for name, call in CALLS.items() if call.targeted}
