@@ -100,6 +100,7 @@ bench: $(STAMP) ## side by side with other libraries, in an environment of its o
 
 lint: $(STAMP) ## style and types
 	@$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check -q benchmarks conftest.py robustlib tests
 	$(VENV)/bin/mypy
 
 serve: $(STAMP) ## the built book on http://127.0.0.1:8000 (PORT=)

@@ -130,9 +130,13 @@ def measure(
     torch.manual_seed(SEED)
     np.random.seed(SEED)
     measured = interleave(
-        {name: _in_batches(attack) for name, attack in attacks.items()}, blocks, floor="floor",
-        warm_up=warm_up, limits=work.limits, say=say,
-    )  # fmt: skip
+        {name: _in_batches(attack) for name, attack in attacks.items()},
+        blocks,
+        floor="floor",
+        warm_up=warm_up,
+        limits=work.limits,
+        say=say,
+    )
     return _rows(work, at, measured)
 
 

@@ -110,9 +110,14 @@ def work(root: Path, cache: Path, budget: float) -> None:
                 print(f"{part.network}: {len(missing(part, store))} evaluations ({task.why})", flush=True)
                 try:
                     summary = run(
-                        part.jobs, profile=task.profile, store=store, budget=left, cache=cache,
-                        committed=root / "weights", say=lambda line: print(line, flush=True),
-                    )  # fmt: skip
+                        part.jobs,
+                        profile=task.profile,
+                        store=store,
+                        budget=left,
+                        cache=cache,
+                        committed=root / "weights",
+                        say=lambda line: print(line, flush=True),
+                    )
                 except Interrupted as stopped:
                     print(stopped, flush=True)
                     return

@@ -50,9 +50,15 @@ def network(first: int = 16, second: int = 32, hidden: int = 100) -> nn.Sequenti
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         return nn.Sequential(
-            nn.Conv2d(1, first, 4, 2, 1), nn.ReLU(), nn.Conv2d(first, second, 4, 2, 1), nn.ReLU(), nn.Flatten(),
-            nn.Linear(49 * second, hidden), nn.ReLU(), nn.Linear(hidden, 10),
-        ).eval()  # fmt: skip
+            nn.Conv2d(1, first, 4, 2, 1),
+            nn.ReLU(),
+            nn.Conv2d(first, second, 4, 2, 1),
+            nn.ReLU(),
+            nn.Flatten(),
+            nn.Linear(49 * second, hidden),
+            nn.ReLU(),
+            nn.Linear(hidden, 10),
+        ).eval()
 
 
 def bounds(library: str, model: nn.Sequential) -> Callable[[Batch], Tensor]:
@@ -125,16 +131,16 @@ RESIDUAL = "exact bounds, residual CIFAR-10 net, 107,496 hidden units"
 GROWTH = "growth, 1,304 to 10,432 hidden units"
 EARLIER: tuple[Row, ...] = tuple(
     {"work": work, "library": "auto_LiRPA 0.7.1, same slopes (measured earlier, not again)"} | found
-    for work, found in (
-        (WORKS[0].name, {"ratio": 0.57}), (WORKS[1].name, {"ratio": 0.42}), (GROWTH, {"growth": 27.0}),
-    )
-)  # fmt: skip
+    for work, found in ((WORKS[0].name, {"ratio": 0.57}), (WORKS[1].name, {"ratio": 0.42}), (GROWTH, {"growth": 27.0}))
+)
 
 
 ASKED: dict[str, Row] = {
-    WORKS[0].name: {"asked": 0.35, "peak_asked": 0.3}, WORKS[1].name: {"asked": 0.25}, WORKS[4].name: {"asked": 0.5},
+    WORKS[0].name: {"asked": 0.35, "peak_asked": 0.3},
+    WORKS[1].name: {"asked": 0.25},
+    WORKS[4].name: {"asked": 0.5},
     GROWTH: {"growth_asked": 30.0},
-}  # fmt: skip
+}
 """What this project set itself for robustlib, at most."""
 
 
@@ -159,10 +165,13 @@ def measure(work: Work, libraries: Sequence[str], say: Callable[[str], None]) ->
     rows: dict[str, Row] = {}
     for library, measured in found.items():
         rows[library] = {
-            "work": work.name, "library": library, "ratio": round(measured.ratio, 3),
+            "work": work.name,
+            "library": library,
+            "ratio": round(measured.ratio, 3),
             "milliseconds": round(1e3 * statistics.median(measured.seconds) / work.batch, 2),
-            "images": work.batch, "rounds": work.rounds,
-        }  # fmt: skip
+            "images": work.batch,
+            "rounds": work.rounds,
+        }
     return rows
 
 
@@ -202,15 +211,20 @@ def rows(libraries: Sequence[str] = LIBRARIES, say: Callable[[str], None] = lamb
         peaks = {library: peak(work.name, library) for library in libraries}
         for library, megabytes in peaks.items():
             found[work.name][library] |= {
-                "peak_mb": round(megabytes), "peak_ratio": round(megabytes / max(1.0, peaks[libraries[0]]), 3),
-            }  # fmt: skip
+                "peak_mb": round(megabytes),
+                "peak_ratio": round(megabytes / max(1.0, peaks[libraries[0]]), 3),
+            }
     small, large = (found[work.name] for work in WORKS[2:4])
     growth = {library: large[library]["milliseconds"] / small[library]["milliseconds"] for library in libraries}
     found[GROWTH] = {
-        library: {"work": GROWTH, "library": library, "growth": round(growth[library], 1),
-                  "ratio": round(growth[library] / growth[libraries[0]], 3)}
+        library: {
+            "work": GROWTH,
+            "library": library,
+            "growth": round(growth[library], 1),
+            "ratio": round(growth[library] / growth[libraries[0]], 3),
+        }
         for library in libraries
-    }  # fmt: skip
+    }
     for work_name, asked in ASKED.items():
         if "robustlib" in found[work_name]:
             found[work_name]["robustlib"] |= asked
@@ -222,9 +236,19 @@ def rows(libraries: Sequence[str] = LIBRARIES, say: Callable[[str], None] = lamb
 
 
 COLUMNS = (
-    "work", "library", "ratio", "asked", "peak_ratio", "peak_asked", "growth", "growth_asked", "milliseconds",
-    "peak_mb", "images", "rounds",
-)  # fmt: skip
+    "work",
+    "library",
+    "ratio",
+    "asked",
+    "peak_ratio",
+    "peak_asked",
+    "growth",
+    "growth_asked",
+    "milliseconds",
+    "peak_mb",
+    "images",
+    "rounds",
+)
 
 
 def table(found: Sequence[Row]) -> str:

@@ -102,14 +102,23 @@ def measure(record: Record, evaluation: Evaluation, networks: Networks, library:
             raise RobustlibError(f"{library}'s {name} left {ball} on {record.path}; nothing was kept")
         with torch.no_grad():
             standing.append(model(x_adv).argmax(1) == y)
-    steps = {} if isinstance(attack, Fgsm) else {"steps": attack.steps, "step_size": attack.step_size,
-                                                 "random_start": attack.random_start}  # fmt: skip
+    steps = (
+        {}
+        if isinstance(attack, Fgsm)
+        else {"steps": attack.steps, "step_size": attack.step_size, "random_start": attack.random_start}
+    )
     return {
-        "record": record.path, "evaluation_key": record.evaluation_key, "weights": record.weights_digest,
-        "library": library, "version": importlib.metadata.version(peers.VERSIONS[library]),
-        "torch": torch.__version__, "attack": name, "eps": ball.eps, **steps,
+        "record": record.path,
+        "evaluation_key": record.evaluation_key,
+        "weights": record.weights_digest,
+        "library": library,
+        "version": importlib.metadata.version(peers.VERSIONS[library]),
+        "torch": torch.__version__,
+        "attack": name,
+        "eps": ball.eps,
+        **steps,
         "standing": pack(torch.cat(standing).numpy()),
-    }  # fmt: skip
+    }
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

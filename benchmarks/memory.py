@@ -1,6 +1,6 @@
 """Peak memory of an evaluation of network A on the 10,000 test images, in a process of its own.
 
-    python -m benchmarks.memory
+python -m benchmarks.memory
 """
 
 from __future__ import annotations

@@ -34,9 +34,7 @@ def _library(name: str) -> ModuleType:
         ) from error
 
 
-def torchattacks(
-    model: nn.Module, name: str, *, targeted: bool = False, own: bool = True, **settings: Any
-) -> Attack:
+def torchattacks(model: nn.Module, name: str, *, targeted: bool = False, own: bool = True, **settings: Any) -> Attack:
     """An attack of torchattacks, on its own copy of the network or on the model itself; aimed at ``target`` or not."""
     attack = getattr(_library("torchattacks"), name)(copy.deepcopy(model) if own else model, **settings)
     if targeted:
@@ -66,13 +64,15 @@ def art(model: nn.Module, name: str, *, targeted: bool = False, **settings: Any)
     estimators = _library("art.estimators.classification")
     shape = getattr(model, "input_shape", (1, 28, 28))
     classifier = estimators.PyTorchClassifier(
-        copy.deepcopy(model), loss=nn.CrossEntropyLoss(), input_shape=shape, nb_classes=10, clip_values=(0.0, 1.0),
+        copy.deepcopy(model),
+        loss=nn.CrossEntropyLoss(),
+        input_shape=shape,
+        nb_classes=10,
+        clip_values=(0.0, 1.0),
         device_type="cpu",
-    )  # fmt: skip
-    attack = getattr(evasion, name)(classifier, **settings)
-    return lambda x, y, target: torch.from_numpy(
-        attack.generate(x.numpy(), y=(target if targeted else y).numpy())
     )
+    attack = getattr(evasion, name)(classifier, **settings)
+    return lambda x, y, target: torch.from_numpy(attack.generate(x.numpy(), y=(target if targeted else y).numpy()))
 
 
 def restarted(attack: Attack, model: nn.Module, restarts: int) -> Attack:

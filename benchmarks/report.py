@@ -9,9 +9,19 @@ from typing import Any
 
 Row = dict[str, Any]
 COLUMNS = (
-    "work", "library", "ratio_to_floor", "ratio_to_loop", "asked", "robust_accuracy", "success", "mean_distance",
-    "robustlib_there", "robustlib_higher_by", "noise", "points",
-)  # fmt: skip
+    "work",
+    "library",
+    "ratio_to_floor",
+    "ratio_to_loop",
+    "asked",
+    "robust_accuracy",
+    "success",
+    "mean_distance",
+    "robustlib_there",
+    "robustlib_higher_by",
+    "noise",
+    "points",
+)
 
 
 def table(rows: Sequence[Row]) -> str:

@@ -72,20 +72,27 @@ def contests() -> list[Contest]:
     def pgd(steps: int) -> PgdTraining:
         return PgdTraining(THREAT, steps, 2 * THREAT.eps / steps)
 
-    def published(
-        loss: Callable[..., Tensor], steps: int
-    ) -> Callable[[nn.Module], Callable[[Tensor, Tensor], Tensor]]:
+    def published(loss: Callable[..., Tensor], steps: int) -> Callable[[nn.Module], Callable[[Tensor, Tensor], Tensor]]:
         alpha = 2 * THREAT.eps / steps
         return lambda model: lambda x, y: loss(model, x, y, eps=THREAT.eps, alpha=alpha, steps=steps)
 
     trades = Trades(THREAT, 10, 2 * THREAT.eps / 10, beta=6.0)
     return [
-        Contest("TRADES-10 training step, SmallCNN", name, small, trades, published(peers.published_trades, 10), 10, 2,
-                asked=0.75),
-        Contest("PGD-10 training step, SmallCNN", name, small, pgd(10), published(peers.published_pgd, 10), 10,
-                asked=0.75),
+        Contest(
+            "TRADES-10 training step, SmallCNN",
+            name,
+            small,
+            trades,
+            published(peers.published_trades, 10),
+            10,
+            2,
+            asked=0.75,
+        ),
+        Contest(
+            "PGD-10 training step, SmallCNN", name, small, pgd(10), published(peers.published_pgd, 10), 10, asked=0.75
+        ),
         Contest("PGD-7 training step", "torchattacks loop", ModelSpec("madry_cnn", 16), pgd(7), _torchattacks(7), 7),
-    ]  # fmt: skip
+    ]
 
 
 def rows(contest: Contest, rounds: int, batch: int = 128) -> list[report.Row]:
@@ -131,9 +138,10 @@ def rows(contest: Contest, rounds: int, batch: int = 128) -> list[report.Row]:
     return [
         {"work": contest.work, "library": name, "ratio_to_floor": round(measured.ratio, 3)}
         | {"ratio_to_loop": round(measured.ratio / loop, 3), "asked": contest.asked if name == "robustlib" else None}
-        | {"rounds": len(measured.ratios)} | machine
+        | {"rounds": len(measured.ratios)}
+        | machine
         for name, measured in found.items()
-    ]  # fmt: skip
+    ]
 
 
 def main() -> None:

@@ -99,9 +99,10 @@ def main() -> None:
     machine = {"device": device_name(torch.device("cpu"))} | versions()
     rows = [
         {"work": "one step, ways tried", "library": name, "ratio_to_floor": round(found.ratio, 3)}
-        | {"rounds": len(found.ratios)} | machine
+        | {"rounds": len(found.ratios)}
+        | machine
         for name, found in measured.items()
-    ]  # fmt: skip
+    ]
     if options.out:
         report.keep(rows, options.out)
     print(json.dumps(rows, indent=1) if options.json else report.table(rows))

@@ -76,9 +76,16 @@ def _pgd_ours(model: nn.Module, search: str, restarts: int = 1) -> Attack:
     def run(x: Tensor, y: Tensor, target: Tensor) -> Tensor:
         # The copy that steers is made inside the measured time.
         return pgd(
-            model, x, y, THREAT, steps=40, step_size=0.01, restarts=restarts, generator=generator,
+            model,
+            x,
+            y,
+            THREAT,
+            steps=40,
+            step_size=0.01,
+            restarts=restarts,
+            generator=generator,
             surrogate=steering(model, search),
-        )  # fmt: skip
+        )
 
     return run
 
@@ -88,10 +95,16 @@ def _pgd_peers(model: nn.Module) -> dict[str, Attack]:
         "torchattacks": peers.torchattacks(model, "PGD", eps=0.3, alpha=0.01, steps=40, random_start=True),
         "foolbox": peers.foolbox(model, "LinfPGD", epsilon=0.3, abs_stepsize=0.01, steps=40, random_start=True),
         "ART": peers.art(
-            model, "ProjectedGradientDescentPyTorch", eps=0.3, eps_step=0.01, max_iter=40, num_random_init=1,
-            batch_size=BATCH, verbose=False,
+            model,
+            "ProjectedGradientDescentPyTorch",
+            eps=0.3,
+            eps_step=0.01,
+            max_iter=40,
+            num_random_init=1,
+            batch_size=BATCH,
+            verbose=False,
         ),
-    }  # fmt: skip
+    }
 
 
 def _pgd(model: nn.Module) -> Mapping[str, Attack]:
@@ -124,10 +137,16 @@ def _mi_fgsm(model: nn.Module) -> Mapping[str, Attack]:
             model, "LinfMomentumIterativeFastGradientMethod", epsilon=0.3, abs_stepsize=0.015, steps=20, momentum=1.0
         ),
         "ART": peers.art(
-            model, "MomentumIterativeMethod", eps=0.3, eps_step=0.015, max_iter=20, decay=1.0, batch_size=BATCH,
+            model,
+            "MomentumIterativeMethod",
+            eps=0.3,
+            eps_step=0.015,
+            max_iter=20,
+            decay=1.0,
+            batch_size=BATCH,
             verbose=False,
         ),
-    }  # fmt: skip
+    }
 
 
 def _apgd(model: nn.Module) -> Mapping[str, Attack]:
@@ -142,10 +161,17 @@ def _apgd(model: nn.Module) -> Mapping[str, Attack]:
         "robustlib, float32": mine("float32"),
         "torchattacks": peers.torchattacks(model, "APGD", eps=0.3, steps=40, n_restarts=1, loss="ce"),
         "ART": peers.art(
-            model, "AutoProjectedGradientDescent", eps=0.3, eps_step=0.1, max_iter=40, nb_random_init=1,
-            loss_type="cross_entropy", batch_size=BATCH, verbose=False,
+            model,
+            "AutoProjectedGradientDescent",
+            eps=0.3,
+            eps_step=0.1,
+            max_iter=40,
+            nb_random_init=1,
+            loss_type="cross_entropy",
+            batch_size=BATCH,
+            verbose=False,
         ),
-    }  # fmt: skip
+    }
 
 
 # (step length, constant) by benchmarks.tune, on points of the training set.
@@ -201,10 +227,15 @@ def _jsma(model: nn.Module) -> Mapping[str, Attack]:
         "torchattacks": peers.torchattacks(model, "JSMA", targeted=True, theta=1.0, gamma=FEATURES / PIXELS),
         # It goes on while the share is at most gamma: half a pair less, or it would change 114 features.
         "ART (not the paper's rule)": peers.art(
-            model, "SaliencyMapMethod", targeted=True, theta=1.0, gamma=(FEATURES - 1) / PIXELS, batch_size=BATCH,
+            model,
+            "SaliencyMapMethod",
+            targeted=True,
+            theta=1.0,
+            gamma=(FEATURES - 1) / PIXELS,
+            batch_size=BATCH,
             verbose=False,
         ),
-    }  # fmt: skip
+    }
 
 
 SLOW = {"ART": 1, "ART, tuned": 1}
@@ -219,12 +250,19 @@ WORKS = {
         Work("APGD-40", 40, _apgd),
         Work("C&W l2, 40 steps", 40, partial(_carlini_wagner, "PGD"), None, "l2", limits=SLOW),
         Work(
-            "C&W l2, 40 steps, natural network", 40, partial(_carlini_wagner, "natural"), None, "l2", "natural",
-            points=500, rounds=5, limits=SLOW,
+            "C&W l2, 40 steps, natural network",
+            40,
+            partial(_carlini_wagner, "natural"),
+            None,
+            "l2",
+            "natural",
+            points=500,
+            rounds=5,
+            limits=SLOW,
         ),
         Work("DeepFool l2", 50, _deepfool, None, "l2", points=500, rounds=5, limits={"torchattacks": 2, "ART": 2}),
         Work("JSMA", FEATURES // 2, _jsma, None, "l0", targeted=True, points=50, rounds=5),
         Work("JSMA, natural network", FEATURES // 2, _jsma, None, "l0", "natural", True, points=50, rounds=5),
     )
-}  # fmt: skip
+}
 """By name, in the table's order."""

@@ -101,9 +101,7 @@ def parser() -> argparse.ArgumentParser:
     command = add("collect", "collect_parcels", "file what a run's --out holds")
     command.add_argument("folder", type=_folder)
     command.add_argument("--cache", type=_folder, help="folder for networks and checkpoints")
-    command = add(
-        "reproduce", "reproduce", "everything of a paper from nothing, compared with the committed records"
-    )
+    command = add("reproduce", "reproduce", "everything of a paper from nothing, compared with the committed records")
     command.add_argument("paper")
     profile_option(command, "smoke")
     command.add_argument("--out", type=_folder, default=Path("_build/reproduce"))
@@ -113,9 +111,7 @@ def parser() -> argparse.ArgumentParser:
     command = add("verify", "verify_item", "measure an item again from committed weights")
     command.add_argument("item")
     profile_option(command, "quick")
-    command.add_argument(
-        "--tolerance", type=float, default=0.002, help="largest accepted difference of a fraction"
-    )
+    command.add_argument("--tolerance", type=float, default=0.002, help="largest accepted difference of a fraction")
     command = add("export", "export_item", "one item as csv, json, latex, markdown or bibtex")
     command.add_argument("item")
     command.add_argument("--format", default="csv", choices=("csv", "json", "latex", "markdown", "bibtex"))

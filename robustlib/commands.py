@@ -37,8 +37,10 @@ def _say_where(args: argparse.Namespace) -> None:
     """Name the folder of records on stderr where nobody else did."""
     if args.root_is_guessed:
         there = "" if (args.root / "results").is_dir() else " (none there yet)"
-        print(f"robustlib: records are in {args.root / 'results'}{there}; --root or {ROOT} names another folder",
-              file=sys.stderr)  # fmt: skip
+        print(
+            f"robustlib: records are in {args.root / 'results'}{there}; --root or {ROOT} names another folder",
+            file=sys.stderr,
+        )
 
 
 def _store(args: argparse.Namespace) -> Store:
@@ -125,8 +127,10 @@ def run_items(args: argparse.Namespace) -> int:
 
 
 def _closing(summary: Summary, seconds: float) -> int:
-    print(f"{len(summary.written)} records written, {summary.present} were there, {summary.unfinished} left, "
-          f"{len(summary.failed)} failed, {seconds:.0f} s")  # fmt: skip
+    print(
+        f"{len(summary.written)} records written, {summary.present} were there, {summary.unfinished} left, "
+        f"{len(summary.failed)} failed, {seconds:.0f} s"
+    )
     for failure in summary.failed:
         print(f"failed: {failure}", file=sys.stderr)
     return 1 if summary.failed else 0
@@ -140,8 +144,10 @@ def collect_parcels(args: argparse.Namespace) -> int:
         print(f"filed    {name}")
     for line in filed.refused:
         print(f"refused  {line}", file=sys.stderr)
-    print(f"{len(filed.records)} records, {len(filed.networks)} files of networks, {len(filed.checkpoints)} "
-          f"checkpoints filed; {len(filed.present)} were there, {len(filed.refused)} refused")  # fmt: skip
+    print(
+        f"{len(filed.records)} records, {len(filed.networks)} files of networks, {len(filed.checkpoints)} "
+        f"checkpoints filed; {len(filed.present)} were there, {len(filed.refused)} refused"
+    )
     return 1 if filed.refused else 0
 
 
@@ -160,14 +166,22 @@ def reproduce(args: argparse.Namespace) -> int:
         return 0
     left = [j.evaluation for j in jobs if store.find(j.evaluation, j.home(args.profile)) is None]
     seconds, committed, chapter = estimates(left, kind), _store(args), _chapter(args)
-    print(f"{args.paper}, profile {args.profile}: {len(jobs)} evaluations, about {duration(sum(seconds.values()))} "
-          f"on {kind} (an estimate); resumes what was interrupted below {args.out}")  # fmt: skip
+    print(
+        f"{args.paper}, profile {args.profile}: {len(jobs)} evaluations, about {duration(sum(seconds.values()))} "
+        f"on {kind} (an estimate); resumes what was interrupted below {args.out}"
+    )
     began = time.monotonic()
     with Board(seconds).shown() as board:
         summary = run(
-            jobs, profile=args.profile, store=store, device=args.device, cache=out / "networks", committed=None,
-            say=board.say, tick=board.tick,
-        )  # fmt: skip
+            jobs,
+            profile=args.profile,
+            store=store,
+            device=args.device,
+            cache=out / "networks",
+            committed=None,
+            say=board.say,
+            tick=board.tick,
+        )
     code = _closing(summary, time.monotonic() - began)
     from .report.generate import compare, generate
 
@@ -179,9 +193,11 @@ def reproduce(args: argparse.Namespace) -> int:
         # The notebook's own process looks for its records where they were just made.
         os.environ["ROBUSTLIB_ROOT"] = str(out)
         notebooks.execute(
-            [chapter.stem], target=out / "notebooks", folder=chapter.parent,
+            [chapter.stem],
+            target=out / "notebooks",
+            folder=chapter.parent,
             parameters={"profile": args.profile, "device": "cpu" if args.device == "auto" else args.device},
-        )  # fmt: skip
+        )
     made = "tables and record pages" if chapter is None else "tables, record pages and the executed notebook"
     print(f"{made} lie below {args.out}")
     return code
@@ -241,9 +257,7 @@ def verify_item(args: argparse.Namespace) -> int:
                 print(f"skipped  {record.path}: {error}")
                 continue
             done, worst = done + 1, max(worst, abs(old - new) / max(1.0, abs(old)))
-            print(
-                f"{'equal' if old == new else 'differs':<8} {record.path}: recorded {old:.6g}, now {new:.6g}"
-            )
+            print(f"{'equal' if old == new else 'differs':<8} {record.path}: recorded {old:.6g}, now {new:.6g}")
     if not done:
         raise RobustlibError(
             f"{args.item} has no record whose weights are committed in {args.root / 'weights'}; run it instead"
@@ -270,8 +284,10 @@ def datasets(args: argparse.Namespace) -> int:
         facts_of(name)
     if args.action == "list":
         for line in (line for line in data.list_datasets() if line.name in names):
-            print(f"{line.name:<14} {'present' if line.present else 'absent':<8} {line.n_train}+{line.n_test}  "
-                  f"{line.licence}  {line.path or ''}")  # fmt: skip
+            print(
+                f"{line.name:<14} {'present' if line.present else 'absent':<8} {line.n_train}+{line.n_test}  "
+                f"{line.licence}  {line.path or ''}"
+            )
         return 0
     bad = 0
     for name in names:
@@ -294,9 +310,16 @@ def doctor(args: argparse.Namespace) -> int:
     disk = next(place for place in (cache, *cache.absolute().parents) if place.exists())
     print(f"records   {args.root / 'results'}, {len(store.records())} records")
     print(f"cache     {cache}, {shutil.disk_usage(disk).free / 2**30:.0f} GB free")
-    for module, use in (("torchvision", "data fetch, image grids"), ("pooch", "data fetch"), ("papermill", "notebooks"),
-                        ("rich", "live table of jobs"), ("distributed", "run --cluster"),
-                        ("jupyter_book", "the book"), ("nbval", "make test"), ("seaborn", "figures")):  # fmt: skip
+    for module, use in (
+        ("torchvision", "data fetch, image grids"),
+        ("pooch", "data fetch"),
+        ("papermill", "notebooks"),
+        ("rich", "live table of jobs"),
+        ("distributed", "run --cluster"),
+        ("jupyter_book", "the book"),
+        ("nbval", "make test"),
+        ("seaborn", "figures"),
+    ):
         found = importlib.util.find_spec(module) is not None
         print(f"{'ok' if found else 'missing':<9} {module} ({use})")
     for path, message in store.faults.items():

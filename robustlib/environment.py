@@ -35,9 +35,7 @@ def folder(text: str | os.PathLike[str], name: str) -> Path:
     try:
         return Path(given).expanduser()
     except RuntimeError:
-        raise RobustlibError(
-            f"{name}={given!r}: no such user is known here; give the folder in full"
-        ) from None
+        raise RobustlibError(f"{name}={given!r}: no such user is known here; give the folder in full") from None
 
 
 def variable(name: str) -> Path | None:
@@ -106,9 +104,7 @@ def repository() -> Path:
     """
     found = checkout()
     if found is None:
-        raise RobustlibError(
-            f"{PACKAGE} was installed, and this needs a checkout of the project; run it from there"
-        )
+        raise RobustlibError(f"{PACKAGE} was installed, and this needs a checkout of the project; run it from there")
     return found
 
 
@@ -120,15 +116,11 @@ def records_root() -> Path:
     """
     given = variable(ROOT)
     if given is not None and not given.is_dir():
-        raise RobustlibError(
-            f"{ROOT}={str(given)!r} is no folder; give the one that holds results/, or unset it"
-        )
+        raise RobustlibError(f"{ROOT}={str(given)!r} is no folder; give the one that holds results/, or unset it")
     try:
         return given or checkout() or Path.cwd()
     except OSError:
-        raise RobustlibError(
-            "the current folder is gone; change to one that exists, or give --root"
-        ) from None
+        raise RobustlibError("the current folder is gone; change to one that exists, or give --root") from None
 
 
 def root_is_guessed() -> bool:

@@ -65,9 +65,7 @@ def mean_interval(values: Sequence[float], level: float = 0.95) -> tuple[float, 
     """
     array = np.asarray(values, float)
     if array.ndim != 1 or len(array) < 2:
-        raise RobustlibError(
-            f"mean_interval needs 2 values or more, got shape {array.shape}; run another seed"
-        )
+        raise RobustlibError(f"mean_interval needs 2 values or more, got shape {array.shape}; run another seed")
     if not np.isfinite(array).all():
         raise RobustlibError(f"mean_interval: {array.tolist()} are not all finite; leave failed runs out")
     k = len(array)

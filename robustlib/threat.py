@@ -31,9 +31,7 @@ SLACK = 1e-6
 """Share of the domain's largest edge by which float32 rounding may move a point beyond its ball."""
 
 
-def parse_number(
-    value: object, *, name: str = "eps", above: float | None = None, least: float | None = None
-) -> float:
+def parse_number(value: object, *, name: str = "eps", above: float | None = None, least: float | None = None) -> float:
     """A finite number from a float, an int, a NumPy scalar or text such as ``"8/255"``.
 
     Args:
@@ -66,9 +64,7 @@ def check_tensor(value: object, *, name: str) -> None:
         remedy = f"torch.from_numpy({name})" if kind == "numpy.ndarray" else f"torch.as_tensor({name})"
         raise RobustlibError(f"{name} is a {kind}; give a tensor, such as {remedy}")
     if value.layout != torch.strided:
-        raise RobustlibError(
-            f"{name} has the layout {value.layout}; give a dense tensor, such as {name}.to_dense()"
-        )
+        raise RobustlibError(f"{name} has the layout {value.layout}; give a dense tensor, such as {name}.to_dense()")
 
 
 def check_labels(x: Tensor, y: Tensor, *, name: str = "y", classes: int | None = None) -> None:
@@ -78,13 +74,9 @@ def check_labels(x: Tensor, y: Tensor, *, name: str = "y", classes: int | None =
     if x.dim() < 2:
         raise RobustlibError(f"x has shape {tuple(x.shape)}; give a batch, (N, ...)")
     if y.device != x.device:
-        raise RobustlibError(
-            f"{name} is on {y.device} and x on {x.device}; move one, such as {name}.to(x.device)"
-        )
+        raise RobustlibError(f"{name} is on {y.device} and x on {x.device}; move one, such as {name}.to(x.device)")
     if y.dtype != torch.int64 or y.shape != x.shape[:1]:
-        raise RobustlibError(
-            f"{name} has shape {tuple(y.shape)} and dtype {y.dtype}; give {len(x)} int64 class labels"
-        )
+        raise RobustlibError(f"{name} has shape {tuple(y.shape)} and dtype {y.dtype}; give {len(x)} int64 class labels")
     if y.numel() and int(y.min()) < 0:
         raise RobustlibError(f"{name} holds the label {int(y.min())}; labels start at 0")
     if y.numel() and classes is not None and int(y.max()) >= classes:
@@ -143,9 +135,7 @@ class Ball(ABC):
         check_tensor(x, name="x")
         if x.dtype not in DTYPES:
             names = ", ".join(str(kind).removeprefix("torch.") for kind in DTYPES)
-            raise RobustlibError(
-                f"x has dtype {x.dtype}; give floating inputs ({names}) in the domain {self.domain}"
-            )
+            raise RobustlibError(f"x has dtype {x.dtype}; give floating inputs ({names}) in the domain {self.domain}")
         if x.numel() == 0:
             return
         low, high = float(x.detach().min()), float(x.detach().max())
@@ -301,15 +291,11 @@ class FeatureBox(Ball):
     def __post_init__(self) -> None:
         super().__post_init__()
         if not self.budgets or any(not 0 <= budget < math.inf for budget in self.budgets):
-            raise RobustlibError(
-                f"budgets={self.budgets} of a FeatureBox; give one number of 0 or more a feature"
-            )
+            raise RobustlibError(f"budgets={self.budgets} of a FeatureBox; give one number of 0 or more a feature")
 
     def _widths(self, x: Tensor) -> Tensor:
         if x.shape[1:] != (len(self.budgets),):
-            raise RobustlibError(
-                f"inputs of shape {tuple(x.shape)} and {len(self.budgets)} budgets do not fit"
-            )
+            raise RobustlibError(f"inputs of shape {tuple(x.shape)} and {len(self.budgets)} budgets do not fit")
         return torch.tensor(self.budgets, dtype=x.dtype, device=x.device)
 
     def length(self, delta: Tensor) -> Tensor:

@@ -130,8 +130,16 @@ def test_later_restarts_see_only_what_stands(at: attacks.Setting) -> None:
 
 
 def test_every_work_of_the_issue_is_there() -> None:
-    assert {"FGSM", "PGD-40", "PGD-40 x 20 restarts", "MI-FGSM-20", "APGD-40", "C&W l2, 40 steps", "DeepFool l2",
-            "JSMA"} <= set(works.WORKS)  # fmt: skip
+    assert {
+        "FGSM",
+        "PGD-40",
+        "PGD-40 x 20 restarts",
+        "MI-FGSM-20",
+        "APGD-40",
+        "C&W l2, 40 steps",
+        "DeepFool l2",
+        "JSMA",
+    } <= set(works.WORKS)
     for work in works.WORKS.values():
         assert work.points % work.rounds == 0
         assert work.threat in (None, THREAT)

@@ -20,10 +20,14 @@ from robustlib.papers.base import OWN, items
 pytestmark = pytest.mark.timeout(1800)  # what runs from nothing takes minutes, on busy cores many
 STATES = {"done", "partial", "missing", "unavailable"}
 MNIST_ITEMS = (
-    "madry2018/table-1", "madry2018/loss-during-pgd/mnist", "madry2018/more-loss-curves/mnist",
-    "madry2018/local-maxima/mnist", "madry2018/capacity/mnist", "madry2018/accuracy-vs-eps/mnist",
+    "madry2018/table-1",
+    "madry2018/loss-during-pgd/mnist",
+    "madry2018/more-loss-curves/mnist",
+    "madry2018/local-maxima/mnist",
+    "madry2018/capacity/mnist",
+    "madry2018/accuracy-vs-eps/mnist",
     "madry2018/training-loss/mnist",
-)  # fmt: skip
+)
 
 
 @pytest.fixture(scope="session")
@@ -33,10 +37,26 @@ def from_nothing(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     said = ""
     for paper in plan.MODULES:
         done = subprocess.run(
-            [sys.executable, "-m", "robustlib", "reproduce", paper, "--profile", "smoke", "--device", "cpu",
-             "--no-notebook", "--out", str(out)],
-            capture_output=True, text=True, check=False, cwd=repository(), timeout=900,
-        )  # fmt: skip
+            [
+                sys.executable,
+                "-m",
+                "robustlib",
+                "reproduce",
+                paper,
+                "--profile",
+                "smoke",
+                "--device",
+                "cpu",
+                "--no-notebook",
+                "--out",
+                str(out),
+            ],
+            capture_output=True,
+            text=True,
+            check=False,
+            cwd=repository(),
+            timeout=900,
+        )
         assert done.returncode == 0, done.stderr[-3000:]
         said += done.stdout
     return out, said

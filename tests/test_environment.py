@@ -15,8 +15,10 @@ from robustlib.environment import cache_root, records_root, user_cache
 from robustlib.errors import RobustlibError
 
 READERS: dict[str, Callable[[], Path]] = {
-    "ROBUSTLIB_ROOT": records_root, "ROBUSTLIB_CACHE": cache_root, "ROBUSTLIB_DATA": data_root,
-}  # fmt: skip
+    "ROBUSTLIB_ROOT": records_root,
+    "ROBUSTLIB_CACHE": cache_root,
+    "ROBUSTLIB_DATA": data_root,
+}
 
 
 @pytest.fixture(autouse=True)
@@ -136,9 +138,7 @@ def test_a_checkout_keeps_its_own_records(root: Path, monkeypatch: pytest.Monkey
     assert not environment.root_is_guessed()
 
 
-def test_a_root_that_is_not_there_is_named(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_root_that_is_not_there_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     gone = tmp_path / "gone"
     monkeypatch.setenv("ROBUSTLIB_ROOT", str(gone))
     with pytest.raises(RobustlibError, match=r"ROBUSTLIB_ROOT='.*gone' is no folder"):

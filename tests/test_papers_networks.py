@@ -34,9 +34,7 @@ def _build(spec: ModelSpec, shape: tuple[int, ...] = CIFAR, classes: int = 10, s
 
 
 @pytest.mark.parametrize(("spec", "shape", "classes", "parameters", "macs"), SIZES, ids=lambda v: str(v))
-def test_sizes_and_work(
-    spec: ModelSpec, shape: tuple[int, ...], classes: int, parameters: int, macs: float
-) -> None:
+def test_sizes_and_work(spec: ModelSpec, shape: tuple[int, ...], classes: int, parameters: int, macs: float) -> None:
     model = _build(spec, shape, classes)
     assert count_parameters(model) == parameters
     with FlopCounterMode(display=False) as counter:
@@ -57,10 +55,17 @@ def test_madrys_networks_have_the_weights_that_their_plan_counts(width: int, mil
     assert {m.eps for m in model.modules() if isinstance(m, nn.BatchNorm2d)} == {1e-3}
 
 
-@pytest.mark.parametrize(("size", "kernel", "stride", "wanted"), [
-    (32, 3, 1, (1, 1)), (32, 3, 2, (0, 1)), (33, 3, 2, (1, 1)), (8, 3, 2, (0, 1)), (28, 8, 2, (3, 3)),
-    (5, 1, 2, (0, 0)),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("size", "kernel", "stride", "wanted"),
+    [
+        (32, 3, 1, (1, 1)),
+        (32, 3, 2, (0, 1)),
+        (33, 3, 2, (1, 1)),
+        (8, 3, 2, (0, 1)),
+        (28, 8, 2, (3, 3)),
+        (5, 1, 2, (0, 0)),
+    ],
+)
 def test_same_padding_is_tensorflows(size: int, kernel: int, stride: int, wanted: tuple[int, int]) -> None:
     """Written out in TensorFlow's documentation: out = ceil(in / stride), the smaller half of the zeros before."""
     assert same_padding(size, kernel, stride) == wanted

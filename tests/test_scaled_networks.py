@@ -20,15 +20,21 @@ from robustlib.threat import Ball, L2Ball, LinfBall
 MNIST, CIFAR = (1, 28, 28), (3, 32, 32)
 # Hidden units and trained scalars, counted by hand from the layers.
 SIZES = [
-    ("scaled_small", 16, 0, MNIST, 4_804, 166_406), ("scaled_small", 16, 0, CIFAR, 6_244, 214_918),
-    ("scaled_large", 32, 0, MNIST, 48_064, 1_974_762), ("scaled_large", 32, 0, CIFAR, 62_464, 2_466_858),
-    ("scaled_resnet", 16, 0, MNIST, 82_536, 3_254_562), ("scaled_resnet", 16, 0, CIFAR, 107_496, 4_214_850),
-    ("scaled_wide", 1, 0, MNIST, 1_304, 52_182), ("scaled_wide", 2, 0, MNIST, 2_608, 205_730),
-    ("scaled_wide", 4, 0, MNIST, 5_216, 816_954), ("scaled_wide", 8, 0, MNIST, 10_432, 3_255_914),
+    ("scaled_small", 16, 0, MNIST, 4_804, 166_406),
+    ("scaled_small", 16, 0, CIFAR, 6_244, 214_918),
+    ("scaled_large", 32, 0, MNIST, 48_064, 1_974_762),
+    ("scaled_large", 32, 0, CIFAR, 62_464, 2_466_858),
+    ("scaled_resnet", 16, 0, MNIST, 82_536, 3_254_562),
+    ("scaled_resnet", 16, 0, CIFAR, 107_496, 4_214_850),
+    ("scaled_wide", 1, 0, MNIST, 1_304, 52_182),
+    ("scaled_wide", 2, 0, MNIST, 2_608, 205_730),
+    ("scaled_wide", 4, 0, MNIST, 5_216, 816_954),
+    ("scaled_wide", 8, 0, MNIST, 10_432, 3_255_914),
     ("scaled_wide", 16, 0, MNIST, 20_864, 12_999_882),
-    ("scaled_deep", 8, 1, MNIST, 2_452, 81_710), ("scaled_deep", 8, 2, MNIST, 11_860, 85_902),
+    ("scaled_deep", 8, 1, MNIST, 2_452, 81_710),
+    ("scaled_deep", 8, 2, MNIST, 11_860, 85_902),
     ("scaled_deep", 8, 3, MNIST, 21_268, 88_806),
-]  # fmt: skip
+]
 
 
 def _build(spec: ModelSpec, shape: tuple[int, ...]) -> nn.Module:

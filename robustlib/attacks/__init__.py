@@ -20,6 +20,21 @@ from .pgd import pgd, pgd_trace
 from .square import square
 
 __all__ = [
-    "apgd", "auto_attack", "boundary", "carlini_wagner", "cross_entropy", "deepfool", "dlr", "fab", "fgsm", "jsma",
-    "lbfgs", "margin_loss", "mi_fgsm", "pgd", "pgd_trace", "square", "uniform_noise",
-]  # fmt: skip
+    "apgd",
+    "auto_attack",
+    "boundary",
+    "carlini_wagner",
+    "cross_entropy",
+    "deepfool",
+    "dlr",
+    "fab",
+    "fgsm",
+    "jsma",
+    "lbfgs",
+    "margin_loss",
+    "mi_fgsm",
+    "pgd",
+    "pgd_trace",
+    "square",
+    "uniform_noise",
+]

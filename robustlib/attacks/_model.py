@@ -131,9 +131,7 @@ def check_finite(logits: Tensor, *, name: str = "model", under: str = "") -> Ten
     """The logits themselves; raise RobustlibError unless they are finite."""
     if not bool(torch.isfinite(logits).all()):
         when = f" under {under}" if under else ""
-        raise RobustlibError(
-            f"{name} gives logits that are not finite{when}; its weights or its arithmetic are broken"
-        )
+        raise RobustlibError(f"{name} gives logits that are not finite{when}; its weights or its arithmetic are broken")
     return logits
 
 
@@ -163,9 +161,7 @@ def look(
     return logits
 
 
-def input_gradient(
-    model: Callable[[Tensor], Tensor], x: Tensor, y: Tensor, loss: Loss
-) -> tuple[Tensor, Tensor]:
+def input_gradient(model: Callable[[Tensor], Tensor], x: Tensor, y: Tensor, loss: Loss) -> tuple[Tensor, Tensor]:
     """Gradient of the summed loss to x, and the (N,) losses at x. The parameters' ``.grad`` is never touched."""
     gradient, losses, _ = gradient_and_logits(model, x, y, loss)
     return gradient, losses

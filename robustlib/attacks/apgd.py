@@ -142,9 +142,7 @@ def _run(
             s["f"] = torch.where(halve, s["f_best"], s["f"])
             s["rises"], at = torch.zeros_like(s["rises"]), step
         if step < steps:
-            z = threat.project(
-                s["x"] + per_example(s["eta"], s["x"]) * threat.steepest(s["gradient"]), s["x0"]
-            )
+            z = threat.project(s["x"] + per_example(s["eta"], s["x"]) * threat.steepest(s["gradient"]), s["x0"])
             if step:
                 z = s["x"] + MOMENTUM * (z - s["x"]) + (1 - MOMENTUM) * (s["x"] - s["before"])
                 z = threat.project(z, s["x0"])

@@ -62,9 +62,16 @@ def auto_attack(
     def nearest(xs: Tensor, ys: Tensor) -> Tensor:
         domain = threat.domain or (float(xs.min()) - threat.eps, float(xs.max()) + threat.eps)
         near = fab(
-            model, xs, ys, norm=threat.norm, domain=domain, steps=steps, target_classes=targets,
-            enough=threat.eps, surrogate=surrogate,
-        )  # fmt: skip
+            model,
+            xs,
+            ys,
+            norm=threat.norm,
+            domain=domain,
+            steps=steps,
+            target_classes=targets,
+            enough=threat.eps,
+            surrogate=surrogate,
+        )
         return torch.where(per_example(threat.contains(near, xs, slack=0.0), xs), near, xs)
 
     for attack in (

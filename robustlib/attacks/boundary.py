@@ -113,13 +113,7 @@ def _inwards(delta: Tensor, distance: Tensor, size: Tensor, around: Ball) -> Ten
 
 
 def _walk(
-    model: nn.Module,
-    x: Tensor,
-    y: Tensor,
-    around: Ball,
-    steps: int,
-    lead: float | None,
-    generator: torch.Generator,
+    model: nn.Module, x: Tensor, y: Tensor, around: Ball, steps: int, lead: float | None, generator: torch.Generator
 ) -> Tensor:
     point, found = _start(model, x, y, around, lead, generator)
     point = torch.where(per_example(found, x), point, x)

@@ -85,9 +85,7 @@ def carlini_wagner(
     """
     check_steps(steps=steps, binary_steps=binary_steps)
     if initial_c <= 0 or kappa < 0 or not 0 < lr <= 1:
-        raise RobustlibError(
-            f"initial_c={initial_c}, kappa={kappa}, lr={lr}; give c > 0, kappa >= 0, 0 < lr <= 1"
-        )
+        raise RobustlibError(f"initial_c={initial_c}, kappa={kappa}, lr={lr}; give c > 0, kappa >= 0, 0 < lr <= 1")
     around = ball(norm, 0.0, domain)
     goal = y if target is None else target
 

@@ -35,11 +35,7 @@ def under_contract(attack: Callable[P, Points]) -> Callable[P, Points]:
     """Decorate a public attack: as :func:`checked`, and points are returned detached, of x's shape and dtype."""
 
     def handed_back(found: Any, x: Tensor) -> Any:
-        return (
-            (found[0].detach(), _own(found[1], x, attack))
-            if isinstance(found, tuple)
-            else _own(found, x, attack)
-        )
+        return (found[0].detach(), _own(found[1], x, attack)) if isinstance(found, tuple) else _own(found, x, attack)
 
     ATTACKS[attack.__name__] = call = _guarded(attack, handed_back)
     return call
@@ -135,14 +131,10 @@ def _plain(value: object, name: str) -> Tensor:
 def _check_model(model: object, name: str) -> None:
     if not isinstance(model, nn.Module):
         kind = model.__name__ if isinstance(model, type) else type(model).__name__
-        raise RobustlibError(
-            f"{name} is a {kind}; give an nn.Module in eval mode, from inputs to (N, classes) logits"
-        )
+        raise RobustlibError(f"{name} is a {kind}; give an nn.Module in eval mode, from inputs to (N, classes) logits")
     check_eval(model, name=name)
     if any(weight.is_inference() for weight in chain(model.parameters(), model.buffers())):
-        raise RobustlibError(
-            f"{name} was built or loaded in inference mode; do it outside torch.inference_mode()"
-        )
+        raise RobustlibError(f"{name} was built or loaded in inference mode; do it outside torch.inference_mode()")
 
 
 def _whole(value: object, name: str) -> int:

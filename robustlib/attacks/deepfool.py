@@ -84,9 +84,7 @@ def deepfool(
     return result
 
 
-def _nearest(
-    logits: Tensor, point: Tensor, y: Tensor, rivals: Tensor, around: Ball, lead: float | None
-) -> Tensor:
+def _nearest(logits: Tensor, point: Tensor, y: Tensor, rivals: Tensor, around: Ball, lead: float | None) -> Tensor:
     """r_i: the shortest step to the linearised boundary with one of the (N, k) rivals."""
     step = torch.zeros_like(at_least_float32(point))
     best = torch.full_like(y, torch.inf, dtype=step.dtype)
@@ -101,7 +99,5 @@ def _nearest(
         # Where the slope is 0, no step leads there.
         nearer = (length < best) & (dual > 0)
         best = torch.where(nearer, length, best).to(step.dtype)
-        step = torch.where(
-            per_example(nearer, step), per_example(length, step) * around.steepest(slope), step
-        )
+        step = torch.where(per_example(nearer, step), per_example(length, step) * around.steepest(slope), step)
     return step

@@ -67,9 +67,7 @@ def jsma(
     check_steps(features=features)
     temperature = check_temperature(temperature)
     if not domain[0] < fill <= domain[1]:
-        raise RobustlibError(
-            f"fill={fill} is outside the domain {domain}; give a value that features can rise to"
-        )
+        raise RobustlibError(f"fill={fill} is outside the domain {domain}; give a value that features can rise to")
     if outputs not in OUTPUTS:
         raise RobustlibError(suggest("outputs", outputs, OUTPUTS))
     result, standing, point = x.clone(), torch.arange(len(x), device=x.device), x.clone()
@@ -95,9 +93,7 @@ def jsma(
     return result
 
 
-def _saliency(
-    logits: Tensor, point: Tensor, goal: Tensor, outputs: str, temperature: float
-) -> tuple[Tensor, Tensor]:
+def _saliency(logits: Tensor, point: Tensor, goal: Tensor, outputs: str, temperature: float) -> tuple[Tensor, Tensor]:
     """Alpha and -beta, (N, features). Softmax outputs sum to one, so there -beta = alpha exactly: one backward pass."""
     logits = at_least_float32(logits)
     scores = (logits / temperature).softmax(1) if outputs == "softmax" else logits
@@ -123,9 +119,7 @@ def best_pair(alpha: Tensor, gain: Tensor, allowed: Tensor, *, size: int = 2) ->
         (N, size) indices; (N,) bool, whether an admissible choice exists (else the indices mean nothing).
     """
     # The score's order does not depend on scale; at scale one the products do not underflow.
-    alpha, gain = (
-        v / v.abs().amax(1, keepdim=True).clamp_min(torch.finfo(v.dtype).tiny) for v in (alpha, gain)
-    )
+    alpha, gain = (v / v.abs().amax(1, keepdim=True).clamp_min(torch.finfo(v.dtype).tiny) for v in (alpha, gain))
     alpha, order = alpha.masked_fill(~allowed, -torch.inf).sort(dim=1, descending=True, stable=True)
     gain = gain.masked_fill(~allowed, -torch.inf).gather(1, order)
     # Along falling alpha: the largest gain so far, and the second largest.
@@ -149,9 +143,7 @@ def best_pair(alpha: Tensor, gain: Tensor, allowed: Tensor, *, size: int = 2) ->
     upper = torch.ones(width, width, dtype=torch.bool, device=alpha.device).triu(1)
     for a, c in zip(alpha.split(rows), gain.split(rows), strict=True):
         sum_a, sum_c = a[:, :, None] + a[:, None, :], c[:, :, None] + c[:, None, :]
-        best_of.append(
-            torch.where((sum_a > 0) & (sum_c > 0) & upper, sum_a * sum_c, -torch.inf).flatten(1).max(1)
-        )
+        best_of.append(torch.where((sum_a > 0) & (sum_c > 0) & upper, sum_a * sum_c, -torch.inf).flatten(1).max(1))
     best = torch.cat([values for values, _ in best_of])
     flat = torch.cat([places for _, places in best_of])
     return order.gather(1, torch.stack([flat // width, flat % width], 1)), best > -torch.inf

@@ -77,9 +77,7 @@ def lbfgs(
     """
     check_steps(steps=steps, binary_steps=binary_steps)
     if initial_c <= 0:
-        raise RobustlibError(
-            f"initial_c={initial_c} is not positive; give the distance a weight, such as 0.01"
-        )
+        raise RobustlibError(f"initial_c={initial_c} is not positive; give the distance a weight, such as 0.01")
     around = ball("l2", 0.0, domain)
     result = x.clone()
     if len(x) == 0:
@@ -121,9 +119,7 @@ def lbfgs(
             evaluate(point)
             # The distance may weigh more as long as the minimiser is of class t.
             low, high = torch.where(broken, c, low), torch.where(broken, high, c)
-            c = torch.where(
-                high == torch.inf, c * FACTOR, torch.where(low == 0, c / FACTOR, (low * high).sqrt())
-            )
+            c = torch.where(high == torch.inf, c * FACTOR, torch.where(low == 0, c / FACTOR, (low * high).sqrt()))
         result[rows] = best
     return result
 

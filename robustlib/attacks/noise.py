@@ -12,13 +12,7 @@ from .contract import under_contract
 
 @under_contract
 def uniform_noise(
-    model: nn.Module,
-    x: Tensor,
-    y: Tensor,
-    threat: Ball,
-    *,
-    generator: torch.Generator,
-    last_iterate: bool = False,
+    model: nn.Module, x: Tensor, y: Tensor, threat: Ball, *, generator: torch.Generator, last_iterate: bool = False
 ) -> Tensor:
     """A point drawn uniformly from the ball around each x, cut to the domain.
 

@@ -8,30 +8,13 @@ from torch import Tensor, nn
 from ..batches import per_example
 from ..errors import RobustlibError
 from ..threat import Ball, parse_number
-from ._model import (
-    Loss,
-    captured,
-    check_steps,
-    frozen,
-    input_gradient,
-    logits_of,
-    look,
-    unless_wrong,
-)
+from ._model import Loss, captured, check_steps, frozen, input_gradient, logits_of, look, unless_wrong
 from .contract import under_contract
 from .losses import check_classes, cross_entropy, named_loss
 
 
 def ascend(
-    model: nn.Module,
-    x: Tensor,
-    y: Tensor,
-    threat: Ball,
-    *,
-    start: Tensor,
-    steps: int,
-    step_size: float,
-    loss: Loss,
+    model: nn.Module, x: Tensor, y: Tensor, threat: Ball, *, start: Tensor, steps: int, step_size: float, loss: Loss
 ) -> Tensor:
     """The bare iteration x <- Proj(x + alpha steepest(grad L)): no checks, the model already frozen."""
     x_adv, network = start, captured(model, x)
@@ -117,9 +100,7 @@ def pgd(
             if len(standing) == 0:
                 break
             # Starts are drawn for the whole batch, so that they do not depend on which examples are left.
-            start = (
-                threat.random_start(x, generator=generator) if random_start and generator is not None else x
-            )
+            start = threat.random_start(x, generator=generator) if random_start and generator is not None else x
             xs, ys, goals = x[standing], y[standing], goal[standing]
             x_adv = ascend(
                 guide, xs, goals, threat, start=start[standing], steps=steps, step_size=step_size, loss=signed

@@ -81,13 +81,7 @@ def _share(query: int, queries: int) -> float:
 
 
 def _search(
-    guide: nn.Module,
-    standing: Standing,
-    x: Tensor,
-    y: Tensor,
-    threat: Ball,
-    queries: int,
-    generator: torch.Generator,
+    guide: nn.Module, standing: Standing, x: Tensor, y: Tensor, threat: Ball, queries: int, generator: torch.Generator
 ) -> None:
     image = (x.shape[1], *x.shape[2:]) if x.dim() == 4 else (1, 1, x.shape[1])
     x0, labels = x[standing.rows], y[standing.rows]
@@ -117,9 +111,7 @@ def _search(
 class _Linf:
     """Vertical stripes, then square windows, of +-eps in each channel."""
 
-    def __init__(
-        self, image: tuple[int, ...], threat: Ball, generator: torch.Generator, like: Tensor
-    ) -> None:
+    def __init__(self, image: tuple[int, ...], threat: Ball, generator: torch.Generator, like: Tensor) -> None:
         self.image, self.threat, self.generator, self.like = image, threat, generator, like
 
     def signs(self, *shape: int) -> Tensor:
@@ -130,9 +122,7 @@ class _Linf:
         """A window of that size, uniformly among all places."""
         places = []
         for side, length in zip(self.image[1:], (height, width), strict=True):
-            first = int(
-                torch.randint(0, side - length + 1, (1,), generator=self.generator, device=self.like.device)
-            )
+            first = int(torch.randint(0, side - length + 1, (1,), generator=self.generator, device=self.like.device))
             places.append(slice(first, first + length))
         return places[0], places[1]
 
@@ -163,14 +153,10 @@ class _L2(_Linf):
         """Two bumps of opposite sign side by side, each falling off from its middle as the paper's eta, unit norm."""
         half = max(1, width // 2)
         halves = (
-            [self._eta(height, half), -self._eta(height, width - half)]
-            if width > half
-            else [self._eta(height, half)]
+            [self._eta(height, half), -self._eta(height, width - half)] if width > half else [self._eta(height, half)]
         )
         both = torch.cat(halves, 1)
-        if height == width and bool(
-            torch.randint(0, 2, (1,), generator=self.generator, device=self.like.device)
-        ):
+        if height == width and bool(torch.randint(0, 2, (1,), generator=self.generator, device=self.like.device)):
             both = both.T
         return both / both.norm()
 
@@ -178,9 +164,7 @@ class _L2(_Linf):
         far_h, far_w = ((torch.arange(n) - (n - 1) / 2).abs() for n in (height, width))
         rings = int(max(height, width) / 2) + 1
         ring = torch.maximum(far_h[:, None].expand(height, width), far_w[None].expand(height, width)).ceil()
-        weights = torch.tensor(
-            [sum(1 / (rings + 1 - k) ** 2 for k in range(r, rings + 1)) for r in range(rings + 1)]
-        )
+        weights = torch.tensor([sum(1 / (rings + 1 - k) ** 2 for k in range(r, rings + 1)) for r in range(rings + 1)])
         return weights[ring.long()].to(self.like)
 
     def begin(self) -> Tensor:

@@ -192,11 +192,21 @@ MinimumNorm = Boundary | DeepFool | CarliniWagner | Lbfgs | Fab
 Attack = Clean | Noise | Fgsm | Pgd | MiFgsm | Apgd | Square | AutoAttack | MinimumNorm
 
 WITHIN: dict[type, Callable[..., Tensor]] = {
-    Noise: uniform_noise, Fgsm: fgsm, Pgd: pgd, MiFgsm: mi_fgsm, Apgd: apgd, Square: square, AutoAttack: auto_attack,
-}  # fmt: skip
+    Noise: uniform_noise,
+    Fgsm: fgsm,
+    Pgd: pgd,
+    MiFgsm: mi_fgsm,
+    Apgd: apgd,
+    Square: square,
+    AutoAttack: auto_attack,
+}
 NEAREST: dict[type, Callable[..., Tensor]] = {
-    Boundary: boundary, DeepFool: deepfool, CarliniWagner: carlini_wagner, Lbfgs: lbfgs, Fab: fab,
-}  # fmt: skip
+    Boundary: boundary,
+    DeepFool: deepfool,
+    CarliniWagner: carlini_wagner,
+    Lbfgs: lbfgs,
+    Fab: fab,
+}
 
 
 def random_targets(y: Tensor, classes: int, *, generator: torch.Generator) -> Tensor:
@@ -269,9 +279,7 @@ def _call(function: Callable[..., Tensor], attack: Attack | Jsma, *args: Any, **
 
 
 @under_contract
-def run_targeted(
-    attack: Jsma, model: nn.Module, x: Tensor, y: Tensor, target: Tensor, *, domain: Domain
-) -> Tensor:
+def run_targeted(attack: Jsma, model: nn.Module, x: Tensor, y: Tensor, target: Tensor, *, domain: Domain) -> Tensor:
     """(N, ...) points classified as ``target``, or x itself where the attempt failed."""
     check_description(attack, Jsma)
     return _call(jsma, attack, model, x, y, target=target, domain=domain)

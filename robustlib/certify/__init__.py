@@ -30,7 +30,24 @@ from .radius import detect, largest_certified_radius
 from .rules import SUPPORTED
 
 __all__ = [
-    "ESTIMATORS", "SUPPORTED", "Answer", "Cascade", "Certificate", "Decision", "Estimate", "Judgement", "Layer",
-    "certify", "decide", "detect", "estimate", "estimated_margins", "largest_certified_radius", "margins", "optimum",
-    "outer_polygon", "uncertified", "undermine",
-]  # fmt: skip
+    "ESTIMATORS",
+    "SUPPORTED",
+    "Answer",
+    "Cascade",
+    "Certificate",
+    "Decision",
+    "Estimate",
+    "Judgement",
+    "Layer",
+    "certify",
+    "decide",
+    "detect",
+    "estimate",
+    "estimated_margins",
+    "largest_certified_radius",
+    "margins",
+    "optimum",
+    "outer_polygon",
+    "uncertified",
+    "undermine",
+]

@@ -53,9 +53,7 @@ class Builder:
         """Factor z + shift, each a number, one for each channel, or one for each value."""
         shape = self.nodes[place].shape
         plain = (shape[0], *[1] * (len(shape) - 1))
-        both = [
-            value if isinstance(value, Tensor) else like.new_full(plain, value) for value in (factor, shift)
-        ]
+        both = [value if isinstance(value, Tensor) else like.new_full(plain, value) for value in (factor, shift)]
         if both[0].shape != both[1].shape:
             both = [value.expand(shape) for value in both]
         return self.note(Scale(both[0], both[1]), (place,), shape)
@@ -73,9 +71,7 @@ class Builder:
         if low is None and high is None:
             return place
         if low is None:
-            return self.scale(
-                self.relu(self.scale(place, -1.0, _number(high), like)), -1.0, _number(high), like
-            )
+            return self.scale(self.relu(self.scale(place, -1.0, _number(high), like)), -1.0, _number(high), like)
         place = self.relu(self.scale(place, 1.0, -_number(low), like))
         if high is None:
             return self.scale(place, 1.0, _number(low), like)
@@ -84,9 +80,7 @@ class Builder:
 
     def leak(self, place: int, slope: Tensor | float, like: Tensor) -> int:
         """Of a slope below zero: slope z + (1 - slope) relu(z); |z| has -1."""
-        straight = self.scale(
-            place, slope, torch.zeros_like(slope) if isinstance(slope, Tensor) else 0.0, like
-        )
+        straight = self.scale(place, slope, torch.zeros_like(slope) if isinstance(slope, Tensor) else 0.0, like)
         rest = 1 - slope
         bent = self.relu(place)
         bent = self.scale(bent, rest, torch.zeros_like(rest) if isinstance(rest, Tensor) else 0.0, like)

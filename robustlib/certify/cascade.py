@@ -156,9 +156,7 @@ def undermine(
         for _ in range(steps):
             if not len(rows):
                 break
-            slope = torch.autograd.grad(_reluctance(cascade, point.requires_grad_(True), place).sum(), point)[
-                0
-            ]
+            slope = torch.autograd.grad(_reluctance(cascade, point.requires_grad_(True), place).sum(), point)[0]
             point = threat.project(point.detach() - step_size * threat.steepest(slope), x[rows])
             fallen = cascade.answer(point).labels != y[rows]
             moved[rows[fallen]], broken[rows[fallen]] = point[fallen], True

@@ -109,9 +109,7 @@ def margins_in(
     node, tail = graph.nodes[last], Graph((graph.nodes[0],))
     if not isinstance(node.operation, Add | Relu | Input):
         tail = Graph((graph.nodes[node.inputs[0]], replace(node, inputs=(0,))))
-    lower, _, size = carry(
-        tail, rows, len(tail.nodes) - 1, {}, boxes[last - len(tail.nodes) + 1], sized=sized
-    )
+    lower, _, size = carry(tail, rows, len(tail.nodes) - 1, {}, boxes[last - len(tail.nodes) + 1], sized=sized)
     return lower, size, relaxations
 
 
@@ -193,11 +191,7 @@ def certify(
             for xs, ys in zip(x.split(chunk), y.split(chunk), strict=True)
         ]
     layers = tuple(
-        Layer(
-            same[0].name,
-            same[0].units,
-            *(torch.cat([getattr(layer, kind) for layer in same]) for kind in KINDS),
-        )
+        Layer(same[0].name, same[0].units, *(torch.cat([getattr(layer, kind) for layer in same]) for kind in KINDS))
         for same in zip(*(part.layers for part in parts), strict=True)
     )
     bounds, slack = (torch.cat([getattr(part, name) for part in parts]) for name in ("margins", "slack"))
@@ -209,8 +203,6 @@ def _certificate(graph: Graph, x: Tensor, y: Tensor, threat: Ball, method: str, 
     lower, size, relaxations = margins_in(graph, y, region, method=method, slopes=slopes, sized=True)
     layers = []
     for position, at in relaxations.items():
-        counts = [
-            kind.flatten(1).sum(1) for kind in (at.lower >= 0, (at.upper <= 0) & (at.lower < 0), at.crossing)
-        ]
+        counts = [kind.flatten(1).sum(1) for kind in (at.lower >= 0, (at.upper <= 0) & (at.lower < 0), at.crossing)]
         layers.append(Layer(graph.nodes[position].name, at.lower[:1].numel(), *counts))
     return Certificate(y, lower, slack_of(lower, size), tuple(layers))

@@ -79,9 +79,7 @@ def _closed(graph: Graph) -> Graph:
     if isinstance(last.operation, Linear | Scale):
         return graph
     one = torch.ones(last.shape, dtype=torch.float64)
-    return Graph(
-        (*graph.nodes, Node("units", Scale(one, torch.zeros_like(one)), (len(graph.nodes) - 1,), last.shape))
-    )
+    return Graph((*graph.nodes, Node("units", Scale(one, torch.zeros_like(one)), (len(graph.nodes) - 1,), last.shape)))
 
 
 @dataclass(frozen=True)
@@ -125,9 +123,7 @@ def decide(model: nn.Module, x: Tensor, y: Tensor, threat: Ball, *, nodes: int, 
     Source: Tjeng et al. 2019, sections 3 and 4.
     """
     if threat.norm != "linf" or nodes < 1 or not seconds > 0:
-        raise RobustlibError(
-            f"decide of {threat}, nodes={nodes}, seconds={seconds}; give an l_inf ball, 1 and above 0"
-        )
+        raise RobustlibError(f"decide of {threat}, nodes={nodes}, seconds={seconds}; give an l_inf ball, 1 and above 0")
     graph, x = begin(model, x, y, threat)
     graph = _closed(graph.to(torch.float64))
     proven, broken, late = (torch.zeros(len(x), dtype=torch.bool) for _ in range(3))
@@ -145,11 +141,7 @@ def decide(model: nn.Module, x: Tensor, y: Tensor, threat: Ball, *, nodes: int, 
             switches[i], proven[i] = int(program.integral.sum()), True
             for k in rivals:
                 answer = program.minimise(
-                    program.margin(label, k),
-                    most=SLACK,
-                    node_limit=nodes,
-                    time_limit=seconds,
-                    mip_rel_gap=_FIRST,
+                    program.margin(label, k), most=SLACK, node_limit=nodes, time_limit=seconds, mip_rel_gap=_FIRST
                 )
                 if answer.status == _IMPOSSIBLE:
                     continue

@@ -131,9 +131,7 @@ Operation = Affine | Add | Relu | Input
 def average_pool(before: Tensor, size: Shape, stride: tuple[int, int], padding: tuple[int, int]) -> Conv:
     """The mean over cells of the (N, C, H, W) values before, zeros of the padding included."""
     channels = before.shape[1]
-    weight = torch.full(
-        (channels, 1, *size), 1 / (size[0] * size[1]), dtype=before.dtype, device=before.device
-    )
+    weight = torch.full((channels, 1, *size), 1 / (size[0] * size[1]), dtype=before.dtype, device=before.device)
     return Conv(Kernel(weight, stride, padding, groups=channels), None)
 
 

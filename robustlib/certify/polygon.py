@@ -27,11 +27,7 @@ def outline(directions: ArrayLike, least: ArrayLike, inside: ArrayLike) -> NDArr
     Raises:
         RobustlibError: a point that is not inside.
     """
-    normals, offsets, point = (
-        np.asarray(directions, float),
-        np.asarray(least, float),
-        np.asarray(inside, float),
-    )
+    normals, offsets, point = (np.asarray(directions, float), np.asarray(least, float), np.asarray(inside, float))
     if not (normals @ point > offsets).all():
         raise RobustlibError(f"inside={point.tolist()} breaks a bound; give a point strictly inside of all")
     corners = HalfspaceIntersection(np.column_stack([-normals, offsets]), point).intersections

@@ -111,8 +111,9 @@ def matrices(graph: Graph) -> Matrices:
     plain = Input | Add | Relu | Reshape
     return {
         i: _affine(node.operation, graph.nodes[node.inputs[0]].shape)
-        for i, node in enumerate(graph.nodes) if not isinstance(node.operation, plain)
-    }  # fmt: skip
+        for i, node in enumerate(graph.nodes)
+        if not isinstance(node.operation, plain)
+    }
 
 
 def _live(graph: Graph, affine: Matrices, relaxations: dict[int, Relaxation]) -> list[Flags]:
@@ -176,9 +177,7 @@ def program_of(
     return program
 
 
-def _unit(
-    program: Program, z: Places, before: Places, bounds: Relaxation, kept: Flags, switch: Places | None
-) -> None:
+def _unit(program: Program, z: Places, before: Places, bounds: Relaxation, kept: Flags, switch: Places | None) -> None:
     """Rows for z = relu(zhat) with l < 0 < u: z >= 0, z >= zhat, and what holds z down."""
     bottom, top = (_array(value)[kept] for value in (bounds.lower, bounds.upper))
     one, none, far = sparse.identity(len(z), format="csr"), np.zeros(len(z)), np.full(len(z), np.inf)

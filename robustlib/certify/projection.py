@@ -153,9 +153,7 @@ def projected_bounds(
                 lower, upper = before[0].middle - reach, before[0].middle + reach
             else:
                 rows = unit(shape, slice(None), region.center)
-                lower, upper = (
-                    end.unflatten(1, shape) for end in carry(graph, rows, place, found, region)[:2]
-                )
+                lower, upper = (end.unflatten(1, shape) for end in carry(graph, rows, place, found, region)[:2])
             found[position] = relax(lower, upper)
             pushed.append(draw.past_relu(before[0], found[position], position))
         else:
@@ -164,9 +162,15 @@ def projected_bounds(
 
 
 def estimated_margins(
-    model: nn.Module, x: Tensor, y: Tensor, threat: Ball, *,
-    projections: int = 50, estimator: str = "median", generator: torch.Generator,
-) -> Tensor:  # fmt: skip
+    model: nn.Module,
+    x: Tensor,
+    y: Tensor,
+    threat: Ball,
+    *,
+    projections: int = 50,
+    estimator: str = "median",
+    generator: torch.Generator,
+) -> Tensor:
     """The dual's margins with hidden bounds estimated, differentiable to the weights: for training.
 
     Args:
@@ -191,13 +195,7 @@ def estimated_margins(
 
 
 def _margins(
-    graph: Graph,
-    x: Tensor,
-    y: Tensor,
-    threat: Ball,
-    projections: int,
-    estimator: str,
-    generator: torch.Generator,
+    graph: Graph, x: Tensor, y: Tensor, threat: Ball, projections: int, estimator: str, generator: torch.Generator
 ) -> Tensor:
     region, last = Region.around(x, threat), len(graph.nodes) - 1
     found = projected_bounds(graph, region, projections=projections, estimator=estimator, generator=generator)
@@ -205,9 +203,16 @@ def _margins(
 
 
 def estimate(
-    model: nn.Module, x: Tensor, y: Tensor | None, threat: Ball, *,
-    projections: int = 50, estimator: str = "median", generator: torch.Generator, chunk: int | None = None,
-) -> Estimate:  # fmt: skip
+    model: nn.Module,
+    x: Tensor,
+    y: Tensor | None,
+    threat: Ball,
+    *,
+    projections: int = 50,
+    estimator: str = "median",
+    generator: torch.Generator,
+    chunk: int | None = None,
+) -> Estimate:
     """What :func:`estimated_margins` gives for a batch, a few examples at a time.
 
     Args:

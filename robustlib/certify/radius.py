@@ -22,9 +22,7 @@ RESOLUTION = 1e-3
 """Relative distance to a radius that is not certified, below which none is sought between."""
 
 
-def _phi(
-    graph: Graph, x: Tensor, y: Tensor, threat: Ball, eps: Tensor, slopes: str
-) -> tuple[Tensor, Tensor, Tensor]:
+def _phi(graph: Graph, x: Tensor, y: Tensor, threat: Ball, eps: Tensor, slopes: str) -> tuple[Tensor, Tensor, Tensor]:
     """(N,) phi(eps) = max over k != y of -(margin k), its derivative, and whether eps is certified."""
     with torch.enable_grad():
         eps = eps.detach().requires_grad_(True)
@@ -75,10 +73,7 @@ def largest_certified_radius(
 
     Source: locuslab/convex_adversarial, examples/mnist_epsilon.py (the search behind Wong & Kolter's figure).
     """
-    start, tolerance = (
-        parse_number(start, name="start", above=0),
-        parse_number(tolerance, name="tolerance", above=0),
-    )
+    start, tolerance = (parse_number(start, name="start", above=0), parse_number(tolerance, name="tolerance", above=0))
     if steps < 1:
         raise RobustlibError(f"steps={steps}; give 1 or more")
     threat = ball(norm, 0.0, domain)
@@ -97,9 +92,7 @@ def _search(
     widest = math.inf
     if threat.domain is not None:
         # From here on the ball holds the whole domain.
-        widest = (threat.domain[1] - threat.domain[0]) * (
-            1.0 if threat.norm == "linf" else math.sqrt(x[0].numel())
-        )
+        widest = (threat.domain[1] - threat.domain[0]) * (1.0 if threat.norm == "linf" else math.sqrt(x[0].numel()))
     eps, step = torch.zeros(len(x), dtype=x.dtype, device=x.device), torch.full((len(x),), start).to(x)
     level, _, known = _phi(graph, x, y, threat, eps, slopes)
     enough = tolerance * level.abs()
@@ -132,10 +125,7 @@ def _search(
         trial = failed[rows] * (1 - RESOLUTION / 2) if halving == 0 else (best[rows] + failed[rows]) / 2
         trial = torch.maximum(trial, best[rows])
         sure = _phi(graph, x[rows], y[rows], threat, trial, slopes)[2]
-        best[rows], failed[rows] = (
-            torch.where(sure, trial, best[rows]),
-            torch.where(sure, failed[rows], trial),
-        )
+        best[rows], failed[rows] = (torch.where(sure, trial, best[rows]), torch.where(sure, failed[rows], trial))
     return best
 
 

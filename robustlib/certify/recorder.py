@@ -26,9 +26,18 @@ from .rules import CONSTANTS, RULES, SUPPORTED
 
 READS = {
     getattr(Tensor, name)
-    for name in ("numpy", "tolist", "__array__", "data_ptr", "__dlpack__", "storage", "untyped_storage", "__deepcopy__",
-                 "__reduce_ex__")
-}  # fmt: skip
+    for name in (
+        "numpy",
+        "tolist",
+        "__array__",
+        "data_ptr",
+        "__dlpack__",
+        "storage",
+        "untyped_storage",
+        "__deepcopy__",
+        "__reduce_ex__",
+    )
+}
 """Ways to the values of a tensor that no operator shows."""
 SIZES = {Tensor.__len__}
 """Ways to the size of the batch that are refused; x.shape is followed, and x.flatten(1) is what they are for."""
@@ -108,17 +117,11 @@ class Recorder(TorchDispatchMode):
         for other in reversed(others):
             if _whole(other.tensor) == _whole(tensor):
                 return other.source
-        return (
-            f"{self._where('view')} has no bound here: it sees memory that was changed in part"
-            if others
-            else None
-        )
+        return f"{self._where('view')} has no bound here: it sees memory that was changed in part" if others else None
 
     def _changed(self, tensor: Tensor, source: Source) -> None:
         """The tensor was changed in place: so were its other names, and further views of its memory are lost."""
-        stale = (
-            f"{self._where('view')} has no bound here: it sees what was changed in place under another name"
-        )
+        stale = f"{self._where('view')} has no bound here: it sees what was changed in place under another name"
         for other in self.shared.get(_memory(tensor), []):
             other.source = source if _whole(other.tensor) == _whole(tensor) else stale
         self._keep(tensor, source)
@@ -171,14 +174,8 @@ class Recorder(TorchDispatchMode):
                 "no values of the input"
             )
         arguments, where = _bound(func, args, kwargs), self._where(operator.rstrip("_"))
-        written = [
-            arguments[a.name] for a in func._schema.arguments if a.alias_info and a.alias_info.is_write
-        ]
-        if (
-            len(written) > 1
-            or torch.Tag.inplace_view in func.tags
-            or (written and not operator.endswith("_"))
-        ):
+        written = [arguments[a.name] for a in func._schema.arguments if a.alias_info and a.alias_info.is_write]
+        if len(written) > 1 or torch.Tag.inplace_view in func.tags or (written and not operator.endswith("_")):
             raise RobustlibError(
                 f"{where} works in place in a way that is not followed; use the form that returns a value"
             )
@@ -203,9 +200,7 @@ class Recorder(TorchDispatchMode):
         """
         last = self.source_of(logits)
         if last is None:
-            raise RobustlibError(
-                "model gives logits that do not depend on x, or takes x out of PyTorch on the way"
-            )
+            raise RobustlibError("model gives logits that do not depend on x, or takes x out of PyTorch on the way")
         needed = self._needed(last)
         builder = Builder(len(self.x), self.x.device)
         builder.nodes.append(Node("x", Input(), (), tuple(self.x.shape[1:])))
@@ -256,9 +251,7 @@ class Recorder(TorchDispatchMode):
         try:
             return rule(Call(builder, step.func, step.arguments, place_of, step.output))
         except Unbounded as reason:
-            raise RobustlibError(
-                f"{step.where} has no bound here: it {reason}; supported are {SUPPORTED}"
-            ) from None
+            raise RobustlibError(f"{step.where} has no bound here: it {reason}; supported are {SUPPORTED}") from None
         except RobustlibError:
             raise
         except Exception as error:
@@ -268,9 +261,7 @@ class Recorder(TorchDispatchMode):
 
 def _place(source: Source | str, places: dict[Source, int], where: str) -> int:
     if isinstance(source, str) or source not in places:
-        raise RobustlibError(
-            f"{where} has no bound here: it uses a value without one; supported are {SUPPORTED}"
-        )
+        raise RobustlibError(f"{where} has no bound here: it uses a value without one; supported are {SUPPORTED}")
     return places[source]
 
 
@@ -299,7 +290,5 @@ class Guard(TorchFunctionMode):
                 f"model cannot be traced: {name} takes values of the input out of PyTorch; use PyTorch's own operations"
             )
         if func in SIZES and self.recorder.source_of(args[0]) is not None:
-            raise RobustlibError(
-                "model cannot be traced: len of the input is taken; write x.flatten(1) or x.shape[0]"
-            )
+            raise RobustlibError("model cannot be traced: len of the input is taken; write x.flatten(1) or x.shape[0]")
         return func(*args, **(kwargs or {}))

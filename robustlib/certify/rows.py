@@ -38,12 +38,7 @@ class Kernel:
         reach = [self.dilation[i] * (self.weight.shape[2 + i] - 1) + 1 for i in (0, 1)]
         seen = [(a.shape[2 + i] - 1) * self.stride[i] + reach[i] for i in (0, 1)]
         size, padding = (tuple(seen), (0, 0)) if size is None else (size, self.padding)
-        if (
-            self.stride != (1, 1)
-            and self.dilation == (1, 1)
-            and self.groups == 1
-            and self.weight.shape[1] <= 4
-        ):
+        if self.stride != (1, 1) and self.dilation == (1, 1) and self.groups == 1 and self.weight.shape[1] <= 4:
             return self._by_phase(a, size, padding)
         extra = [size[i] - seen[i] + 2 * padding[i] for i in (0, 1)]
         return functional.conv_transpose2d(
@@ -58,9 +53,7 @@ class Kernel:
         phases = whole.view(o, c, blocks[0], sh, blocks[1], sw).permute(3, 5, 1, 0, 2, 4).flip(4, 5)
         weight = phases.reshape(sh * sw * c, o, *blocks).contiguous(memory_format=torch.channels_last)
         found = functional.conv2d(a, weight, None, 1, (blocks[0] - 1, blocks[1] - 1)).permute(0, 2, 3, 1)
-        cells = (
-            found.unflatten(3, (sh, sw, c)).transpose(2, 3).flatten(1, 2).flatten(2, 3).permute(0, 3, 1, 2)
-        )
+        cells = found.unflatten(3, (sh, sw, c)).transpose(2, 3).flatten(1, 2).flatten(2, 3).permute(0, 3, 1, 2)
         after = [padding[i] + size[i] - cells.shape[2 + i] for i in (0, 1)]
         return functional.pad(cells, (-padding[1], after[1], -padding[0], after[0]))
 
@@ -145,10 +138,7 @@ class Patches:
     def windows(self, values: Tensor) -> Tensor:
         """(n, c, h, w) values as seen by each unit: (n, H, W, c, k, k), zero outside the map."""
         size = self.a.shape[5:]
-        need = [
-            (self.units[i] - 1) * self.stride[i] + size[i] - self.padding[i] - values.shape[2 + i]
-            for i in (0, 1)
-        ]
+        need = [(self.units[i] - 1) * self.stride[i] + size[i] - self.padding[i] - values.shape[2 + i] for i in (0, 1)]
         padded = functional.pad(values, (self.padding[1], need[1], self.padding[0], need[0]))
         seen = padded.unfold(2, size[0], self.stride[0]).unfold(3, size[1], self.stride[1])
         return seen.permute(0, 2, 3, 1, 4, 5).contiguous()
@@ -231,9 +221,7 @@ class Unit:
         cells = torch.eye(after[0], dtype=self.factor.dtype, device=self.factor.device)
         local = kernel.transpose(cells[..., None, None])[self.part]
         a = (self._positions() * local).contiguous()
-        return Patches(
-            a, kernel.stride, kernel.padding, (after[1], after[2]), clipped=kernel.padding == (0, 0)
-        )
+        return Patches(a, kernel.stride, kernel.padding, (after[1], after[2]), clipped=kernel.padding == (0, 0))
 
     def _positions(self) -> Tensor:
         return self.factor.permute(0, 2, 3, 1)[..., self.part, None, None, None]
@@ -253,9 +241,7 @@ class Unit:
         return (self.factor * values).expand(-1, *self.shape)[:, self.part].flatten(1)
 
     def by_sign(self, values: Tensor) -> tuple[Tensor, Tensor]:
-        return self.map(lambda a: a.clamp(max=0)).pair(values), self.map(lambda a: a.clamp(min=0)).pair(
-            values
-        )
+        return self.map(lambda a: a.clamp(max=0)).pair(values), self.map(lambda a: a.clamp(min=0)).pair(values)
 
     def dense(self, shape: Shape) -> Dense:
         full = torch.diag_embed(self.factor.expand(-1, *shape).flatten(1)).unflatten(1, shape)[:, self.part]
@@ -284,8 +270,7 @@ def plus(left: Rows, right: Rows, shape: Shape) -> Rows:
         for rows in (one, two):
             (top, left_), size = rows.padding, rows.a.shape[5:]
             total = total + functional.pad(
-                rows.a,
-                (padding[1] - left_, end[1] + left_ - size[1], padding[0] - top, end[0] + top - size[0]),
+                rows.a, (padding[1] - left_, end[1] + left_ - size[1], padding[0] - top, end[0] + top - size[0])
             )
         assert isinstance(total, Tensor)
         return Patches(total, one.stride, (padding[0], padding[1]), one.units, one.clipped and two.clipped)

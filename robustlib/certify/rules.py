@@ -25,10 +25,7 @@ SUPPORTED = (
 
 def constant(call: Call, value: Any, shape: Sequence[int]) -> Tensor:
     """A constant as one example of ``shape`` (batch included) sees it: (), (C, 1, ...) or the example's whole shape."""
-    like, example = (
-        call.subject if isinstance(call.subject, Tensor) else call.output,
-        call.builder.example(shape),
-    )
+    like, example = (call.subject if isinstance(call.subject, Tensor) else call.output, call.builder.example(shape))
     found = torch.as_tensor(value, device=call.output.device).to(call.output.dtype)
     trailing = (1,) * (len(example) - 1)
     inner = found[0] if found.dim() == len(shape) and found.shape[0] == 1 else found
@@ -78,12 +75,7 @@ def mean(call: Call) -> int:
     """Over all places of each channel, which are kept as axes: a pool."""
     subject, axes = call.subject, call.get("dim")
     shape = call.builder.example(subject.shape)
-    if (
-        len(shape) != 3
-        or subject.dim() != 4
-        or not call.get("keepdim")
-        or sorted(a % 4 for a in axes or ()) != [2, 3]
-    ):
+    if len(shape) != 3 or subject.dim() != 4 or not call.get("keepdim") or sorted(a % 4 for a in axes or ()) != [2, 3]:
         raise Unbounded("is not a mean over height and width, kept as axes, such as AdaptiveAvgPool2d(1)")
     operation = average_pool(subject, tuple(subject.shape[2:]), (1, 1), (0, 0))
     return call.builder.note(operation, (call.one(),), call.builder.example(call.output.shape))
@@ -94,9 +86,7 @@ def convolution(call: Call) -> int:
     a, place = call.arguments, call.one()
     if call.subject.dim() != 4 or a["transposed"] or len(call.builder.nodes[place].shape) != 3:
         raise Unbounded("is not a plain Conv2d of one map for each example")
-    stride, padding, dilation = (
-        (int(a[name][0]), int(a[name][-1])) for name in ("stride", "padding", "dilation")
-    )
+    stride, padding, dilation = ((int(a[name][0]), int(a[name][-1])) for name in ("stride", "padding", "dilation"))
     kernel = Kernel(a["weight"], stride, padding, dilation, a["groups"])
     return call.builder.note(Conv(kernel, a["bias"]), (place,), call.builder.example(call.output.shape))
 
@@ -149,9 +139,7 @@ def batch_norm(call: Call) -> list[int | None]:
     a = call.arguments
     mean, variance = call.get("running_mean"), call.get("running_var")
     if call.get("training") or mean is None or variance is None:
-        raise Unbounded(
-            "has no running statistics; make it with track_running_stats=True and call model.eval()"
-        )
+        raise Unbounded("has no running statistics; make it with track_running_stats=True and call model.eval()")
     weight, bias = call.get("weight"), call.get("bias")
     factor = (variance + call.get("eps", "epsilon")).rsqrt()
     factor = factor if weight is None else factor * weight
@@ -237,9 +225,22 @@ def leak(call: Call) -> int:
 
 Rule = Callable[[Call], Any]
 MOVES = (
-    "view", "_unsafe_view", "_reshape_alias", "alias", "detach", "clone", "lift", "lift_fresh", "t", "transpose",
-    "permute", "unsqueeze", "squeeze", "expand", "slice",
-)  # fmt: skip
+    "view",
+    "_unsafe_view",
+    "_reshape_alias",
+    "alias",
+    "detach",
+    "clone",
+    "lift",
+    "lift_fresh",
+    "t",
+    "transpose",
+    "permute",
+    "unsqueeze",
+    "squeeze",
+    "expand",
+    "slice",
+)
 NORMS = ("native_batch_norm", "cudnn_batch_norm", "miopen_batch_norm", "_native_batch_norm_legit_no_training")
 RULES: dict[str, Rule] = {
     **dict.fromkeys(MOVES, move),
@@ -247,12 +248,32 @@ RULES: dict[str, Rule] = {
     **dict.fromkeys(NORMS, batch_norm),
     **dict.fromkeys(("clamp", "clamp_min", "clamp_max", "hardtanh"), clip),
     **dict.fromkeys(("leaky_relu", "_prelu_kernel", "abs"), leak),
-    "convolution": convolution, "avg_pool2d": pool, "mean": mean, "mm": mm, "addmm": addmm, "linear": linear,
-    "neg": neg, "relu": relu, "_to_copy": same,
-}  # fmt: skip
+    "convolution": convolution,
+    "avg_pool2d": pool,
+    "mean": mean,
+    "mm": mm,
+    "addmm": addmm,
+    "linear": linear,
+    "neg": neg,
+    "relu": relu,
+    "_to_copy": same,
+}
 """By the name of the operator, without the underscore of its form that works in place."""
-CONSTANTS = frozenset({
-    "zeros_like", "ones_like", "full_like", "empty_like", "new_zeros", "new_ones", "new_full", "new_empty",
-    "new_empty_strided", "sym_size", "sym_stride", "sym_numel", "is_same_size",
-})  # fmt: skip
+CONSTANTS = frozenset(
+    {
+        "zeros_like",
+        "ones_like",
+        "full_like",
+        "empty_like",
+        "new_zeros",
+        "new_ones",
+        "new_full",
+        "new_empty",
+        "new_empty_strided",
+        "sym_size",
+        "sym_stride",
+        "sym_numel",
+        "is_same_size",
+    }
+)
 """Operators that ask an argument for its shape alone."""

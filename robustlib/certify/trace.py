@@ -36,8 +36,11 @@ OFF = 1e-4
 # The model and its graph ---------------------------------------------------------------------------------------------
 
 _MODES = (
-    nn.modules.batchnorm._BatchNorm, nn.modules.instancenorm._InstanceNorm, nn.modules.dropout._DropoutNd, nn.RReLU,
-)  # fmt: skip
+    nn.modules.batchnorm._BatchNorm,
+    nn.modules.instancenorm._InstanceNorm,
+    nn.modules.dropout._DropoutNd,
+    nn.RReLU,
+)
 
 
 def check_model(model: nn.Module, x: Tensor) -> None:
@@ -47,9 +50,7 @@ def check_model(model: nn.Module, x: Tensor) -> None:
     if not isinstance(x, Tensor):
         raise RobustlibError(f"x is a {type(x).__name__}; give a torch.Tensor, such as torch.as_tensor(x)")
     if x.dtype not in (torch.float32, torch.float64) or x.dim() < 2:
-        raise RobustlibError(
-            f"x is {x.dtype} of shape {tuple(x.shape)}; give (N, ...) inputs in float32 or float64"
-        )
+        raise RobustlibError(f"x is {x.dtype} of shape {tuple(x.shape)}; give (N, ...) inputs in float32 or float64")
     lazy = [name for name, value in (*model.named_parameters(), *model.named_buffers()) if is_lazy(value)]
     if lazy:
         raise RobustlibError(f"{lazy[0]} has no shape yet; call the model once before certifying")
@@ -109,9 +110,7 @@ def _check_logits(logits: Any, rows: int) -> None:
             f"model returns a {type(logits).__name__}, more than one tensor or none; give one that returns its logits"
         )
     if logits.dim() != 2 or len(logits) != rows:
-        raise RobustlibError(
-            f"model gives shape {tuple(logits.shape)} for {rows} inputs; expected ({rows}, classes)"
-        )
+        raise RobustlibError(f"model gives shape {tuple(logits.shape)} for {rows} inputs; expected ({rows}, classes)")
     if logits.shape[1] < 2:
         raise RobustlibError(
             "model has one logit; give two, such as a fixed zero beside it: torch.cat([torch.zeros_like(z), z], 1)"
@@ -132,11 +131,7 @@ def _agree(ours: Tensor, theirs: Tensor, share: float) -> bool:
 @contextlib.contextmanager
 def _unchanged(model: nn.Module) -> Iterator[None]:
     """Put buffers back that the model's own calls have changed, and refuse such a model."""
-    kept = {
-        name: (buffer, buffer.detach().clone())
-        for name, buffer in model.named_buffers()
-        if buffer is not None
-    }
+    kept = {name: (buffer, buffer.detach().clone()) for name, buffer in model.named_buffers() if buffer is not None}
     changed: list[str] = []
     try:
         yield
@@ -147,17 +142,13 @@ def _unchanged(model: nn.Module) -> Iterator[None]:
                 with torch.no_grad():
                     buffer.copy_(value)
     if changed:
-        raise RobustlibError(
-            f"model changes its buffer {changed[0]} when it is called; nothing can be proven about it"
-        )
+        raise RobustlibError(f"model changes its buffer {changed[0]} when it is called; nothing can be proven about it")
 
 
 def _points(x: Tensor, threat: Ball | None) -> Tensor:
     """ROWS + OTHERS points: some of the inputs themselves, then random ones of their regions."""
     base = x if len(x) else x.new_zeros(1, *x.shape[1:])
-    some = base[
-        torch.arange(ROWS + OTHERS, device=x.device) * max(1, len(base) // (ROWS + OTHERS)) % len(base)
-    ]
+    some = base[torch.arange(ROWS + OTHERS, device=x.device) * max(1, len(base) // (ROWS + OTHERS)) % len(base)]
     generator = torch.Generator().manual_seed(0)
     if threat is None:
         near = some + torch.rand(some.shape, generator=generator, dtype=some.dtype).to(some.device)
@@ -214,9 +205,7 @@ def _compare(model: nn.Module, graph: Graph, points: Tensor, logits: Tensor) -> 
     """Raise RobustlibError unless the model agrees with itself and with its graph."""
     first, others = points[:ROWS], points[ROWS:]
     if not bool(logits[:2].isfinite().all()):
-        raise RobustlibError(
-            "model gives logits that are not finite at x; its weights or its arithmetic are broken"
-        )
+        raise RobustlibError("model gives logits that are not finite at x; its weights or its arithmetic are broken")
     again = _call(model, first)
     _check_logits(again, len(first))
     if not _agree(logits, again, 100 * torch.finfo(logits.dtype).eps):

@@ -132,8 +132,6 @@ def _inexact_rows(facts: Facts, arrays: Arrays, split: str) -> int:
 
 def _difference(facts: Facts, key: str, digest: str) -> str:
     if not facts.digests:
-        return (
-            f"{key} cannot be traced to the official files ({', '.join(file.name for file in facts.files)})"
-        )
+        return f"{key} cannot be traced to the official files ({', '.join(file.name for file in facts.files)})"
     known = [digests[key][:16] + "..." for digests in (facts.digests, facts.mirror) if key in digests]
     return f"{key} has sha256 {digest[:16]}..., not {' or '.join(known)}"

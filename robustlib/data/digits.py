@@ -22,9 +22,7 @@ def digits_arrays() -> dict[str, npt.NDArray[np.generic]]:
     """
     from sklearn.datasets import load_digits
 
-    pixels, labels = cast(
-        "tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]", load_digits(return_X_y=True)
-    )
+    pixels, labels = cast("tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]", load_digits(return_X_y=True))
     x = np.rint(pixels * (255 / 16)).astype(np.uint8).reshape(-1, 1, 8, 8)
     y = labels.astype(np.uint8)
     test = np.zeros(len(y), dtype=bool)

@@ -34,9 +34,7 @@ def fetch(name: str, root: str | os.PathLike[str] | None = None) -> tuple[Path, 
     """
     facts = facts_of(name)
     if facts.bundled:
-        raise RobustlibError(
-            f"dataset {name} comes with scikit-learn; there is nothing to fetch, just load it"
-        )
+        raise RobustlibError(f"dataset {name} comes with scikit-learn; there is nothing to fetch, just load it")
     path = prepared_path(name, root)
     if (findings := _present(facts, path)) is not None:
         return path, findings
@@ -89,8 +87,7 @@ def download(facts: Facts, file: OfficialFile, folder: Path) -> Path:
                 answers.append(f"{url}: what came is not the file (checksum differs)")
         package = package.instead
     raise RobustlibError(
-        f"{file.name} of dataset {facts.name} could not be fetched ({'; '.join(answers)}). "
-        f"{ways_to_get(facts)}"
+        f"{file.name} of dataset {facts.name} could not be fetched ({'; '.join(answers)}). {ways_to_get(facts)}"
     )
 
 
@@ -149,9 +146,7 @@ def _read_cifar10(facts: Facts, files: list[Path]) -> dict[str, Array]:
             if handle is not None:
                 content = np.frombuffer(handle.read(), np.uint8)
                 if content.size % width:
-                    raise RobustlibError(
-                        f"{member.name} in {files[0]} has {content.size} bytes: no whole rows"
-                    )
+                    raise RobustlibError(f"{member.name} in {files[0]} has {content.size} bytes: no whole rows")
                 rows[PurePosixPath(member.name).stem] = content.reshape(-1, width)
     names = {"train": [f"data_batch_{k}" for k in range(1, 6)], "test": ["test_batch"]}
     missing = [f"{name}.bin" for split in names.values() for name in split if name not in rows]

@@ -14,9 +14,7 @@ from torch import Tensor
 Arrays = dict[str, npt.NDArray[np.generic]]
 
 PLANE_POINTS, PLANE_GAP = 20, 0.15
-FEATURES = (
-    "group", "age", "credit history", "income", "debt", "savings", "stated expenses", "stated job tenure",
-)  # fmt: skip
+FEATURES = ("group", "age", "credit history", "income", "debt", "savings", "stated expenses", "stated job tenure")
 """Of an applicant, in the columns' order."""
 LOANS = (6_000, 4_000)
 """Applicants to learn from and to be asked about."""

@@ -69,12 +69,8 @@ def read(facts: Facts, path: Path) -> tuple[dict[str, Array], Findings]:
     except _DAMAGE as fault:
         reason = f"it is cut short or damaged ({fault})"
     except OSError as fault:
-        raise RobustlibError(
-            f"{path} cannot be read: {fault.strerror or fault}. Check its permissions."
-        ) from fault
-    raise RobustlibError(
-        f"{path} is not the dataset {facts.name}: {reason}. {set_aside(path)} {ways_to_get(facts)}"
-    )
+        raise RobustlibError(f"{path} cannot be read: {fault.strerror or fault}. Check its permissions.") from fault
+    raise RobustlibError(f"{path} is not the dataset {facts.name}: {reason}. {set_aside(path)} {ways_to_get(facts)}")
 
 
 def write(facts: Facts, path: Path, arrays: Arrays) -> Findings:
@@ -86,9 +82,7 @@ def write(facts: Facts, path: Path, arrays: Arrays) -> Findings:
     try:
         findings = check(facts, complete)
     except Mismatch as fault:
-        raise RobustlibError(
-            f"the files fetched for {facts.name} do not give its official arrays: {fault}"
-        ) from fault
+        raise RobustlibError(f"the files fetched for {facts.name} do not give its official arrays: {fault}") from fault
     partial = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         with open(partial, "wb") as handle:

@@ -158,10 +158,7 @@ HAR = Facts(
             "sha256:2045e435c955214b38145fb5fa00776c72814f01b203fec405152dac7d5bfeb0",
             instead=OfficialFile(  # the repository's present page packs that zip into another
                 "har-repository.zip",
-                (
-                    "https://archive.ics.uci.edu/static/public/240/"
-                    "human+activity+recognition+using+smartphones.zip",
-                ),
+                ("https://archive.ics.uci.edu/static/public/240/human+activity+recognition+using+smartphones.zip",),
                 "sha256:c00b803081a5c797cd5e4b83700a9810b38d53d9d84e01917e090e1fdbc81031",
             ),
         ),

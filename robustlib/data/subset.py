@@ -25,9 +25,7 @@ def balanced_subset(labels: Tensor, n: int, *, seed: int = 0) -> Tensor:
     if isinstance(n, bool) or not isinstance(n, int) or not 1 <= n <= len(labels):
         raise RobustlibError(f"subset size {n!r} is impossible; give a whole number from 1 to {len(labels)}")
     if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**63:
-        raise RobustlibError(
-            f"subset seed {seed!r} is not a whole number from 0 to 2**63 - 1; use for instance 0"
-        )
+        raise RobustlibError(f"subset seed {seed!r} is not a whole number from 0 to 2**63 - 1; use for instance 0")
     generator = torch.Generator().manual_seed(seed)
     classes, kind = torch.unique(labels.cpu(), return_inverse=True)
     shuffled = torch.randperm(len(labels), generator=generator)
@@ -38,7 +36,5 @@ def balanced_subset(labels: Tensor, n: int, *, seed: int = 0) -> Tensor:
     starts = torch.cumsum(counts, 0) - counts
     round_of = torch.empty_like(turn)
     round_of[by_class] = torch.arange(len(turn)) - starts[turn[by_class]]
-    order = shuffled[
-        torch.argsort(round_of * len(classes) + turn)
-    ]  # one fixed order; a subset is its beginning
+    order = shuffled[torch.argsort(round_of * len(classes) + turn)]  # one fixed order; a subset is its beginning
     return order[:n].sort().values.to(labels.device)

@@ -17,8 +17,21 @@ from .suite import Report, convergence, evaluate, standard
 from .theory import hinge_risks
 
 __all__ = [
-    "Finding", "Progress", "Report", "accuracy_interval", "chunk_generator", "convergence", "diagnose",
-    "distances_under", "evaluate", "final_losses", "hinge_risks", "in_pieces", "loss_traces", "outcomes_under",
-    "standard", "steering",
+    "Finding",
+    "Progress",
+    "Report",
+    "accuracy_interval",
+    "chunk_generator",
+    "convergence",
+    "diagnose",
+    "distances_under",
+    "evaluate",
+    "final_losses",
+    "hinge_risks",
+    "in_pieces",
+    "loss_traces",
+    "outcomes_under",
+    "standard",
+    "steering",
     "worst_case",
-]  # fmt: skip
+]

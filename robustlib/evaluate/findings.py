@@ -55,9 +55,7 @@ def beats(weaker: Tensor, stronger: Tensor) -> bool:
 
 
 @checked
-def diagnose(
-    model: nn.Module, x: Tensor, y: Tensor, threat: Ball, *, generator: torch.Generator
-) -> list[Finding]:
+def diagnose(model: nn.Module, x: Tensor, y: Tensor, threat: Ball, *, generator: torch.Generator) -> list[Finding]:
     """What a look at up to 100 points says about the model and its gradients.
 
     Args:
@@ -101,18 +99,7 @@ def diagnose(
     if far is not None:
         left = int(
             (
-                under(
-                    pgd(
-                        model,
-                        x,
-                        y,
-                        far,
-                        steps=50,
-                        step_size=far.eps / 10,
-                        generator=generator,
-                        last_iterate=True,
-                    )
-                )
+                under(pgd(model, x, y, far, steps=50, step_size=far.eps / 10, generator=generator, last_iterate=True))
                 & correct
             ).sum()
         )
@@ -138,9 +125,7 @@ def _outputs(logits: Tensor, again: Tensor) -> list[Finding]:
     if bool((logits >= 0).all()) and torch.allclose(logits.sum(1), torch.ones_like(logits[:, 0]), atol=1e-3):
         found.append(
             Finding(
-                "probabilities",
-                "outputs are not negative and sum to 1: give logits, a softmax hides gradients",
-                True,
+                "probabilities", "outputs are not negative and sum to 1: give logits, a softmax hides gradients", True
             )
         )
     change = float((logits - again).abs().max())

@@ -54,9 +54,7 @@ def in_pieces(work: Callable[[Tensor, Tensor], Tensor], x: Tensor, y: Tensor) ->
             raise
     # Outside the handler, so that what the failed attempt held is free again.
     half = len(x) // 2
-    warnings.warn(
-        f"{len(x)} points did not fit in memory at once; going on with {half}", ResourceWarning, stacklevel=2
-    )
+    warnings.warn(f"{len(x)} points did not fit in memory at once; going on with {half}", ResourceWarning, stacklevel=2)
     return torch.cat([in_pieces(work, x[:half], y[:half]), in_pieces(work, x[half:], y[half:])])
 
 
@@ -117,9 +115,7 @@ def outcomes_under(
             logits = logits_of(model, x_adv, y, under=str(attack))
         correct.append((logits.argmax(1) == y).cpu().numpy())
     if outside:
-        raise RobustlibError(
-            f"{attack} left {threat} on {outside} of {len(rows)} points; nothing was recorded"
-        )
+        raise RobustlibError(f"{attack} left {threat} on {outside} of {len(rows)} points; nothing was recorded")
     return np.concatenate(correct) if correct else np.zeros(0, bool)
 
 
@@ -169,24 +165,22 @@ def worst_case(outcomes: list[np.ndarray]) -> np.ndarray:
 
 @checked
 def loss_traces(
-    model: nn.Module,
-    split: Split,
-    rows: Tensor,
-    threat: Ball,
-    *,
-    steps: int,
-    step_size: float,
-    runs: int,
-    name: str,
+    model: nn.Module, split: Split, rows: Tensor, threat: Ball, *, steps: int, step_size: float, runs: int, name: str
 ) -> np.ndarray:
     """(len(rows), runs, steps + 1) cross-entropies in nats along PGD from random starts."""
     traces = []
     for index, row in enumerate(rows.tolist()):
         chosen = torch.full((runs,), row, device=split.y.device)
         losses, _ = pgd_trace(
-            model, split.images(chosen), split.y[chosen], threat,
-            steps=steps, step_size=step_size, generator=chunk_generator(name, index, split.y.device), last_iterate=True,
-        )  # fmt: skip
+            model,
+            split.images(chosen),
+            split.y[chosen],
+            threat,
+            steps=steps,
+            step_size=step_size,
+            generator=chunk_generator(name, index, split.y.device),
+            last_iterate=True,
+        )
         traces.append(losses.T.cpu().numpy())
     return np.stack(traces)
 
@@ -215,9 +209,15 @@ def final_losses(
             x, y = split.images(chosen), split.y[chosen]
             generator = chunk_generator(name, i * starts + j, x.device)
             _, x_adv = pgd_trace(
-                surrogate or model, x, y, threat,
-                steps=steps, step_size=step_size, generator=generator, last_iterate=True,
-            )  # fmt: skip
+                surrogate or model,
+                x,
+                y,
+                threat,
+                steps=steps,
+                step_size=step_size,
+                generator=generator,
+                last_iterate=True,
+            )
             with frozen(model), torch.no_grad():
                 losses = cross_entropy(logits_of(model, x_adv, y), y)
             found[i, j : j + size] = losses.cpu().numpy()

@@ -13,9 +13,7 @@ from ..attacks.contract import checked
 
 def jacobian(outputs: Tensor, x: Tensor) -> Tensor:
     """(N, K, D) derivatives of (N, K) outputs to the inputs (N, ...) that they were computed from, one row each."""
-    rows = [
-        torch.autograd.grad(outputs[:, i].sum(), x, retain_graph=True)[0] for i in range(outputs.shape[1])
-    ]
+    rows = [torch.autograd.grad(outputs[:, i].sum(), x, retain_graph=True)[0] for i in range(outputs.shape[1])]
     return torch.stack(rows, 1).flatten(2)
 
 

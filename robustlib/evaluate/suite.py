@@ -126,9 +126,15 @@ def standard(
         targets = min(targets, classes - 1)
         targeted = Apgd(steps, target_classes=targets) if classes >= 4 else Apgd(steps, loss="margin")
     return (
-        Noise(), Fgsm(), Pgd(20, size), Pgd(20, size, loss="margin"), Apgd(steps), targeted,
-        *(() if threat.domain is None else (Fab(steps, targets),)), Square(queries),
-    )  # fmt: skip
+        Noise(),
+        Fgsm(),
+        Pgd(20, size),
+        Pgd(20, size, loss="margin"),
+        Apgd(steps),
+        targeted,
+        *(() if threat.domain is None else (Fab(steps, targets),)),
+        Square(queries),
+    )
 
 
 @checked
@@ -204,14 +210,10 @@ def _check_sources(sources: object) -> None:
     if sources is None:
         return
     if not isinstance(sources, Mapping):
-        raise RobustlibError(
-            f"sources is a {type(sources).__name__}; give networks by name, {{'other': network}}"
-        )
+        raise RobustlibError(f"sources is a {type(sources).__name__}; give networks by name, {{'other': network}}")
     for source, other in sources.items():
         if not isinstance(other, nn.Module):
-            raise RobustlibError(
-                f"sources[{source!r}] is a {type(other).__name__}; give a network in eval mode"
-            )
+            raise RobustlibError(f"sources[{source!r}] is a {type(other).__name__}; give a network in eval mode")
         check_eval(other, name=f"sources[{source!r}]")
 
 
@@ -243,9 +245,7 @@ def _after(
 
         def attacked(xs: Tensor, ys: Tensor, generator: torch.Generator = generator) -> Tensor:
             # All of these points stand, so that none could be put right; looking again would cost a pass.
-            return run_attack(
-                attack, model, xs, ys, threat, generator=generator, surrogate=guide, last_iterate=True
-            )
+            return run_attack(attack, model, xs, ys, threat, generator=generator, surrogate=guide, last_iterate=True)
 
         points = in_pieces(attacked, x[rows], y[rows])
         outside += int((~threat.contains(points, x[rows])).sum())
@@ -261,13 +261,7 @@ def _late(lines: Sequence[Line]) -> list[Finding]:
     found = []
     for before, line in itertools.pairwise(lines):
         broken = int(before.standing.sum()) - int(line.standing.sum())
-        blind = (
-            "Square"
-            if isinstance(line.attack, Square)
-            else f"transfer from {line.source}"
-            if line.source
-            else ""
-        )
+        blind = "Square" if isinstance(line.attack, Square) else f"transfer from {line.source}" if line.source else ""
         if blind and broken:
             text = f"broke {broken} of the {line.points} points that gradient attacks had left standing"
             found.append(Finding(f"{blind} beats gradients", text, broken > SHARE * line.points))
@@ -297,9 +291,15 @@ def convergence(
             rows, done = (~wrong).nonzero().flatten(), 0
             for budget in steps:
                 x_adv[rows] = ascend(
-                    model, x[rows], y[rows], threat,
-                    start=x_adv[rows], steps=budget - done, step_size=threat.eps / 8, loss=cross_entropy,
-                )  # fmt: skip
+                    model,
+                    x[rows],
+                    y[rows],
+                    threat,
+                    start=x_adv[rows],
+                    steps=budget - done,
+                    step_size=threat.eps / 8,
+                    loss=cross_entropy,
+                )
                 done, broken = budget, lost(model, x_adv[rows], y[rows])
                 first[start, rows[broken]] = budget
                 rows = rows[~broken]

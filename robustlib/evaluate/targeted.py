@@ -66,13 +66,7 @@ def _logits(model: nn.Module, split: Split, rows: Tensor) -> Tensor:
 
 @checked
 def targeted_attempts(
-    model: nn.Module,
-    split: Split,
-    rows: Tensor,
-    attack: Jsma,
-    *,
-    domain: Domain,
-    progress: Progress | None = None,
+    model: nn.Module, split: Split, rows: Tensor, attack: Jsma, *, domain: Domain, progress: Progress | None = None
 ) -> Attempts:
     """One attempt for each point and each class that the model does not give it.
 
@@ -102,19 +96,11 @@ def targeted_attempts(
         with torch.no_grad():
             hit = model(found).argmax(1) == target[part]
         count = (found != x).flatten(1).sum(1)
-        if bool((count > attack.features).any()) or not bool(
-            ((found >= domain[0]) & (found <= domain[1])).all()
-        ):
-            raise RobustlibError(
-                f"{attack} changed up to {int(count.max())} features or left {domain}; nothing counts"
-            )
+        if bool((count > attack.features).any()) or not bool(((found >= domain[0]) & (found <= domain[1])).all()):
+            raise RobustlibError(f"{attack} changed up to {int(count.max())} features or left {domain}; nothing counts")
         changed[who[part].cpu(), target[part].cpu()] = torch.where(hit, count, 0).cpu()
         if progress is not None:
             progress(int(who[part][-1]) + 1, len(rows))
     return Attempts(
-        rows.cpu().numpy(),
-        source.cpu().numpy(),
-        changed.numpy(),
-        tried.cpu().numpy(),
-        split.images(rows[:1]).numel(),
+        rows.cpu().numpy(), source.cpu().numpy(), changed.numpy(), tried.cpu().numpy(), split.images(rows[:1]).numel()
     )

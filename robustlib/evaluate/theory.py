@@ -128,15 +128,7 @@ class HingeRisks:
 
 @checked
 def hinge_risks(
-    model: nn.Module,
-    split: Split,
-    rows: Tensor,
-    threat: Ball,
-    *,
-    steps: int,
-    step_size: float,
-    scale: float,
-    name: str,
+    model: nn.Module, split: Split, rows: Tensor, threat: Ball, *, steps: int, step_size: float, scale: float, name: str
 ) -> HingeRisks:
     """Both sides of Theorem 3.1 on a network with two logits, f = z_1 - z_0, phi the hinge.
 
@@ -164,9 +156,15 @@ def hinge_risks(
         f = score(logits)
         with frozen(model):
             x_adv = ascend(
-                model, x, f.sign(), threat, start=first, steps=steps, step_size=step_size,
+                model,
+                x,
+                f.sign(),
+                threat,
+                start=first,
+                steps=steps,
+                step_size=step_size,
                 loss=lambda logits, sign: -score(logits) * sign,
-            )  # fmt: skip
+            )
         with torch.no_grad():
             # The maximum is over x' in the ball, and x lies in it.
             against = torch.minimum(score(model(x_adv)) * f.sign(), f.abs())

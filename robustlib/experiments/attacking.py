@@ -16,9 +16,7 @@ def worst_case(subject: nn.Module, split: Split, rows: Tensor, what: WorstCase, 
     """Accuracy after the whole suite and after each of its attacks."""
     chosen = rows.to(split.y.device)
     suite = standard(what.threat, steps=what.steps, queries=what.queries, targets=what.target_classes)
-    report = evaluate(
-        subject, split.images(chosen), split.y[chosen], what.threat, suite, search=what.search, name=name
-    )
+    report = evaluate(subject, split.images(chosen), split.y[chosen], what.threat, suite, search=what.search, name=name)
     last = report.lines[-1]
     found = Findings(
         metrics={"accuracy": Metric(last.accuracy, len(rows), last.low, last.high)},

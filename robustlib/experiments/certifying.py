@@ -34,18 +34,14 @@ BINS = 41
 """Of the histogram of the others."""
 
 
-def certificate(
-    model: nn.Module, split: Split, rows: Tensor, what: Certificate, progress: Progress | None
-) -> Findings:
+def certificate(model: nn.Module, split: Split, rows: Tensor, what: Certificate, progress: Progress | None) -> Findings:
     """``bound``: the share without a certificate, above the error under any attack in the ball.
 
     A ReLU's units are counted over points: shares of all (point, unit) pairs, overall and for each layer.
     """
     sure, counts, names, units = [], [], [], []
     for part in rows.split(CHUNK):
-        found = certify(
-            model, split.images(part), split.y[part], what.threat, method=what.method, slopes=what.slopes
-        )
+        found = certify(model, split.images(part), split.y[part], what.threat, method=what.method, slopes=what.slopes)
         sure.append(found.certified)
         names, units = [layer.name for layer in found.layers], [layer.units for layer in found.layers]
         counts.append(torch.stack([torch.stack([x.active, x.dead, x.unstable]) for x in found.layers]).double())
@@ -63,9 +59,7 @@ def certificate(
     )
 
 
-def exact(
-    model: nn.Module, split: Split, rows: Tensor, what: Exact, name: str, progress: Progress | None
-) -> Findings:
+def exact(model: nn.Module, split: Split, rows: Tensor, what: Exact, name: str, progress: Progress | None) -> Findings:
     """``certified``: proven by a bound or the solver; ``accuracy``: broken by neither attack nor solver; and between.
 
     Of the points that the solver was asked about (``asked``), how many it proved, broke, or left for want of time.
@@ -125,8 +119,10 @@ def certified_radii(
     )
     if len(radii) > GROUPS:
         groups = np.array_split(np.argsort(radii, kind="stable"), GROUPS)
-        found.series = {"radius": [round(float(radii[group].mean()), 6) for group in groups],
-                        "right": [round(float(known[group].mean()), 6) for group in groups]}  # fmt: skip
+        found.series = {
+            "radius": [round(float(radii[group].mean()), 6) for group in groups],
+            "right": [round(float(known[group].mean()), 6) for group in groups],
+        }
     for name, chosen in (("right", known), ("wrong", ~known)):
         if chosen.any():
             found.metrics[f"radius_{name}"] = mean(radii[chosen], unit=what.norm)

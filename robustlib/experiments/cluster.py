@@ -41,10 +41,19 @@ _store = functools.cache(Store)
 
 
 def run_on(
-    jobs: Sequence[Job], cluster: str, *, profile: str, root: Path, device: str = "auto", budget: float = math.inf,
-    recompute: bool = False, cache: Path | None = None, committed: Path | None = None,
-    say: Callable[[str], None] = print, tick: Tick | None = None,
-) -> Summary:  # fmt: skip
+    jobs: Sequence[Job],
+    cluster: str,
+    *,
+    profile: str,
+    root: Path,
+    device: str = "auto",
+    budget: float = math.inf,
+    recompute: bool = False,
+    cache: Path | None = None,
+    committed: Path | None = None,
+    say: Callable[[str], None] = print,
+    tick: Tick | None = None,
+) -> Summary:
     """As :func:`~robustlib.experiments.runner.run` with the same arguments, on a cluster.
 
     Args:
@@ -67,10 +76,15 @@ def run_on(
     marks = [folder / f".cluster-{uuid.uuid4().hex}" for folder in (cache, root / "results")]
     gpu = {"GPU": 1.0} if device.startswith("cuda") else None
     options = {
-        "marks": marks, "profile": profile, "root": root, "recompute": recompute, "device": device, "cache": cache,
+        "marks": marks,
+        "profile": profile,
+        "root": root,
+        "recompute": recompute,
+        "device": device,
+        "cache": cache,
         "committed": committed and committed.resolve(),
         "threads": max(1, torch.get_num_threads() // workers) if workers else None,
-    }  # fmt: skip
+    }
     with asking(interrupted), _connected(cluster, workers, gpu) as client:
         left: dict[Any, Job] = {}
         try:
@@ -130,7 +144,11 @@ def _connected(cluster: str, workers: int, gpu: dict[str, float] | None) -> Iter
         if workers:
             target = stack.enter_context(
                 LocalCluster(
-                    n_workers=workers, threads_per_worker=1, memory_limit=0, resources=gpu, preload=[__name__],
+                    n_workers=workers,
+                    threads_per_worker=1,
+                    memory_limit=0,
+                    resources=gpu,
+                    preload=[__name__],
                     dashboard_address=":0",
                 )
             )
@@ -182,9 +200,17 @@ def _take(future: Any, job: Job, total: Summary, say: Callable[[str], None], pla
 
 
 def _task(
-    what: Network | Job, *needs: Summary, marks: Sequence[Path], profile: str, root: Path, cache: Path,
-    committed: Path | None, device: str, recompute: bool, threads: int | None,
-) -> Summary:  # fmt: skip
+    what: Network | Job,
+    *needs: Summary,
+    marks: Sequence[Path],
+    profile: str,
+    root: Path,
+    cache: Path,
+    committed: Path | None,
+    device: str,
+    recompute: bool,
+    threads: int | None,
+) -> Summary:
     """Train a network or measure, unless something that it needs failed or stopped: then that is the answer."""
     for need in needs:
         if need.failed or need.unfinished:
@@ -196,9 +222,12 @@ def _task(
         torch.set_num_threads(threads)
     tick = _teller(marks[0].name)
     networks = Networks(
-        resolve_device(device), cache, committed, stop=_told_to_stop(marks[0]),
+        resolve_device(device),
+        cache,
+        committed,
+        stop=_told_to_stop(marks[0]),
         progress=lambda n, step, steps, loss: tick(label(n), step, steps),
-    )  # fmt: skip
+    )
     try:
         if networks.stop():
             return Summary(unfinished=1)

@@ -32,25 +32,69 @@ from ..training import (
     Schedule,
     Standard,
     Trades,
-)  # fmt: skip
+)
 from . import probes, specs
 
 _CLASSES: tuple[type, ...] = (
-    ModelSpec, Schedule, Standard, FgsmTraining, PgdTraining, Trades, BinaryTrades, LogitPairing, Distillation,
+    ModelSpec,
+    Schedule,
+    Standard,
+    FgsmTraining,
+    PgdTraining,
+    Trades,
+    BinaryTrades,
+    LogitPairing,
+    Distillation,
     Certified,
-    LinfBall, L2Ball, FeatureBox,
-    suite.Clean, suite.Noise, suite.Fgsm, suite.Pgd, suite.MiFgsm, suite.Apgd, suite.Square, suite.AutoAttack,
-    suite.Boundary, suite.DeepFool, suite.CarliniWagner, suite.Lbfgs, suite.Fab, suite.Jsma,
-    specs.Network, specs.Subset, specs.Accuracy, specs.Distances, specs.WorstCase, specs.LossTrace, specs.LocalMaxima,
-    specs.TrainingCurve, specs.AccuracyVariation, specs.HingeBound, specs.Attacked,
+    LinfBall,
+    L2Ball,
+    FeatureBox,
+    suite.Clean,
+    suite.Noise,
+    suite.Fgsm,
+    suite.Pgd,
+    suite.MiFgsm,
+    suite.Apgd,
+    suite.Square,
+    suite.AutoAttack,
+    suite.Boundary,
+    suite.DeepFool,
+    suite.CarliniWagner,
+    suite.Lbfgs,
+    suite.Fab,
+    suite.Jsma,
+    specs.Network,
+    specs.Subset,
+    specs.Accuracy,
+    specs.Distances,
+    specs.WorstCase,
+    specs.LossTrace,
+    specs.LocalMaxima,
+    specs.TrainingCurve,
+    specs.AccuracyVariation,
+    specs.HingeBound,
+    specs.Attacked,
     specs.Exact,
-    specs.Directions, probes.Targeted, probes.Amplitudes, probes.Outputs,
-    probes.Recipe, probes.Certificate, probes.CertifiedRadii, probes.Relaxed, probes.FirstLayer,
-    probes.CascadeBound, probes.Estimated, probes.OutputSet,
-    probes.InnerLoop, probes.Pictures, probes.DecisionMap, probes.Lending,
-    probes.Cost, probes.Groups,
+    specs.Directions,
+    probes.Targeted,
+    probes.Amplitudes,
+    probes.Outputs,
+    probes.Recipe,
+    probes.Certificate,
+    probes.CertifiedRadii,
+    probes.Relaxed,
+    probes.FirstLayer,
+    probes.CascadeBound,
+    probes.Estimated,
+    probes.OutputSet,
+    probes.InnerLoop,
+    probes.Pictures,
+    probes.DecisionMap,
+    probes.Lending,
+    probes.Cost,
+    probes.Groups,
     specs.Evaluation,
-)  # fmt: skip
+)
 
 
 def _tag(cls: type) -> str:
@@ -80,9 +124,7 @@ def describe(value: Any, *, complete: bool = True) -> Any:
     """
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         if type(value) not in _CLASSES:
-            raise RobustlibError(
-                f"{type(value).__name__} is not part of a specification; register it in keys.py"
-            )
+            raise RobustlibError(f"{type(value).__name__} is not part of a specification; register it in keys.py")
         form = {"type": _tag(type(value))}
         for field in dataclasses.fields(value):
             # Equal values have one form: an int where a float is meant would otherwise be another key.
@@ -97,9 +139,7 @@ def describe(value: Any, *, complete: bool = True) -> Any:
         raise RobustlibError(f"{value!r} cannot be part of a specification; give a finite number")
     if value is None or isinstance(value, bool | int | float | str):
         return value
-    raise RobustlibError(
-        f"{value!r} cannot be part of a specification; use numbers, text, tuples and dataclasses"
-    )
+    raise RobustlibError(f"{value!r} cannot be part of a specification; use numbers, text, tuples and dataclasses")
 
 
 def key(value: Any) -> str:
@@ -114,9 +154,7 @@ def key(value: Any) -> str:
 # A chapter asks for the same keys thousands of times.
 @functools.lru_cache(maxsize=2**16)
 def _cached_key(value: Any) -> str:
-    canonical = json.dumps(
-        describe(value, complete=False), sort_keys=True, separators=(",", ":"), allow_nan=False
-    )
+    canonical = json.dumps(describe(value, complete=False), sort_keys=True, separators=(",", ":"), allow_nan=False)
     return hashlib.sha256(canonical.encode()).hexdigest()[:16]
 
 

@@ -30,9 +30,15 @@ def lending(model: nn.Module, split: Split, rows: Tensor, groups: Tensor | None,
     x, y, member = split.images(rows), split.y[rows], groups[rows]
     with frozen(model):
         edited = ascend(
-            model, x, y, what.threat, start=x, steps=what.steps, step_size=what.step_size,
+            model,
+            x,
+            y,
+            what.threat,
+            start=x,
+            steps=what.steps,
+            step_size=what.step_size,
             loss=lambda logits, _: score(logits),
-        )  # fmt: skip
+        )
     found = Findings()
     bar = math.log(what.loss / what.gain)
     for state, points in (("honest", x), ("edited", edited)):

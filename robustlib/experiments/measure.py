@@ -10,14 +10,7 @@ from torch import Tensor, nn
 
 from ..data import Dataset, Split, balanced_subset
 from ..errors import RobustlibError
-from ..evaluate import (
-    Progress,
-    accuracy_interval,
-    distances_under,
-    final_losses,
-    loss_traces,
-    outcomes_under,
-)
+from ..evaluate import Progress, accuracy_interval, distances_under, final_losses, loss_traces, outcomes_under
 from .attacking import hinge_bound, local_maxima, worst_case
 from .cascading import cascade_bound, estimated
 from .certifying import certificate, certified_radii, exact, first_layer, output_set, relaxed
@@ -108,13 +101,19 @@ def measure(
     split, rows = rows_of(evaluation.subset, dataset)
     if isinstance(what, Accuracy):
         outcome = outcomes_under(
-            subject, split, rows, what.attack, what.threat, name=name, search=what.search, progress=progress,
+            subject,
+            split,
+            rows,
+            what.attack,
+            what.threat,
+            name=name,
+            search=what.search,
+            progress=progress,
             source=None if what.source is None else models[key(what.source)],
-        )  # fmt: skip
+        )
         value, low, high = accuracy_interval(outcome)
         return Findings(
-            metrics={"accuracy": Metric(value, len(outcome), low, high)},
-            outcomes={"correct": pack(outcome)},
+            metrics={"accuracy": Metric(value, len(outcome), low, high)}, outcomes={"correct": pack(outcome)}
         )
     if isinstance(what, Attacked):
         sources = [models[key(source)] for source in what.sources]
@@ -125,9 +124,16 @@ def measure(
         return pictures(subject, split, rows, what, name)
     if isinstance(what, Distances):
         distances = distances_under(
-            subject, split, rows, what.attack, norm=what.norm, measured=what.measured, domain=what.domain, name=name,
+            subject,
+            split,
+            rows,
+            what.attack,
+            norm=what.norm,
+            measured=what.measured,
+            domain=what.domain,
+            name=name,
             progress=progress,
-        )  # fmt: skip
+        )
         return _distances(what, distances)
     if isinstance(what, WorstCase):
         return worst_case(subject, split, rows, what, name)
@@ -136,10 +142,7 @@ def measure(
             subject, split, rows, what.threat, steps=what.steps, step_size=what.step_size, runs=what.runs, name=name
         )
         return Findings(
-            metrics={
-                "start_loss": _loss_metric(traces[:, :, 0]),
-                "final_loss": _loss_metric(traces[:, :, -1]),
-            },
+            metrics={"start_loss": _loss_metric(traces[:, :, 0]), "final_loss": _loss_metric(traces[:, :, -1])},
             series={
                 f"example_{row}": np.round(trace.astype(float), 3).tolist()
                 for row, trace in zip(rows.tolist(), traces, strict=True)
@@ -149,9 +152,17 @@ def measure(
         return hinge_bound(subject, split, rows, what, name)
     if isinstance(what, LocalMaxima):
         losses = final_losses(
-            subject, split, rows, what.threat, steps=what.steps, step_size=what.step_size, starts=what.starts,
-            name=name, search=what.search, progress=progress,
-        )  # fmt: skip
+            subject,
+            split,
+            rows,
+            what.threat,
+            steps=what.steps,
+            step_size=what.step_size,
+            starts=what.starts,
+            name=name,
+            search=what.search,
+            progress=progress,
+        )
         return local_maxima(what, rows, losses)
     if isinstance(what, AccuracyVariation):
         return accuracy_variation(subject, models[key(what.baseline)], split, rows)
@@ -210,9 +221,7 @@ def _distances(what: Distances, distances: np.ndarray) -> Findings:
     return found
 
 
-def _training_curve(
-    network: Network, what: TrainingCurve, curve: Mapping[str, list[float]] | None
-) -> Findings:
+def _training_curve(network: Network, what: TrainingCurve, curve: Mapping[str, list[float]] | None) -> Findings:
     if curve is None:
         raise RobustlibError(f"the training log of {network.name} is gone; train it again with recompute")
     loss, accuracy = np.asarray(curve["loss"]), np.asarray(curve["accuracy"])

@@ -165,10 +165,17 @@ class Networks:
             told = self.progress
             try:
                 log = fit(
-                    model, dataset.train, rows, network.defence, schedule,
-                    seed=network.seed, checkpoint=checkpoint, stop=self.stop, soft_labels=soft,
+                    model,
+                    dataset.train,
+                    rows,
+                    network.defence,
+                    schedule,
+                    seed=network.seed,
+                    checkpoint=checkpoint,
+                    stop=self.stop,
+                    soft_labels=soft,
                     progress=None if told is None else lambda step, steps, loss: told(network, step, steps, loss),
-                )  # fmt: skip
+                )
             except TrainingDiverged as error:
                 self._save_log(path, network, error.fit)
                 self.diverged[key(network)] = f"{network.name}: {error}"

@@ -24,9 +24,15 @@ from .store import Store
 
 
 def run_parallel(
-    jobs: Sequence[Job], workers: int, *, root: Path, threads: int | None = None,
-    say: Callable[[str], None] = print, tick: Tick | None = None, **options: Any,
-) -> Summary:  # fmt: skip
+    jobs: Sequence[Job],
+    workers: int,
+    *,
+    root: Path,
+    threads: int | None = None,
+    say: Callable[[str], None] = print,
+    tick: Tick | None = None,
+    **options: Any,
+) -> Summary:
     """As :func:`run`, in several processes; those jobs that share a subject stay together.
 
     Args:

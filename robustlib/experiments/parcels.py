@@ -111,9 +111,7 @@ def _pieces(name: str, content: bytes) -> list[tuple[str, bytes]]:
     digest = hashlib.sha256(content).hexdigest()[:16]
     if count == 1:
         return [(f"{name}@{digest}", content)]
-    return [
-        (f"{name}@{digest}.{i:04}-of-{count:04}", content[i * PIECE : (i + 1) * PIECE]) for i in range(count)
-    ]
+    return [(f"{name}@{digest}.{i:04}-of-{count:04}", content[i * PIECE : (i + 1) * PIECE]) for i in range(count)]
 
 
 def _tar(members: Iterable[tuple[str, bytes]]) -> bytes:

@@ -61,15 +61,19 @@ def pictures(model: nn.Module, split: Split, rows: Tensor, what: Pictures, name:
         return (points[chosen].flatten(1) * 255).round().int().tolist()
 
     series: dict[str, list[float] | list[list[float]]] = {
-        "label": y[chosen].tolist(), "told": told[chosen].tolist(), "led_to": led[chosen].tolist(),
-        "clean": as_bytes(x), "attacked": as_bytes(x_adv),
-    }  # fmt: skip
+        "label": y[chosen].tolist(),
+        "told": told[chosen].tolist(),
+        "led_to": led[chosen].tolist(),
+        "clean": as_bytes(x),
+        "attacked": as_bytes(x_adv),
+    }
     length = mean(what.threat.length(x_adv.double() - x.double()).cpu().numpy(), unit=what.threat.norm)
     kept = Metric(float(len(chosen)), len(rows), unit="images")
     return Findings(
         metrics={"accuracy": share(standing), "length": length, "kept": kept},
-        outcomes={"correct": pack(standing)}, series=series,
-    )  # fmt: skip
+        outcomes={"correct": pack(standing)},
+        series=series,
+    )
 
 
 def decision_map(model: nn.Module, split: Split, rows: Tensor, what: DecisionMap) -> Findings:
@@ -86,9 +90,10 @@ def decision_map(model: nn.Module, split: Split, rows: Tensor, what: DecisionMap
         metrics={kind: share(wrong.cpu().numpy()) for kind, wrong in errors.items()},
         series={
             "scores": np.round(scores.clamp(-50, 50).double().cpu().numpy(), 2).tolist(),
-            "points": x.double().round(decimals=4).tolist(), "labels": y.tolist(),
+            "points": x.double().round(decimals=4).tolist(),
+            "labels": y.tolist(),
         },
-    )  # fmt: skip
+    )
 
 
 def _square(low: float, high: float, side: int) -> Tensor:

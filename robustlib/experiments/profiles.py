@@ -103,8 +103,9 @@ def _smoke_network(network: Network) -> Network:
 def _fewer(attack: Pgd) -> Pgd:
     """At most ten steps and two restarts of PGD, of steps that reach as far."""
     steps = min(attack.steps, 10)
-    return replace(attack, steps=steps, restarts=min(attack.restarts, 2),
-                   step_size=attack.step_size * attack.steps / steps)  # fmt: skip
+    return replace(
+        attack, steps=steps, restarts=min(attack.restarts, 2), step_size=attack.step_size * attack.steps / steps
+    )
 
 
 def _smoke(evaluation: Evaluation) -> Evaluation | None:
@@ -197,9 +198,7 @@ def _quick_network(network: Network) -> Network:
         steps, batch = _PGD_UPDATES[min(_PGD_UPDATES, key=lambda known: abs(known - width))]
         schedule = replace(schedule, steps=steps, batch=batch)
     elif not isinstance(defence, Standard):
-        raise RobustlibError(
-            f"the quick profile has no protocol for the defence {defence}; add one in profiles.py"
-        )
+        raise RobustlibError(f"the quick profile has no protocol for the defence {defence}; add one in profiles.py")
     model = replace(network.model, init="kaiming_uniform")
     return replace(network, model=model, defence=defence, schedule=schedule)
 
@@ -212,8 +211,7 @@ def _quick_points(evaluation: Evaluation) -> int:
     if isinstance(what, Accuracy) and isinstance(what.attack, Pgd):
         # A sweep over radii scales its step with eps; it repeats one attack at dozens of radii.
         sweep = (
-            what.threat is not None
-            and abs(what.attack.steps * what.attack.step_size - 2.5 * what.threat.eps) < 1e-9
+            what.threat is not None and abs(what.attack.steps * what.attack.step_size - 2.5 * what.threat.eps) < 1e-9
         )
         return 200 if sweep or what.attack.restarts > 1 or what.attack.steps > 100 else 1000
     return 1000
@@ -268,11 +266,21 @@ def _quick(evaluation: Evaluation) -> Evaluation | None:
 _PROFILES = {
     profile.name: profile
     for profile in (
-        Profile("smoke", _smoke, 1, 1, 1, 2, 2, "digits stand-in: proves that the code runs, says nothing of the paper",
-                " (digits stand-in)"),
+        Profile(
+            "smoke",
+            _smoke,
+            1,
+            1,
+            1,
+            2,
+            2,
+            "digits stand-in: proves that the code runs, says nothing of the paper",
+            " (digits stand-in)",
+        ),
         Profile("quick", _quick, 2, 1, 3, 12, 12, "real data, reduced protocol, two CPU cores"),
-        Profile("full", profiles_full.full, 3, 3, 3, 3, 1,
-                "the paper's own protocol, scaled down for the largest networks"),
+        Profile(
+            "full", profiles_full.full, 3, 3, 3, 3, 1, "the paper's own protocol, scaled down for the largest networks"
+        ),
     )
 }
 

@@ -56,9 +56,7 @@ def quick_network(network: Network) -> Network:
     clean, defence = replace(network, defence=Standard(), schedule=_CLEAN), network.defence
     if not isinstance(defence, Certified):
         return clean
-    first = replace(
-        network, defence=Certified(defence.threat, interval=1.0), schedule=_INTERVAL, parents=(clean,)
-    )
+    first = replace(network, defence=Certified(defence.threat, interval=1.0), schedule=_INTERVAL, parents=(clean,))
     last = Certified(defence.threat, ramp=0.0, method="hybrid")
     return replace(network, defence=last, schedule=_HYBRID, parents=(first,))
 

@@ -41,8 +41,9 @@ def _fewer(attack: Attack, steps: int, restarts: int) -> Attack:
     if not isinstance(attack, Pgd):
         return attack
     steps = min(attack.steps, steps)
-    return replace(attack, steps=steps, restarts=min(attack.restarts, restarts),
-                   step_size=attack.step_size * attack.steps / steps)  # fmt: skip
+    return replace(
+        attack, steps=steps, restarts=min(attack.restarts, restarts), step_size=attack.step_size * attack.steps / steps
+    )
 
 
 # smoke ------------------------------------------------------------------------------------------------------------
@@ -56,12 +57,17 @@ def _smoke_network(network: Network) -> Network:
     if isinstance(defence, Certified):
         defence = replace(defence, start=0.0, projections=min(defence.projections, 10))
         earlier = tuple(_smoke_network(stage) for stage in network.earlier)
-        return replace(plain, defence=defence, schedule=Schedule(20, 50, 5e-3), parents=earlier or (plain,),
-                       earlier=earlier)  # fmt: skip
+        return replace(
+            plain, defence=defence, schedule=Schedule(20, 50, 5e-3), parents=earlier or (plain,), earlier=earlier
+        )
     if isinstance(defence, Distillation | Standard):
         parents = tuple(_smoke_network(parent) for parent in network.parents)
-        return replace(plain, defence=defence, schedule=replace(plain.schedule, steps=300),
-                       parents=(*parents, replace(plain, seed=0)))  # fmt: skip
+        return replace(
+            plain,
+            defence=defence,
+            schedule=replace(plain.schedule, steps=300),
+            parents=(*parents, replace(plain, seed=0)),
+        )
     if isinstance(defence, Inner):
         defence = replace(defence, ramp=(3,), eps_warmup=0.3)
     return replace(plain, defence=defence)

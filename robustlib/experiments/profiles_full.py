@@ -11,17 +11,7 @@ from dataclasses import dataclass, replace
 from ..attacks.suite import Fab, Pgd, Square
 from ..data.registry import facts_of
 from .probes import CascadeBound, Cost, Targeted
-from .specs import (
-    Accuracy,
-    Attacked,
-    Directions,
-    Distances,
-    Evaluation,
-    LocalMaxima,
-    Measurement,
-    Network,
-    WorstCase,
-)
+from .specs import Accuracy, Attacked, Directions, Distances, Evaluation, LocalMaxima, Measurement, Network, WorstCase
 
 EPOCHS = 15
 
@@ -63,9 +53,12 @@ def network(full: Network) -> Network:
     else:
         plan = replace(plan, decay=tuple((step * steps // plan.steps, factor) for step, factor in plan.decay))
     return replace(
-        full, model=replace(full.model, width=min(full.model.width, scale.widest)), schedule=replace(plan, steps=steps),
-        parents=tuple(map(network, full.parents)), earlier=tuple(map(network, full.earlier)),
-    )  # fmt: skip
+        full,
+        model=replace(full.model, width=min(full.model.width, scale.widest)),
+        schedule=replace(plan, steps=steps),
+        parents=tuple(map(network, full.parents)),
+        earlier=tuple(map(network, full.earlier)),
+    )
 
 
 POINTS = 500

@@ -25,9 +25,13 @@ def _smoke_network(network: Network) -> Network:
     if network.dataset in GENERATED:
         return replace(network, schedule=replace(network.schedule, steps=50))
     return replace(
-        network, dataset="digits", rows=(0, 200), parents=tuple(_smoke_network(parent) for parent in network.parents),
-        model=replace(network.model, width=4), schedule=replace(network.schedule, steps=5),
-    )  # fmt: skip
+        network,
+        dataset="digits",
+        rows=(0, 200),
+        parents=tuple(_smoke_network(parent) for parent in network.parents),
+        model=replace(network.model, width=4),
+        schedule=replace(network.schedule, steps=5),
+    )
 
 
 def smoke(evaluation: Evaluation) -> Evaluation:

@@ -79,7 +79,7 @@ class Board:
         return len(running), len(done), len(wanted) - len(running) - len(done)
 
     def to_go(self) -> str:
-        """", about 5 min to go in all", from the estimates and the pace so far; "" at the end."""
+        """ ", about 5 min to go in all", from the estimates and the pace so far; "" at the end."""
         with self._lock:
             spent = sum(seconds * self._share(what) for what, seconds in self.seconds.items())
             left = sum(self.seconds.values()) - spent

@@ -73,9 +73,7 @@ class Record:
     def outcome(self, name: str = "correct") -> np.ndarray:
         """(n,) bool, one per example of the subset in its row order."""
         if name not in self.outcomes:
-            raise RobustlibError(
-                f"record {self.path} has no outcome {name!r}; it has {sorted(self.outcomes)}"
-            )
+            raise RobustlibError(f"record {self.path} has no outcome {name!r}; it has {sorted(self.outcomes)}")
         count, _, packed = self.outcomes[name].partition(":")
         content = base64.b64decode(packed, validate=True)
         if len(content) != (int(count) + 7) // 8:
@@ -133,17 +131,13 @@ def loads(text: str, *, path: str = "") -> Record:
     content = _migrated(content)
     if not isinstance(content, dict) or content.get("schema") != SCHEMA:
         found = content.get("schema") if isinstance(content, dict) else type(content).__name__
-        raise RobustlibError(
-            f"{where} has schema {found!r}, this version reads {SCHEMA}; migrate it or run again"
-        )
+        raise RobustlibError(f"{where} has schema {found!r}, this version reads {SCHEMA}; migrate it or run again")
     known = {f.name: f for f in dataclasses.fields(Record) if f.name != "path"}
     unknown = sorted(set(content) - set(known))
     missing = sorted(
         name
         for name, f in known.items()
-        if name not in content
-        and f.default is dataclasses.MISSING
-        and f.default_factory is dataclasses.MISSING
+        if name not in content and f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING
     )
     if unknown or missing:
         raise RobustlibError(f"{where}: missing fields {missing}, unknown fields {unknown}; run it again")
@@ -207,14 +201,8 @@ def _validate(record: Record) -> None:
                 raise ValueError(f"metric {name} is {number}")
         if metric.unit == "fraction" and not 0 <= metric.value <= 1:
             raise ValueError(f"metric {name} = {metric.value} is not a fraction")
-        if (
-            metric.low is not None
-            and metric.high is not None
-            and not metric.low <= metric.value <= metric.high
-        ):
-            raise ValueError(
-                f"metric {name} = {metric.value} is outside its interval [{metric.low}, {metric.high}]"
-            )
+        if metric.low is not None and metric.high is not None and not metric.low <= metric.value <= metric.high:
+            raise ValueError(f"metric {name} = {metric.value} is outside its interval [{metric.low}, {metric.high}]")
         if not isinstance(metric.n, int) or metric.n < 1:
             raise ValueError(f"metric {name} has n = {metric.n!r}")
     accuracy = record.metrics.get("accuracy")

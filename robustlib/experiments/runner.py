@@ -25,7 +25,7 @@ from .host import (
     source_digest,
     tune_allocator,
     versions,
-)  # fmt: skip
+)
 from .keys import departures, describe, key
 from .measure import measure, rows_of
 from .networks import Networks, Stopped, dataset_of
@@ -78,10 +78,18 @@ class Interrupted(KeyboardInterrupt):
 
 
 def run(
-    jobs: Sequence[Job], *, profile: str, store: Store, device: str = "auto", budget: float = math.inf,
-    recompute: bool = False, cache: Path | None = None, committed: Path | None = None,
-    say: Callable[[str], None] = print, tick: Tick | None = None,
-) -> Summary:  # fmt: skip
+    jobs: Sequence[Job],
+    *,
+    profile: str,
+    store: Store,
+    device: str = "auto",
+    budget: float = math.inf,
+    recompute: bool = False,
+    cache: Path | None = None,
+    committed: Path | None = None,
+    say: Callable[[str], None] = print,
+    tick: Tick | None = None,
+) -> Summary:
     """Make the records of ``jobs`` that are missing.
 
     Args:
@@ -105,9 +113,12 @@ def run(
         return interrupted.is_set() or time.monotonic() - began > budget
 
     networks = Networks(
-        place, cache or cache_root() / "networks", committed, stop=stop,
+        place,
+        cache or cache_root() / "networks",
+        committed,
+        stop=stop,
         progress=None if tick is None else lambda n, step, steps, loss: tick(label(n), step, steps),
-    )  # fmt: skip
+    )
     unique = {key(job.evaluation): job for job in jobs}
     todo = [job for job in unique.values() if recompute or store.find(job.evaluation, job.home(profile)) is None]
     summary.present = len(unique) - len(todo)
@@ -153,10 +164,7 @@ def _grouped(jobs: Sequence[Job]) -> list[Job]:
         order.setdefault(key(job.evaluation.subject), len(order))
     return sorted(
         jobs,
-        key=lambda job: (
-            order[key(job.evaluation.subject)],
-            not isinstance(job.evaluation.measurement, TrainingCurve),
-        ),
+        key=lambda job: (order[key(job.evaluation.subject)], not isinstance(job.evaluation.measurement, TrainingCurve)),
     )
 
 
@@ -186,9 +194,12 @@ def run_one(
         log = networks.log(subject)
         wall, cpu = time.monotonic(), time.process_time()
         found = measure(
-            evaluation, dataset, models, curve=log,
+            evaluation,
+            dataset,
+            models,
+            curve=log,
             progress=None if tick is None else lambda k, n: tick(label(evaluation), k, n),
-        )  # fmt: skip
+        )
         _, rows = rows_of(evaluation.subset, dataset)
         record = Record(
             profile=job.home(profile),
@@ -249,13 +260,7 @@ def verify(evaluation: Evaluation, committed: Record, *, device: str, folder: Pa
         )
     dataset = dataset_of(evaluation.subject, networks.device)
     found = measure(evaluation, dataset, models)
-    pairs = [
-        (old.value, found.metrics[name].value)
-        for name, old in committed.metrics.items()
-        if name in found.metrics
-    ]
+    pairs = [(old.value, found.metrics[name].value) for name, old in committed.metrics.items() if name in found.metrics]
     if not pairs:
-        raise RobustlibError(
-            f"{committed.path} has none of the metrics {sorted(found.metrics)}; run it again"
-        )
+        raise RobustlibError(f"{committed.path} has none of the metrics {sorted(found.metrics)}; run it again")
     return max(pairs, key=lambda pair: abs(pair[0] - pair[1]) / max(1.0, abs(pair[0])))

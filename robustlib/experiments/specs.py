@@ -201,11 +201,35 @@ class Directions:
 
 
 Measurement = (
-    Accuracy | Distances | WorstCase | LossTrace | LocalMaxima | TrainingCurve | AccuracyVariation | HingeBound
-    | Attacked | Directions | Targeted | Amplitudes | Outputs | Recipe | Certificate | CertifiedRadii | Relaxed
-    | FirstLayer | CascadeBound | Estimated | InnerLoop | Pictures | DecisionMap | Lending | OutputSet
-    | Cost | Groups | Exact
-)  # fmt: skip
+    Accuracy
+    | Distances
+    | WorstCase
+    | LossTrace
+    | LocalMaxima
+    | TrainingCurve
+    | AccuracyVariation
+    | HingeBound
+    | Attacked
+    | Directions
+    | Targeted
+    | Amplitudes
+    | Outputs
+    | Recipe
+    | Certificate
+    | CertifiedRadii
+    | Relaxed
+    | FirstLayer
+    | CascadeBound
+    | Estimated
+    | InnerLoop
+    | Pictures
+    | DecisionMap
+    | Lending
+    | OutputSet
+    | Cost
+    | Groups
+    | Exact
+)
 
 
 @dataclass(frozen=True)

@@ -187,8 +187,9 @@ def load_weights(path: Path, model: nn.Module, network: Network) -> None:
             f"{path.name} was written for training_key {facts['training_key']}, here it is {key(network)}; {_RESTORE}"
         )
     try:
-        model.load_state_dict({name: tensor.float() if tensor.dtype == torch.half else tensor
-                               for name, tensor in tensors.items()})  # fmt: skip
+        model.load_state_dict(
+            {name: tensor.float() if tensor.dtype == torch.half else tensor for name, tensor in tensors.items()}
+        )
     except RuntimeError as error:
         raise RobustlibError(f"{path.name} does not hold {network.model.name}'s weights; {_RESTORE}") from error
 

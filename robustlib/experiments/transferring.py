@@ -23,25 +23,21 @@ SHOWN = 5
 
 
 def attacked(
-    model: nn.Module, sources: Sequence[nn.Module], split: Split, rows: Tensor, what: Attacked, name: str,
+    model: nn.Module,
+    sources: Sequence[nn.Module],
+    split: Split,
+    rows: Tensor,
+    what: Attacked,
+    name: str,
     progress: Progress | None,
-) -> Findings:  # fmt: skip
+) -> Findings:
     """Each attack on each source, or on the network itself."""
     found = Findings()
-    pairs: list[tuple[str, nn.Module | None]] = [(f" {j}", source) for j, source in enumerate(sources)] or [
-        ("", None)
-    ]
+    pairs: list[tuple[str, nn.Module | None]] = [(f" {j}", source) for j, source in enumerate(sources)] or [("", None)]
     for i, attack in enumerate(what.attacks):
         for place, source in pairs:
             outcome = outcomes_under(
-                model,
-                split,
-                rows,
-                attack,
-                what.threat,
-                name=f"{name}/{i}{place}",
-                source=source,
-                progress=progress,
+                model, split, rows, attack, what.threat, name=f"{name}/{i}{place}", source=source, progress=progress
             )
             found.metrics[f"accuracy {i}{place}"] = share(outcome)
             found.outcomes[f"correct {i}{place}"] = pack(outcome)
@@ -57,9 +53,7 @@ def directions(
     angles = []
     for index, part in enumerate(rows.split(CHUNK)):
         x, y = split.images(part), split.y[part.to(split.y.device)]
-        ours, theirs = (
-            gradient_and_logits(net, x, y, cross_entropy)[0].flatten(1).double() for net in (model, source)
-        )
+        ours, theirs = (gradient_and_logits(net, x, y, cross_entropy)[0].flatten(1).double() for net in (model, source))
         # A gradient of exactly zero has no direction.
         some = (ours.norm(dim=1) > 0) & (theirs.norm(dim=1) > 0)
         cosines = torch.cosine_similarity(ours[some], theirs[some], eps=0.0).clamp(-1, 1)

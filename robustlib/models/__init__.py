@@ -83,9 +83,7 @@ def names() -> tuple[str, ...]:
     return tuple(sorted(_BUILDERS))
 
 
-def build(
-    spec: ModelSpec, *, input_shape: tuple[int, ...], classes: int, generator: torch.Generator
-) -> nn.Module:
+def build(spec: ModelSpec, *, input_shape: tuple[int, ...], classes: int, generator: torch.Generator) -> nn.Module:
     """A fresh network in eval mode.
 
     Args:

@@ -32,9 +32,7 @@ def kaiming_uniform(modules: Iterable[nn.Module], *, generator: torch.Generator)
                 nn.init.uniform_(module.bias, -bound, bound, generator=generator)
 
 
-def madry_cnn(
-    *, width: int, input_shape: tuple[int, ...], classes: int, generator: torch.Generator
-) -> nn.Sequential:
+def madry_cnn(*, width: int, input_shape: tuple[int, ...], classes: int, generator: torch.Generator) -> nn.Sequential:
     """conv5-2s, pool, conv5-4s, pool, FC 64s, FC: capacity s = ``width``; s = 16 has 3,274,634 parameters on MNIST.
 
     ReLU stands after the pool, which is the same function as before it (both are monotone) on a

@@ -42,9 +42,11 @@ class _Basic(nn.Module):
             conv3(ins, outs, stride), nn.BatchNorm2d(outs), nn.ReLU(), conv3(outs, outs), nn.BatchNorm2d(outs)
         )
         plain = stride == 1 and ins == outs
-        self.shortcut = nn.Sequential() if plain else nn.Sequential(
-            nn.Conv2d(ins, outs, 1, stride=stride, bias=False), nn.BatchNorm2d(outs)
-        )  # fmt: skip
+        self.shortcut = (
+            nn.Sequential()
+            if plain
+            else nn.Sequential(nn.Conv2d(ins, outs, 1, stride=stride, bias=False), nn.BatchNorm2d(outs))
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         return F.relu(self.body(x) + self.shortcut(x))
@@ -57,9 +59,7 @@ class SpatialMean(nn.Module):
         return x.mean((2, 3))
 
 
-def resnet18(
-    *, width: int, input_shape: tuple[int, ...], classes: int, generator: torch.Generator
-) -> nn.Sequential:
+def resnet18(*, width: int, input_shape: tuple[int, ...], classes: int, generator: torch.Generator) -> nn.Sequential:
     """3 x 3 stem, four stages of two basic blocks (w, 2w, 4w, 8w), mean, FC; w = ``width`` = 64 is ResNet-18."""
     layers: list[nn.Module] = [conv3(input_shape[0], width), nn.BatchNorm2d(width), nn.ReLU()]
     ins = width
@@ -79,9 +79,7 @@ class _PreActivation(nn.Module):
     def __init__(self, ins: int, outs: int, stride: int) -> None:
         super().__init__()
         self.first = nn.Sequential(nn.BatchNorm2d(ins), nn.ReLU())
-        self.body = nn.Sequential(
-            conv3(ins, outs, stride), nn.BatchNorm2d(outs), nn.ReLU(), conv3(outs, outs)
-        )
+        self.body = nn.Sequential(conv3(ins, outs, stride), nn.BatchNorm2d(outs), nn.ReLU(), conv3(outs, outs))
         self.shortcut = None if ins == outs else nn.Conv2d(ins, outs, 1, stride=stride, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:

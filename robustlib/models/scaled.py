@@ -44,9 +44,14 @@ class Block(nn.Module):
 
 
 def _finish(
-    layers: list[nn.Module], sizes: list[int], shape: tuple[int, ...], classes: int, generator: torch.Generator,
-    *, drawn: bool = False,
-) -> nn.Sequential:  # fmt: skip
+    layers: list[nn.Module],
+    sizes: list[int],
+    shape: tuple[int, ...],
+    classes: int,
+    generator: torch.Generator,
+    *,
+    drawn: bool = False,
+) -> nn.Sequential:
     """Dense layers behind the convolutions, and the first weights: PyTorch's, or for CIFAR-10 the authors' own."""
     layers = [Normalise(), *layers] if shape[0] == 3 else layers
     with torch.no_grad():
@@ -103,9 +108,7 @@ def scaled_resnet(
     return _finish(layers, [1000], input_shape, classes, generator, drawn=True)
 
 
-def scaled_wide(
-    *, width: int, input_shape: tuple[int, ...], classes: int, generator: torch.Generator
-) -> nn.Sequential:
+def scaled_wide(*, width: int, input_shape: tuple[int, ...], classes: int, generator: torch.Generator) -> nn.Sequential:
     """conv4/2-4k, conv4/2-8k, FC 128k with k = ``width``: 1,304 k hidden units on MNIST."""
     layers = list(_convolutions(input_shape[0], [(4 * width, True), (8 * width, True)]))
     return _finish(layers, [128 * width], input_shape, classes, generator)

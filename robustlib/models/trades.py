@@ -26,21 +26,14 @@ def _stage(layers: list[nn.Module], side: int, channels: tuple[int, int], kernel
     return side
 
 
-def small_cnn(
-    *, width: int, input_shape: tuple[int, ...], classes: int, generator: torch.Generator
-) -> nn.Sequential:
+def small_cnn(*, width: int, input_shape: tuple[int, ...], classes: int, generator: torch.Generator) -> nn.Sequential:
     """SmallCNN: two conv3-w, pool, two conv3-2w, pool, FC 200, dropout, FC 200, FC; w = 32 has 312,202 parameters.
 
     Convolutions start Kaiming normal, the last layer at zero, the others as PyTorch draws them.
     """
     channels, side, _ = input_shape
     layers: list[nn.Module] = []
-    plan = (
-        (channels, width, False),
-        (width, width, True),
-        (width, 2 * width, False),
-        (2 * width, 2 * width, True),
-    )
+    plan = ((channels, width, False), (width, width, True), (width, 2 * width, False), (2 * width, 2 * width, True))
     for ins, outs, pool in plan:
         side = _stage(layers, side, (ins, outs), 3, pool=pool)
     last = nn.Linear(200, classes)
@@ -62,31 +55,19 @@ class _TwoClasses(nn.Module):
         return torch.cat([torch.zeros_like(score), score], 1)
 
 
-def _net(
-    width: int, input_shape: tuple[int, ...], outputs: int, generator: torch.Generator
-) -> list[nn.Module]:
+def _net(width: int, input_shape: tuple[int, ...], outputs: int, generator: torch.Generator) -> list[nn.Module]:
     channels, side, _ = input_shape
     layers: list[nn.Module] = []
     side = _stage(layers, side, (channels, width), 5, pool=True)
     side = _stage(layers, side, (width, 2 * width), 5, pool=True)
     # Channels are dropped whole and before the pool; a pool and a ReLU of zeros are zeros.
-    layers.insert(
-        len(layers) - 2 if isinstance(layers[-2], nn.MaxPool2d) else len(layers) - 1, nn.Dropout2d(0.5)
-    )
-    layers += [
-        nn.Flatten(),
-        nn.Linear(2 * width * side * side, 50),
-        nn.ReLU(),
-        nn.Dropout(0.5),
-        nn.Linear(50, outputs),
-    ]
+    layers.insert(len(layers) - 2 if isinstance(layers[-2], nn.MaxPool2d) else len(layers) - 1, nn.Dropout2d(0.5))
+    layers += [nn.Flatten(), nn.Linear(2 * width * side * side, 50), nn.ReLU(), nn.Dropout(0.5), nn.Linear(50, outputs)]
     kaiming_uniform(layers, generator=generator)
     return layers
 
 
-def trades_net(
-    *, width: int, input_shape: tuple[int, ...], classes: int, generator: torch.Generator
-) -> nn.Sequential:
+def trades_net(*, width: int, input_shape: tuple[int, ...], classes: int, generator: torch.Generator) -> nn.Sequential:
     """Net: conv5-w, pool, conv5-2w, channel dropout, pool, FC 50, dropout, FC; w = 10 is the authors'."""
     return nn.Sequential(*_net(width, input_shape, classes, generator))
 
@@ -96,7 +77,5 @@ def trades_binary(
 ) -> nn.Sequential:
     """Net with one output f for two classes (Table 3), as the logits (0, f); w = 10 has 21,381 parameters."""
     if classes != 2:
-        raise RobustlibError(
-            f"trades_binary tells 2 classes apart, not {classes}; give a Network two classes"
-        )
+        raise RobustlibError(f"trades_binary tells 2 classes apart, not {classes}; give a Network two classes")
     return nn.Sequential(*_net(width, input_shape, 1, generator), _TwoClasses())

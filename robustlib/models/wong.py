@@ -11,9 +11,7 @@ from torch import nn
 from .mnist import kaiming_uniform
 
 
-def wong_conv(
-    *, width: int, input_shape: tuple[int, ...], classes: int, generator: torch.Generator
-) -> nn.Sequential:
+def wong_conv(*, width: int, input_shape: tuple[int, ...], classes: int, generator: torch.Generator) -> nn.Sequential:
     """conv4/2-w, conv4/2-2w, FC 100, FC with ReLUs; w = 16: 166,406 parameters on MNIST, 214,918 on SVHN."""
     channels, height, breadth = input_shape
     model = nn.Sequential(

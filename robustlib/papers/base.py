@@ -29,8 +29,12 @@ OWN = "this book"
 
 
 STAGES = {
-    "clean": "after clean", "noise": "after Noise", "FGSM": "after Fgsm", "PGD": "after Pgd", "worst case": "accuracy",
-}  # fmt: skip
+    "clean": "after clean",
+    "noise": "after Noise",
+    "FGSM": "after Fgsm",
+    "PGD": "after Pgd",
+    "worst case": "accuracy",
+}
 """Columns of a bracket, and the metric of a worst case that holds what stands after this and all before it."""
 
 
@@ -154,12 +158,19 @@ def published() -> tuple[Published, ...]:
 
     return tuple(
         Published(
-            id=row["id"], item=row["item"], row=row["row"], column=row["column"], value=number(row["value"]),
-            text=row["value"], unit=row["unit"], verified=row["verified"] == "yes", source=row["source"],
+            id=row["id"],
+            item=row["item"],
+            row=row["row"],
+            column=row["column"],
+            value=number(row["value"]),
+            text=row["value"],
+            unit=row["unit"],
+            verified=row["verified"] == "yes",
+            source=row["source"],
             table=row["table"],
         )
         for row in read_rows("published.csv")
-    )  # fmt: skip
+    )
 
 
 @functools.cache
@@ -181,20 +192,34 @@ def items() -> tuple[Item, ...]:
     found: list[Item] = []
     for row in read_rows("items.csv"):
         item = Item(
-            id=row["item"], paper=row["paper"], kind=row["kind"], number=row["number"], title=row["title"],
-            what=row["what_is_measured"], datasets=row["datasets"], needs_gpu=row["needs_gpu"], source=row["source"],
-        )  # fmt: skip
+            id=row["item"],
+            paper=row["paper"],
+            kind=row["kind"],
+            number=row["number"],
+            title=row["title"],
+            what=row["what_is_measured"],
+            datasets=row["datasets"],
+            needs_gpu=row["needs_gpu"],
+            source=row["source"],
+        )
         found.append(item)
         panels = [panel.strip() for panel in item.datasets.split(";")]
         if len(panels) > 1:
             found.extend(
                 Item(
-                    id=f"{item.id}/{_slug(panel)}", paper=item.paper, kind=item.kind, number=item.number,
-                    title=f"{item.title} ({panel.replace('CIFAR10', 'CIFAR-10')})", what=item.what, datasets=panel,
-                    needs_gpu=item.needs_gpu, source=item.source, parent=item.id,
+                    id=f"{item.id}/{_slug(panel)}",
+                    paper=item.paper,
+                    kind=item.kind,
+                    number=item.number,
+                    title=f"{item.title} ({panel.replace('CIFAR10', 'CIFAR-10')})",
+                    what=item.what,
+                    datasets=panel,
+                    needs_gpu=item.needs_gpu,
+                    source=item.source,
+                    parent=item.id,
                 )
                 for panel in panels
-            )  # fmt: skip
+            )
     return tuple(found)
 
 

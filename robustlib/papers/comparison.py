@@ -48,9 +48,11 @@ EXACT = {"exact: proven": "certified", "exact: undecided": "undecided"}
 ASKED = {"PGD training": 120, "TRADES, 1/λ 6": 120, "certified, exact": 10_000, "certified, projected": 10_000}
 """Open points that it is asked about: all of a network trained on a bound, those nearest to a proof of others."""
 BOUNDS = {
-    "certified: intervals": ("interval", "fixed"), "certified: hybrid": ("hybrid", "fixed"),
-    "certified: slopes of the paper": ("dual", "fixed"), "certified: slopes of CROWN": ("dual", "adaptive"),
-}  # fmt: skip
+    "certified: intervals": ("interval", "fixed"),
+    "certified: hybrid": ("hybrid", "fixed"),
+    "certified: slopes of the paper": ("dual", "fixed"),
+    "certified: slopes of CROWN": ("dual", "adaptive"),
+}
 """Columns of certificates: method and slopes."""
 COLUMNS = ("clean", "noise", "FGSM", *LONGER, "worst case", *EXACT, *BOUNDS)
 
@@ -106,13 +108,29 @@ def _cascade_cells() -> Iterator[Cell]:
         if column == "clean":
             yield Cell(ITEM, CASCADE, column, evaluations=run, metric="error", scale=-100.0, offset=100.0)
         elif column.endswith(counted):
-            yield Cell(ITEM, CASCADE, column, evaluations=run, metric="strict_bound", scale=-100.0, offset=100.0,
-                       note="the strict rule: the cascade gives this class at every point of the ball")  # fmt: skip
+            yield Cell(
+                ITEM,
+                CASCADE,
+                column,
+                evaluations=run,
+                metric="strict_bound",
+                scale=-100.0,
+                offset=100.0,
+                note="the strict rule: the cascade gives this class at every point of the ball",
+            )
         else:
             why = _ONE_NETWORK if column in EXACT else _ONE_BOUND if column in BOUNDS else _NO_ATTACK
             yield Cell(ITEM, CASCADE, column, unavailable=why)
-    yield Cell(ITEM, CASCADE, "counted by the authors' rule", evaluations=run, metric="bound", scale=-100.0,
-               offset=100.0, note="not a certificate of the cascade: it speaks of the stage that answers")  # fmt: skip
+    yield Cell(
+        ITEM,
+        CASCADE,
+        "counted by the authors' rule",
+        evaluations=run,
+        metric="bound",
+        scale=-100.0,
+        offset=100.0,
+        note="not a certificate of the cascade: it speaks of the stage that answers",
+    )
     yield Cell(ITEM, CASCADE, "of those, broken by a search", evaluations=run, metric="broken")
     yield Cell(ITEM, CASCADE, "answered by the second stage", evaluations=run, metric="answered_2")
 
@@ -155,15 +173,25 @@ def predicates() -> list[Predicate]:
 
     rows: list[tuple[str, Sequence[Evaluation], Callable[[Sequence[Record]], bool]]] = [
         ("No network is certified on more points than the whole suite leaves", ordered, below),
-        ("Training on a bound, and nothing else, leads to certificates on over half of the points",
-         [bound(name, paper) for name in single], only_they),
-        ("In the worst case PGD training and TRADES keep more than either network trained on a bound",
-         [suite(name) for name in ("PGD training", "TRADES, 1/λ 6", *proven)],
-         lambda r: min(_values(r[:2], "accuracy")) > max(_values(r[2:], "accuracy"))),
-        ("In the worst case distillation keeps no more than half of what PGD training keeps",
-         [suite(name) for name in ("distilled, T 100", "PGD training")],
-         lambda r: 2 * r[0].metrics["accuracy"].value <= r[1].metrics["accuracy"].value),
-        ("The strict rule certifies less of the cascade than the authors' rule counts", [cascade()],
-         lambda r: r[0].metrics["strict_bound"].value > r[0].metrics["bound"].value),
-    ]  # fmt: skip
+        (
+            "Training on a bound, and nothing else, leads to certificates on over half of the points",
+            [bound(name, paper) for name in single],
+            only_they,
+        ),
+        (
+            "In the worst case PGD training and TRADES keep more than either network trained on a bound",
+            [suite(name) for name in ("PGD training", "TRADES, 1/λ 6", *proven)],
+            lambda r: min(_values(r[:2], "accuracy")) > max(_values(r[2:], "accuracy")),
+        ),
+        (
+            "In the worst case distillation keeps no more than half of what PGD training keeps",
+            [suite(name) for name in ("distilled, T 100", "PGD training")],
+            lambda r: 2 * r[0].metrics["accuracy"].value <= r[1].metrics["accuracy"].value,
+        ),
+        (
+            "The strict rule certifies less of the cascade than the authors' rule counts",
+            [cascade()],
+            lambda r: r[0].metrics["strict_bound"].value > r[0].metrics["bound"].value,
+        ),
+    ]
     return [Predicate(ITEM, text, tuple(needs), test) for text, needs, test in rows]

@@ -33,7 +33,7 @@ from .madry2018_specs import (
     source_of,
     sweep,
     trace,
-)  # fmt: skip
+)
 
 _B_NOTE = "the paper does not say how source network B was trained; here naturally"
 _TARGET_NOTE = "the paper does not say how target classes were chosen; here uniformly among the wrong ones"
@@ -71,9 +71,7 @@ def _table_1() -> list[Cell]:
                 item="madry2018/table-1",
                 row=label if letter == "-" else f"{label}, source {letter}",
                 column="Accuracy",
-                published=numbers[
-                    f"Method={method};Steps={steps};Restarts={restarts};Source={letter}", "Accuracy"
-                ],
+                published=numbers[f"Method={method};Steps={steps};Restarts={restarts};Source={letter}", "Accuracy"],
                 evaluations=tuple(
                     accuracy(network(seed=seed), attack, source=source_of(letter, seed)) for seed in SEEDS
                 ),
@@ -88,11 +86,16 @@ def _losses(item: str, kind: str) -> list[Cell]:
     make = trace if kind == "trace" else maxima
     return [
         Cell(
-            item=item, row=f"{regime} training", column="mean final loss", evaluations=(make(regime),),
-            metric="final_loss", scale=1.0, unit="nats",
+            item=item,
+            row=f"{regime} training",
+            column="mean final loss",
+            evaluations=(make(regime),),
+            metric="final_loss",
+            scale=1.0,
+            unit="nats",
         )
         for regime in ("natural", "PGD")
-    ]  # fmt: skip
+    ]
 
 
 def _capacity() -> list[Cell]:
@@ -113,15 +116,22 @@ def _capacity() -> list[Cell]:
         else:
             regime = next(name for name, title in PANELS.items() if title == panel)
             attack = ATTACKS[number.column.removeprefix("accuracy on ").removesuffix(" inputs")]
-            evaluations = tuple(
-                accuracy(network(regime, scale=int(scale), seed=seed), attack) for seed in seeds
-            )
+            evaluations = tuple(accuracy(network(regime, scale=int(scale), seed=seed), attack) for seed in seeds)
         cells.append(
             Cell(
-                item=item, row=number.row, column=number.column, published=number, evaluations=evaluations,
-                metric=metric, scale=factor, unit=unit, unavailable=unavailable, protocol_known=not note, note=note,
+                item=item,
+                row=number.row,
+                column=number.column,
+                published=number,
+                evaluations=evaluations,
+                metric=metric,
+                scale=factor,
+                unit=unit,
+                unavailable=unavailable,
+                protocol_known=not note,
+                note=note,
             )
-        )  # fmt: skip
+        )
     return cells
 
 
@@ -136,23 +146,31 @@ def _accuracy_vs_eps() -> list[Cell]:
         decision = number.column.startswith("DBA")
         cells.append(
             Cell(
-                item="madry2018/accuracy-vs-eps/mnist", row=number.row, column=number.column, published=number,
+                item="madry2018/accuracy-vs-eps/mnist",
+                row=number.row,
+                column=number.column,
+                published=number,
                 evaluations=(distances(regime, norm) if decision else sweep(regime, norm, eps),),
                 metric=f"accuracy@{eps:g}" if decision else "accuracy",
                 protocol_known=not decision,
                 note="settings of the decision boundary attack beyond its steps are not printed" if decision else "",
             )
-        )  # fmt: skip
+        )
     return cells
 
 
 def _training_loss() -> list[Cell]:
     return [
         Cell(
-            item="madry2018/training-loss/mnist", row="PGD training", column="loss, last 5 % of training",
-            evaluations=(Evaluation(network(), TrainingCurve()),), metric="final_loss", scale=1.0, unit="nats",
+            item="madry2018/training-loss/mnist",
+            row="PGD training",
+            column="loss, last 5 % of training",
+            evaluations=(Evaluation(network(), TrainingCurve()),),
+            metric="final_loss",
+            scale=1.0,
+            unit="nats",
         )
-    ]  # fmt: skip
+    ]
 
 
 def cells() -> list[Cell]:
@@ -218,28 +236,72 @@ def predicates() -> list[Predicate]:
     robust, plain = sweep("PGD", "linf", 0.3), sweep("natural", "linf", 0.3)
     decision, gradient = distances("PGD", "l2"), sweep("PGD", "l2", 2.0)
     rows = [
-        ("loss-during-pgd/mnist", "The loss on the adversarially trained network ends below the natural one's",
-         (trace("natural"), trace("PGD")), _below),
-        ("loss-during-pgd/mnist", "The loss rises quickly and then plateaus",
-         (trace("natural"), trace("PGD")), _plateau),
-        ("more-loss-curves/mnist", "On five examples, adversarial training lowers the loss that PGD reaches",
-         (trace("natural"), trace("PGD")), _below),
-        ("local-maxima/mnist", "Final losses of adversarially trained networks lie below those of natural ones",
-         (maxima("natural"), maxima("PGD")), _below),
-        ("local-maxima/mnist", "Final losses are concentrated, without outliers, on the robust network",
-         (maxima("PGD"),), _concentrated),
-        ("capacity/mnist", "Networks trained naturally or with FGSM have at most 5 % accuracy under PGD at every scale",
-         (*natural.values(), *fgsm.values()), at_most(0.05)),
-        ("capacity/mnist", "The smallest network cannot be trained against PGD: it stays below 30 % under PGD",
-         (pgd[1],), at_most(0.3)),
-        ("capacity/mnist", "Under PGD training, robust accuracy grows from scale 4 to 16",
-         (pgd[4], pgd[8], pgd[16]), lambda r: bool(np.all(np.diff([_value(x, "accuracy") for x in r]) > 0))),
-        ("accuracy-vs-eps/mnist", "At eps 0.3 (l_inf) PGD training keeps over half its points, natural training none",
-         (plain, robust), lambda r: _value(r[0], "accuracy") < 0.05 and _value(r[1], "accuracy") > 0.5),
-        ("accuracy-vs-eps/mnist", "In l_2 PGD overestimates robustness: the boundary attack breaks far more at eps 2",
-         (gradient, decision), lambda r: _value(r[1], "accuracy@2") < _value(r[0], "accuracy") - 0.2),
-        ("training-loss/mnist", "The adversarial training loss falls by half or more",
-         (Evaluation(network(), TrainingCurve()),), _falls),
-    ]  # fmt: skip
+        (
+            "loss-during-pgd/mnist",
+            "The loss on the adversarially trained network ends below the natural one's",
+            (trace("natural"), trace("PGD")),
+            _below,
+        ),
+        (
+            "loss-during-pgd/mnist",
+            "The loss rises quickly and then plateaus",
+            (trace("natural"), trace("PGD")),
+            _plateau,
+        ),
+        (
+            "more-loss-curves/mnist",
+            "On five examples, adversarial training lowers the loss that PGD reaches",
+            (trace("natural"), trace("PGD")),
+            _below,
+        ),
+        (
+            "local-maxima/mnist",
+            "Final losses of adversarially trained networks lie below those of natural ones",
+            (maxima("natural"), maxima("PGD")),
+            _below,
+        ),
+        (
+            "local-maxima/mnist",
+            "Final losses are concentrated, without outliers, on the robust network",
+            (maxima("PGD"),),
+            _concentrated,
+        ),
+        (
+            "capacity/mnist",
+            "Networks trained naturally or with FGSM have at most 5 % accuracy under PGD at every scale",
+            (*natural.values(), *fgsm.values()),
+            at_most(0.05),
+        ),
+        (
+            "capacity/mnist",
+            "The smallest network cannot be trained against PGD: it stays below 30 % under PGD",
+            (pgd[1],),
+            at_most(0.3),
+        ),
+        (
+            "capacity/mnist",
+            "Under PGD training, robust accuracy grows from scale 4 to 16",
+            (pgd[4], pgd[8], pgd[16]),
+            lambda r: bool(np.all(np.diff([_value(x, "accuracy") for x in r]) > 0)),
+        ),
+        (
+            "accuracy-vs-eps/mnist",
+            "At eps 0.3 (l_inf) PGD training keeps over half its points, natural training none",
+            (plain, robust),
+            lambda r: _value(r[0], "accuracy") < 0.05 and _value(r[1], "accuracy") > 0.5,
+        ),
+        (
+            "accuracy-vs-eps/mnist",
+            "In l_2 PGD overestimates robustness: the boundary attack breaks far more at eps 2",
+            (gradient, decision),
+            lambda r: _value(r[1], "accuracy@2") < _value(r[0], "accuracy") - 0.2,
+        ),
+        (
+            "training-loss/mnist",
+            "The adversarial training loss falls by half or more",
+            (Evaluation(network(), TrainingCurve()),),
+            _falls,
+        ),
+    ]
     mnist = [Predicate(f"madry2018/{item}", text, tuple(needs), test) for item, text, needs, test in rows]  # type: ignore[arg-type]
     return [*mnist, *madry2018_cifar.predicates(), *madry2018_inside.predicates()]

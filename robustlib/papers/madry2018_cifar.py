@@ -21,7 +21,7 @@ from ..experiments.specs import (
     LossTrace,
     Network,
     TrainingCurve,
-)  # fmt: skip
+)
 from ..models import ModelSpec
 from ..threat import Ball, L2Ball, LinfBall
 from ..training import Defence, FgsmTraining, PgdTraining, Schedule, Standard
@@ -40,9 +40,12 @@ DEFENCES: dict[str, Defence] = {
 PGD_7, PGD_20 = Pgd(steps=7, step_size=STEP), Pgd(steps=20, step_size=STEP)
 CW_30 = Pgd(steps=30, step_size=STEP, loss="margin", kappa=50.0)
 WHITE: dict[str, Attack] = {
-    "Natural": Clean(), "FGSM": Fgsm(), "FGSM random": Fgsm(random_step=4 / 255), "PGD (7 steps)": PGD_7,
+    "Natural": Clean(),
+    "FGSM": Fgsm(),
+    "FGSM random": Fgsm(random_step=4 / 255),
+    "PGD (7 steps)": PGD_7,
     "PGD (20 steps)": PGD_20,
-}  # fmt: skip
+}
 """Columns of table 5, in the order of one record's metrics."""
 BLACK: dict[str, Attack] = {"table-3": Fgsm(), "table-4": PGD_7}
 NETWORKS = tuple((size, regime) for size in WIDTHS for regime in REGIMES)
@@ -53,9 +56,11 @@ LANDSCAPE = {"natural": "natural", "PGD": "PGD"}
 ALONG = {"Simple, natural training": ("Simple", "natural"), "Wide, PGD training": ("Wide", "PGD")}
 """Rows of figure 7."""
 WAYS = {
-    "white Fgsm": "white-box FGSM", "white Pgd": "white-box PGD",
-    "black Fgsm": "black-box FGSM", "black Pgd": "black-box PGD",
-}  # fmt: skip
+    "white Fgsm": "white-box FGSM",
+    "white Pgd": "white-box PGD",
+    "black Fgsm": "black-box FGSM",
+    "black Pgd": "black-box PGD",
+}
 """Metrics and series of :class:`Directions`."""
 
 _RANDOM = "the length of the random step is not printed; here eps / 2"
@@ -72,9 +77,17 @@ def network(size: str = "Wide", regime: str = "PGD", *, seed: int = 0) -> Networ
         seed: seed 1 is the paper's A'.
     """
     schedule = Schedule(
-        steps=80_000, batch=128, lr=0.1, optimiser="sgd", momentum=0.9, weight_decay=2e-4, decayed="weights",
-        decay=((40_000, 0.1), (60_000, 0.01)), crop=2, flip=True,
-    )  # fmt: skip
+        steps=80_000,
+        batch=128,
+        lr=0.1,
+        optimiser="sgd",
+        momentum=0.9,
+        weight_decay=2e-4,
+        decayed="weights",
+        decay=((40_000, 0.1), (60_000, 0.01)),
+        crop=2,
+        flip=True,
+    )
     return Network("cifar10", ModelSpec("madry_resnet", WIDTHS[size]), DEFENCES[regime], schedule, seed=seed)
 
 
@@ -104,9 +117,7 @@ def sweep(norm: str, eps: int) -> Evaluation:
 
 def trace(regime: str) -> Evaluation:
     """Twenty PGD runs of 100 steps on each of five examples."""
-    return Evaluation(
-        network("Wide", regime), LossTrace(THREAT, steps=100, step_size=STEP, runs=20), EXAMPLES
-    )
+    return Evaluation(network("Wide", regime), LossTrace(THREAT, steps=100, step_size=STEP, runs=20), EXAMPLES)
 
 
 def maxima(regime: str) -> Evaluation:
@@ -123,9 +134,7 @@ def curve(size: str = "Wide", regime: str = "PGD") -> Evaluation:
 def along(size: str, regime: str) -> Evaluation:
     """Loss on the way to FGSM and PGD points (figure 7: 100 steps of 0.3, five starts), five examples."""
     attack = Pgd(steps=100, step_size=0.3 / 255, restarts=5)
-    return Evaluation(
-        network(size, regime), Directions(THREAT, attack, network(size, regime, seed=1)), EXAMPLES
-    )
+    return Evaluation(network(size, regime), Directions(THREAT, attack, network(size, regime, seed=1)), EXAMPLES)
 
 
 _METHODS: dict[str, Attack] = {"Natural": Clean(), "FGSM": Fgsm(), "CW": CW_30, "PGD": PGD_20}
@@ -150,62 +159,113 @@ def _tables() -> Iterator[Cell]:
             run, metric = white(*wide), _metric(attack)
         else:
             kind = wide if source == "A'" else ("Wide", "natural")
-            run, metric = (
-                black(*wide),
-                f"accuracy {list(BLACK.values()).index(attack)} {NETWORKS.index(kind)}",
-            )
-        yield Cell(f"{PAPER}/table-2", number.row, number.column, number, (run,), metric,
-                   protocol_known=method != "CW", note=_CW if method == "CW" else "")  # fmt: skip
+            run, metric = (black(*wide), f"accuracy {list(BLACK.values()).index(attack)} {NETWORKS.index(kind)}")
+        yield Cell(
+            f"{PAPER}/table-2",
+            number.row,
+            number.column,
+            number,
+            (run,),
+            metric,
+            protocol_known=method != "CW",
+            note=_CW if method == "CW" else "",
+        )
     names = {f"{size} ({regime})": (size, regime) for size, regime in NETWORKS}
     for i, item in enumerate(BLACK):
         for number in published_of(f"{PAPER}/{item}").values():
             target, source = (text.partition("=")[2] for text in (number.row, number.column))
             place = NETWORKS.index(names[source])
-            yield Cell(f"{PAPER}/{item}", number.row, number.column, number, (black(*names[target]),),
-                       f"accuracy {i} {place}")  # fmt: skip
+            yield Cell(
+                f"{PAPER}/{item}", number.row, number.column, number, (black(*names[target]),), f"accuracy {i} {place}"
+            )
     for number in published_of(f"{PAPER}/table-5").values():
         note = _RANDOM if number.column == "FGSM random" else ""
-        yield Cell(f"{PAPER}/table-5", number.row, number.column, number, (white(*names[number.row]),),
-                   _metric(WHITE[number.column]), protocol_known=not note, note=note)  # fmt: skip
+        yield Cell(
+            f"{PAPER}/table-5",
+            number.row,
+            number.column,
+            number,
+            (white(*names[number.row]),),
+            _metric(WHITE[number.column]),
+            protocol_known=not note,
+            note=note,
+        )
     attacks: dict[str, Attack] = {"Natural": Clean(), "FGSM": Fgsm(), "PGD": PGD_20}
     for number in published_of(f"{PAPER}/capacity-cifar10").values():
         row, (panel, _, size) = number.row.partition("=")[2], number.column.partition(" / ")
         if panel.startswith("(d)"):
-            yield Cell(f"{PAPER}/capacity-cifar10", number.row, number.column, number,
-                       (curve(size, row.replace("Natural", "natural")),), "final_loss", 1.0, "nats",
-                       protocol_known=False, note=OVER)  # fmt: skip
+            yield Cell(
+                f"{PAPER}/capacity-cifar10",
+                number.row,
+                number.column,
+                number,
+                (curve(size, row.replace("Natural", "natural")),),
+                "final_loss",
+                1.0,
+                "nats",
+                protocol_known=False,
+                note=OVER,
+            )
         else:
             regime = {"(a)": "natural", "(b)": "FGSM", "(c)": "PGD"}[panel[:3]]
-            yield Cell(f"{PAPER}/capacity-cifar10", number.row, number.column, number, (white(size, regime),),
-                       _metric(attacks[row]))  # fmt: skip
+            yield Cell(
+                f"{PAPER}/capacity-cifar10",
+                number.row,
+                number.column,
+                number,
+                (white(size, regime),),
+                _metric(attacks[row]),
+            )
 
 
 def _figures() -> Iterator[Cell]:
     for size, regime in NETWORKS:
-        yield Cell(f"{PAPER}/capacity/cifar10", f"{size}, {regime} training", "accuracy under 20 steps of PGD",
-                   evaluations=(white(size, regime),), metric=_metric(PGD_20),
-                   note="its published number stands in the table of the same figure")  # fmt: skip
+        yield Cell(
+            f"{PAPER}/capacity/cifar10",
+            f"{size}, {regime} training",
+            "accuracy under 20 steps of PGD",
+            evaluations=(white(size, regime),),
+            metric=_metric(PGD_20),
+            note="its published number stands in the table of the same figure",
+        )
     for number in published_of(f"{PAPER}/accuracy-vs-eps").values():
         panel, _, eps = number.row.partition("; eps=")
         if panel in PANELS.values():
             norm = "linf" if panel == PANELS["linf"] else "l2"
-            yield Cell(
-                f"{PAPER}/accuracy-vs-eps/cifar10",
-                number.row,
-                number.column,
-                number,
-                (sweep(norm, int(eps)),),
-            )
-    yield Cell(f"{PAPER}/training-loss/cifar10", "PGD training", "loss, last 5 % of training",
-               evaluations=(curve(),), metric="final_loss", scale=1.0, unit="nats")  # fmt: skip
+            yield Cell(f"{PAPER}/accuracy-vs-eps/cifar10", number.row, number.column, number, (sweep(norm, int(eps)),))
+    yield Cell(
+        f"{PAPER}/training-loss/cifar10",
+        "PGD training",
+        "loss, last 5 % of training",
+        evaluations=(curve(),),
+        metric="final_loss",
+        scale=1.0,
+        unit="nats",
+    )
     for item, make in (("loss-during-pgd", trace), ("more-loss-curves", trace), ("local-maxima", maxima)):
         for regime in LANDSCAPE:
-            yield Cell(f"{PAPER}/{item}/cifar10", f"{regime} training", "mean final loss", evaluations=(make(regime),),
-                       metric="final_loss", scale=1.0, unit="nats", protocol_known=False, note=_SIZE)  # fmt: skip
+            yield Cell(
+                f"{PAPER}/{item}/cifar10",
+                f"{regime} training",
+                "mean final loss",
+                evaluations=(make(regime),),
+                metric="final_loss",
+                scale=1.0,
+                unit="nats",
+                protocol_known=False,
+                note=_SIZE,
+            )
     for row, kind in ALONG.items():
         for name, column in WAYS.items():
-            yield Cell(f"{PAPER}/loss-along-directions", row, f"loss at the end, {column}",
-                       evaluations=(along(*kind),), metric=f"end {name}", scale=1.0, unit="nats")  # fmt: skip
+            yield Cell(
+                f"{PAPER}/loss-along-directions",
+                row,
+                f"loss at the end, {column}",
+                evaluations=(along(*kind),),
+                metric=f"end {name}",
+                scale=1.0,
+                unit="nats",
+            )
 
 
 def cells() -> Iterator[Cell]:
@@ -236,22 +296,54 @@ def predicates() -> Iterator[Predicate]:
     landscape = [make(regime) for make in (trace, maxima) for regime in LANDSCAPE]
     lower: Test = of("final_loss", lambda v: v[1] < v[0])
     rows: list[tuple[str, str, Sequence[Evaluation], Test]] = [
-        ("capacity/cifar10", "Under PGD training, the wider network keeps more under 20 steps of PGD", (simple, wide),
-         of(pgd, lambda v: v[1] > v[0])),
-        ("capacity/cifar10", "Networks trained naturally or with FGSM keep at most 5 % under 20 steps of PGD", weak,
-         of(pgd, lambda v: max(v) <= 0.05)),
-        ("capacity/cifar10", "FGSM-trained networks keep over half their points under FGSM", weak[1::2],
-         of(fgsm, lambda v: min(v) > 0.5)),
-        ("accuracy-vs-eps/cifar10", "The accuracy of the PGD-trained network falls by half or more from eps 0 to 16",
-         [sweep("linf", eps) for eps in (0, 16)], of("accuracy", lambda v: v[1] <= v[0] / 2)),
+        (
+            "capacity/cifar10",
+            "Under PGD training, the wider network keeps more under 20 steps of PGD",
+            (simple, wide),
+            of(pgd, lambda v: v[1] > v[0]),
+        ),
+        (
+            "capacity/cifar10",
+            "Networks trained naturally or with FGSM keep at most 5 % under 20 steps of PGD",
+            weak,
+            of(pgd, lambda v: max(v) <= 0.05),
+        ),
+        (
+            "capacity/cifar10",
+            "FGSM-trained networks keep over half their points under FGSM",
+            weak[1::2],
+            of(fgsm, lambda v: min(v) > 0.5),
+        ),
+        (
+            "accuracy-vs-eps/cifar10",
+            "The accuracy of the PGD-trained network falls by half or more from eps 0 to 16",
+            [sweep("linf", eps) for eps in (0, 16)],
+            of("accuracy", lambda v: v[1] <= v[0] / 2),
+        ),
         ("training-loss/cifar10", "The adversarial training loss falls", (curve(),), _ordered),
-        ("loss-during-pgd/cifar10", "On CIFAR-10, the loss on the PGD-trained network ends below the natural one's",
-         landscape[:2], lower),
-        ("more-loss-curves/cifar10", "On five CIFAR-10 images, adversarial training lowers the loss that PGD reaches",
-         landscape[:2], lower),
-        ("local-maxima/cifar10", "On CIFAR-10, final losses of PGD-trained networks lie below those of natural ones",
-         landscape[2:], lower),
-        ("loss-along-directions", "White-box PGD reaches a higher loss on the natural network than on the robust one",
-         [along(*kind) for kind in ALONG.values()], of("end white Pgd", lambda v: v[0] > v[1])),
-    ]  # fmt: skip
+        (
+            "loss-during-pgd/cifar10",
+            "On CIFAR-10, the loss on the PGD-trained network ends below the natural one's",
+            landscape[:2],
+            lower,
+        ),
+        (
+            "more-loss-curves/cifar10",
+            "On five CIFAR-10 images, adversarial training lowers the loss that PGD reaches",
+            landscape[:2],
+            lower,
+        ),
+        (
+            "local-maxima/cifar10",
+            "On CIFAR-10, final losses of PGD-trained networks lie below those of natural ones",
+            landscape[2:],
+            lower,
+        ),
+        (
+            "loss-along-directions",
+            "White-box PGD reaches a higher loss on the natural network than on the robust one",
+            [along(*kind) for kind in ALONG.values()],
+            of("end white Pgd", lambda v: v[0] > v[1]),
+        ),
+    ]
     return (Predicate(f"{PAPER}/{item}", text, tuple(needs), test) for item, text, needs, test in rows)

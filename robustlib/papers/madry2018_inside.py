@@ -28,7 +28,7 @@ from .madry2018_specs import (
     network,
     sweep,
     worst_case,
-)  # fmt: skip
+)
 
 KINDS = {"Large": "madry_cnn", "Very large": "madry_very_large"}
 REGIMES = ("natural", "FGSM")
@@ -89,20 +89,43 @@ def _transfer() -> Iterator[Cell]:
         yield Cell(item, number.row, number.column, number, (run,), metric)
     for kind in KINDS:
         for regime in REGIMES:
-            yield Cell(item, f"{kind}, {regime}", "mean angle between gradients", evaluations=(angles(kind, regime),),
-                       metric="angle", scale=1.0, unit="degrees")  # fmt: skip
+            yield Cell(
+                item,
+                f"{kind}, {regime}",
+                "mean angle between gradients",
+                evaluations=(angles(kind, regime),),
+                metric="angle",
+                scale=1.0,
+                unit="degrees",
+            )
 
 
 def _layers() -> Iterator[Cell]:
     for name in INSIDE:
         for index, what in enumerate(("first", "second")):
-            for metric, column in (("near_zero", "weights near zero"), ("empty", "filters without any other"),
-                                   ("single", "filters with one other")):  # fmt: skip
-                yield Cell(f"{PAPER}/filters", f"{name}, {what} layer", column, evaluations=(layer(name, index),),
-                           metric=metric, note="near zero: under 1 % of the layer's largest weight")  # fmt: skip
+            for metric, column in (
+                ("near_zero", "weights near zero"),
+                ("empty", "filters without any other"),
+                ("single", "filters with one other"),
+            ):
+                yield Cell(
+                    f"{PAPER}/filters",
+                    f"{name}, {what} layer",
+                    column,
+                    evaluations=(layer(name, index),),
+                    metric=metric,
+                    note="near zero: under 1 % of the layer's largest weight",
+                )
         last = (layer(name, -1),)
-        yield Cell(f"{PAPER}/softmax-layer", name, "standard deviation of the ten biases", evaluations=last,
-                   metric="bias_spread", scale=1.0, unit="logits")  # fmt: skip
+        yield Cell(
+            f"{PAPER}/softmax-layer",
+            name,
+            "standard deviation of the ten biases",
+            evaluations=last,
+            metric="bias_spread",
+            scale=1.0,
+            unit="logits",
+        )
         yield Cell(f"{PAPER}/softmax-layer", name, "weights near zero", evaluations=last, metric="near_zero")
 
 
@@ -117,15 +140,11 @@ def _boards() -> Iterator[Cell]:
         if number.item != f"{PAPER}/leaderboards":
             continue
         board = number.table.partition(" ")[0].lower()
-        run, metric = (
-            ours.get((board, number.row), (None, "accuracy")) if "white" in number.table else (None, "")
-        )
+        run, metric = ours.get((board, number.row), (None, "accuracy")) if "white" in number.table else (None, "")
         row = f"{number.table.rpartition(' ')[2]}: {number.row}"
         item = f"{PAPER}/leaderboards/{board}"
         if run is None:
-            yield Cell(
-                item, row, number.column, number, unavailable="an attack on the challenge's own network"
-            )
+            yield Cell(item, row, number.column, number, unavailable="an attack on the challenge's own network")
         else:
             yield Cell(item, row, number.column, number, (run,), metric, protocol_known=False, note=_OTHER)
 
@@ -134,9 +153,14 @@ def _bracket() -> Iterator[Cell]:
     for regime in DEFENCES:
         for scale in SCALES:
             for column, metric in STAGES.items():
-                yield Cell(f"{PAPER}/bracket", f"{regime} training, scale {scale}", column,
-                           evaluations=(worst_case(regime, scale),), metric=metric,
-                           note=_STAGED)  # fmt: skip
+                yield Cell(
+                    f"{PAPER}/bracket",
+                    f"{regime} training, scale {scale}",
+                    column,
+                    evaluations=(worst_case(regime, scale),),
+                    metric=metric,
+                    note=_STAGED,
+                )
 
 
 def cells() -> Iterator[Cell]:
@@ -149,13 +173,29 @@ def cells() -> Iterator[Cell]:
         ("accuracy", "accuracy under PGD", 100.0, "%"),
         ("length", "mean l_2 length", 1.0, "l2"),
     ):
-        yield Cell(f"{PAPER}/l2-examples", "PGD training, radius 4", column, evaluations=(images(),), metric=metric,
-                   scale=scale, unit=unit)  # fmt: skip
-    yield Cell(f"{PAPER}/seeds", f"PGD training, scale {MANY_SCALE}", "accuracy under 40 steps of PGD",
-               evaluations=many(), distribution=True,
-               note="an evaluation of this book's: the paper has one network of each capacity")  # fmt: skip
-    yield Cell(f"{PAPER}/decision-sketch", "twelve points in the plane", "decision regions",
-               unavailable="two small networks, trained in the chapter, which keeps no record")  # fmt: skip
+        yield Cell(
+            f"{PAPER}/l2-examples",
+            "PGD training, radius 4",
+            column,
+            evaluations=(images(),),
+            metric=metric,
+            scale=scale,
+            unit=unit,
+        )
+    yield Cell(
+        f"{PAPER}/seeds",
+        f"PGD training, scale {MANY_SCALE}",
+        "accuracy under 40 steps of PGD",
+        evaluations=many(),
+        distribution=True,
+        note="an evaluation of this book's: the paper has one network of each capacity",
+    )
+    yield Cell(
+        f"{PAPER}/decision-sketch",
+        "twelve points in the plane",
+        "decision regions",
+        unavailable="two small networks, trained in the chapter, which keeps no record",
+    )
 
 
 def _fools_itself_more(records: Sequence[Record]) -> bool:
@@ -173,16 +213,36 @@ def predicates() -> Iterator[Predicate]:
     ways = [angles(kind, regime) for kind in KINDS for regime in REGIMES]
     first, last = ([layer(name, index) for name in INSIDE] for index in (0, -1))
     rows: list[tuple[str, str, Sequence[Evaluation], Test]] = [
-        ("transferability", "PGD fools the network that it was made on more often than an independent copy",
-         [steered(*pair, transfer=transfer) for transfer in (False, True)], _fools_itself_more),
-        ("transferability", "Gradients of two copies are nearer to a right angle than to one direction", ways,
-         of("angle", lambda v: min(v) > 45)),
-        ("filters", "PGD training leaves more first-layer weights near zero than natural training", first,
-         of("near_zero", lambda v: min(v[1:]) > v[0])),
-        ("filters", "PGD training leaves at most a quarter of the first layer's filters with any weight", first,
-         of("empty", lambda v: min(v[1:]) >= 0.75)),
-        ("softmax-layer", "Softmax biases of PGD-trained networks differ more than the natural network's", last,
-         of("bias_spread", lambda v: min(v[1:]) > v[0])),
+        (
+            "transferability",
+            "PGD fools the network that it was made on more often than an independent copy",
+            [steered(*pair, transfer=transfer) for transfer in (False, True)],
+            _fools_itself_more,
+        ),
+        (
+            "transferability",
+            "Gradients of two copies are nearer to a right angle than to one direction",
+            ways,
+            of("angle", lambda v: min(v) > 45),
+        ),
+        (
+            "filters",
+            "PGD training leaves more first-layer weights near zero than natural training",
+            first,
+            of("near_zero", lambda v: min(v[1:]) > v[0]),
+        ),
+        (
+            "filters",
+            "PGD training leaves at most a quarter of the first layer's filters with any weight",
+            first,
+            of("empty", lambda v: min(v[1:]) >= 0.75),
+        ),
+        (
+            "softmax-layer",
+            "Softmax biases of PGD-trained networks differ more than the natural network's",
+            last,
+            of("bias_spread", lambda v: min(v[1:]) > v[0]),
+        ),
         ("l2-examples", "At l_2 radius 4 PGD still fools the PGD-trained network on some image", (images(),), _reaches),
-    ]  # fmt: skip
+    ]
     return (Predicate(f"{PAPER}/{item}", text, tuple(needs), test) for item, text, needs, test in rows)

@@ -8,16 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ..attacks.suite import Attack, Boundary, Clean, Fgsm, Pgd
-from ..experiments.specs import (
-    Accuracy,
-    Distances,
-    Evaluation,
-    LocalMaxima,
-    LossTrace,
-    Network,
-    Subset,
-    WorstCase,
-)
+from ..experiments.specs import Accuracy, Distances, Evaluation, LocalMaxima, LossTrace, Network, Subset, WorstCase
 from ..models import ModelSpec
 from ..threat import Ball, L2Ball, LinfBall
 from ..training import Defence, FgsmTraining, PgdTraining, Schedule, Standard
@@ -87,9 +78,7 @@ def trace(regime: str) -> Evaluation:
 
 def maxima(regime: str) -> Evaluation:
     """Final losses of PGD from 1e5 random starts on each of five examples."""
-    return Evaluation(
-        network(regime), LocalMaxima(THREAT, steps=100, step_size=0.01, starts=100_000), EXAMPLES
-    )
+    return Evaluation(network(regime), LocalMaxima(THREAT, steps=100, step_size=0.01, starts=100_000), EXAMPLES)
 
 
 PANELS = {"natural": "(a) standard training", "FGSM": "(b) FGSM training", "PGD": "(c) PGD training"}

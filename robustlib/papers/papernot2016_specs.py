@@ -27,13 +27,19 @@ _EPOCH = 390
 SCHEDULES = {
     "mnist": Schedule(steps=50 * 468, batch=128, lr=0.1, optimiser="sgd", momentum=0.5),
     "cifar10": Schedule(
-        steps=50 * _EPOCH, batch=128, lr=0.01, optimiser="sgd", momentum=0.9, momentum_decay=True,
+        steps=50 * _EPOCH,
+        batch=128,
+        lr=0.01,
+        optimiser="sgd",
+        momentum=0.9,
+        momentum_decay=True,
         decay=tuple((10 * i * _EPOCH, 0.5**i) for i in range(1, 5)),
     ),
-}  # fmt: skip
+}
 """Table II. An epoch leaves out the last, short batch."""
 MODELS = {"mnist": ModelSpec("papernot_mnist", width=32), "cifar10": ModelSpec("papernot_cifar", width=64)}
 LEAST_ACCURACY = {"mnist": 0.9, "cifar10": 0.5}
+
 
 def baseline(dataset: str, seed: int = 0) -> Network:
     """The undistilled network of table II."""
@@ -49,9 +55,13 @@ def teacher(dataset: str, temperature: float, seed: int = 0) -> Network:
 def student(dataset: str, temperature: float, seed: int = 0) -> Network:
     """The distilled network: the same architecture and recipe at the same T, on the first one's outputs."""
     return Network(
-        dataset, MODELS[dataset], Distillation(temperature, LEAST_ACCURACY[dataset]), SCHEDULES[dataset],
-        seed=seed, parents=(teacher(dataset, temperature, seed),),
-    )  # fmt: skip
+        dataset,
+        MODELS[dataset],
+        Distillation(temperature, LEAST_ACCURACY[dataset]),
+        SCHEDULES[dataset],
+        seed=seed,
+        parents=(teacher(dataset, temperature, seed),),
+    )
 
 
 def network(dataset: str, label: str, seed: int = 0) -> Network:

@@ -17,9 +17,13 @@ from . import comparison, madry2018, papernot2016, wong2018, wong2018scaling, zh
 from .base import Cell, Item, Predicate, find_item, items
 
 MODULES = {
-    "papernot2016": papernot2016, "wong2018": wong2018, "wong2018scaling": wong2018scaling, "madry2018": madry2018,
-    "zhang2019": zhang2019, "comparison": comparison,
-}  # fmt: skip
+    "papernot2016": papernot2016,
+    "wong2018": wong2018,
+    "wong2018scaling": wong2018scaling,
+    "madry2018": madry2018,
+    "zhang2019": zhang2019,
+    "comparison": comparison,
+}
 """A paper's module offers cells() and predicates()."""
 
 

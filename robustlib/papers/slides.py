@@ -69,23 +69,28 @@ CLAIMS = (
     Predicate(
         "papernot2016/breaking",
         "Distillation at T = 100 does not double the mean l_2 distance of Carlini and Wagner's attack",
-        tuple(_CW.values()), _of("mean_distance", lambda v: v[1] < 2 * v[0]),
+        tuple(_CW.values()),
+        _of("mean_distance", lambda v: v[1] < 2 * v[0]),
     ),
     Predicate(
         "papernot2016/breaking",
         "With the temperature put back JSMA succeeds more often at T = 100 than as deployed, by over 20 points",
-        (_DEPLOYED, _BROKEN), _of("success", lambda v: v[1] > v[0] + 0.2),
+        (_DEPLOYED, _BROKEN),
+        _of("success", lambda v: v[1] > v[0] + 0.2),
     ),
     Predicate(
-        "papernot2016/breaking", "The suite leaves at most 5 % of the network distilled at T = 100",
-        (_SUITE,), _of("accuracy", lambda v: v[0] <= 0.05),
+        "papernot2016/breaking",
+        "The suite leaves at most 5 % of the network distilled at T = 100",
+        (_SUITE,),
+        _of("accuracy", lambda v: v[0] <= 0.05),
     ),
     Predicate(
-        "wong2018/table-1/mnist", "PGD leaves under half of the standard and over half of the robust MNIST network",
+        "wong2018/table-1/mnist",
+        "PGD leaves under half of the standard and over half of the robust MNIST network",
         (wong.attacked(_STANDARD, wong.PGD, _BALL), wong.attacked(_ROBUST, wong.PGD, _BALL)),
         _of("accuracy", lambda v: v[0] < 0.5 < v[1]),
     ),
-)  # fmt: skip
+)
 """What the decks say and no figure of a paper does."""
 
 
@@ -96,9 +101,7 @@ def claim(text: str) -> Predicate:
     Raises:
         RobustlibError: none has it; names the nearest.
     """
-    known = {p.text: p for module in MODULES.values() for p in module.predicates()} | {
-        p.text: p for p in CLAIMS
-    }
+    known = {p.text: p for module in MODULES.values() for p in module.predicates()} | {p.text: p for p in CLAIMS}
     if text not in known:
         raise RobustlibError(suggest("claim", text, known))
     return known[text]
@@ -108,8 +111,10 @@ _A, _NATURAL = madry.network(), madry.network("natural")
 _ALONE, _, _GROWN = scaling.grown(HARD)
 
 NUMBERS: dict[str, tuple[Evaluation, str]] = {
-    **{f"jsma_{name}": (papernot.attempts(papernot.network("mnist", label)), "success")
-       for name, label in (("plain", _PLAIN), ("T5", "T=5"), ("T20", "T=20"), ("T100", _HOT))},
+    **{
+        f"jsma_{name}": (papernot.attempts(papernot.network("mnist", label)), "success")
+        for name, label in (("plain", _PLAIN), ("T5", "T=5"), ("T20", "T=20"), ("T100", _HOT))
+    },
     "back_T5": (papernot.undone("mnist", "T=5"), "success"),
     "back_T20": (papernot.undone("mnist", "T=20"), "success"),
     "jsma_back": (_BROKEN, "success"),
@@ -158,10 +163,16 @@ NUMBERS: dict[str, tuple[Evaluation, str]] = {
     "bracket_trades_clean": (trades.worst_case("TRADES, 1/λ 6"), "after clean"),
     "bracket_trades1": (trades.worst_case("TRADES, 1/λ 1"), "accuracy"),
     "bracket_trades1_clean": (trades.worst_case("TRADES, 1/λ 1"), "after clean"),
-    **{f"sweep_{name}{end}": (trades.sweep("mnist", beta, robust=not end), "accuracy")
-       for name, beta in (("low", 0.1), ("high", 5.0)) for end in ("", "_clean")},
-    **{f"served{name}_{group}": (own.lender(beta), f"served_honest_{group}")
-       for name, beta in (("", 0.0), ("_robust", 3.0)) for group in (0, 1)},
+    **{
+        f"sweep_{name}{end}": (trades.sweep("mnist", beta, robust=not end), "accuracy")
+        for name, beta in (("low", 0.1), ("high", 5.0))
+        for end in ("", "_clean")
+    },
+    **{
+        f"served{name}_{group}": (own.lender(beta), f"served_honest_{group}")
+        for name, beta in (("", 0.0), ("_robust", 3.0))
+        for group in (0, 1)
+    },
     # Of how the claims aged.
     "variation_T100": (papernot.variation("mnist", _HOT), "variation"),
     "variation_cifar": (papernot.variation("cifar10", _HOT), "variation"),
@@ -179,9 +190,11 @@ NUMBERS: dict[str, tuple[Evaluation, str]] = {
     "cifar_fgsm_pgd": (madry2018_cifar.white("Wide", "FGSM"), "accuracy 4"),
     "madry_cifar_pgd": (madry2018_cifar.white("Wide", "PGD"), "accuracy 4"),
     "trades_pgd": (trades.under(trades.network("mnist"), trades.FGSM_K["mnist"]), "accuracy"),
-    **{f"pgd_{name}_pgd": (trades.under(trades.network(name, "PGD"), trades.FGSM_K[name]), "accuracy")
-       for name in ("mnist", "cifar10")},
+    **{
+        f"pgd_{name}_pgd": (trades.under(trades.network(name, "PGD"), trades.FGSM_K[name]), "accuracy")
+        for name in ("mnist", "cifar10")
+    },
     "trades_cifar_pgd": (trades.under(trades.network("cifar10"), trades.FGSM_K["cifar10"]), "accuracy"),
     "trades_cifar_worst": (Evaluation(trades.network("cifar10"), WorstCase(trades.THREATS["cifar10"])), "accuracy"),
-}  # fmt: skip
+}
 """Measured numbers that reasons, answers and aged claims cite: an evaluation of the paper's protocol, and a metric."""

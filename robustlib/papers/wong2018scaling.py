@@ -39,7 +39,7 @@ from .wong2018scaling_specs import (
     shaped,
     stage,
     updates,
-)  # fmt: skip
+)
 
 _CASCADE = f"{STAGES} stages; the authors' script trains up to six"
 
@@ -60,12 +60,27 @@ def _results(item: str, lines: Sequence[Line]) -> Iterator[Cell]:
         for column, runs, metric in columns:
             number = numbers.get((line.row, column))
             if number is not None and number.value is None:
-                yield Cell(f"{PAPER}/{panel}", line.row, column, number,
-                           unavailable="the paper trains no cascade on exact bounds")  # fmt: skip
+                yield Cell(
+                    f"{PAPER}/{panel}",
+                    line.row,
+                    column,
+                    number,
+                    unavailable="the paper trains no cascade on exact bounds",
+                )
                 continue
             scale, offset = (-100.0, 100.0) if metric == "accuracy" else (100.0, 0.0)
-            yield cell(panel, line.row, column, runs, metric, number=number, open_=OPEN,
-                        note=_CASCADE if runs is whole else "", scale=scale, offset=offset)  # fmt: skip
+            yield cell(
+                panel,
+                line.row,
+                column,
+                runs,
+                metric,
+                number=number,
+                open_=OPEN,
+                note=_CASCADE if runs is whole else "",
+                scale=scale,
+                offset=offset,
+            )
         if numbers.get((line.row, "Cascade error: Robust"), None) is None or line.exact:
             continue
         for column, metric in (("cascade, guarded rule", "guarded_bound"), ("cascade, strict rule", "strict_bound")):
@@ -88,9 +103,17 @@ def _sizes() -> Iterator[Cell]:
             for column, value in zip(("hidden units", "parameters"), sizes(model, dataset), strict=True):
                 number = numbers[row, column]
                 yield Cell(item, row, column, number, derived=float(value), unit=number.unit)
-            yield cell(f"model-sizes/{dataset}", row, "time per epoch", [epoch_cost(data, name)], "seconds",
-                        number=numbers[row, "time per epoch"], scale=float(updates(data, 1)), unit="s",
-                        note="one projected update times those of an epoch; the authors had four GPUs")  # fmt: skip
+            yield cell(
+                f"model-sizes/{dataset}",
+                row,
+                "time per epoch",
+                [epoch_cost(data, name)],
+                "seconds",
+                number=numbers[row, "time per epoch"],
+                scale=float(updates(data, 1)),
+                unit="s",
+                note="one projected update times those of an epoch; the authors had four GPUs",
+            )
 
 
 def _shapes() -> Iterator[Cell]:
@@ -99,10 +122,26 @@ def _shapes() -> Iterator[Cell]:
     for kind, sizes_ in KINDS.items():
         for k in sizes_:
             row, net = f"{kind} {k}", shaped(kind, k)
-            yield cell("width-depth", row, "Robust error", [bound(net, ball)], "bound",
-                        number=numbers[row, "Robust error"], open_=OPEN)  # fmt: skip
-            yield cell("width-depth", row, "Standard error", [clean(net)], "accuracy", scale=-100.0, offset=100.0,
-                        number=numbers[row, "Standard error"], open_=OPEN)  # fmt: skip
+            yield cell(
+                "width-depth",
+                row,
+                "Robust error",
+                [bound(net, ball)],
+                "bound",
+                number=numbers[row, "Robust error"],
+                open_=OPEN,
+            )
+            yield cell(
+                "width-depth",
+                row,
+                "Standard error",
+                [clean(net)],
+                "accuracy",
+                scale=-100.0,
+                offset=100.0,
+                number=numbers[row, "Standard error"],
+                open_=OPEN,
+            )
 
 
 class _Skip(nn.Module):
@@ -145,13 +184,22 @@ def supported(name: str) -> bool:
 
 def _operations() -> Iterator[Cell]:
     for name in OPERATIONS:
-        yield Cell(f"{PAPER}/dual-operations", name, "bounded here (1: yes, 0: refused by name)",
-                   derived=float(supported(name)), unit="")  # fmt: skip
+        yield Cell(
+            f"{PAPER}/dual-operations",
+            name,
+            "bounded here (1: yes, 0: refused by name)",
+            derived=float(supported(name)),
+            unit="",
+        )
 
 
 def cells() -> list[Cell]:
     """Every cell of the paper that this edition knows how to measure, or can say why it does not."""
     return [
-        *_results("results", LINES), *_results("l2-results", EUCLIDEAN), *_sizes(), *_shapes(), *_operations(),
+        *_results("results", LINES),
+        *_results("l2-results", EUCLIDEAN),
+        *_sizes(),
+        *_shapes(),
+        *_operations(),
         *figure_cells(),
-    ]  # fmt: skip
+    ]

@@ -31,7 +31,7 @@ from .wong2018scaling_specs import (
     marked,
     over_intervals,
     unit_cost,
-)  # fmt: skip
+)
 
 PAPER = "wong2018scaling"
 OWN = "an evaluation of this book's"
@@ -41,20 +41,41 @@ COUNTS = (10, 50, 200)
 
 
 def cell(
-    item: str, row: str, column: str, runs: Sequence[Evaluation], metric: str, *, number: Published | None = None,
-    scale: float = 100.0, offset: float = 0.0, unit: str = "%", open_: str = "", note: str = "",
-) -> Cell:  # fmt: skip
+    item: str,
+    row: str,
+    column: str,
+    runs: Sequence[Evaluation],
+    metric: str,
+    *,
+    number: Published | None = None,
+    scale: float = 100.0,
+    offset: float = 0.0,
+    unit: str = "%",
+    open_: str = "",
+    note: str = "",
+) -> Cell:
     """A cell of ``item``; ``open_`` says what of its protocol is not known."""
     return Cell(
-        item=f"{PAPER}/{item}", row=row, column=column, published=number, evaluations=tuple(runs), metric=metric,
-        scale=scale, offset=offset, unit=unit, protocol_known=not open_, note="; ".join(filter(None, (note, open_))),
-    )  # fmt: skip
+        item=f"{PAPER}/{item}",
+        row=row,
+        column=column,
+        published=number,
+        evaluations=tuple(runs),
+        metric=metric,
+        scale=scale,
+        offset=offset,
+        unit=unit,
+        protocol_known=not open_,
+        note="; ".join(filter(None, (note, open_))),
+    )
 
 
 def cost_runs() -> dict[str, dict[str, list[Evaluation]]]:
     """By family of networks and kind of bound, timings in the order of growing networks."""
-    families = {"one hidden layer": [ModelSpec("scaled_single", j) for j in FILTERS],
-                "Wide(k)": [ModelSpec("scaled_wide", k) for k in KINDS["Wide"]]}  # fmt: skip
+    families = {
+        "one hidden layer": [ModelSpec("scaled_single", j) for j in FILTERS],
+        "Wide(k)": [ModelSpec("scaled_wide", k) for k in KINDS["Wide"]],
+    }
     kinds = {"exact": 0, f"{PROJECTIONS} projections": PROJECTIONS}
     return {
         family: {kind: [unit_cost(model, columns) for model in models] for kind, columns in kinds.items()}
@@ -101,16 +122,38 @@ def _grown(item: str, line: Line) -> Iterator[Cell]:
         row = f"{line.data}, {line.model}, eps {line.eps}, {place} stage{'s' * (place > 1)}"
         for column, metric in (("robust error", "bound"), ("strict rule", "strict_bound"), ("error", "error")):
             yield cell(item, row, column, [run], metric, open_=OPEN, note=OWN if metric == "strict_bound" else "")
-        for column, metric in (("last stage alone: error", f"error_{place}"),
-                               ("points answered by the last stage", f"answered_{place}")):  # fmt: skip
+        for column, metric in (
+            ("last stage alone: error", f"error_{place}"),
+            ("points answered by the last stage", f"answered_{place}"),
+        ):
             yield cell(item, row, column, [run], metric, note=OWN)
-        yield cell(item, row, "classes that the last stage tells", [run], f"classes_{place}", scale=1.0,
-                    unit="classes", note=OWN)  # fmt: skip
-        yield cell(item, row, "last stage: loss at the end of training", [curve(line, place)], "final_loss", scale=1.0,
-                    unit="nats")  # fmt: skip
-    yield cell(item, f"{line.data}, {line.model}, eps {line.eps}, {STAGES} stages", "verdicts overturned by a search",
-                [grown(line)[-1]], "broken", note=f"{OWN}: share of the points searched, of those that the released "
-                "rule counts as robust")  # fmt: skip
+        yield cell(
+            item,
+            row,
+            "classes that the last stage tells",
+            [run],
+            f"classes_{place}",
+            scale=1.0,
+            unit="classes",
+            note=OWN,
+        )
+        yield cell(
+            item,
+            row,
+            "last stage: loss at the end of training",
+            [curve(line, place)],
+            "final_loss",
+            scale=1.0,
+            unit="nats",
+        )
+    yield cell(
+        item,
+        f"{line.data}, {line.model}, eps {line.eps}, {STAGES} stages",
+        "verdicts overturned by a search",
+        [grown(line)[-1]],
+        "broken",
+        note=f"{OWN}: share of the points searched, of those that the released rule counts as robust",
+    )
 
 
 def _variability() -> Iterator[Cell]:
@@ -118,8 +161,14 @@ def _variability() -> Iterator[Cell]:
         for columns in COUNTS:
             run, row = estimated(columns, estimator), f"{estimator}, {columns} projections"
             for column, metric in (("robust error by estimates", "estimated"), ("robust error", "exact")):
-                yield cell("estimator-variability", row, column, [run], metric,
-                            note="an estimate, not a bound" if metric == "estimated" else "")  # fmt: skip
+                yield cell(
+                    "estimator-variability",
+                    row,
+                    column,
+                    [run],
+                    metric,
+                    note="an estimate, not a bound" if metric == "estimated" else "",
+                )
             for column, metric in (("margins: deviation over draws", "scatter"), ("margins: mean error", "offset")):
                 yield cell("estimator-variability", row, column, [run], metric, scale=1.0, unit="logits")
 
@@ -127,9 +176,10 @@ def _variability() -> Iterator[Cell]:
 def _groups() -> Iterator[Cell]:
     for name, run in groups().items():
         kinds = ("class", "person") if name == "HAR" else ("class",)
-        for column, metric in [("robust error", "bound"), *(
-            (f"certified, {edge} {kind}", f"{edge}_{kind}") for kind in kinds for edge in ("worst", "best")
-        )]:
+        for column, metric in [
+            ("robust error", "bound"),
+            *((f"certified, {edge} {kind}", f"{edge}_{kind}") for kind in kinds for edge in ("worst", "best")),
+        ]:
             yield cell(f"groups/{name.lower()}", name, column, [run], metric, note=OWN)
 
 
@@ -140,8 +190,9 @@ def cells() -> Iterator[Cell]:
     yield from _grown("cascade-curves", COLOUR)
     yield from _grown("more-curves/mnist", HARD)
     row = f"MNIST, Small, eps {HARD.eps}, 1 stage"
-    yield cell("more-curves/mnist", row, "robust error, hidden layers by intervals", [over_intervals(HARD)], "bound",
-               note=OWN)  # fmt: skip
+    yield cell(
+        "more-curves/mnist", row, "robust error, hidden layers by intervals", [over_intervals(HARD)], "bound", note=OWN
+    )
     yield from _grown("more-curves/cifar10", LINES[8])
     yield from _variability()
     yield from _groups()
@@ -183,19 +234,47 @@ def predicates() -> list[Predicate]:
     gap = tuple(ends[split][name][-1] for name in ("exact", fewest) for split in ("test", "train"))
     spread = tuple(estimated(columns, "median") for columns in COUNTS)
     rows: list[tuple[str, str, tuple[Evaluation, ...], Callable[[Sequence[Record]], bool]]] = [
-        ("results/mnist", "At 0.3 a cascade's robust error is below its first network's", (hard[0], hard[-1]),
-         lambda r: _values(r, "bound")[1] < _values(r, "bound")[0]),
-        ("results/mnist", "At 0.3 a cascade's standard error is above its first network's", (hard[0], hard[-1]),
-         lambda r: _values(r, "error")[1] > _values(r, "error")[0]),
-        ("more-curves/mnist", "The strict rule certifies less of the cascade than the released one", (hard[-1],),
-         lambda r: _values(r, "strict_bound")[0] > _values(r, "bound")[0]),
-        ("more-curves/mnist", "The last stage tells fewer than half of the classes", (hard[-1],),
-         lambda r: _values(r, f"classes_{len(r[0].training['earlier']) + 1}")[0] < 5),
-        ("cost-vs-units", "The exact bound's cost grows faster with the units than the projected one's",
-         (*wide["exact"], *wide[f"{PROJECTIONS} projections"]), _grows_faster),
-        ("projection-curves", f"With {COLUMNS[0]} projection the gap from training to testing is smaller than exactly",
-         gap, _smaller_gap),
-        ("estimator-variability", "More projections spread less", spread,
-         lambda r: _values(r, "scatter")[-1] < _values(r, "scatter")[0]),
-    ]  # fmt: skip
+        (
+            "results/mnist",
+            "At 0.3 a cascade's robust error is below its first network's",
+            (hard[0], hard[-1]),
+            lambda r: _values(r, "bound")[1] < _values(r, "bound")[0],
+        ),
+        (
+            "results/mnist",
+            "At 0.3 a cascade's standard error is above its first network's",
+            (hard[0], hard[-1]),
+            lambda r: _values(r, "error")[1] > _values(r, "error")[0],
+        ),
+        (
+            "more-curves/mnist",
+            "The strict rule certifies less of the cascade than the released one",
+            (hard[-1],),
+            lambda r: _values(r, "strict_bound")[0] > _values(r, "bound")[0],
+        ),
+        (
+            "more-curves/mnist",
+            "The last stage tells fewer than half of the classes",
+            (hard[-1],),
+            lambda r: _values(r, f"classes_{len(r[0].training['earlier']) + 1}")[0] < 5,
+        ),
+        (
+            "cost-vs-units",
+            "The exact bound's cost grows faster with the units than the projected one's",
+            (*wide["exact"], *wide[f"{PROJECTIONS} projections"]),
+            _grows_faster,
+        ),
+        (
+            "projection-curves",
+            f"With {COLUMNS[0]} projection the gap from training to testing is smaller than exactly",
+            gap,
+            _smaller_gap,
+        ),
+        (
+            "estimator-variability",
+            "More projections spread less",
+            spread,
+            lambda r: _values(r, "scatter")[-1] < _values(r, "scatter")[0],
+        ),
+    ]
     return [Predicate(f"{PAPER}/{item}", text, needs, test) for item, text, needs, test in rows]

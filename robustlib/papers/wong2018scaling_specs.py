@@ -87,8 +87,9 @@ def schedule(data: str, epochs: int = EPOCHS) -> Schedule:
     steps = updates(data, epochs)
     if data == "MNIST":
         return Schedule(steps, BATCH, 1e-3, decay=decay)
-    return Schedule(steps, BATCH, 0.05, optimiser="sgd", momentum=0.9, weight_decay=5e-4, decay=decay, crop=4,
-                    flip=True, clip=1.0)  # fmt: skip
+    return Schedule(
+        steps, BATCH, 0.05, optimiser="sgd", momentum=0.9, weight_decay=5e-4, decay=decay, crop=4, flip=True, clip=1.0
+    )
 
 
 def first_radius(data: str) -> float:

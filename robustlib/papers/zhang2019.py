@@ -7,17 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from ..attacks.suite import (
-    CarliniWagner,
-    Clean,
-    DeepFool,
-    Fab,
-    Fgsm,
-    Lbfgs,
-    MiFgsm,
-    MinimumNorm,
-    Square,
-)
+from ..attacks.suite import CarliniWagner, Clean, DeepFool, Fab, Fgsm, Lbfgs, MiFgsm, MinimumNorm, Square
 from ..evaluate.theory import PSI, SURROGATES, psi_transform, table_1
 from ..experiments.records import Record
 from ..experiments.specs import Evaluation, Network, WorstCase
@@ -55,19 +45,23 @@ _ATTACKS: dict[str, tuple[Measure, str, str]] = {
     "FGSM ²⁰ (PGD)": (lambda net: under(net, FGSM_K["cifar10"]), "accuracy", ""),
     "FGSM ⁴⁰ (PGD)": (lambda net: under(net, FGSM_K["mnist"]), "accuracy", ""),
     "FGSM ^{1,000} (PGD)": (
-        lambda net: under(net, replace(FGSM_K[net.dataset], steps=1000)), "accuracy",
+        lambda net: under(net, replace(FGSM_K[net.dataset], steps=1000)),
+        "accuracy",
         "step size of the 1,000 steps not printed; here that of the shorter attack",
     ),
     "DeepFool (ℓ_∞)": (
-        lambda net: nearest(net, DeepFool(steps=100, protocol=1), "linf", 0.031), "accuracy@0.031", _FOOLBOX,
+        lambda net: nearest(net, DeepFool(steps=100, protocol=1), "linf", 0.031),
+        "accuracy@0.031",
+        _FOOLBOX,
     ),
     "LBFGSAttack": (_artefact(Lbfgs(protocol=1)), "accuracy@0.031", _ARTEFACT),
     "MI-FGSM": (
-        lambda net: under(net, MiFgsm(20, FGSM_K["cifar10"].step_size)), "accuracy",
+        lambda net: under(net, MiFgsm(20, FGSM_K["cifar10"].step_size)),
+        "accuracy",
         _FOOLBOX + ", 20 steps of 0.003",
     ),
     "C&W": (_artefact(CarliniWagner(protocol=1)), "accuracy@0.031", _ARTEFACT),
-}  # fmt: skip
+}
 _CW_MNIST = (lambda net: nearest(net, CarliniWagner(protocol=1), "l2", 0.005), "accuracy@0.005", _FOOLBOX)
 
 
@@ -136,12 +130,17 @@ def _leaderboards() -> list[Cell]:
         measure, metric = _LEADERBOARD.get(number.row, (None, "accuracy"))
         cells.append(
             Cell(
-                item=f"{PAPER}/leaderboards/{dataset}", row=number.row, column=number.column, published=number,
-                evaluations=(measure(network(dataset)),) if measure else (), metric=metric, protocol_known=False,
+                item=f"{PAPER}/leaderboards/{dataset}",
+                row=number.row,
+                column=number.column,
+                published=number,
+                evaluations=(measure(network(dataset)),) if measure else (),
+                metric=metric,
+                protocol_known=False,
                 note="published for the network that the authors released, ours for a network of this book",
                 unavailable="" if measure else "another team's attack, which this book does not have",
             )
-        )  # fmt: skip
+        )
     return cells
 
 
@@ -161,14 +160,18 @@ def _table_4() -> list[Cell]:
         spread = column.endswith("std")
         cells.append(
             Cell(
-                item=f"{PAPER}/table-4/{dataset}", row=number.row, column=column, published=number,
-                evaluations=() if spread else tuple(
-                    sweep(dataset, beta, robust="rob" in column, seed=seed) for seed in SEEDS[dataset][:3]
-                ),
-                protocol_known=False, note=_SWEEP_NOTE[dataset],
+                item=f"{PAPER}/table-4/{dataset}",
+                row=number.row,
+                column=column,
+                published=number,
+                evaluations=()
+                if spread
+                else tuple(sweep(dataset, beta, robust="rob" in column, seed=seed) for seed in SEEDS[dataset][:3]),
+                protocol_known=False,
+                note=_SWEEP_NOTE[dataset],
                 unavailable="our own spread over seeds stands with our mean" if spread else "",
             )
-        )  # fmt: skip
+        )
     return cells
 
 
@@ -176,13 +179,17 @@ def _table_3() -> list[Cell]:
     metrics = {"A_rob(f)": "accuracy", "R_phi(f)": "risk", "Delta = Delta_RHS - Delta_LHS": "gap"}
     return [
         Cell(
-            item=f"{PAPER}/table-3", row=number.row, column=number.column, published=number,
+            item=f"{PAPER}/table-3",
+            row=number.row,
+            column=number.column,
+            published=number,
             evaluations=tuple(bound(float(number.row.partition("=")[2]), seed=seed) for seed in SEEDS["mnist"]),
-            metric=metrics[number.column], scale=100.0 if metrics[number.column] == "accuracy" else 1.0,
+            metric=metrics[number.column],
+            scale=100.0 if metrics[number.column] == "accuracy" else 1.0,
             unit="%" if metrics[number.column] == "accuracy" else "",
         )
         for number in published_of(f"{PAPER}/table-3").values()
-    ]  # fmt: skip
+    ]
 
 
 def _black_box(item: str, dataset: str, beta: float) -> list[Cell]:
@@ -190,15 +197,21 @@ def _black_box(item: str, dataset: str, beta: float) -> list[Cell]:
         words = number.row.partition(";")[2].split()
         target, source = ({"Madry": "PGD"}.get(words[i], words[i]) for i in (0, 2))
         return Cell(
-            item=f"{PAPER}/{item}", row=number.row.partition(";")[2], column=number.column, published=number,
+            item=f"{PAPER}/{item}",
+            row=number.row.partition(";")[2],
+            column=number.column,
+            published=number,
             evaluations=tuple(
-                under(network(dataset, target, beta, seed=seed), FGSM_K[dataset],
-                      source=network(dataset, source, beta, seed=seed))
+                under(
+                    network(dataset, target, beta, seed=seed),
+                    FGSM_K[dataset],
+                    source=network(dataset, source, beta, seed=seed),
+                )
                 for seed in SEEDS[dataset]
             ),
             protocol_known=False,
             note=f"1/lambda is not known, here {beta:g}; Madry's is PGD training of the same network",
-        )  # fmt: skip
+        )
 
     return [cell(number) for number in published_of(f"{PAPER}/{item}").values()]
 
@@ -210,11 +223,16 @@ def _computed() -> list[Cell]:
         value = {"R_nat": "natural", "R_bdy": "boundary", "R_rob": "robust"}[number.column]
         cells.append(
             Cell(
-                item=f"{PAPER}/table-1", row=number.row, column=number.column, published=number, unit="", scale=1.0,
+                item=f"{PAPER}/table-1",
+                row=number.row,
+                column=number.column,
+                published=number,
+                unit="",
+                scale=1.0,
                 derived=getattr(risks[number.row], value),
                 note="counted on the counterexample itself, with ten cells of width eps",
             )
-        )  # fmt: skip
+        )
     for name, phi in SURROGATES.items():
         t, psi = psi_transform(phi)
         printed = PSI[name](t)
@@ -229,22 +247,31 @@ def _computed() -> list[Cell]:
 def _challenge() -> list[Cell]:
     return [
         Cell(
-            item=f"{PAPER}/challenge", row=number.row, column=number.column, published=number, unit=number.unit,
-            scale=1.0, unavailable="a competition on Tiny ImageNet in 2018: drawn from the published numbers",
+            item=f"{PAPER}/challenge",
+            row=number.row,
+            column=number.column,
+            published=number,
+            unit=number.unit,
+            scale=1.0,
+            unavailable="a competition on Tiny ImageNet in 2018: drawn from the published numbers",
         )
         for number in published_of(f"{PAPER}/challenge").values()
-    ]  # fmt: skip
+    ]
 
 
 def _baselines() -> list[Cell]:
     return [
         Cell(
-            item=f"{PAPER}/baselines", row=name, column=column, evaluations=(worst_case(name),), metric=metric,
+            item=f"{PAPER}/baselines",
+            row=name,
+            column=column,
+            evaluations=(worst_case(name),),
+            metric=metric,
             note="an evaluation of this book's: each attack is run on what the attacks before it left",
         )
         for name in BASELINES
         for column, metric in STAGES.items()
-    ]  # fmt: skip
+    ]
 
 
 def cells() -> list[Cell]:
@@ -278,18 +305,30 @@ def predicates() -> list[Predicate]:
     """What the paper says of its tables, as tests over records."""
     ends = {robust: tuple(sweep("mnist", beta, robust=robust) for beta in (0.1, 5.0)) for robust in (True, False)}
     rows: list[tuple[str, str, Sequence[Evaluation], Callable[[Sequence[Record]], bool]]] = [
-        ("table-3", "The theorem's right side is not below its left at any lambda",
-         [bound(scale) for scale in LAMBDAS], lambda r: all(x.metrics["gap"].value >= 0 for x in r)),
+        (
+            "table-3",
+            "The theorem's right side is not below its left at any lambda",
+            [bound(scale) for scale in LAMBDAS],
+            lambda r: all(x.metrics["gap"].value >= 0 for x in r),
+        ),
         ("table-4/mnist", "Robust accuracy is higher at 1/lambda 5 than at 0.1", ends[True], _rises),
-        ("table-4/mnist", "Natural accuracy is lower at 1/lambda 5 than at 0.1", ends[False],
-         lambda r: not _rises(r)),
-        ("table-6", "An attack made on the other robust network breaks fewer points than the network's own",
-         (under(network("mnist"), FGSM_K["mnist"]),
-          under(network("mnist"), FGSM_K["mnist"], source=network("mnist", "PGD"))), _rises),
-        ("baselines", "Without a defence nothing is left",
-         (worst_case("natural"),), lambda r: _accuracy(r[0]) < 0.05),
-        ("baselines", "TRADES at 1/lambda 6 keeps more than at 1/lambda 1",
-         (worst_case("TRADES, 1/λ 1"), worst_case("TRADES, 1/λ 6")), _rises),
-    ]  # fmt: skip
+        ("table-4/mnist", "Natural accuracy is lower at 1/lambda 5 than at 0.1", ends[False], lambda r: not _rises(r)),
+        (
+            "table-6",
+            "An attack made on the other robust network breaks fewer points than the network's own",
+            (
+                under(network("mnist"), FGSM_K["mnist"]),
+                under(network("mnist"), FGSM_K["mnist"], source=network("mnist", "PGD")),
+            ),
+            _rises,
+        ),
+        ("baselines", "Without a defence nothing is left", (worst_case("natural"),), lambda r: _accuracy(r[0]) < 0.05),
+        (
+            "baselines",
+            "TRADES at 1/lambda 6 keeps more than at 1/lambda 1",
+            (worst_case("TRADES, 1/λ 1"), worst_case("TRADES, 1/λ 6")),
+            _rises,
+        ),
+    ]
     tested = [Predicate(f"{PAPER}/{item}", text, tuple(needs), test) for item, text, needs, test in rows]
     return tested + own.predicates()

@@ -51,9 +51,14 @@ def checkpoint(part: int) -> Network:
     """The network after so many parts of its training; each part begins with the weights of the one before."""
     schedule = Schedule(4 * ROWS // 50, batch=50, lr=2e-3)
     return Network(
-        "mnist", ModelSpec("small_cnn", 8), Trades(SMALL_THREAT, 10, 0.02, beta=6.0), schedule, rows=(0, ROWS),
-        seed=part, parents=(checkpoint(part - 1),) if part > 1 else (),
-    )  # fmt: skip
+        "mnist",
+        ModelSpec("small_cnn", 8),
+        Trades(SMALL_THREAT, 10, 0.02, beta=6.0),
+        schedule,
+        rows=(0, ROWS),
+        seed=part,
+        parents=(checkpoint(part - 1),) if part > 1 else (),
+    )
 
 
 def judged(part: int, split: str) -> Evaluation:
@@ -92,42 +97,78 @@ def cells() -> list[Cell]:
         for kind in ("natural", "boundary", "robust")
     ]
     for column, metric in (
-        ("largest gradient at x' = x", "gradient_at_x"), ("KL after the kick", "kl_of_kick"),
-        ("KL after the last step", "kl"), ("the same without the kick", "kl_from_x"),
-    ):  # fmt: skip
+        ("largest gradient at x' = x", "gradient_at_x"),
+        ("KL after the kick", "kl_of_kick"),
+        ("KL after the last step", "kl"),
+        ("the same without the kick", "kl_from_x"),
+    ):
         unit = "nats per unit" if metric == "gradient_at_x" else "nats"
         found.append(
-            Cell(f"{PAPER}/algorithm-1", "SmallCNN, 1/λ 6", column, evaluations=(loop("mnist"),), metric=metric,
-                 scale=1.0, unit=unit)
-        )  # fmt: skip
+            Cell(
+                f"{PAPER}/algorithm-1",
+                "SmallCNN, 1/λ 6",
+                column,
+                evaluations=(loop("mnist"),),
+                metric=metric,
+                scale=1.0,
+                unit=unit,
+            )
+        )
     found += [
-        Cell(f"{PAPER}/adversarial-examples/{dataset}", f"{method} training", "right after the attack",
-             evaluations=(shown(dataset, method),))
+        Cell(
+            f"{PAPER}/adversarial-examples/{dataset}",
+            f"{method} training",
+            "right after the attack",
+            evaluations=(shown(dataset, method),),
+        )
         for dataset, methods in PICTURED.items()
         for method in methods
-    ]  # fmt: skip
+    ]
     found.append(
-        Cell(f"{PAPER}/adversarial-examples/bird-bicycle", "TRADES", "image", unit="",
-             unavailable="the data of the unrestricted challenge are not among this book's")
-    )  # fmt: skip
+        Cell(
+            f"{PAPER}/adversarial-examples/bird-bicycle",
+            "TRADES",
+            "image",
+            unit="",
+            unavailable="the data of the unrestricted challenge are not among this book's",
+        )
+    )
     found += [
-        Cell(f"{PAPER}/checkpoints", f"after epoch {4 * part}", f"robust accuracy, {split}",
-             evaluations=(judged(part, split),), note="the seeds number the parts of one training")
-        for part in range(1, PARTS + 1) for split in ("validation", "test")
-    ]  # fmt: skip
+        Cell(
+            f"{PAPER}/checkpoints",
+            f"after epoch {4 * part}",
+            f"robust accuracy, {split}",
+            evaluations=(judged(part, split),),
+            note="the seeds number the parts of one training",
+        )
+        for part in range(1, PARTS + 1)
+        for split in ("validation", "test")
+    ]
     for beta in LENDER_BETAS:
         runs = tuple(lender(beta, seed=seed) for seed in LENDER_SEEDS)
         row = f"1/λ {beta:g}" if beta else "natural"
         for state, column in MONEY.items():
             found.append(
-                Cell(f"{PAPER}/lender", row, column, evaluations=runs, metric=f"money_{state}", scale=1.0,
-                     unit="interests per applicant")
-            )  # fmt: skip
+                Cell(
+                    f"{PAPER}/lender",
+                    row,
+                    column,
+                    evaluations=runs,
+                    metric=f"money_{state}",
+                    scale=1.0,
+                    unit="interests per applicant",
+                )
+            )
             for group in (0, 1):
                 found.append(
-                    Cell(f"{PAPER}/lender", row, f"approved of group {group}, {state}", evaluations=runs,
-                         metric=f"approved_{state}_{group}")
-                )  # fmt: skip
+                    Cell(
+                        f"{PAPER}/lender",
+                        row,
+                        f"approved of group {group}, {state}",
+                        evaluations=runs,
+                        metric=f"approved_{state}_{group}",
+                    )
+                )
     return found
 
 
@@ -144,18 +185,38 @@ def predicates() -> list[Predicate]:
     sweep = [lender(beta) for beta in LENDER_BETAS]
 
     rows: list[tuple[str, str, Sequence[Evaluation], object]] = [
-        ("decision-boundary", "Both networks classify all points, TRADES fewer of them near its boundary",
-         [plane(beta) for beta in METHODS.values()],
-         lambda r: errors(r, "natural") == [0, 0] and errors(r, "boundary")[1] < errors(r, "boundary")[0]),
-        ("algorithm-1", "At x' = x the gradient of KL is zero but for rounding: below 1e-5 nats a unit of pixel",
-         [loop("mnist")], lambda r: r[0].metrics["gradient_at_x"].value < 1e-5),
-        ("algorithm-1", "The loop ends at ten times the KL of the kick or more",
-         [loop("mnist")], lambda r: r[0].metrics["kl"].value > 10 * r[0].metrics["kl_of_kick"].value),
-        ("lender", "Edits cost the lender with natural training more than half of the money it made",
-         sweep[:1], lambda r: _money(r[0], "edited") < _money(r[0], "honest") / 2),
-        ("lender", "Some 1/lambda earns more once applicants edit than natural training, and less from the honest",
-         sweep, lambda r: any(_money(x, "edited") > _money(r[0], "edited")
-                              and _money(x, "honest") < _money(r[0], "honest")
-                              for x in r[1:])),
-    ]  # fmt: skip
+        (
+            "decision-boundary",
+            "Both networks classify all points, TRADES fewer of them near its boundary",
+            [plane(beta) for beta in METHODS.values()],
+            lambda r: errors(r, "natural") == [0, 0] and errors(r, "boundary")[1] < errors(r, "boundary")[0],
+        ),
+        (
+            "algorithm-1",
+            "At x' = x the gradient of KL is zero but for rounding: below 1e-5 nats a unit of pixel",
+            [loop("mnist")],
+            lambda r: r[0].metrics["gradient_at_x"].value < 1e-5,
+        ),
+        (
+            "algorithm-1",
+            "The loop ends at ten times the KL of the kick or more",
+            [loop("mnist")],
+            lambda r: r[0].metrics["kl"].value > 10 * r[0].metrics["kl_of_kick"].value,
+        ),
+        (
+            "lender",
+            "Edits cost the lender with natural training more than half of the money it made",
+            sweep[:1],
+            lambda r: _money(r[0], "edited") < _money(r[0], "honest") / 2,
+        ),
+        (
+            "lender",
+            "Some 1/lambda earns more once applicants edit than natural training, and less from the honest",
+            sweep,
+            lambda r: any(
+                _money(x, "edited") > _money(r[0], "edited") and _money(x, "honest") < _money(r[0], "honest")
+                for x in r[1:]
+            ),
+        ),
+    ]
     return [Predicate(f"{PAPER}/{item}", text, tuple(needs), test) for item, text, needs, test in rows]  # type: ignore[arg-type]

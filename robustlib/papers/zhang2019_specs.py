@@ -29,14 +29,25 @@ PAIRING = 0.5
 _EPOCH = {"mnist": 469, "cifar10": 391}
 _RECIPE = {
     "mnist": Schedule(
-        steps=100 * 469, batch=128, lr=0.01, optimiser="sgd", momentum=0.9,
+        steps=100 * 469,
+        batch=128,
+        lr=0.01,
+        optimiser="sgd",
+        momentum=0.9,
         decay=((54 * 469, 0.1), (74 * 469, 0.01), (89 * 469, 0.001)),
     ),
     "cifar10": Schedule(
-        steps=76 * 391, batch=128, lr=0.1, optimiser="sgd", momentum=0.9, weight_decay=2e-4,
-        decay=((74 * 391, 0.1),), crop=4, flip=True,
+        steps=76 * 391,
+        batch=128,
+        lr=0.1,
+        optimiser="sgd",
+        momentum=0.9,
+        weight_decay=2e-4,
+        decay=((74 * 391, 0.1),),
+        crop=4,
+        flip=True,
     ),
-}  # fmt: skip
+}
 _MODEL = {"mnist": ModelSpec("small_cnn", 32), "cifar10": ModelSpec("wide_resnet", 10)}
 
 
@@ -44,9 +55,11 @@ def defence(dataset: str, method: str, beta: float = 6.0, threat: Ball | None = 
     """``method``: "natural", "PGD", "ALP" or "TRADES" (with ``beta`` = 1 / lambda), at the paper's threat."""
     inner = (threat or THREATS[dataset], *INNER[dataset])
     made: dict[str, Defence] = {
-        "natural": Standard(), "PGD": PgdTraining(*inner), "ALP": LogitPairing(*inner, weight=PAIRING),
+        "natural": Standard(),
+        "PGD": PgdTraining(*inner),
+        "ALP": LogitPairing(*inner, weight=PAIRING),
         "TRADES": Trades(*inner, beta=beta),
-    }  # fmt: skip
+    }
     return made[method]
 
 
@@ -103,9 +116,12 @@ def bound(scale: float, *, seed: int = 0) -> Evaluation:
 
 
 BASELINES: dict[str, tuple[str, float]] = {
-    "natural": ("natural", 0.0), "PGD training": ("PGD", 0.0), "logit pairing": ("ALP", 0.0),
-    "TRADES, 1/λ 1": ("TRADES", 1.0), "TRADES, 1/λ 6": ("TRADES", 6.0),
-}  # fmt: skip
+    "natural": ("natural", 0.0),
+    "PGD training": ("PGD", 0.0),
+    "logit pairing": ("ALP", 0.0),
+    "TRADES, 1/λ 1": ("TRADES", 1.0),
+    "TRADES, 1/λ 6": ("TRADES", 6.0),
+}
 
 
 def worst_case(name: str) -> Evaluation:

@@ -66,8 +66,17 @@ def brackets(panels: Mapping[str, Mapping[str, Bracket]], *, xlabel: str) -> Fig
             for stage, value in values.items():
                 # The last stage is drawn on top: where stages coincide, it is what counts.
                 i = stages.index(stage)
-                ax.plot(value, place, marker=MARKERS[i], color=theme.colours[i], markersize=9 if i else 11,
-                        markeredgecolor=theme.ground, linestyle="none", zorder=3 + i, clip_on=False)  # fmt: skip
+                ax.plot(
+                    value,
+                    place,
+                    marker=MARKERS[i],
+                    color=theme.colours[i],
+                    markersize=9 if i else 11,
+                    markeredgecolor=theme.ground,
+                    linestyle="none",
+                    zorder=3 + i,
+                    clip_on=False,
+                )
         ax.set_yticks(range(len(networks)), list(networks))
         ax.set(title=title, xlim=(0, 100), ylim=(len(networks) - 0.5, -0.5), xlabel=xlabel)
     shown = {stage for networks in panels.values() for bracket in networks.values() for stage in bracket}
@@ -108,11 +117,13 @@ def every_bracket(profile: str, store: Store) -> Drawing:
 def _proofs(record: Record, store: Store, kind: str) -> list[Record]:
     """Records of that measurement of the same network, points and ball."""
     return [
-        other for other in store.records(record.profile)
-        if other.evaluation["measurement"]["type"] == kind and other.weights_digest == record.weights_digest
+        other
+        for other in store.records(record.profile)
+        if other.evaluation["measurement"]["type"] == kind
+        and other.weights_digest == record.weights_digest
         and other.evaluation["subset"] == record.evaluation["subset"]
         and other.evaluation["measurement"]["threat"] == record.evaluation["measurement"]["threat"]
-    ]  # fmt: skip
+    ]
 
 
 def _exact(record: Record, proofs: list[Record]) -> Metric:

@@ -75,15 +75,19 @@ def page(store: Store) -> str:
         waiting[item.id] = wanted & missing
     hours, beyond = spend(plan.purchases(jobs, PROFILE, "cuda", TOGETHER), waiting, HOURS)
     total = sum(hour.cells for hour in (*hours, beyond))
-    lines = ["| GPU hours | networks | published numbers | of all | items finished | which networks |",
-             "|---|---|---|---|---|---|"]  # fmt: skip
+    lines = [
+        "| GPU hours | networks | published numbers | of all | items finished | which networks |",
+        "|---|---|---|---|---|---|",
+    ]
     reached = 0.0
     for number, hour in enumerate(hours, 1):
         reached += hour.cells
         share = f"{reached / total:.0%}" if total else "none"
         items_done = ", ".join(f"`{item}`" for item in hour.finished) or "none"
-        lines.append(f"| {number - 1} to {number} | {len(hour.bought)} | {hour.cells:.1f} | {share} | {items_done} "
-                     f"| {_kinds(hour.bought) or 'none'} |")  # fmt: skip
+        lines.append(
+            f"| {number - 1} to {number} | {len(hour.bought)} | {hour.cells:.1f} | {share} | {items_done} "
+            f"| {_kinds(hour.bought) or 'none'} |"
+        )
     lines += [
         "",
         f"Beyond {HOURS} hours lie {len(beyond.bought)} networks, {beyond.cells:.1f} published numbers and "

@@ -191,6 +191,14 @@ def item_verdicts(item: Item, profile: str, store: Store) -> dict[str, int]:
 
 
 __all__ = [
-    "Row", "Statement", "Verdict", "item_verdicts", "measured", "row", "rows", "stated", "statements",
+    "Row",
+    "Statement",
+    "Verdict",
+    "item_verdicts",
+    "measured",
+    "row",
+    "rows",
+    "stated",
+    "statements",
     "title_suffix",
-]  # fmt: skip
+]

@@ -21,11 +21,15 @@ def data_cards() -> str:
     parts = []
     for facts in REGISTRY.values():
         shape = " × ".join(map(str, facts.shape))
-        sources = [f"`{file.name}` ({file.checksum.partition(':')[0]} `{file.checksum.partition(':')[2][:16]}`)"
-                   for file in facts.files]  # fmt: skip
+        sources = [
+            f"`{file.name}` ({file.checksum.partition(':')[0]} `{file.checksum.partition(':')[2][:16]}`)"
+            for file in facts.files
+        ]
         parts += [
-            f"## {facts.title}", "",
-            ABOUT[facts.name], "",
+            f"## {facts.title}",
+            "",
+            ABOUT[facts.name],
+            "",
             f"- name: `{facts.name}`; {facts.n_train:,} rows to train on, {facts.n_test:,} to test, each {shape}",
             f"- values: {facts.dtype}, read as {facts.domain[0]:g} to {facts.domain[1]:g}",
             f"- classes: {', '.join(facts.classes)}",
@@ -33,7 +37,7 @@ def data_cards() -> str:
             f"- official files: {', '.join(sources) or 'none to fetch'}",
             *(f"- digest of `{name}`: `{value[:16]}`" for name, value in facts.digests.items()),
             "",
-        ]  # fmt: skip
+        ]
     return "\n".join(parts)
 
 
@@ -49,11 +53,19 @@ def cards(folder: Path, store: Store, *, link: Callable[[str], str] = "../{}".fo
     for path in sorted(folder.glob("*.safetensors")):
         _, facts = read_weights(path)
         records = [record for record in store.records() if record.weights_digest == facts["digest"]]
-        parts += [f"## {path.name}", "", f"- training key `{facts['training_key']}`, digest `{facts['digest'][:16]}`",
-                  f"- size {path.stat().st_size / 2**20:.1f} MB, float16; computes in float32"]  # fmt: skip
+        parts += [
+            f"## {path.name}",
+            "",
+            f"- training key `{facts['training_key']}`, digest `{facts['digest'][:16]}`",
+            f"- size {path.stat().st_size / 2**20:.1f} MB, float16; computes in float32",
+        ]
         if records:
-            parts += [*_training(records[0]), "", "| measured | threat | value | 95 % interval | points | record |",
-                      "|---|---|---|---|---|---|"]  # fmt: skip
+            parts += [
+                *_training(records[0]),
+                "",
+                "| measured | threat | value | 95 % interval | points | record |",
+                "|---|---|---|---|---|---|",
+            ]
         for record in sorted(records, key=_place):
             metric = record.metrics.get("accuracy")
             if metric is not None and metric.low is not None and metric.high is not None:

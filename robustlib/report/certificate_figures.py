@@ -47,8 +47,10 @@ def error_brackets(panels: Mapping[str, Mapping[str, Mapping[str, Stage]]]) -> F
                     ax.plot(published, place, markersize=11, markerfacecolor="none", **look)
         ax.set_yticks(range(len(nets)), list(nets))
         ax.set(title=title, xlim=(0, 100), ylim=(len(nets) - 0.5, -0.5), xlabel="error, or not certified (%)")
-    handles = [Line2D([], [], marker=MARKERS[i], color=theme.colours[i], linestyle="none", label=stage)
-               for i, stage in enumerate(stages)]  # fmt: skip
+    handles = [
+        Line2D([], [], marker=MARKERS[i], color=theme.colours[i], linestyle="none", label=stage)
+        for i, stage in enumerate(stages)
+    ]
     hollow = {"markerfacecolor": "none", "markersize": 10, "linestyle": "none"}
     handles.append(Line2D([], [], marker="o", color=theme.text, label="published", **hollow))  # type: ignore[arg-type]
     outside_legend(figure, handles)
@@ -104,15 +106,25 @@ def unit_shares(panels: Mapping[str, tuple[Sequence[str], ArrayLike]]) -> Figure
     for ax, (title, (names, shares)) in zip(axes, panels.items(), strict=True):
         values, left = 100 * np.asarray(shares, float), np.zeros(len(names))
         for place, kind in enumerate(order):
-            ax.barh(names, values[:, kind], left=left, color=theme.colours[place + 1], hatch=marks[place],
-                    edgecolor=theme.ground, linewidth=0.6)  # fmt: skip
+            ax.barh(
+                names,
+                values[:, kind],
+                left=left,
+                color=theme.colours[place + 1],
+                hatch=marks[place],
+                edgecolor=theme.ground,
+                linewidth=0.6,
+            )
             left += values[:, kind]
         ax.set(title=title, xlabel="units (%)", xlim=(0, 100))
     axes[0].invert_yaxis()
-    outside_legend(figure, [
-        Patch(facecolor=theme.colours[i + 1], hatch=marks[i], edgecolor=theme.ground, label=KINDS[kind])
-        for i, kind in enumerate(order)
-    ])  # fmt: skip
+    outside_legend(
+        figure,
+        [
+            Patch(facecolor=theme.colours[i + 1], hatch=marks[i], edgecolor=theme.ground, label=KINDS[kind])
+            for i, kind in enumerate(order)
+        ],
+    )
     return figure
 
 

@@ -68,9 +68,7 @@ def editions(root: Path) -> list[Path]:
 
 def _section(version: str, old: Edition, new: Edition) -> list[str]:
     changes = difference(old, new)
-    told = (
-        f"{len(new)} records now, {len(old)} then: {len(changes.added)} new, {len(changes.moved)} changed, "
-    )
+    told = f"{len(new)} records now, {len(old)} then: {len(changes.added)} new, {len(changes.moved)} changed, "
     parts = [f"## Since {version}", "", f"{told}{len(changes.gone)} gone.", ""]
     if changes.added:
         networks = Counter(path.rpartition("/")[0].removeprefix("results/") for path in changes.added)
@@ -106,9 +104,7 @@ def write(root: Path, version: str) -> Path:
         raise RobustlibError(f"version {version!r} is none; give numbers with points, such as 0.2.0")
     path = root / FOLDER / f"{version}.json"
     if path.exists():
-        raise RobustlibError(
-            f"edition {version} is there already, and editions do not change; give a new version"
-        )
+        raise RobustlibError(f"edition {version} is there already, and editions do not change; give a new version")
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(edition(Store(root)), indent=0, ensure_ascii=False) + "\n", encoding="utf-8")
     return path

@@ -61,8 +61,12 @@ def show_grand_table(profile: str, store: Store) -> None:
     points = sorted({row.n for row in found if row.n and row.column in comparison.COLUMNS})
     counted = f"{points[0]:,}" if len(points) == 1 else f"{points[0]:,} to {points[-1]:,}" if points else "no"
     title = f"{find_item(comparison.ITEM).title}{title_suffix(found)}"
-    _show(heads, lines, name="table-comparison-grand-table-at-a-glance",
-          caption=f"{title}: accuracy (%) on {counted} test points. Each number links to its record.")  # fmt: skip
+    _show(
+        heads,
+        lines,
+        name="table-comparison-grand-table-at-a-glance",
+        caption=f"{title}: accuracy (%) on {counted} test points. Each number links to its record.",
+    )
 
 
 def aged_table(profile: str, store: Store) -> tuple[list[str], list[list[str]]]:
@@ -70,11 +74,15 @@ def aged_table(profile: str, store: Store) -> tuple[list[str], list[list[str]]]:
     lines = []
     for line in aged():
         cited = f" {{cite}}`{line.later}`" if line.later else ""
-        lines.append([
-            short(line.paper), line.claim, *(filled(text, profile, store) for text in (
-                line.published, line.ours, line.strongest)),
-            line.fate, filled(line.why, profile, store) + cited,
-        ])  # fmt: skip
+        lines.append(
+            [
+                short(line.paper),
+                line.claim,
+                *(filled(text, profile, store) for text in (line.published, line.ours, line.strongest)),
+                line.fate,
+                filled(line.why, profile, store) + cited,
+            ]
+        )
     return ["paper", "claim", "published", "ours", "under today's attacks", "today", "what changed it"], lines
 
 

@@ -19,8 +19,10 @@ def _minutes(seconds: float) -> str:
 
 def costs(store: Store) -> str:
     """Measured processor time of every profile that has records."""
-    lines = ["| paper | profile | records | networks | training, processor min | evaluation, processor min | device |",
-             "|---|---|---|---|---|---|---|"]  # fmt: skip
+    lines = [
+        "| paper | profile | records | networks | training, processor min | evaluation, processor min | device |",
+        "|---|---|---|---|---|---|---|",
+    ]
     for paper in plan.MODULES:
         for name in profiles.NAMES:
             wanted = {key(job.evaluation) for job in plan.jobs(plan.select([paper]), name)}

@@ -39,9 +39,11 @@ def logit_bars(panels: Mapping[str, tuple[ArrayLike, ArrayLike]], *, classes: Se
         if any(array.shape != (len(classes),) for array in values):
             raise RobustlibError(f"logit_bars {title!r}: give {len(classes)} logits before and after")
         frame = pd.concat(
-            [pd.DataFrame({"class": list(classes), "logit": array, "when": when})
-             for array, when in zip(values, names, strict=True)]
-        )  # fmt: skip
+            [
+                pd.DataFrame({"class": list(classes), "logit": array, "when": when})
+                for array, when in zip(values, names, strict=True)
+            ]
+        )
         sns.barplot(frame, x="class", y="logit", hue="when", palette=list(colours), saturation=1, legend=False, ax=ax)
         ax.axhline(0, color=theme.text, linewidth=0.8)
         ax.axvspan(true - 0.5, true + 0.5, color=theme.colours[0], alpha=0.15, linewidth=0, zorder=0)
@@ -86,9 +88,7 @@ def decision_regions(
                 low = place - side / 2
                 ax.add_patch(Rectangle(low, side, side, facecolor=theme.colours[label], alpha=0.35, linewidth=0))
             ax.plot(*place, marker="os"[label], color=theme.colours[label], markersize=5)
-            ax.add_patch(
-                Rectangle(place - eps, 2 * eps, 2 * eps, fill=False, edgecolor=theme.text, linewidth=0.9)
-            )
+            ax.add_patch(Rectangle(place - eps, 2 * eps, 2 * eps, fill=False, edgecolor=theme.text, linewidth=0.9))
         ax.set(title=title, xlabel="$x_1$", ylabel="$x_2$", aspect="equal")
         ax.grid(visible=False)
     return figure

@@ -62,9 +62,7 @@ def show_statements(item: str, profile: str, store: Store) -> None:
     found = statements(item, profile, store)
     lines, page = [], []
     for statement in found:
-        links = ", ".join(
-            f"[record {i + 1}](#{record_target(path)})" for i, path in enumerate(statement.records[:4])
-        )
+        links = ", ".join(f"[record {i + 1}](#{record_target(path)})" for i, path in enumerate(statement.records[:4]))
         lines.append(f"- **{statement.state}**: {statement.text}. {_where(statement)} {links}".rstrip())
         page.append(f"<li><b>{statement.state}</b>: {html.escape(statement.text)}. {_where(statement)}</li>")
     show_forms("\n".join(lines), f"<ul>{''.join(page)}</ul>", "; ".join(f"{s.state}: {s.text}" for s in found))
@@ -77,11 +75,7 @@ def _where(statement: Statement) -> str:
 def show_drawing(drawing: Drawing) -> None:
     """A figure with its alt text, or the sentence that says why there is none."""
     if isinstance(drawing, str):
-        show_forms(
-            f"*Not run: {drawing}.*",
-            f"<p><i>Not run: {html.escape(drawing)}.</i></p>",
-            f"Not run: {drawing}.",
-        )
+        show_forms(f"*Not run: {drawing}.*", f"<p><i>Not run: {html.escape(drawing)}.</i></p>", f"Not run: {drawing}.")
     else:
         style.show(drawing[0], alt=drawing[1])
 

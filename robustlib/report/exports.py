@@ -15,12 +15,35 @@ from .rows import Row, label_columns
 from .sheet import make_sheet, with_marks
 
 _LATEX = {
-    "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
-    "\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "|": r"\textbar{}",
-    "<": r"\textless{}", ">": r"\textgreater{}", '"': r"\textquotedbl{}", "†": r"\dag{}", "–": "--",
-    "'": r"$'$", "′": r"$'$", "−": r"$-$", "×": r"$\times$", "±": r"$\pm$", "≤": r"$\le$", "≥": r"$\ge$",
-    "∞": r"$\infty$", "ε": r"$\varepsilon$", "β": r"$\beta$", "λ": r"$\lambda$", "ℓ": r"$\ell$",
-}  # fmt: skip
+    "&": r"\&",
+    "%": r"\%",
+    "$": r"\$",
+    "#": r"\#",
+    "_": r"\_",
+    "{": r"\{",
+    "}": r"\}",
+    "\\": r"\textbackslash{}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "|": r"\textbar{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    '"': r"\textquotedbl{}",
+    "†": r"\dag{}",
+    "–": "--",
+    "'": r"$'$",
+    "′": r"$'$",
+    "−": r"$-$",
+    "×": r"$\times$",
+    "±": r"$\pm$",
+    "≤": r"$\le$",
+    "≥": r"$\ge$",
+    "∞": r"$\infty$",
+    "ε": r"$\varepsilon$",
+    "β": r"$\beta$",
+    "λ": r"$\lambda$",
+    "ℓ": r"$\ell$",
+}
 
 
 def latex_escape(text: str) -> str:
@@ -52,15 +75,28 @@ def to_dicts(rows: Sequence[Row]) -> list[dict[str, Any]]:
         raise RobustlibError("a table without rows; pass the rows of an item that has cells")
     return [
         {
-            "label": row.label, "column": row.column, "unit": row.unit, "published": row.published,
-            "decimals": row.decimals, "verified": row.verified,
-            "ours": row.value, "low": row.low, "high": row.high,
-            "difference": row.difference, "n": row.n, "seeds": row.seeds, "values": list(row.values),
-            "verdict": row.verdict.name, "detail": row.verdict.detail, "protocol": row.protocol,
-            "profile": row.profile, "records": list(row.records), "footnotes": list(row.footnotes),
+            "label": row.label,
+            "column": row.column,
+            "unit": row.unit,
+            "published": row.published,
+            "decimals": row.decimals,
+            "verified": row.verified,
+            "ours": row.value,
+            "low": row.low,
+            "high": row.high,
+            "difference": row.difference,
+            "n": row.n,
+            "seeds": row.seeds,
+            "values": list(row.values),
+            "verdict": row.verdict.name,
+            "detail": row.verdict.detail,
+            "protocol": row.protocol,
+            "profile": row.profile,
+            "records": list(row.records),
+            "footnotes": list(row.footnotes),
         }
         for row in rows
-    ]  # fmt: skip
+    ]
 
 
 def to_json(rows: Sequence[Row]) -> str:

@@ -25,9 +25,15 @@ from .panels import from_zero, grid, need, outside_legend
 from .style import LINES, MARKERS, current, new_figure, styled
 
 __all__ = [
-    "Curve", "Histogram", "accuracy_curves", "capacity_panels", "image_grid", "loss_histograms",
-    "loss_traces", "training_loss",
-]  # fmt: skip
+    "Curve",
+    "Histogram",
+    "accuracy_curves",
+    "capacity_panels",
+    "image_grid",
+    "loss_histograms",
+    "loss_traces",
+    "training_loss",
+]
 
 Curve = tuple[ArrayLike, ArrayLike, ArrayLike | None, ArrayLike | None, ArrayLike | None]
 """(x, y, low, high, published y) of one length; None, or NaN in places, where there is none."""
@@ -39,9 +45,7 @@ _GREY = 4
 def _float(name: str, values: ArrayLike | None, length: int) -> np.ndarray:
     array = np.full(length, np.nan) if values is None else np.asarray(values, float)
     if array.shape != (length,):
-        raise RobustlibError(
-            f"curve {name!r}: an array of shape {array.shape} beside {length} x; give one length"
-        )
+        raise RobustlibError(f"curve {name!r}: an array of shape {array.shape} beside {length} x; give one length")
     return array
 
 
@@ -62,15 +66,32 @@ def draw_curves(ax: Axes, curves: Mapping[str, Curve], order: Sequence[str]) -> 
         given = np.isfinite(published)
         if given.any():
             any_published = True
-            ax.plot(x[given], published[given], linestyle="none", marker=MARKERS[place], zorder=3,
-                    markeredgecolor=colour, **_HOLLOW)  # fmt: skip
+            ax.plot(
+                x[given],
+                published[given],
+                linestyle="none",
+                marker=MARKERS[place],
+                zorder=3,
+                markeredgecolor=colour,
+                **_HOLLOW,
+            )
     sns.lineplot(
         # Labels must differ from row to row, or seaborn stumbles over those that are NaN.
-        pd.concat(frames, ignore_index=True), x="x", y="y", hue="series", style="series",
-        hue_order=order, style_order=order, palette=list(theme.colours[: len(order)]),
-        markers=list(MARKERS[: len(order)]), dashes=list(LINES[: len(order)]),
-        errorbar=None, legend=False, ax=ax, markeredgecolor=theme.ground,
-    )  # fmt: skip
+        pd.concat(frames, ignore_index=True),
+        x="x",
+        y="y",
+        hue="series",
+        style="series",
+        hue_order=order,
+        style_order=order,
+        palette=list(theme.colours[: len(order)]),
+        markers=list(MARKERS[: len(order)]),
+        dashes=list(LINES[: len(order)]),
+        errorbar=None,
+        legend=False,
+        ax=ax,
+        markeredgecolor=theme.ground,
+    )
     return any_published
 
 
@@ -79,14 +100,19 @@ def curve_legend(figure: Figure, order: Sequence[str], published: bool, more: Se
     theme = current()
     dashes: list[Any] = [(0, line or None) for line in LINES]
     handles = [
-        Line2D([], [], color=theme.colours[i], marker=MARKERS[i], linestyle=dashes[i],
-               markeredgecolor=theme.ground, label=name)
-        for i, name in enumerate(order)
-    ]  # fmt: skip
-    if published:
-        handles.append(
-            Line2D([], [], color=theme.text, marker="o", linestyle="none", label="published", **_HOLLOW)
+        Line2D(
+            [],
+            [],
+            color=theme.colours[i],
+            marker=MARKERS[i],
+            linestyle=dashes[i],
+            markeredgecolor=theme.ground,
+            label=name,
         )
+        for i, name in enumerate(order)
+    ]
+    if published:
+        handles.append(Line2D([], [], color=theme.text, marker="o", linestyle="none", label="published", **_HOLLOW))
     outside_legend(figure, [*handles, *more])
 
 
@@ -116,8 +142,15 @@ def accuracy_curves(
     published = draw_curves(ax, curves, order)
     if mark_eps is not None:
         ax.axvline(mark_eps, color=current().colours[_GREY], linewidth=1.2, linestyle="--", zorder=1)
-        ax.annotate(mark_label, (mark_eps, 1), xycoords=("data", "axes fraction"), xytext=(4, -2),
-                    textcoords="offset points", va="top", fontsize=9.5)  # fmt: skip
+        ax.annotate(
+            mark_label,
+            (mark_eps, 1),
+            xycoords=("data", "axes fraction"),
+            xytext=(4, -2),
+            textcoords="offset points",
+            va="top",
+            fontsize=9.5,
+        )
     ax.set(xlabel=xlabel, ylabel=ylabel)
     from_zero(ax)
     curve_legend(figure, order, published)

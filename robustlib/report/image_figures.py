@@ -57,7 +57,5 @@ def image_grid(images: ArrayLike | torch.Tensor, labels: Sequence[str], *, colum
     for i, label in enumerate(labels):
         row, column = divmod(i, columns)
         x = column * (width + gap) + width / 2 - 0.5
-        ax.text(
-            x, row * (height + gap) + height + gap * 0.04 / text, label, ha="center", va="top", fontsize=9
-        )
+        ax.text(x, row * (height + gap) + height + gap * 0.04 / text, label, ha="center", va="top", fontsize=9)
     return figure

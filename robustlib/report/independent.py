@@ -64,8 +64,10 @@ def page(root: Path, store: Store) -> str:
     if faults := unsound([*store.records(), *(theirs for _, _, theirs in found)]):
         raise RobustlibError(f"{FILE}: {faults[0]}")
     libraries = {row["library"]: f"{row['library']} {row['version']}" for row, _, _ in found}
-    lines = ["| network | attack | points | ours | " + " | ".join(libraries.values()) + " |",
-             "|---|---|---|---|" + "---|" * len(libraries)]  # fmt: skip
+    lines = [
+        "| network | attack | points | ours | " + " | ".join(libraries.values()) + " |",
+        "|---|---|---|---|" + "---|" * len(libraries),
+    ]
     for path in dict.fromkeys(record.path for _, record, _ in found):
         cells = {row["library"]: _cell(record, theirs) for row, record, theirs in found if record.path == path}
         row, record, _ = next(part for part in found if part[1].path == path)

@@ -36,9 +36,7 @@ def lines(panels: Mapping[str, Curves], *, xlabel: str, ylabel: str) -> Figure:
             place, y = order.index(name), np.asarray(values, float)
             ax.plot(np.linspace(0, 1, len(y)), y, color=theme.colours[place], linestyle=dash(place))
         ax.set(title=title, xlabel=xlabel, ylabel=ylabel)
-    handles = [
-        Line2D([], [], color=theme.colours[i], linestyle=dash(i), label=name) for i, name in enumerate(order)
-    ]
+    handles = [Line2D([], [], color=theme.colours[i], linestyle=dash(i), label=name) for i, name in enumerate(order)]
     outside_legend(figure, handles)
     return figure
 

@@ -38,31 +38,17 @@ def loss_traces(
         raise RobustlibError("loss_traces: nothing to draw; pass at least one array")
     figure = new_figure(0.4 + 2.4 * -(-len(traces) // columns))
     theme = current()
-    for i, (ax, (label, values)) in enumerate(
-        zip(grid(figure, len(traces), columns), traces.items(), strict=True)
-    ):
+    for i, (ax, (label, values)) in enumerate(zip(grid(figure, len(traces), columns), traces.items(), strict=True)):
         array = np.asarray(values, float)
         if array.ndim != 2 or not array.size:
             raise RobustlibError(f"trace {label!r} has shape {array.shape}; give (runs, steps)")
         runs, steps = array.shape
         frame = pd.DataFrame(
-            {
-                "step": np.tile(np.arange(steps), runs),
-                "loss": array.ravel(),
-                "run": np.repeat(np.arange(runs), steps),
-            }
+            {"step": np.tile(np.arange(steps), runs), "loss": array.ravel(), "run": np.repeat(np.arange(runs), steps)}
         )
         colour = theme.colours[i % columns]
         sns.lineplot(
-            frame,
-            x="step",
-            y="loss",
-            units="run",
-            estimator=None,
-            color=colour,
-            alpha=0.45,
-            linewidth=0.8,
-            ax=ax,
+            frame, x="step", y="loss", units="run", estimator=None, color=colour, alpha=0.45, linewidth=0.8, ax=ax
         )
         ax.plot(array.mean(0), color=colour, linewidth=2.2)
         ax.set(title=label, xlabel=xlabel, ylabel=ylabel)
@@ -94,15 +80,20 @@ def loss_histograms(
         for name, given in found.items():
             edges, counts = (np.asarray(part, float) for part in given)
             if edges.ndim != 1 or edges.shape != (len(counts) + 1,):
-                raise RobustlibError(
-                    f"histogram {name!r}: {len(counts)} counts need one edge more, got {len(edges)}"
-                )
+                raise RobustlibError(f"histogram {name!r}: {len(counts)} counts need one edge more, got {len(edges)}")
             place = order.index(name)
             sns.histplot(
-                x=(edges[:-1] + edges[1:]) / 2, weights=counts, bins=edges.tolist(), element="step",
-                fill=True, color=theme.colours[place], alpha=0.3, linewidth=1.6, linestyle=styles[place],
+                x=(edges[:-1] + edges[1:]) / 2,
+                weights=counts,
+                bins=edges.tolist(),
+                element="step",
+                fill=True,
+                color=theme.colours[place],
+                alpha=0.3,
+                linewidth=1.6,
+                linestyle=styles[place],
                 ax=ax,
-            )  # fmt: skip
+            )
         ax.set_yscale("log")
         ax.set_ylim(bottom=0.7)
         ax.set_xlim(left=0)
@@ -136,9 +127,7 @@ def training_loss(
     """
     x, y = np.asarray(steps, float), np.asarray(loss, float)
     if x.ndim != 1 or x.shape != y.shape or not len(x):
-        raise RobustlibError(
-            f"training_loss: steps {x.shape} and loss {y.shape}; give two arrays of one length"
-        )
+        raise RobustlibError(f"training_loss: steps {x.shape} and loss {y.shape}; give two arrays of one length")
     if smooth < 1:
         raise RobustlibError(f"training_loss: smooth={smooth}; give a number of values, 1 or more")
     figure, theme = new_figure(3.4), current()
@@ -146,9 +135,17 @@ def training_loss(
     frame = pd.DataFrame({"step": x, "loss": y})
     plain = smooth == 1
     sns.lineplot(
-        frame, x="step", y="loss", estimator=None, ax=ax, color=theme.colours[0], legend=False,
-        alpha=1.0 if plain else 0.55, linewidth=1.8 if plain else 0.9, label=None if plain else "batch",
-    )  # fmt: skip
+        frame,
+        x="step",
+        y="loss",
+        estimator=None,
+        ax=ax,
+        color=theme.colours[0],
+        legend=False,
+        alpha=1.0 if plain else 0.55,
+        linewidth=1.8 if plain else 0.9,
+        label=None if plain else "batch",
+    )
     if not plain:
         mean = frame["loss"].rolling(smooth, center=True, min_periods=1).mean()
         ax.plot(x, mean, color=theme.colours[1], linewidth=2.2, label=f"mean of {smooth}")

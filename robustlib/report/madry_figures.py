@@ -41,9 +41,7 @@ def _suffix(records: Sequence[Record | Row]) -> str:
 def stamped(figure: Figure, records: Sequence[Record | Row]) -> Figure:
     """The same figure with the protocol of its records at the foot, so that a copied picture still says it."""
     names = ", ".join(dict.fromkeys(record.profile for record in records if record.profile))
-    figure.supxlabel(
-        f"{names} records{_suffix(records)}", x=0.99, ha="right", fontsize=9, color=current().colours[4]
-    )
+    figure.supxlabel(f"{names} records{_suffix(records)}", x=0.99, ha="right", fontsize=9, color=current().colours[4])
     return figure
 
 
@@ -96,10 +94,7 @@ def local_maxima(profile: str, store: Store, *, make: Make = madry.maxima) -> Dr
         (
             f"example {index + 1}",
             {
-                label: (
-                    np.asarray(record.histograms[name]["edges"]),
-                    np.asarray(record.histograms[name]["counts"]),
-                )
+                label: (np.asarray(record.histograms[name]["edges"]), np.asarray(record.histograms[name]["counts"]))
                 for label, record in zip(REGIMES.values(), (natural, robust), strict=True)
             },
         )
@@ -191,10 +186,7 @@ def capacity(profile: str, store: Store) -> Drawing:
     if losses:
         panels["(d) training loss"] = losses
     figure = figures.capacity_panels(
-        panels,
-        xlabel="capacity scale",
-        ylabel="accuracy (%)",
-        ylabels={"(d) training loss": "cross-entropy (nats)"},
+        panels, xlabel="capacity scale", ylabel="accuracy (%)", ylabels={"(d) training loss": "cross-entropy (nats)"}
     )
     alt = (
         "Four panels against capacity scale 1 to 16: accuracy on clean, FGSM and PGD inputs after (a) standard, "
@@ -208,9 +200,7 @@ def accuracy_vs_eps(profile: str, store: Store, norm: str) -> Drawing:
     """Accuracy against the radius of the attack, one norm (arXiv figure 6, panels a and b)."""
     numbers = published_of("madry2018/accuracy-vs-eps")
     panel, radii, digits, told = (
-        ("(a) MNIST linf", madry.LINF_GRID, 2, 0.3)
-        if norm == "linf"
-        else ("(b) MNIST l2", madry.L2_GRID, 1, 2.0)
+        ("(a) MNIST linf", madry.LINF_GRID, 2, 0.3) if norm == "linf" else ("(b) MNIST l2", madry.L2_GRID, 1, 2.0)
     )
     curves: dict[str, Curve] = {}
     used: list[Record] = []
@@ -222,9 +212,7 @@ def accuracy_vs_eps(profile: str, store: Store, norm: str) -> Drawing:
                 evaluation = madry.distances(regime, norm) if decision else madry.sweep(regime, norm, eps)
                 metric = f"accuracy@{eps:g}" if decision else "accuracy"
                 number = numbers.get((f"{panel}; eps={eps:.{digits}f}", column))
-                points.append(
-                    (eps, record_of(evaluation, profile, store), metric, number.value if number else None)
-                )
+                points.append((eps, record_of(evaluation, profile, store), metric, number.value if number else None))
             curve = _curve(points)
             if curve is not None:
                 label = column.replace("DBA (2000 steps)", "boundary attack,").replace("PGD ", "PGD, ")
@@ -234,10 +222,11 @@ def accuracy_vs_eps(profile: str, store: Store, norm: str) -> Drawing:
     if not curves:
         return MISSING
     figure = figures.accuracy_curves(
-        curves, ylabel="accuracy (%)",
+        curves,
+        ylabel="accuracy (%)",
         xlabel=r"radius $\varepsilon$ ($\ell_\infty$)" if norm == "linf" else r"radius $\varepsilon$ ($\ell_2$)",
         mark_eps=madry.THREAT.eps if norm == "linf" else None,
-    )  # fmt: skip
+    )
     alt = (
         f"Accuracy against the {'l-infinity' if norm == 'linf' else 'l2'} radius for the PGD-trained and the standard "
         "network, under PGD and under the decision-based boundary attack, with 95 % bands; hollow markers are the "

@@ -24,19 +24,25 @@ def accuracy_vs_eps(profile: str, store: Store, norm: str) -> Drawing:
     """Accuracy of the PGD-trained CIFAR-10 network against the radius (arXiv figure 6, panels c and d)."""
     numbers = published_of("madry2018/accuracy-vs-eps")
     points = [
-        (float(eps), record_of(cifar.sweep(norm, eps), profile, store), "accuracy",
-         numbers[f"{cifar.PANELS[norm]}; eps={eps}", "PGD adv. trained"].value)
+        (
+            float(eps),
+            record_of(cifar.sweep(norm, eps), profile, store),
+            "accuracy",
+            numbers[f"{cifar.PANELS[norm]}; eps={eps}", "PGD adv. trained"].value,
+        )
         for eps in cifar.GRIDS[norm]
-    ]  # fmt: skip
+    ]
     used = [record for _, record, _, _ in points if record is not None]
     curve = _curve(points)
     if curve is None:
         return MISSING
     symbol = r"\ell_\infty" if norm == "linf" else r"\ell_2"
     figure = figures.accuracy_curves(
-        {"PGD, PGD training": curve}, xlabel=rf"radius $\varepsilon$ (${symbol}$, of 255)", ylabel="accuracy (%)",
+        {"PGD, PGD training": curve},
+        xlabel=rf"radius $\varepsilon$ (${symbol}$, of 255)",
+        ylabel="accuracy (%)",
         mark_eps=8.0 if norm == "linf" else None,
-    )  # fmt: skip
+    )
     told = 8.0 if norm == "linf" else 40.0
     name = "l-infinity" if norm == "linf" else "l2"
     alt = (
@@ -72,8 +78,11 @@ def loss_along(profile: str, store: Store) -> Drawing:
 
 def transfer(profile: str, store: Store, *, angles: bool) -> Drawing:
     """Angles between two copies' gradients, or the loss on the way to points made on either (arXiv figure 8)."""
-    found = {f"{kind}, {regime}": record_of(inside.angles(kind, regime), profile, store)
-             for kind in inside.KINDS for regime in inside.REGIMES}  # fmt: skip
+    found = {
+        f"{kind}, {regime}": record_of(inside.angles(kind, regime), profile, store)
+        for kind in inside.KINDS
+        for regime in inside.REGIMES
+    }
     records = {title: record for title, record in found.items() if record is not None}
     if len(records) < len(found):
         return MISSING
@@ -128,9 +137,11 @@ def softmax_layer(profile: str, store: Store) -> Drawing:
         return MISSING
     figure = softmax_panels(
         {name: np.asarray(record.series["bias"], float) for name, record in records.items()},
-        {name: (record.histograms["weights"]["edges"], record.histograms["weights"]["counts"])
-         for name, record in records.items()},
-    )  # fmt: skip
+        {
+            name: (record.histograms["weights"]["edges"], record.histograms["weights"]["counts"])
+            for name, record in records.items()
+        },
+    )
     spreads = [f"{record.metrics['bias_spread'].value:.3g} after {name}" for name, record in records.items()]
     alt = (
         "Left, the ten biases of the softmax layer; right, the shares of its weights by value, on a logarithmic axis. "
@@ -164,9 +175,10 @@ def seeds(profile: str, store: Store) -> Drawing:
     number = published_of("madry2018/capacity")[panel, "accuracy on PGD inputs"].value
     mean, deviation = float(np.mean(values)), float(np.std(values, ddof=1))
     figure = seed_histogram(
-        values, {"mean of ours": mean} | ({} if number is None else {"published": number}),
+        values,
+        {"mean of ours": mean} | ({} if number is None else {"published": number}),
         xlabel=f"accuracy under PGD (%), scale {inside.MANY_SCALE}, {used[0].metrics['accuracy'].n} points",
-    )  # fmt: skip
+    )
     alt = (
         f"Histogram of accuracy under PGD over {len(values)} seeds of the PGD-trained network of capacity scale "
         f"{inside.MANY_SCALE}: mean {mean:.1f} %, standard deviation {deviation:.1f} points, from {min(values):.1f} to "

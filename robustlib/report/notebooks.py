@@ -120,9 +120,14 @@ def _environment() -> dict[str, str]:
 
 
 def execute(
-    names: Iterable[str] = (), *, target: Path, folder: Path = FOLDER, parameters: Mapping[str, Value] | None = None,
-    jobs: int = 2, say: Callable[[str], None] = print,
-) -> list[Path]:  # fmt: skip
+    names: Iterable[str] = (),
+    *,
+    target: Path,
+    folder: Path = FOLDER,
+    parameters: Mapping[str, Value] | None = None,
+    jobs: int = 2,
+    say: Callable[[str], None] = print,
+) -> list[Path]:
     """Execute notebooks, ``jobs`` at a time, into ``target/NAME.ipynb``; a line for each as it ends.
 
     Raises:

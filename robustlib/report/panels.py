@@ -17,9 +17,7 @@ def need(data: Mapping[str, object], what: str) -> None:
     if not data:
         raise RobustlibError(f"{what}: nothing to draw; pass at least one series")
     if len(data) > len(MARKERS):
-        raise RobustlibError(
-            f"{what}: {len(data)} series, at most {len(MARKERS)} can be told apart; use panels"
-        )
+        raise RobustlibError(f"{what}: {len(data)} series, at most {len(MARKERS)} can be told apart; use panels")
 
 
 def grid(figure: Figure, n: int, columns: int, *, sharey: bool = False) -> list[Axes]:

@@ -107,9 +107,16 @@ def _curve(found: Mapping[str, Row], factor: float) -> Curve | None:
 
 
 def _panel(
-    item: str, columns: Mapping[str, str], ylabel: str, profile: str, store: Store,
-    *, prefix: str = "", factor: Mapping[str, float] | None = None, level: bool = True,
-) -> tuple[Panel, list[Row]]:  # fmt: skip
+    item: str,
+    columns: Mapping[str, str],
+    ylabel: str,
+    profile: str,
+    store: Store,
+    *,
+    prefix: str = "",
+    factor: Mapping[str, float] | None = None,
+    level: bool = True,
+) -> tuple[Panel, list[Row]]:
     """A panel of an item's columns, by the name of their curve, and the rows in it."""
     panel, used = Panel(ylabel), list[Row]()
     for name, column in columns.items():
@@ -126,8 +133,10 @@ def _panel(
             panel.levels = (ours, None if plain.published is None else times * plain.published)
         panel.seeds += [
             (temperature_of(label), times * value)
-            for label, row in found.items() if label != NONE and len(row.values) > 1 for value in row.values
-        ]  # fmt: skip
+            for label, row in found.items()
+            if label != NONE and len(row.values) > 1
+            for value in row.values
+        ]
     return panel, used
 
 
@@ -160,20 +169,30 @@ def _drawing(
 def success_rate(profile: str, store: Store) -> Drawing:
     """Success of JSMA on softmax outputs against T (figure 7)."""
     panels = {
-        paper: _panel(f"papernot2016/success-rate/{dataset}", {"distilled networks": "attempts that succeed"},
-                      "attempts that succeed (%)", profile, store)
+        paper: _panel(
+            f"papernot2016/success-rate/{dataset}",
+            {"distilled networks": "attempts that succeed"},
+            "attempts that succeed (%)",
+            profile,
+            store,
+        )
         for paper, dataset in _items()
-    }  # fmt: skip
+    }
     return _drawing(panels, "Share of targeted JSMA attempts that succeed within the budget of features", " %")
 
 
 def accuracy_variation(profile: str, store: Store) -> Drawing:
     """Accuracy of the distilled network less that of the undistilled one (figure 8)."""
     panels = {
-        paper: _panel(f"papernot2016/accuracy-variation/{dataset}", {"distilled networks": "accuracy variation"},
-                      "accuracy variation (points)", profile, store)
+        paper: _panel(
+            f"papernot2016/accuracy-variation/{dataset}",
+            {"distilled networks": "accuracy variation"},
+            "accuracy variation (points)",
+            profile,
+            store,
+        )
         for paper, dataset in _items()
-    }  # fmt: skip
+    }
     what = "Test accuracy of the distilled less that of the undistilled network, in percentage points, a dot a seed,"
     return _drawing(panels, what, "", signed=True)
 
@@ -197,10 +216,18 @@ def confidence(profile: str, store: Store) -> Drawing:
     """Mean confidence at T = 1, and the largest output at the temperature of training (table III and text)."""
     columns = {"confidence at T = 1": "mean confidence C", "at training's T": "largest output at the training's T"}
     panels = {
-        paper: _panel("papernot2016/confidence", columns, "largest output (%)", profile, store, prefix=f"{paper} ",
-                      factor={"at training's T": 100.0}, level=False)
+        paper: _panel(
+            "papernot2016/confidence",
+            columns,
+            "largest output (%)",
+            profile,
+            store,
+            prefix=f"{paper} ",
+            factor={"at training's T": 100.0},
+            level=False,
+        )
         for paper in DATASETS
-    }  # fmt: skip
+    }
     return _drawing(panels, "Mean confidence at T = 1 and mean largest output at the temperature of training,", " %")
 
 
@@ -211,10 +238,16 @@ VARIANTS = ("JSMA on softmax outputs", "JSMA on logits / T", "JSMA on logits")
 def breaking(profile: str, store: Store) -> Drawing:
     """Success of JSMA on outputs, on outputs with T put back, and on logits, against T (the follow-up)."""
     panels = {
-        paper: _panel(f"papernot2016/breaking/{dataset}", {name: name for name in VARIANTS},
-                      "attempts that succeed (%)", profile, store, level=False)
+        paper: _panel(
+            f"papernot2016/breaking/{dataset}",
+            {name: name for name in VARIANTS},
+            "attempts that succeed (%)",
+            profile,
+            store,
+            level=False,
+        )
         for paper, dataset in _items()
-    }  # fmt: skip
+    }
     return _drawing(panels, "Share of targeted attempts that succeed, for three versions of JSMA,", " %")
 
 

@@ -73,8 +73,11 @@ def amplitude_bars(
     edges = [f"$10^{{{power}}}$" for power in Amplitudes().edges]
     bar = figure.colorbar(
         ScalarMappable(BoundaryNorm(range(RANGES + 1), RANGES), ListedColormap(_colours())),
-        ax=axes.ravel().tolist(), location="top", aspect=45, label="mean absolute derivative of an output",
-    )  # fmt: skip
+        ax=axes.ravel().tolist(),
+        location="top",
+        aspect=45,
+        label="mean absolute derivative of an output",
+    )
     bar.set_ticks(range(RANGES + 1), labels=["0", *edges, "1"])
     bar.outline.set_visible(False)
     return figure
@@ -111,9 +114,8 @@ def gradient_amplitudes(profile: str, store: Store) -> Drawing:
     alt = (
         "Stacked bars, one a network, of the share of test points in ten logarithmic ranges of the mean absolute "
         "derivative of the outputs, in float64; beside them the share of points whose derivatives are all exactly zero "
-        "in float32. "
-        + "; ".join(said) + "."
-    )  # fmt: skip
+        "in float32. " + "; ".join(said) + "."
+    )
     return stamped(amplitude_bars(stacks, zeros), used), alt
 
 
@@ -130,11 +132,22 @@ def class_panels(panels: Mapping[str, np.ndarray], *, labels: Mapping[str, str])
     """
     need(panels, "class_panels")
     figure = new_figure(0.3 + 3.0 * -(-len(panels) // 2))
-    top = {label: max(float(np.nanmax(panels[t])) if np.isfinite(panels[t]).any() else 1.0
-                      for t in panels if labels[t] == label) for label in labels.values()}  # fmt: skip
+    top = {
+        label: max(
+            float(np.nanmax(panels[t])) if np.isfinite(panels[t]).any() else 1.0 for t in panels if labels[t] == label
+        )
+        for label in labels.values()
+    }
     for ax, (title, values) in zip(grid(figure, len(panels), 2), panels.items(), strict=True):
-        sns.heatmap(values, ax=ax, cmap="viridis", vmin=0, vmax=top[labels[title]], square=True,
-                    cbar_kws={"label": labels[title], "shrink": 0.75})  # fmt: skip
+        sns.heatmap(
+            values,
+            ax=ax,
+            cmap="viridis",
+            vmin=0,
+            vmax=top[labels[title]],
+            square=True,
+            cbar_kws={"label": labels[title], "shrink": 0.75},
+        )
         ax.set(title=title, xlabel="target class", ylabel="class of the sample")
         ax.tick_params(rotation=0)
         ax.grid(visible=False)
@@ -189,8 +202,15 @@ def target_rays(panels: Mapping[str, Sequence[float]], *, cap: float, name: str)
         ax.plot(angles[hit], values[hit], linestyle="none", marker=MARKERS[0], color=theme.colours[0])
         # An unclipped line without points would claim the figure's corner in the layout.
         if missed.any():
-            ax.plot(angles[missed], np.full(int(missed.sum()), cap), linestyle="none", marker=MARKERS[6],
-                    color=theme.colours[1], clip_on=False, zorder=4)  # fmt: skip
+            ax.plot(
+                angles[missed],
+                np.full(int(missed.sum()), cap),
+                linestyle="none",
+                marker=MARKERS[6],
+                color=theme.colours[1],
+                clip_on=False,
+                zorder=4,
+            )
         ax.set_xticks(angles, [str(i) for i in range(len(values))])
         ax.set(ylim=(0, cap), title=title)
         ax.set_yticks([cap / 2, cap])

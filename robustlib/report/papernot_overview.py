@@ -76,9 +76,12 @@ def _picture(ax: Axes, picture: Picture, title: str) -> None:
         raise RobustlibError(f"{title!r}: an array of shape {array.shape}; give one channel, (h, w)")
     reach = float(np.nanmax(np.abs(array))) or 1.0
     ax.imshow(
-        array, cmap="RdBu_r" if picture.signed else "gray", vmin=-reach if picture.signed else 0,
-        vmax=reach if picture.signed else 1, interpolation="nearest",
-    )  # fmt: skip
+        array,
+        cmap="RdBu_r" if picture.signed else "gray",
+        vmin=-reach if picture.signed else 0,
+        vmax=reach if picture.signed else 1,
+        interpolation="nearest",
+    )
     ax.set_axis_off()
 
 

@@ -18,10 +18,14 @@ from .madry_figures import MISSING, record_of, stamped
 from .polytope_sketches import against_optimum
 
 DRAWN = {
-    "TEST ERROR": "test error", "FGSM ERROR": "FGSM error", "PGD ERROR": "PGD error",
-    "PGD error, clipped": "PGD error, clipped", "bound, clipped": "bound, clipped",
-    "bound, slopes of CROWN": "bound, slopes that adapt", "ROBUST ERROR BOUND": "the paper's bound",
-}  # fmt: skip
+    "TEST ERROR": "test error",
+    "FGSM ERROR": "FGSM error",
+    "PGD ERROR": "PGD error",
+    "PGD error, clipped": "PGD error, clipped",
+    "bound, clipped": "bound, clipped",
+    "bound, slopes of CROWN": "bound, slopes that adapt",
+    "ROBUST ERROR BOUND": "the paper's bound",
+}
 """Columns of Table 1 that the bracket shows, and their names there; the bound is drawn last and on top."""
 
 

@@ -45,23 +45,19 @@ def output_sets(panels: Mapping[str, OutputSet]) -> Figure:
             place = names.index(name)
             colour, shape = theme.colours[place + 1], np.asarray(corners, float)
             ax.add_patch(Polygon(shape, facecolor=colour, alpha=0.12, linewidth=0))
-            ax.add_patch(
-                Polygon(
-                    shape, fill=False, edgecolor=colour, linewidth=1.6, linestyle=dash(place)
-                )
-            )
+            ax.add_patch(Polygon(shape, fill=False, edgecolor=colour, linewidth=1.6, linestyle=dash(place)))
             ax.update_datalim(shape)
         ax.plot(*points.T, ".", color=theme.colours[0], markersize=1.6)
         ax.autoscale_view()
         ax.set(title=title, xlabel=r"$\hat z_{k,1}$", ylabel=r"$\hat z_{k,2}$")
         ax.locator_params(nbins=4)
     handles: list[Line2D | Patch] = [
-        Line2D(
-            [], [], color=theme.colours[0], marker="o", linestyle="none", label="outputs of sampled inputs"
-        )
+        Line2D([], [], color=theme.colours[0], marker="o", linestyle="none", label="outputs of sampled inputs")
     ]
-    handles += [Patch(facecolor="none", edgecolor=theme.colours[i + 1], linestyle=dash(i), label=name)
-                for i, name in enumerate(names)]  # fmt: skip
+    handles += [
+        Patch(facecolor="none", edgecolor=theme.colours[i + 1], linestyle=dash(i), label=name)
+        for i, name in enumerate(names)
+    ]
     outside_legend(figure, handles)
     return figure
 
@@ -78,9 +74,7 @@ def relaxation(lower: float, upper: float) -> Figure:
     figure, theme = new_figure(3.3), current()
     ax, slope = figure.subplots(), upper / (upper - lower)
     ends = np.array([lower, 0.0, upper])
-    ax.add_patch(
-        Polygon([(lower, 0), (0, 0), (upper, upper)], facecolor=theme.colours[0], alpha=0.15, linewidth=0)
-    )
+    ax.add_patch(Polygon([(lower, 0), (0, 0), (upper, upper)], facecolor=theme.colours[0], alpha=0.15, linewidth=0))
     adaptive = 1.0 if upper > -lower else 0.0
     for place, y, label in (
         (0, np.maximum(ends, 0), r"ReLU, $z = \max(\hat z, 0)$"),
@@ -88,8 +82,14 @@ def relaxation(lower: float, upper: float) -> Figure:
         (2, slope * ends, r"lower line of the paper, slope $u/(u - \ell)$"),
         (3, adaptive * ends, f"lower line that adapts, slope {adaptive:g}"),
     ):
-        ax.plot(ends, y, color=theme.colours[place], linestyle=dash(place), label=label,
-                linewidth=3.0 if place == 0 else 1.8)  # fmt: skip
+        ax.plot(
+            ends,
+            y,
+            color=theme.colours[place],
+            linestyle=dash(place),
+            label=label,
+            linewidth=3.0 if place == 0 else 1.8,
+        )
     ax.set_xticks([lower, 0, upper], [r"$\ell$", "0", r"$u$"])
     ax.set(xlabel=r"$\hat z$", ylabel=r"$z$")
     figure.legend(loc="outside upper left", ncols=2, handlelength=3)
@@ -114,8 +114,17 @@ def against_optimum(bounds: Mapping[str, tuple[ArrayLike, ArrayLike]], *, xlabel
     ends = [everything.min(), everything.max()]
     ax.plot(ends, ends, color=theme.colours[4], linewidth=1.2, linestyle="--")
     for place, (name, (exact, bound)) in enumerate(bounds.items()):
-        ax.plot(exact, bound, linestyle="none", marker=MARKERS[place], color=theme.colours[place], label=name,
-                markersize=5, markeredgecolor=theme.ground, markeredgewidth=0.4)  # fmt: skip
+        ax.plot(
+            exact,
+            bound,
+            linestyle="none",
+            marker=MARKERS[place],
+            color=theme.colours[place],
+            label=name,
+            markersize=5,
+            markeredgecolor=theme.ground,
+            markeredgewidth=0.4,
+        )
     ax.set(xlabel=xlabel, ylabel=ylabel)
     outside_legend(figure, ax.get_legend_handles_labels()[0])
     return figure

@@ -22,11 +22,7 @@ def _record_section(record: Record, item: str | None, tables: Mapping[str, str],
     measurement = record.evaluation["measurement"]
     settings = json.dumps({**measurement, "source": _source(measurement.get("source"))}, ensure_ascii=False)
     subset = record.evaluation["subset"]
-    points = (
-        "whole split"
-        if subset["n"] is None
-        else f"{subset['n']:,} class-balanced points, seed {subset['seed']}"
-    )
+    points = "whole split" if subset["n"] is None else f"{subset['n']:,} class-balanced points, seed {subset['seed']}"
     lines = [
         f"({record_target(record.path)})=",
         f"## {name.removesuffix('.json')}",
@@ -34,7 +30,8 @@ def _record_section(record: Record, item: str | None, tables: Mapping[str, str],
         f"- settings: `{settings}`",
         f"- points: {subset['split']} split, {points}",
         f"- evaluation key `{record.evaluation_key}`, {record.created}, {record.wall_s:g} s, {record.device}",
-        "- of a protocol that this edition no longer runs" if item is None
+        "- of a protocol that this edition no longer runs"
+        if item is None
         else f"- to make it again: `robustlib run {item} --profile {record.profile} --recompute "
         f"--only {record.evaluation_key}`"
         + (f"; or, of the committed weights and without training, `robustlib verify {item}`" if committed else ""),
@@ -76,9 +73,7 @@ def record_page(
     network = Path(first.path).parent.name
     inexact = sum(first.dataset["inexact"].values())
     findings = [f"- finding: {text}" for text in first.findings]
-    deviations = sorted(
-        {text for record in records for text in record.deviations if text.startswith("subject")}
-    )
+    deviations = sorted({text for record in records for text in record.deviations if text.startswith("subject")})
     head = [
         f"# {network} ({first.profile})",
         "",
@@ -100,9 +95,7 @@ def record_page(
         "",
     ]
     kept = first.training_key[:8] in committed
-    sections = [
-        _record_section(record, items.get(record.evaluation_key), tables, committed=kept) for record in records
-    ]
+    sections = [_record_section(record, items.get(record.evaluation_key), tables, committed=kept) for record in records]
     return "\n".join(head) + "\n" + "\n\n".join(sections) + "\n"
 
 
@@ -110,12 +103,7 @@ def write_records(destination: Path, store: Store, names: Iterable[str], tables:
     """One page a network and profile, and their index."""
     destination.mkdir(parents=True, exist_ok=True)
     committed = {path.stem[-8:] for path in (store.root / "weights").glob("*.safetensors")}
-    index = [
-        "# Records",
-        "",
-        "Each page is one trained network: how it was made, and every measurement of it.",
-        "",
-    ]
+    index = ["# Records", "", "Each page is one trained network: how it was made, and every measurement of it.", ""]
     for profile in names:
         items = plan.makers(profile)
         groups: dict[str, list[Record]] = {}

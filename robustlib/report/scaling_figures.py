@@ -24,10 +24,12 @@ from .panels import from_zero, grid, need
 from .style import current, new_figure, styled
 
 BRACKET = {
-    "Single model error: Standard": "single: error", "Single model error: Robust": "single: not certified",
-    "Cascade error: Standard": "cascade: error", "Cascade error: Robust": "cascade: not certified",
+    "Single model error: Standard": "single: error",
+    "Single model error: Robust": "single: not certified",
+    "Cascade error: Standard": "cascade: error",
+    "Cascade error: Robust": "cascade: not certified",
     "cascade, strict rule": "cascade: not certified, strict rule",
-}  # fmt: skip
+}
 """Columns of the results table that the overview shows, and their names there."""
 
 
@@ -163,8 +165,11 @@ def cascade_growth(line: Line, profile: str, store: Store) -> Drawing:
         name: (ends, of(metric), None, None, None)
         for name, metric in (("released rule", "bound"), ("strict rule", "strict_bound"), ("error", "error"))
     }
-    figure = curve_panels({"training": batches, "the cascade so far, on test points": tested},
-                          xlabel="stages", ylabel="not certified, or error (%)")  # fmt: skip
+    figure = curve_panels(
+        {"training": batches, "the cascade so far, on test points": tested},
+        xlabel="stages",
+        ylabel="not certified, or error (%)",
+    )
     for panel in figure.axes:
         panel.xaxis.set_major_locator(MaxNLocator(integer=True))
     said = ", ".join(f"{r.metrics['bound'].value:.1%} with {place + 1}" for place, r in whole)

@@ -6,17 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from ..errors import RobustlibError
-from .rows import (
-    NOTHING,
-    Notes,
-    Row,
-    collect_notes,
-    count_text,
-    label_columns,
-    ours_text,
-    published_text,
-    quantity,
-)
+from .rows import NOTHING, Notes, Row, collect_notes, count_text, label_columns, ours_text, published_text, quantity
 
 Link = str | Callable[[str], str]
 
@@ -74,9 +64,7 @@ def address(link: Link, path: str) -> str:
     return link + path if isinstance(link, str) else link(path)
 
 
-def with_marks(
-    sheet: Sheet, escape: Callable[[str], str], badge: Callable[[Row], str], sup: str
-) -> list[list[str]]:
+def with_marks(sheet: Sheet, escape: Callable[[str], str], badge: Callable[[Row], str], sup: str) -> list[list[str]]:
     """Escaped cells, the verdict as a badge, footnote marks raised by ``sup`` (a format with one field)."""
     lines = []
     for i, (row, plain) in enumerate(zip(sheet.rows, sheet.cells, strict=True)):

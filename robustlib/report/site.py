@@ -65,7 +65,10 @@ def with_buttons(config: str) -> str:
     if not facts.get("repository", {}).get("url"):
         return config
     facts["html"] |= {f"use_{kind}_button": True for kind in ("issues", "repository", "edit_page")}
-    facts["launch_buttons"] |= {"binderhub_url": "https://mybinder.org", "colab_url": "https://colab.research.google.com"}
+    facts["launch_buttons"] |= {
+        "binderhub_url": "https://mybinder.org",
+        "colab_url": "https://colab.research.google.com",
+    }
     return str(yaml.safe_dump(facts, sort_keys=False))
 
 

@@ -62,9 +62,7 @@ def _value(kind: str, name: str, profile: str, store: Store) -> str:
     if number is None:
         raise RobustlibError(f"slides.csv names {kind}:{name}: no such number; see papers/slides.py")
     # A few numbers of the papers' prose carry no unit of their own.
-    return f"{number.text} {number.unit.split(' (')[0]}".strip() + (
-        "" if number.verified else " (unverified)"
-    )
+    return f"{number.text} {number.unit.split(' (')[0]}".strip() + ("" if number.verified else " (unverified)")
 
 
 def _evidence(found: list[Statement]) -> str:
@@ -100,9 +98,18 @@ def page(profile: str, store: Store, chapters: Mapping[str, str]) -> str:
     tally = ", ".join(f"{_badge(word)} {counts[word]}" for word in VERDICTS if counts[word])
     parts = [f"Of {len(told)} statements: {tally}. The verdicts of {computed} are computed from records.", ""]
     for (deck, heading), group in itertools.groupby(told, lambda line: (line.deck, _heading(line))):
-        parts += [f"## {deck.capitalize()} deck: {heading}", "", "```{list-table}", ":header-rows: 1",
-                  ":widths: 34 12 54", ":class: reasons", "", "* - the slide says", "  - verdict",
-                  "  - why"]  # fmt: skip
+        parts += [
+            f"## {deck.capitalize()} deck: {heading}",
+            "",
+            "```{list-table}",
+            ":header-rows: 1",
+            ":widths: 34 12 54",
+            ":class: reasons",
+            "",
+            "* - the slide says",
+            "  - verdict",
+            "  - why",
+        ]
         for line in group:
             why = f"{filled(line.why, profile, store)} {_evidence(evidence[line.id])}".strip()
             parts += [f"* - {line.statement}", f"  - {_badge(words[line.id])}", f"  - {why}"]

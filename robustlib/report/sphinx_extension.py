@@ -84,9 +84,7 @@ def table_fold(stem: str, bibtex: str, up: str) -> str:
         up: from the page to the site's root, "" or "../".
     """
     shown = {"csv": "CSV", "json": "JSON", "tex": "LaTeX"}
-    links = ", ".join(
-        f'<a href="{up}_static/tables/{stem}.{end}" download>{name}</a>' for end, name in shown.items()
-    )
+    links = ", ".join(f'<a href="{up}_static/tables/{stem}.{end}" download>{name}</a>' for end, name in shown.items())
     return (
         f'<details class="table-tools"><summary>Download or cite this table</summary><p>{links}</p>'
         f"<pre tabindex='0'>{html.escape(bibtex)}</pre></details>"

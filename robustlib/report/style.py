@@ -57,15 +57,21 @@ THEMES = {
     theme.name: theme
     for theme in (
         Theme(
-            "light", "#ffffff", "#22262b", "#dfe2e6",
+            "light",
+            "#ffffff",
+            "#22262b",
+            "#dfe2e6",
             ("#0072b2", "#c44e00", "#007f5c", "#a8498a", "#6a6f75", "#8a6900", "#2f8fc6", "#1f1f1f"),
         ),
         Theme(
-            "dark", "#171a1f", "#dfe3e8", "#383e46",
+            "dark",
+            "#171a1f",
+            "#dfe3e8",
+            "#383e46",
             ("#56b4e9", "#ff9446", "#3ccf9d", "#ee9bcb", "#b4bac2", "#f0e442", "#a6d8ff", "#ffffff"),
         ),
     )
-}  # fmt: skip
+}
 _current: ContextVar[Theme] = ContextVar("theme", default=THEMES["light"])
 
 
@@ -91,9 +97,7 @@ def use(name: str) -> Iterator[Theme]:
 
 def settings(theme: Theme) -> Any:
     """What a theme sets on top of matplotlib's defaults."""
-    text = dict.fromkeys(
-        ("text.color", "axes.labelcolor", "axes.titlecolor", "xtick.color", "ytick.color"), theme.text
-    )
+    text = dict.fromkeys(("text.color", "axes.labelcolor", "axes.titlecolor", "xtick.color", "ytick.color"), theme.text)
     areas = ("figure.facecolor", "axes.facecolor", "savefig.facecolor", "legend.facecolor")
     grounds = dict.fromkeys(areas, theme.ground)
     return {
@@ -148,9 +152,7 @@ def new_figure(height: float) -> Figure:
 def _alternative(alt: str) -> str:
     text = " ".join(alt.split())
     if not text:
-        raise RobustlibError(
-            "a figure without alt text; say in a sentence what it shows and how it comes out"
-        )
+        raise RobustlibError("a figure without alt text; say in a sentence what it shows and how it comes out")
     return text
 
 

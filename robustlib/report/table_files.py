@@ -41,9 +41,7 @@ def export(item: Item, form: str, *, profile: str, store: Store) -> str:
 
 def bibtex(item: Item, store: Store) -> str:
     """An entry to cite one table with: its note carries keys of the records behind it, and of many a digest too."""
-    keys = sorted(
-        {Path(p).stem.rpartition("-")[2] for row in rows(item.id, profiles.BEST, store) for p in row.records}
-    )
+    keys = sorted({Path(p).stem.rpartition("-")[2] for row in rows(item.id, profiles.BEST, store) for p in row.records})
     shown = ", ".join(keys[:12])
     if len(keys) > 12:
         whole = hashlib.sha256("\n".join(keys).encode()).hexdigest()[:16]

@@ -68,10 +68,13 @@ def stacked_errors(panels: Mapping[str, Mapping[str, Errors]], *, xlabel: str) -
         ax.invert_yaxis()
         ax.grid(visible=False, axis="y")
         ax.set(title=title, xlabel=xlabel)
-    outside_legend(figure, [
-        Patch(color=theme.colours[0], label="natural error"),
-        Patch(facecolor=theme.colours[1], hatch="//", edgecolor=theme.ground, label="boundary error"),
-    ])  # fmt: skip
+    outside_legend(
+        figure,
+        [
+            Patch(color=theme.colours[0], label="natural error"),
+            Patch(facecolor=theme.colours[1], hatch="//", edgecolor=theme.ground, label="boundary error"),
+        ],
+    )
     return figure
 
 
@@ -87,8 +90,16 @@ def ranked(bars: Mapping[str, tuple[float | None, float | None]], *, xlabel: str
     ax = figure.subplots()
     for place, (ours, published) in enumerate(bars.values()):
         if published is not None:
-            ax.plot(published, place, marker="o", markersize=9, markerfacecolor="none", color=theme.colours[1],
-                    linestyle="none", label="published" if place == 0 else None)  # fmt: skip
+            ax.plot(
+                published,
+                place,
+                marker="o",
+                markersize=9,
+                markerfacecolor="none",
+                color=theme.colours[1],
+                linestyle="none",
+                label="published" if place == 0 else None,
+            )
         if ours is not None:
             ax.plot(ours, place, marker="s", color=theme.colours[0], linestyle="none")
     ax.set_yticks(range(len(bars)), list(bars))

@@ -81,14 +81,14 @@ def lender(profile: str, store: Store) -> Drawing:
 
     panels = {
         "money": {state: curve(f"money_{state}", 1) for state in own.MONEY},
-        "repayers approved, honest": {
-            f"group {group}": curve(f"served_honest_{group}", 100) for group in (0, 1)
-        },
-    }  # fmt: skip
-    figure = line_panels(panels, xlabel="1/λ (0: natural)", ylabels=["interests per applicant", "approved (%)"],
-                         scale="symlog")  # fmt: skip
+        "repayers approved, honest": {f"group {group}": curve(f"served_honest_{group}", 100) for group in (0, 1)},
+    }
+    figure = line_panels(
+        panels, xlabel="1/λ (0: natural)", ylabels=["interests per applicant", "approved (%)"], scale="symlog"
+    )
     ends = "; ".join(
         f"1/λ {at:g}: {r.metrics['money_honest'].value:.2f} honest, {r.metrics['money_edited'].value:.2f} edited"
-        for at, r in found if r is not None
-    )  # fmt: skip
+        for at, r in found
+        if r is not None
+    )
     return stamped(figure, used), f"Money made, in interests per applicant, against 1/λ. {ends}."

@@ -19,9 +19,18 @@ from ..errors import RobustlibError, suggest
 from ..statistics import binomial_se
 
 Name = Literal[
-    "reproduced", "consistent", "not consistent", "higher", "lower", "measured",
-    "scaled", "quick", "smoke", "unverified", "not run",
-]  # fmt: skip
+    "reproduced",
+    "consistent",
+    "not consistent",
+    "higher",
+    "lower",
+    "measured",
+    "scaled",
+    "quick",
+    "smoke",
+    "unverified",
+    "not run",
+]
 NAMES: tuple[Name, ...] = get_args(Name)
 COMPARING = NAMES[: NAMES.index("measured")]
 PROTOCOLS = ("full", "scaled", "quick", "smoke")
@@ -136,9 +145,7 @@ def decide(
     if published is None:
         return Verdict("measured", "the paper prints no number")
     if not verified:
-        return Verdict(
-            "unverified", "the published number was not checked against the paper; it decides nothing"
-        )
+        return Verdict("unverified", "the published number was not checked against the paper; it decides nothing")
     seeds = f"{len(array)} seed{'s' if len(array) > 1 else ''}"
     if unit != "%" and len(array) < MIN_SEEDS:
         return Verdict("measured", f"{seeds}: {MIN_SEEDS} tell the spread of a value that is no share")

@@ -112,9 +112,7 @@ def adversarial_batch(
     with held(model, crafting=defence.crafting):
         if isinstance(defence, PgdTraining):
             start = threat.random_start(x, generator=generator)
-        return ascend(
-            model, x, y, threat, start=start, steps=steps, step_size=step_size, loss=cross_entropy
-        )
+        return ascend(model, x, y, threat, start=start, steps=steps, step_size=step_size, loss=cross_entropy)
 
 
 def objective(

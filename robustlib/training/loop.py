@@ -113,9 +113,7 @@ def save_checkpoint(path: Path, model: nn.Module, optimiser: torch.optim.Optimiz
         os.replace(partial, path)
     except OSError as error:
         partial.unlink(missing_ok=True)
-        raise RobustlibError(
-            f"cannot save the checkpoint {path}: {error}; free some space and run again"
-        ) from error
+        raise RobustlibError(f"cannot save the checkpoint {path}: {error}; free some space and run again") from error
 
 
 def load_checkpoint(path: Path, model: nn.Module, optimiser: torch.optim.Optimizer) -> Fit:
@@ -128,9 +126,7 @@ def load_checkpoint(path: Path, model: nn.Module, optimiser: torch.optim.Optimiz
         optimiser.load_state_dict(state["optimiser"])
     except Exception as error:
         path.replace(path.with_name(path.name + ".bad"))
-        print(
-            f"checkpoint {path.name} cannot be read ({type(error).__name__}); set aside, training starts anew"
-        )
+        print(f"checkpoint {path.name} cannot be read ({type(error).__name__}); set aside, training starts anew")
         return Fit()
     return Fit(
         step=state["step"],

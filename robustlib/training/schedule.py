@@ -104,6 +104,4 @@ def optimiser_of(schedule: Schedule, model: nn.Module) -> torch.optim.Optimizer:
     groups += [{"params": others}] if others else []
     if schedule.optimiser == "adam":
         return torch.optim.Adam(groups, lr=schedule.lr, fused=True)
-    return torch.optim.SGD(
-        groups, lr=schedule.lr, momentum=schedule.momentum, nesterov=schedule.nesterov, fused=True
-    )
+    return torch.optim.SGD(groups, lr=schedule.lr, momentum=schedule.momentum, nesterov=schedule.nesterov, fused=True)

@@ -161,9 +161,7 @@ def _worst(
             if isinstance(defence, BinaryTrades):
                 scale = defence.scale
                 loss = lambda logits, at_x: hinge(score(logits) * score(at_x) / scale)  # noqa: E731
-        return ascend(
-            model, x, reference, threat, start=start, steps=steps, step_size=step_size, loss=loss
-        )
+        return ascend(model, x, reference, threat, start=start, steps=steps, step_size=step_size, loss=loss)
 
 
 Norm = nn.modules.batchnorm._NormBase

@@ -22,9 +22,15 @@ for module in pkgutil.iter_modules(robustlib.attacks.__path__):
     importlib.import_module(f"robustlib.attacks.{module.name}")
 
 SHORT: dict[str, Any] = {
-    "steps": 2, "step_size": 0.06, "queries": 6, "binary_steps": 2, "restarts": 2, "features": 8, "random_step": 0.02,
+    "steps": 2,
+    "step_size": 0.06,
+    "queries": 6,
+    "binary_steps": 2,
+    "restarts": 2,
+    "features": 8,
+    "random_step": 0.02,
     "outputs": "logits",
-}  # fmt: skip
+}
 """Knobs that keep a call short, for whichever attack has them."""
 
 

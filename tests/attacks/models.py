@@ -19,22 +19,14 @@ def linear(classes: int = 3, features: int = 12) -> nn.Sequential:
 
 def small_cnn() -> nn.Module:
     return build(
-        ModelSpec("madry_cnn", 1),
-        input_shape=(1, 8, 8),
-        classes=10,
-        generator=torch.Generator().manual_seed(2),
+        ModelSpec("madry_cnn", 1), input_shape=(1, 8, 8), classes=10, generator=torch.Generator().manual_seed(2)
     )
 
 
 def batch_norm() -> nn.Module:
     generator = torch.Generator().manual_seed(3)
     model = nn.Sequential(
-        nn.Conv2d(1, 4, 3, padding=1),
-        nn.BatchNorm2d(4),
-        nn.ReLU(),
-        nn.Dropout(0.3),
-        nn.Flatten(),
-        nn.Linear(256, 10),
+        nn.Conv2d(1, 4, 3, padding=1), nn.BatchNorm2d(4), nn.ReLU(), nn.Dropout(0.3), nn.Flatten(), nn.Linear(256, 10)
     )
     for parameter in model.parameters():
         with torch.no_grad():

@@ -165,11 +165,7 @@ def test_more_restarts_never_break_fewer_points() -> None:
     model, (x, _) = small_cnn(), batch(60)
     y = model(x).argmax(1)
     kept = [
-        _right(
-            model,
-            pgd(model, x, y, LinfBall(0.05), steps=3, step_size=0.02, restarts=r, generator=_generator()),
-            y,
-        )
+        _right(model, pgd(model, x, y, LinfBall(0.05), steps=3, step_size=0.02, restarts=r, generator=_generator()), y)
         for r in (1, 2, 5)
     ]
     for fewer, more in itertools.pairwise(kept):
@@ -196,10 +192,13 @@ def test_success_grows_with_eps_and_is_complete_without_bound() -> None:
     model, (x, _) = small_cnn(), batch(40)
     y = model(x).argmax(1)
     shares = [
-        float((~_right(model, pgd(model, x, y, LinfBall(e), steps=20, step_size=e / 8, generator=_generator()), y))
-              .float().mean())
+        float(
+            (~_right(model, pgd(model, x, y, LinfBall(e), steps=20, step_size=e / 8, generator=_generator()), y))
+            .float()
+            .mean()
+        )
         for e in (0.02, 0.1, 1.0)
-    ]  # fmt: skip
+    ]
     assert shares == sorted(shares)
     assert shares[-1] == 1.0
 
@@ -211,11 +210,7 @@ def test_a_planted_broken_defence_falls_and_a_masked_one_shows() -> None:
     y = inner(x).argmax(1)
     options: dict[str, Any] = {"steps": 20, "step_size": 0.02, "random_start": False}
     ce = _right(masked, pgd(masked, x, y, LinfBall(0.2), **options), y).float().mean()
-    cw = (
-        _right(masked, pgd(masked, x, y, LinfBall(0.2), loss="margin", kappa=1e9, **options), y)
-        .float()
-        .mean()
-    )
+    cw = _right(masked, pgd(masked, x, y, LinfBall(0.2), loss="margin", kappa=1e9, **options), y).float().mean()
     plain = _right(inner, pgd(inner, x, y, LinfBall(0.2), **options), y).float().mean()
     assert plain < 0.1
     assert cw < 0.1
@@ -253,9 +248,22 @@ def build_other() -> nn.Module:
 
 
 DESCRIPTIONS = [
-    Clean(), Noise(), Fgsm(), Pgd(2, 0.05), Pgd(2, 0.05, targeted=True), MiFgsm(3), Apgd(5), Apgd(5, target_classes=2),
-    Square(10), AutoAttack(3, 5, 2), Boundary(20), DeepFool(5), CarliniWagner(5), Lbfgs(3, 2), Fab(5, 2),
-]  # fmt: skip
+    Clean(),
+    Noise(),
+    Fgsm(),
+    Pgd(2, 0.05),
+    Pgd(2, 0.05, targeted=True),
+    MiFgsm(3),
+    Apgd(5),
+    Apgd(5, target_classes=2),
+    Square(10),
+    AutoAttack(3, 5, 2),
+    Boundary(20),
+    DeepFool(5),
+    CarliniWagner(5),
+    Lbfgs(3, 2),
+    Fab(5, 2),
+]
 
 
 @pytest.mark.parametrize("attack", DESCRIPTIONS, ids=str)
@@ -290,15 +298,7 @@ BAD_CALLS: list[tuple[str, dict[str, Any], str]] = [
 @pytest.mark.parametrize(("_", "change", "message"), BAD_CALLS, ids=[name for name, _, _ in BAD_CALLS])
 def test_bad_calls_name_the_argument(_: str, change: dict[str, Any], message: str) -> None:
     x, y = batch()
-    call = {
-        "x": x,
-        "y": y,
-        "threat": LinfBall(0.1),
-        "steps": 2,
-        "step_size": 0.1,
-        "generator": _generator(),
-        **change,
-    }
+    call = {"x": x, "y": y, "threat": LinfBall(0.1), "steps": 2, "step_size": 0.1, "generator": _generator(), **change}
     with pytest.raises(RobustlibError, match=message):
         pgd(small_cnn(), call.pop("x"), call.pop("y"), call.pop("threat"), **call)
 
@@ -355,12 +355,7 @@ def test_a_captured_search_equals_an_eager_one() -> None:
 
 
 @settings(max_examples=40, deadline=None)
-@given(
-    eps=st.floats(0, 0.9),
-    norm=st.sampled_from(["linf", "l2"]),
-    seed=st.integers(0, 10**6),
-    clipped=st.booleans(),
-)
+@given(eps=st.floats(0, 0.9), norm=st.sampled_from(["linf", "l2"]), seed=st.integers(0, 10**6), clipped=st.booleans())
 def test_projection_and_random_start_stay_inside(eps: float, norm: str, seed: int, clipped: bool) -> None:
     from robustlib.threat import ball
 

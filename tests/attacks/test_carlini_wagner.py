@@ -92,11 +92,7 @@ def test_a_scale_of_logits_changes_little() -> None:
 def test_rows_are_independent_and_the_model_is_untouched(norm: str) -> None:
     model, (x, _) = batch_norm(), batch(6)
     y = model(x).argmax(1)
-    kept, rng, before = (
-        x.clone(),
-        torch.get_rng_state(),
-        {k: v.clone() for k, v in model.state_dict().items()},
-    )
+    kept, rng, before = (x.clone(), torch.get_rng_state(), {k: v.clone() for k, v in model.state_dict().items()})
     whole = carlini_wagner(model, x, y, norm=norm, steps=12)
     assert torch.equal(x, kept)
     assert torch.equal(torch.get_rng_state(), rng)

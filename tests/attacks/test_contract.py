@@ -14,24 +14,24 @@ from torch import Tensor, nn
 
 import robustlib.attacks as public
 from robustlib.attacks.contract import ATTACKS
-from robustlib.attacks.suite import (
-    Boundary,
-    DeepFool,
-    Fgsm,
-    Jsma,
-    Pgd,
-    find_nearest,
-    run_attack,
-    run_targeted,
-)
+from robustlib.attacks.suite import Boundary, DeepFool, Fgsm, Jsma, Pgd, find_nearest, run_attack, run_targeted
 from robustlib.errors import RobustlibError
 from robustlib.evaluate import evaluate
 from robustlib.threat import L2Ball, LinfBall
 
 KNOBS: dict[str, Any] = {
-    "steps": 4, "step_size": 0.05, "queries": 12, "target_classes": 2, "restarts": 2, "binary_steps": 2, "features": 4,
-    "candidates": 3, "threat": LinfBall(0.1), "domain": (0.0, 1.0), "norm": "linf",
-}  # fmt: skip
+    "steps": 4,
+    "step_size": 0.05,
+    "queries": 12,
+    "target_classes": 2,
+    "restarts": 2,
+    "binary_steps": 2,
+    "features": 4,
+    "candidates": 3,
+    "threat": LinfBall(0.1),
+    "domain": (0.0, 1.0),
+    "norm": "linf",
+}
 """What an attack is called with, wherever it has an argument of that name."""
 SUITE: dict[str, Any] = {"run_attack": Pgd(3, 0.05), "find_nearest": DeepFool(4), "run_targeted": Jsma(features=4)}
 """Descriptions for the functions that run one."""
@@ -180,8 +180,9 @@ def test_restarts_count_what_reaches_the_target() -> None:
     for restarts in (1, 8):
         x, y = batch(model, 60)
         goal = (y + 2) % 6
-        points = public.pgd(model, x, y, LinfBall(0.35), steps=3, step_size=0.15, restarts=restarts, target=goal,
-                            generator=_generator())  # fmt: skip
+        points = public.pgd(
+            model, x, y, LinfBall(0.35), steps=3, step_size=0.15, restarts=restarts, target=goal, generator=_generator()
+        )
         reached.append(int((model(points).argmax(1) == goal).sum()))
     assert reached[1] > reached[0]
 
@@ -203,8 +204,9 @@ def test_any_precision_of_both_runs_or_is_refused_by_name(name: str, kind: torch
 
 
 @pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("kinds", [(torch.float32, torch.float64), (torch.float64, torch.float32),
-                                   (torch.bfloat16, torch.float32)], ids=str)  # fmt: skip
+@pytest.mark.parametrize(
+    "kinds", [(torch.float32, torch.float64), (torch.float64, torch.float32), (torch.bfloat16, torch.float32)], ids=str
+)
 def test_two_precisions_are_both_named(name: str, kinds: tuple[torch.dtype, torch.dtype]) -> None:
     model, (x, y) = net().to(kinds[0]), batch(net())
     names = [str(kind).removeprefix("torch.") for kind in kinds]
@@ -382,9 +384,9 @@ def test_an_attack_is_given_as_a_description(runner: Any, wrong: Any) -> None:
         calls[runner]()
 
 
-@pytest.mark.parametrize(("classes", "threat"), [
-    (2, L2Ball(0.1)), (4, LinfBall(0.05, None)), (12, LinfBall(0.0)),
-], ids=str)  # fmt: skip
+@pytest.mark.parametrize(
+    ("classes", "threat"), [(2, L2Ball(0.1)), (4, LinfBall(0.05, None)), (12, LinfBall(0.0))], ids=str
+)
 def test_evaluate_runs_its_own_suite_on_any_number_of_classes(classes: int, threat: Any) -> None:
     model = net(classes)
     x, y = batch(model, 3)

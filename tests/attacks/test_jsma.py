@@ -23,9 +23,9 @@ def _by_force(alpha: Tensor, gain: Tensor, allowed: Tensor, size: int) -> tuple[
         mask = torch.eye(alpha.shape[1], dtype=torch.bool) & allowed[:, :, None]
     else:
         sum_a, sum_c = (v[:, :, None] + v[:, None, :] for v in (alpha, gain))
-        mask = (allowed[:, :, None] & allowed[:, None, :]).tril(-1) | (
-            allowed[:, :, None] & allowed[:, None, :]
-        ).triu(1)
+        mask = (allowed[:, :, None] & allowed[:, None, :]).tril(-1) | (allowed[:, :, None] & allowed[:, None, :]).triu(
+            1
+        )
     score = torch.where((sum_a > 0) & (sum_c > 0) & mask, sum_a * sum_c, -torch.inf)
     return score, score.flatten(1).amax(1)
 
@@ -61,11 +61,7 @@ def test_on_softmax_outputs_the_best_pair_is_the_two_largest_derivatives(seed: i
     generator = torch.Generator().manual_seed(seed)
     jacobian = torch.randn(5, 10, 12, generator=generator, dtype=torch.float64)
     jacobian -= jacobian.mean(1, keepdim=True)
-    alpha, beta, allowed = (
-        jacobian[:, 3],
-        jacobian.sum(1) - jacobian[:, 3],
-        torch.ones(5, 12, dtype=torch.bool),
-    )
+    alpha, beta, allowed = (jacobian[:, 3], jacobian.sum(1) - jacobian[:, 3], torch.ones(5, 12, dtype=torch.bool))
     _, best = _by_force(alpha, -beta, allowed, 2)
     chosen, found = best_pair(alpha, alpha, allowed)
     assert torch.equal(found, best > -torch.inf)
@@ -86,9 +82,7 @@ def _call(n: int = 12) -> tuple[nn.Module, Tensor, Tensor, Tensor]:
 
 @pytest.mark.parametrize("outputs", ["softmax", "logits"])
 @pytest.mark.parametrize(("features", "pairs"), [(7, True), (8, True), (7, False), (1, True), (64, True)])
-def test_the_budget_holds_to_the_feature_and_failures_come_back(
-    outputs: str, features: int, pairs: bool
-) -> None:
+def test_the_budget_holds_to_the_feature_and_failures_come_back(outputs: str, features: int, pairs: bool) -> None:
     model, x, y, target = _call()
     found = jsma(model, x, y, target=target, features=features, outputs=outputs, pairs=pairs)
     changed = found != x
@@ -113,9 +107,9 @@ def test_one_pair_on_a_linear_model_is_the_algorithms() -> None:
     for _ in range(7):
         lead = model(point).topk(2)
         done = lead.indices[:, 0] == target
-        expected[done] = torch.where(
-            (expected == x).flatten(1).all(1)[:, None], point, expected.flatten(1)
-        ).view_as(x)[done]
+        expected[done] = torch.where((expected == x).flatten(1).all(1)[:, None], point, expected.flatten(1)).view_as(x)[
+            done
+        ]
         score, best = _by_force(alpha, gain, allowed, 2)
         place = score.flatten(1).argmax(1)
         for row in ((best > -torch.inf) & ~done).nonzero().flatten():
@@ -140,15 +134,9 @@ def test_rows_are_independent_and_the_model_is_untouched() -> None:
     model, (x, _) = batch_norm(), batch(8)
     y = model(x).argmax(1)
     target = (y + 1) % 10
-    kept, rng, before = (
-        x.clone(),
-        torch.get_rng_state(),
-        {k: v.clone() for k, v in model.state_dict().items()},
-    )
+    kept, rng, before = (x.clone(), torch.get_rng_state(), {k: v.clone() for k, v in model.state_dict().items()})
     whole = jsma(model, x, y, target=target, features=40, outputs="logits")
-    assert torch.equal(
-        jsma(model, x[2:3], y[2:3], target=target[2:3], features=40, outputs="logits"), whole[2:3]
-    )
+    assert torch.equal(jsma(model, x[2:3], y[2:3], target=target[2:3], features=40, outputs="logits"), whole[2:3])
     assert torch.equal(x, kept)
     assert torch.equal(torch.get_rng_state(), rng)
     assert not whole.requires_grad

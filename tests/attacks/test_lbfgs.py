@@ -80,8 +80,7 @@ def test_more_values_of_c_come_nearer() -> None:
     model, (x, _) = small_cnn(), batch(8)
     y = model(x).argmax(1)
     few, many = (
-        float((lbfgs(model, x, y, steps=20, binary_steps=b) - x).flatten(1).norm(dim=1).mean())
-        for b in (1, 6)
+        float((lbfgs(model, x, y, steps=20, binary_steps=b) - x).flatten(1).norm(dim=1).mean()) for b in (1, 6)
     )
     assert many < few
 
@@ -90,11 +89,7 @@ def test_rows_are_independent_and_the_model_is_untouched() -> None:
     model, (x, _) = batch_norm().double(), batch(5)
     x = x.double()
     y = model(x).argmax(1)
-    kept, rng, before = (
-        x.clone(),
-        torch.get_rng_state(),
-        {k: v.clone() for k, v in model.state_dict().items()},
-    )
+    kept, rng, before = (x.clone(), torch.get_rng_state(), {k: v.clone() for k, v in model.state_dict().items()})
     whole = lbfgs(model, x, y, domain=(-3.0, 3.0), steps=8, binary_steps=3)
     assert bool((whole != x).any())
     alone = lbfgs(model, x[3:4], y[3:4], domain=(-3.0, 3.0), steps=8, binary_steps=3)

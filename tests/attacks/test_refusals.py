@@ -379,16 +379,17 @@ def test_a_tie_is_lost_to_the_first_class_and_stays_lost(call: Call) -> None:
 # Other networks ------------------------------------------------------------------------------------------------
 
 steered = pytest.mark.parametrize(
-    "call", {n: c for n, c in CALLS.items() if "surrogate" in c.parameters}.values(),
+    "call",
+    {n: c for n, c in CALLS.items() if "surrogate" in c.parameters}.values(),
     ids=[n for n, c in CALLS.items() if "surrogate" in c.parameters],
-)  # fmt: skip
+)
 
 
 @steered
 def test_a_surrogate_that_does_not_fit_is_named(call: Call) -> None:
-    if (not call.gradients and "quare" not in call.name) or (isinstance(call.attack, (*suite.NEAREST,)) and (
-        not isinstance(call.attack, suite.Fab)
-    )):  # fmt: skip
+    if (not call.gradients and "quare" not in call.name) or (
+        isinstance(call.attack, (*suite.NEAREST,)) and (not isinstance(call.attack, suite.Fab))
+    ):
         pytest.skip("asks no surrogate")
     model = net(5)
     x, y = inputs(model)

@@ -77,7 +77,7 @@ INVARIANT: dict[str, Search] = {
     "pgd margin l2": lambda m, x, y: pgd(
         m, x, y, L2Ball(0.3), steps=8, step_size=0.1, loss="margin", generator=_generator()
     ),
-}  # fmt: skip
+}
 """Attacks that take decisions, margins or ratios alone."""
 
 

@@ -232,9 +232,7 @@ def test_square_takes_any_image_and_features(threat: Ball, shape: tuple[int, ...
 
 def test_square_keeps_what_lowers_the_margin() -> None:
     model, x, y = _classified()
-    few, many = (
-        square(model, x, y, L2Ball(0.5), queries=q, generator=_generator()) for q in (3, 300)
-    )
+    few, many = (square(model, x, y, L2Ball(0.5), queries=q, generator=_generator()) for q in (3, 300))
     assert int(_standing(model, many, y).sum()) < int(_standing(model, few, y).sum())
 
 

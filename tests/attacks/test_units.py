@@ -9,18 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from robustlib.attacks import (
-    apgd,
-    boundary,
-    carlini_wagner,
-    deepfool,
-    fab,
-    fgsm,
-    jsma,
-    lbfgs,
-    pgd,
-    square,
-)
+from robustlib.attacks import apgd, boundary, carlini_wagner, deepfool, fab, fgsm, jsma, lbfgs, pgd, square
 from robustlib.attacks.losses import cross_entropy, dlr, dlr_targeted
 from robustlib.batches import unit
 from robustlib.threat import Ball, ball
@@ -59,9 +48,7 @@ def _ball(norm: str, width: float) -> Ball:
 FREE: dict[str, Attack] = {
     "deepfool": lambda m, x, y, n, w: deepfool(m, x, y, norm=n, domain=(0.0, w)),
     "carlini_wagner": lambda m, x, y, n, w: carlini_wagner(m, x, y, norm=n, domain=(0.0, w), steps=15),
-    "lbfgs": lambda m, x, y, n, w: lbfgs(
-        m, x, y, domain=(0.0, w), steps=12, binary_steps=4, initial_c=0.01 / w**2
-    ),
+    "lbfgs": lambda m, x, y, n, w: lbfgs(m, x, y, domain=(0.0, w), steps=12, binary_steps=4, initial_c=0.01 / w**2),
     "fab": lambda m, x, y, n, w: fab(m, x, y, norm=n, domain=(0.0, w), steps=8, target_classes=3),
     "boundary": lambda m, x, y, n, w: boundary(m, x, y, norm=n, domain=(0.0, w), steps=60, generator=_generator()),
     "jsma": lambda m, x, y, n, w: jsma(

@@ -6,8 +6,11 @@ import re
 from pathlib import Path
 
 LIST = Path(__file__).with_name("addresses.txt")
-LABELS = (re.compile(r"^\(([a-z0-9-]+)\)=", re.MULTILINE), re.compile(r":name: ((?:table|fig)-[a-z0-9-]+)"),
-          re.compile(r'"name": "((?:table|fig)-[a-z0-9-]+)"'))  # fmt: skip
+LABELS = (
+    re.compile(r"^\(([a-z0-9-]+)\)=", re.MULTILINE),
+    re.compile(r":name: ((?:table|fig)-[a-z0-9-]+)"),
+    re.compile(r'"name": "((?:table|fig)-[a-z0-9-]+)"'),
+)
 
 
 def addresses(root: Path) -> set[str]:

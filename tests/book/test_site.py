@@ -35,9 +35,7 @@ def test_every_page_of_the_contents_was_built(root: Path, site: Path) -> None:
 def test_every_notebook_is_in_the_contents(root: Path) -> None:
     toc = (root / "_toc.yml").read_text(encoding="utf-8")
     for source in (root / "notebooks").glob("[0-9]*.py"):
-        assert f"notebooks/{source.stem}" in toc, (
-            f"{source.name} is not in _toc.yml: the book would leave it out"
-        )
+        assert f"notebooks/{source.stem}" in toc, f"{source.name} is not in _toc.yml: the book would leave it out"
 
 
 def test_every_module_is_in_the_reference(root: Path, site: Path) -> None:
@@ -111,9 +109,7 @@ def test_pages_fit_and_ask_nobody(site: Path, browser: Browser, width: int, them
         elsewhere = [url for url in browser.requests if not url.startswith(("file:", "data:", "blob:"))]
         assert elsewhere == [], where
         assert browser.errors == [], where
-        assert browser.evaluate("document.querySelectorAll('mjx-merror, [data-mjx-error]').length") == 0, (
-            where
-        )
+        assert browser.evaluate("document.querySelectorAll('mjx-merror, [data-mjx-error]').length") == 0, where
         raw = "[...document.querySelectorAll('.math')].filter(e => !e.querySelector('mjx-container')).length"
         assert browser.evaluate(raw) == 0, f"{where}: equations not drawn"
 

@@ -62,9 +62,7 @@ def test_no_site_is_a_fault_with_a_remedy(tmp_path: Path) -> None:
 def _small_book(folder: Path, page: str) -> Path:
     folder.mkdir()
     (folder / "_toc.yml").write_text("format: jb-book\nroot: index\n")
-    (folder / "_config.yml").write_text(
-        'title: T\nonly_build_toc_files: true\nexecute: {execute_notebooks: "off"}\n'
-    )
+    (folder / "_config.yml").write_text('title: T\nonly_build_toc_files: true\nexecute: {execute_notebooks: "off"}\n')
     (folder / "index.md").write_text(page)
     return folder
 

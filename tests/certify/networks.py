@@ -55,57 +55,107 @@ class Flat(nn.Module):
 
 def dense() -> nn.Module:
     return nn.Sequential(
-        nn.Flatten(), nn.Linear(12, 10), nn.ReLU(), nn.Linear(10, 7), nn.ReLU(), nn.Linear(7, 6), nn.ReLU(),
+        nn.Flatten(),
+        nn.Linear(12, 10),
+        nn.ReLU(),
+        nn.Linear(10, 7),
+        nn.ReLU(),
+        nn.Linear(7, 6),
+        nn.ReLU(),
         nn.Linear(6, 4),
-    )  # fmt: skip
+    )
 
 
 def convolutions() -> nn.Module:
     """Odd sizes, strides that leave cells over, uneven kernels, no bias once."""
     return nn.Sequential(
-        nn.Conv2d(2, 3, 3, stride=2, padding=1), nn.ReLU(),
-        nn.Conv2d(3, 4, (2, 3), stride=(1, 2), padding=(0, 1), bias=False), nn.ReLU(),
-        nn.Conv2d(4, 3, 2, padding=1), nn.ReLU(), nn.Flatten(), nn.Linear(36, 6), nn.ReLU(), nn.Linear(6, 4),
-    )  # fmt: skip
+        nn.Conv2d(2, 3, 3, stride=2, padding=1),
+        nn.ReLU(),
+        nn.Conv2d(3, 4, (2, 3), stride=(1, 2), padding=(0, 1), bias=False),
+        nn.ReLU(),
+        nn.Conv2d(4, 3, 2, padding=1),
+        nn.ReLU(),
+        nn.Flatten(),
+        nn.Linear(36, 6),
+        nn.ReLU(),
+        nn.Linear(6, 4),
+    )
 
 
 def deep_convolutions() -> nn.Module:
     """Windows that outgrow the map; groups, dilation and two convolutions in a row."""
     return nn.Sequential(
-        nn.Conv2d(2, 4, 3, padding=1), nn.ReLU(), nn.Conv2d(4, 4, 3, padding=1, groups=2),
+        nn.Conv2d(2, 4, 3, padding=1),
+        nn.ReLU(),
+        nn.Conv2d(4, 4, 3, padding=1, groups=2),
         nn.Conv2d(4, 2, 2, stride=2, padding=1),
-        nn.Conv2d(2, 3, 3, padding=2, dilation=2), nn.ReLU(), nn.Conv2d(3, 2, 3, padding=1), nn.ReLU(),
-        nn.Flatten(), nn.Linear(32, 4),
-    )  # fmt: skip
+        nn.Conv2d(2, 3, 3, padding=2, dilation=2),
+        nn.ReLU(),
+        nn.Conv2d(3, 2, 3, padding=1),
+        nn.ReLU(),
+        nn.Flatten(),
+        nn.Linear(32, 4),
+    )
 
 
 def residual() -> nn.Module:
     return nn.Sequential(
-        nn.Conv2d(2, 2, 3, padding=1), nn.ReLU(), Block(2, 2, down=False), Block(2, 3, down=True), nn.Flatten(),
-        nn.Linear(12, 5), nn.ReLU(), nn.Linear(5, 4),
-    )  # fmt: skip
+        nn.Conv2d(2, 2, 3, padding=1),
+        nn.ReLU(),
+        Block(2, 2, down=False),
+        Block(2, 3, down=True),
+        nn.Flatten(),
+        nn.Linear(12, 5),
+        nn.ReLU(),
+        nn.Linear(5, 4),
+    )
 
 
 def batch_norm() -> nn.Module:
     return nn.Sequential(
-        nn.Conv2d(2, 3, 3, padding=1), nn.BatchNorm2d(3), nn.ReLU(), nn.AvgPool2d(2), nn.BatchNorm2d(3),
-        nn.Conv2d(3, 4, 3, padding=1), nn.BatchNorm2d(4), nn.ReLU(), nn.Dropout(0.5), nn.Flatten(), nn.Linear(36, 5),
-        nn.BatchNorm1d(5), nn.ReLU(), nn.Linear(5, 4),
-    )  # fmt: skip
+        nn.Conv2d(2, 3, 3, padding=1),
+        nn.BatchNorm2d(3),
+        nn.ReLU(),
+        nn.AvgPool2d(2),
+        nn.BatchNorm2d(3),
+        nn.Conv2d(3, 4, 3, padding=1),
+        nn.BatchNorm2d(4),
+        nn.ReLU(),
+        nn.Dropout(0.5),
+        nn.Flatten(),
+        nn.Linear(36, 5),
+        nn.BatchNorm1d(5),
+        nn.ReLU(),
+        nn.Linear(5, 4),
+    )
 
 
 def pooled() -> nn.Module:
     return nn.Sequential(
-        nn.Conv2d(2, 3, 3, padding=1), nn.ReLU(), nn.AvgPool2d(3, 2, padding=1), nn.Conv2d(3, 4, 2), nn.ReLU(),
-        nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 4),
-    )  # fmt: skip
+        nn.Conv2d(2, 3, 3, padding=1),
+        nn.ReLU(),
+        nn.AvgPool2d(3, 2, padding=1),
+        nn.Conv2d(3, 4, 2),
+        nn.ReLU(),
+        nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(),
+        nn.Linear(4, 4),
+    )
 
 
 def bent() -> nn.Module:
     return nn.Sequential(
-        nn.Conv2d(2, 3, 3, padding=1), nn.Hardtanh(-0.3, 0.5), nn.Conv2d(3, 3, 3, stride=2), nn.LeakyReLU(0.2),
-        nn.Flatten(), nn.Linear(12, 5), nn.ReLU6(), nn.Linear(5, 5), Magnitude(), nn.Linear(5, 4),
-    )  # fmt: skip
+        nn.Conv2d(2, 3, 3, padding=1),
+        nn.Hardtanh(-0.3, 0.5),
+        nn.Conv2d(3, 3, 3, stride=2),
+        nn.LeakyReLU(0.2),
+        nn.Flatten(),
+        nn.Linear(12, 5),
+        nn.ReLU6(),
+        nn.Linear(5, 5),
+        Magnitude(),
+        nn.Linear(5, 4),
+    )
 
 
 def normalised() -> nn.Module:
@@ -115,9 +165,14 @@ def normalised() -> nn.Module:
 Builder = Callable[[], nn.Module]
 FLAT: dict[str, Builder] = {"dense": dense, "skip": Flat}
 SPATIAL: dict[str, Builder] = {
-    "convolutions": convolutions, "deep": deep_convolutions, "residual": residual, "batch norm": batch_norm,
-    "pooled": pooled, "bent": bent, "normalised": normalised,
-}  # fmt: skip
+    "convolutions": convolutions,
+    "deep": deep_convolutions,
+    "residual": residual,
+    "batch norm": batch_norm,
+    "pooled": pooled,
+    "bent": bent,
+    "normalised": normalised,
+}
 ALL = FLAT | SPATIAL
 
 

@@ -22,12 +22,10 @@ BALL = LinfBall(0.3)
 
 pytestmark = [
     pytest.mark.skipif(
-        not WEIGHTS.exists(),
-        reason=f"needs the authors' {WEIGHTS.name}: set ROBUSTLIB_AUTHORS_WEIGHTS to its folder",
+        not WEIGHTS.exists(), reason=f"needs the authors' {WEIGHTS.name}: set ROBUSTLIB_AUTHORS_WEIGHTS to its folder"
     ),
     pytest.mark.skipif(
-        not (data_root() / "mnist.npz").exists(),
-        reason="needs MNIST: set ROBUSTLIB_DATA to a folder with mnist.npz",
+        not (data_root() / "mnist.npz").exists(), reason="needs MNIST: set ROBUSTLIB_DATA to a folder with mnist.npz"
     ),
 ]
 

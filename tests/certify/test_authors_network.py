@@ -26,17 +26,22 @@ pytestmark = [
         reason="needs the authors' polytope_mnist.pth: set ROBUSTLIB_AUTHORS_WEIGHTS to its folder",
     ),
     pytest.mark.skipif(
-        not (data_root() / "mnist.npz").exists(),
-        reason="needs MNIST: set ROBUSTLIB_DATA to a folder with mnist.npz",
+        not (data_root() / "mnist.npz").exists(), reason="needs MNIST: set ROBUSTLIB_DATA to a folder with mnist.npz"
     ),
 ]
 
 
 def authors_network() -> nn.Sequential:
     model = nn.Sequential(
-        nn.Conv2d(1, 16, 4, 2, 1), nn.ReLU(), nn.Conv2d(16, 32, 4, 2, 1), nn.ReLU(), nn.Flatten(),
-        nn.Linear(1568, 100), nn.ReLU(), nn.Linear(100, 10),
-    )  # fmt: skip
+        nn.Conv2d(1, 16, 4, 2, 1),
+        nn.ReLU(),
+        nn.Conv2d(16, 32, 4, 2, 1),
+        nn.ReLU(),
+        nn.Flatten(),
+        nn.Linear(1568, 100),
+        nn.ReLU(),
+        nn.Linear(100, 10),
+    )
     model.load_state_dict(torch.load(FOLDER / "polytope_mnist.pth", weights_only=True, map_location="cpu"))
     return model.eval()
 

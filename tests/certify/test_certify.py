@@ -310,9 +310,10 @@ REFUSED: dict[str, tuple[Callable[[], nn.Module], str]] = {
     "uneven cells": (lambda: nn.Sequential(nn.AvgPool2d(4, ceil_mode=True), nn.Flatten()), "cells of several sizes"),
     "adaptive cells": (lambda: nn.Sequential(nn.AdaptiveAvgPool2d(2), nn.Flatten()), r"0 \(AdaptiveAvgPool2d\)"),
     "batch statistics": (
-        lambda: nn.Sequential(nn.BatchNorm2d(2, track_running_stats=False), nn.Flatten()), "no running statistics",
+        lambda: nn.Sequential(nn.BatchNorm2d(2, track_running_stats=False), nn.Flatten()),
+        "no running statistics",
     ),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("case", REFUSED)
@@ -359,6 +360,7 @@ def test_a_call_that_makes_no_sense_says_so(changes: dict[str, Any], words: str)
 def test_bare_layers_and_every_kind_of_network_are_traced() -> None:
     x, y = torch.rand(2, 5), torch.tensor([0, 1])
     model = nn.Linear(5, 3).eval()
-    torch.testing.assert_close(certify(model, x, y, LinfBall(0.0)).margins, (
-        model(x).gather(1, y[:, None]) - model(x)).detach())  # fmt: skip
+    torch.testing.assert_close(
+        certify(model, x, y, LinfBall(0.0)).margins, (model(x).gather(1, y[:, None]) - model(x)).detach()
+    )
     assert len(SPATIAL) >= 6

@@ -112,9 +112,11 @@ def best_slopes(model: nn.Module, x: Tensor, y: int, k: int, threat: LinfBall) -
     cost = program.margin(y, k)
     above, below = np.isfinite(high), np.isfinite(low)
     found = linprog(
-        cost, A_ub=sparse.vstack([rows[above], -rows[below]]), b_ub=np.concatenate([high[above], -low[below]]),
+        cost,
+        A_ub=sparse.vstack([rows[above], -rows[below]]),
+        b_ub=np.concatenate([high[above], -low[below]]),
         bounds=np.stack([program.low, program.high], 1),
-    )  # fmt: skip
+    )
     below_marginals = np.zeros(len(low))
     below_marginals[below] = -found.ineqlin.marginals[above.sum() :]
     # The entry of z >= zhat is in the only block whose rows have 1 at z and -1 at zhat and no upper end.

@@ -19,10 +19,13 @@ CPU = torch.device("cpu")
 @pytest.mark.parametrize(
     ("free", "dtype", "held"),
     [
-        (None, torch.float32, memory.MOST), (2**50, torch.float32, memory.MOST), (0, torch.float32, 1),
-        (memory.COPIES * 4_000, torch.float32, 1_000), (memory.COPIES * 4_000, torch.float64, 500),
+        (None, torch.float32, memory.MOST),
+        (2**50, torch.float32, memory.MOST),
+        (0, torch.float32, 1),
+        (memory.COPIES * 4_000, torch.float32, 1_000),
+        (memory.COPIES * 4_000, torch.float64, 500),
     ],
-)  # fmt: skip
+)
 def test_numbers_by_free_memory(
     free: int | None, dtype: torch.dtype, held: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:

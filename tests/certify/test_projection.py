@@ -9,15 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from robustlib.certify import (
-    ESTIMATORS,
-    Certificate,
-    Estimate,
-    certify,
-    estimate,
-    estimated_margins,
-    projection,
-)
+from robustlib.certify import ESTIMATORS, Certificate, Estimate, certify, estimate, estimated_margins, projection
 from robustlib.certify.projection import _geometric, _median
 from robustlib.certify.region import Region
 from robustlib.certify.trace import trace
@@ -93,10 +85,12 @@ def test_few_columns_scatter_more_and_go_beyond_the_bound() -> None:
     model, (x, y) = network("dense"), inputs("dense")
     exact, spread, above = certify(model, x, y, LinfBall(0.2)).margins, {}, 0
     for projections in (3, 300):
-        found = torch.stack([
-            estimate(model, x, y, LinfBall(0.2), projections=projections, generator=drawn(seed)).margins
-            for seed in range(20)
-        ])  # fmt: skip
+        found = torch.stack(
+            [
+                estimate(model, x, y, LinfBall(0.2), projections=projections, generator=drawn(seed)).margins
+                for seed in range(20)
+            ]
+        )
         spread[projections] = float(found.std(0).mean())
         above += int((found > exact + 1e-3).sum())
     assert spread[300] < spread[3] / 3
@@ -118,9 +112,13 @@ def test_memory_grows_with_the_units_and_not_with_their_square() -> None:
     held = []
     for channels in (8, 16):
         model = nn.Sequential(
-            nn.Conv2d(1, channels, 3, padding=1), nn.ReLU(), nn.Conv2d(channels, channels, 3, padding=1), nn.ReLU(),
-            nn.Flatten(), nn.Linear(channels * 144, 2),
-        ).eval()  # fmt: skip
+            nn.Conv2d(1, channels, 3, padding=1),
+            nn.ReLU(),
+            nn.Conv2d(channels, channels, 3, padding=1),
+            nn.ReLU(),
+            nn.Flatten(),
+            nn.Linear(channels * 144, 2),
+        ).eval()
         largest = 0
 
         def note(packed: Tensor) -> Tensor:

@@ -170,7 +170,7 @@ BOUNDED: dict[str, Callable[[], nn.Module]] = {
     "constants of the batch's size": of(lambda m, x: m.b(F.relu(m.a(x)) + torch.ones(x.shape[0], 1))),
     "own autograd": of(lambda m, x: m.b(F.relu(m.a(x).detach()))),
     "same type again": of(lambda m, x: m.b(F.relu(m.a(x)).float().to(x.dtype))),
-}  # fmt: skip
+}
 
 REFUSED: dict[str, tuple[Callable[[], nn.Module], str]] = {
     "a view changed in place": (of(_view_in_place), "in place"),
@@ -202,8 +202,15 @@ REFUSED: dict[str, tuple[Callable[[], nn.Module], str]] = {
     "mean of all": (of(lambda m, x: m.b(F.relu(m.a(x) - x.mean()))), "mean"),
     "neighbours in the batch": (of(lambda m, x: m.b(F.relu(m.a(x.roll(1, 0))))), "roll"),
     "a turned batch": (of(lambda m, x: m.b(F.relu(m.a(x.flip(0))))), "flip"),
-    "attention": (lambda: nn.Sequential(nn.Unflatten(1, (3, 2)), nn.TransformerEncoderLayer(2, 1, 4, batch_first=True),
-                                        nn.Flatten(), nn.Linear(6, 3)), r"\w"),
+    "attention": (
+        lambda: nn.Sequential(
+            nn.Unflatten(1, (3, 2)),
+            nn.TransformerEncoderLayer(2, 1, 4, batch_first=True),
+            nn.Flatten(),
+            nn.Linear(6, 3),
+        ),
+        r"\w",
+    ),
     "layer norm": (_sequential(nn.Linear(FEATURES, 8), nn.LayerNorm(8), nn.Linear(8, 3)), r"1 \(LayerNorm\)"),
     "group norm": (_sequential(nn.GroupNorm(2, FEATURES), nn.Linear(FEATURES, 3)), r"0 \(GroupNorm\)"),
     "gelu": (_sequential(nn.Linear(FEATURES, 8), nn.GELU(), nn.Linear(8, 3)), r"1 \(GELU\)"),
@@ -228,7 +235,7 @@ REFUSED: dict[str, tuple[Callable[[], nn.Module], str]] = {
     "lazy": (lambda: nn.Sequential(nn.LazyLinear(3)), "no shape yet"),
     "its own error": (of(lambda m, x: {}["key"]), "cannot be called.*KeyError"),
     "random leaks": (lambda: nn.Sequential(nn.Linear(FEATURES, 3), nn.RReLU()).train(), r"1 \(RReLU\) is in train"),
-}  # fmt: skip
+}
 
 
 def _draws() -> Iterator[float]:
@@ -396,8 +403,11 @@ def test_verdicts_do_not_depend_on_the_logits_units(scale: float) -> None:
     for seed in range(3):
         model, x = build(of(lambda m, v: m.b(F.relu(m.a(v))), hidden=10), seed), batch(6, seed)
         threat, y = LinfBall(0.15), model(x).argmax(1)
-        before = (certify(model, x, y, threat).certified, largest_certified_radius(model, x, y),
-                  decide(model, x, y, threat, nodes=1000, seconds=60))  # fmt: skip
+        before = (
+            certify(model, x, y, threat).certified,
+            largest_certified_radius(model, x, y),
+            decide(model, x, y, threat, nodes=1000, seconds=60),
+        )
         with torch.no_grad():
             model.b.weight.mul_(scale)
             model.b.bias.mul_(scale)

@@ -155,9 +155,7 @@ def test_idx_files_are_read_by_torchvision(tiny: Tiny, folder: Path, served: Pat
         assert sorted(archive.files) == ["x_test", "x_train", "y_test", "y_train"]
 
 
-def test_svhn_is_read_by_torchvision(
-    tiny: Tiny, folder: Path, served: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_svhn_is_read_by_torchvision(tiny: Tiny, folder: Path, served: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     datasets = pytest.importorskip("torchvision.datasets")
     from scipy.io import savemat
 
@@ -180,9 +178,7 @@ def test_svhn_is_read_by_torchvision(
 
 def test_cifar10_is_read_from_the_binary_archive(tiny: Tiny, folder: Path, served: Path) -> None:
     facts, arrays = tiny("cifar10", shape=(3, 2, 2))
-    publish(
-        served, facts, {"cifar-10-binary.tar.gz": tar_of({**batches(arrays), "cifar/readme.html": b"<p>"})}
-    )
+    publish(served, facts, {"cifar-10-binary.tar.gz": tar_of({**batches(arrays), "cifar/readme.html": b"<p>"})})
     same("cifar10", arrays)
 
 
@@ -222,9 +218,7 @@ def test_the_next_mirror_is_asked_when_one_fails_or_lies(tiny: Tiny, folder: Pat
     same("cifar10", arrays)
 
 
-def test_another_package_of_the_same_content_is_the_last_resort(
-    tiny: Tiny, folder: Path, served: Path
-) -> None:
+def test_another_package_of_the_same_content_is_the_last_resort(tiny: Tiny, folder: Path, served: Path) -> None:
     facts, arrays = cifar(tiny, served)
     with_urls(facts, (served / "ADDRESS").read_text() + "missing", instead=facts.files[0])
     same("cifar10", arrays)
@@ -252,9 +246,7 @@ def test_when_nothing_answers_the_message_names_place_files_and_both_ways(
     assert "is missing" in verify("cifar10").message
 
 
-def test_offline_by_choice_asks_nobody(
-    tiny: Tiny, folder: Path, served: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_offline_by_choice_asks_nobody(tiny: Tiny, folder: Path, served: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     cifar(tiny, served)
     monkeypatch.setenv("ROBUSTLIB_OFFLINE", "1")
     with pytest.raises(RobustlibError, match=r"looked for .*ROBUSTLIB_OFFLINE forbids downloads. Either set"):
@@ -284,15 +276,11 @@ def test_fetching_replaces_a_damaged_prepared_file(tiny: Tiny, folder: Path, ser
     same("cifar10", arrays)
 
 
-def test_official_files_that_give_other_arrays_are_not_prepared(
-    tiny: Tiny, folder: Path, served: Path
-) -> None:
+def test_official_files_that_give_other_arrays_are_not_prepared(tiny: Tiny, folder: Path, served: Path) -> None:
     facts, arrays = tiny("cifar10", shape=(3, 2, 2))
     arrays["y_test"] = arrays["y_test"][::-1].copy()
     publish(served, facts, {"cifar.tar.gz": tar_of(batches(arrays))})
-    with pytest.raises(
-        RobustlibError, match=r"fetched for cifar10 do not give its official arrays: .*y_test"
-    ):
+    with pytest.raises(RobustlibError, match=r"fetched for cifar10 do not give its official arrays: .*y_test"):
         fetch_dataset("cifar10")
     assert not (folder / "cifar10.npz").exists()
 
@@ -308,9 +296,7 @@ def test_digits_and_unknown_names(folder: Path) -> None:
 # --- hostile archives
 
 
-@pytest.mark.parametrize(
-    "member", ["../../evil.bin", "/tmp/evil.bin", "cifar\\..\\..\\evil.bin", "C:/evil.bin"]
-)
+@pytest.mark.parametrize("member", ["../../evil.bin", "/tmp/evil.bin", "cifar\\..\\..\\evil.bin", "C:/evil.bin"])
 def test_a_tar_member_that_climbs_out_is_refused(tiny: Tiny, folder: Path, served: Path, member: str) -> None:
     facts, arrays = tiny("cifar10", shape=(3, 2, 2))
     publish(served, facts, {"cifar.tar.gz": tar_of({**batches(arrays), member: b"x" * 13})})
@@ -360,9 +346,7 @@ def test_a_full_disk_leaves_nothing_behind(
 
     with monkeypatch.context() as patch:
         patch.setattr("robustlib.data.prepared.np.savez", full)
-        with pytest.raises(
-            RobustlibError, match=r"no space left in .* for cifar10 .*MiB needed.*ROBUSTLIB_DATA"
-        ):
+        with pytest.raises(RobustlibError, match=r"no space left in .* for cifar10 .*MiB needed.*ROBUSTLIB_DATA"):
             load("cifar10")
     assert not list(folder.glob("**/*.tmp"))
     assert not list(folder.glob("*.npz"))

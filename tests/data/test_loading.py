@@ -183,9 +183,7 @@ def test_any_other_array_is_refused(tiny: Tiny, folder: Path, key: str) -> None:
     changed = arrays[key].copy()
     changed.flat[3] += 1
     save(folder, "mnist", {**arrays, key: changed})
-    with pytest.raises(
-        RobustlibError, match=rf"mnist: {key} has sha256 {sha256_of(changed)[:16]}\.\.\., not"
-    ):
+    with pytest.raises(RobustlibError, match=rf"mnist: {key} has sha256 {sha256_of(changed)[:16]}\.\.\., not"):
         load("mnist")
     assert len(aside(folder)) == 1
 

@@ -13,11 +13,7 @@ from robustlib.errors import RobustlibError
 LABELS = torch.arange(1000) % 10
 
 
-@given(
-    labels=st.lists(st.integers(0, 4), min_size=1, max_size=60),
-    n=st.integers(1, 60),
-    seed=st.integers(0, 2**32),
-)
+@given(labels=st.lists(st.integers(0, 4), min_size=1, max_size=60), n=st.integers(1, 60), seed=st.integers(0, 2**32))
 @settings(max_examples=60, deadline=None)
 def test_rows_are_sorted_distinct_nested_and_as_balanced_as_the_classes_allow(
     labels: list[int], n: int, seed: int

@@ -201,9 +201,7 @@ def test_a_point_without_another_class_is_infinitely_far(split: Split) -> None:
             return torch.tensor([[5.0, 0.0]]).repeat(len(x), 1)
 
     zeros = Split(split.x, torch.zeros_like(split.y))
-    distance = distances_under(
-        Constant().eval(), zeros, ROWS, Boundary(2), norm="l2", domain=(0.0, 1.0), name="a"
-    )  # fmt: skip
+    distance = distances_under(Constant().eval(), zeros, ROWS, Boundary(2), norm="l2", domain=(0.0, 1.0), name="a")
     assert np.isinf(distance).all()
 
 

@@ -21,15 +21,7 @@ from robustlib.experiments.keys import key
 from robustlib.experiments.measure import measure, rows_of
 from robustlib.experiments.measurements import CHEAP_FIRST
 from robustlib.experiments.probes import Certificate, CertifiedRadii, FirstLayer, OutputSet, Relaxed
-from robustlib.experiments.specs import (
-    Accuracy,
-    Evaluation,
-    Exact,
-    Measurement,
-    Network,
-    Subset,
-    TrainingCurve,
-)
+from robustlib.experiments.specs import Accuracy, Evaluation, Exact, Measurement, Network, Subset, TrainingCurve
 from robustlib.models import ModelSpec, build
 from robustlib.threat import LinfBall
 from robustlib.training import Certified, Schedule, Standard, fit
@@ -68,10 +60,11 @@ def test_bounds_stand_in_their_order(trained: nn.Module) -> None:
     bounds = {
         name: found(trained, Certificate(ball, **options)).metrics["certified"].value
         for name, ball, options in (
-            ("dual", BALL, {}), ("clipped", replace(BALL, domain=(0.0, 1.0)), {}),
+            ("dual", BALL, {}),
+            ("clipped", replace(BALL, domain=(0.0, 1.0)), {}),
             ("interval", BALL, {"method": "interval"}),
         )
-    }  # fmt: skip
+    }
     assert bounds["interval"] <= bounds["dual"] <= attacked
     assert bounds["dual"] <= bounds["clipped"]
 
@@ -137,8 +130,11 @@ def test_an_output_sets_polygons_hold_the_samples_and_grow_with_the_radius() -> 
     assert np.shape(given.series["samples@0.1"]) == (50, 2)
     assert (again.metrics, again.series) == (given.metrics, given.series)
     with pytest.raises(RobustlibError, match="two outputs"):
-        outer_polygon(build(ModelSpec("wong_dense", 4), input_shape=(2,), classes=3, generator=torch.Generator()),
-                      split.images(torch.arange(1)), LinfBall(0.1, domain=None))  # fmt: skip
+        outer_polygon(
+            build(ModelSpec("wong_dense", 4), input_shape=(2,), classes=3, generator=torch.Generator()),
+            split.images(torch.arange(1)),
+            LinfBall(0.1, domain=None),
+        )
 
 
 def test_losses_along_the_way_are_metrics_up_to_the_last_update() -> None:
@@ -148,8 +144,11 @@ def test_losses_along_the_way_are_metrics_up_to_the_last_update() -> None:
     name = key(network)
     given = measure(Evaluation(network, what), load("toy"), {name: nn.Identity()}, curve=curve)
     assert {k: given.metrics[k].value for k in ("loss@0", "loss@2", "error@0", "error@2")} == {
-        "loss@0": 0.7, "loss@2": 0.25, "error@0": 0.5, "error@2": 0.0,
-    }  # fmt: skip
+        "loss@0": 0.7,
+        "loss@2": 0.25,
+        "error@0": 0.5,
+        "error@2": 0.0,
+    }
     assert "loss@100" not in given.metrics
 
 

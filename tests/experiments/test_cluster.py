@@ -30,19 +30,7 @@ from robustlib.experiments.runner import Summary
 from robustlib.experiments.specs import Network
 from robustlib.experiments.store import Store, weights_path
 from robustlib.training import Schedule, loop
-from tests.experiments.tiny import (
-    CLEAN,
-    EVERY,
-    FGSM,
-    NETWORK,
-    OTHER,
-    ROBUST,
-    Made,
-    accuracy,
-    content,
-    execute,
-    jobs,
-)
+from tests.experiments.tiny import CLEAN, EVERY, FGSM, NETWORK, OTHER, ROBUST, Made, accuracy, content, execute, jobs
 
 BROKEN = replace(NETWORK, schedule=replace(NETWORK.schedule, lr=1e30))
 LONG = replace(NETWORK, schedule=Schedule(steps=600, batch=64, lr=2e-3))
@@ -188,9 +176,7 @@ def test_a_network_that_diverges_fails_only_what_needs_it(address: str, tmp_path
     assert len(summary.failed) == 3
 
 
-def test_what_breaks_on_a_worker_is_reported_and_the_others_go_on(
-    address: str, tmp_path: Path
-) -> None:
+def test_what_breaks_on_a_worker_is_reported_and_the_others_go_on(address: str, tmp_path: Path) -> None:
     weights_path(tmp_path / "networks", NETWORK).mkdir(parents=True)
     summary = submit(address, tmp_path, CLEAN, accuracy(OTHER))
     assert [record.evaluation_key for record in summary.written] == [key(accuracy(OTHER))]

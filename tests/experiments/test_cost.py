@@ -157,9 +157,10 @@ def test_certificates_are_counted_wherever_they_are_made() -> None:
     assert evaluation_work(Evaluation(DENSE, CascadeBound(BALL)), 10) == exact
     assert evaluation_work(Evaluation(DENSE, CascadeBound(BALL, searched=10)), 10).flops > exact.flops
     assert evaluation_work(Evaluation(DENSE, Estimated(BALL)), 10).flops > exact.flops
-    assert evaluation_work(Evaluation(DENSE, Cost(BALL, repeats=3)), 10).kernels == 3 * update(
-        replace(DENSE, defence=Certified(BALL), schedule=replace(DENSE.schedule, batch=10))
-    ).kernels
+    assert (
+        evaluation_work(Evaluation(DENSE, Cost(BALL, repeats=3)), 10).kernels
+        == 3 * update(replace(DENSE, defence=Certified(BALL), schedule=replace(DENSE.schedule, batch=10))).kernels
+    )
 
 
 def test_attacks_are_counted_by_their_passes() -> None:

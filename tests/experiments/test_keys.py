@@ -76,9 +76,14 @@ MADE: dict[str, Any] = {
         replace(SMALL, dataset="har"), Accuracy(Noise(), L2Ball(1.5, domain=None)), Subset(n=100, seed=3)
     ),
     "hand-made: FGSM with a random step on CIFAR-10": Evaluation(
-        Network("cifar10", ModelSpec("madry_cnn"), FgsmTraining(LinfBall("8/255"), eps_warmup=0.5),  # type: ignore[arg-type]
-                Schedule(steps=7, batch=3, lr=0.1, shape="one_cycle", reduction="sum", precision="bfloat16")),
-        Accuracy(Fgsm(random_step=0.01), LinfBall(8 / 255), source=SMALL, search="bfloat16"), Subset(split="train"),
+        Network(
+            "cifar10",
+            ModelSpec("madry_cnn"),
+            FgsmTraining(LinfBall("8/255"), eps_warmup=0.5),  # type: ignore[arg-type]
+            Schedule(steps=7, batch=3, lr=0.1, shape="one_cycle", reduction="sum", precision="bfloat16"),
+        ),
+        Accuracy(Fgsm(random_step=0.01), LinfBall(8 / 255), source=SMALL, search="bfloat16"),
+        Subset(split="train"),
     ),
     "hand-made: targeted PGD with a margin": Evaluation(
         replace(SMALL, defence=PgdTraining(L2Ball(2.0), steps=5, step_size=0.5, ramp=(1, 2, 3))),
@@ -88,7 +93,7 @@ MADE: dict[str, Any] = {
     "hand-made: boundary attack, unclipped": Evaluation(
         SMALL, Distances(Boundary(steps=3, protocol=1), "linf", (0.0, 0.25), domain=None)
     ),
-}  # fmt: skip
+}
 
 WHAT_TO_DO = """
 The key of {name!r} is {now}; it was {key}. Records and weights filed under the old key would be lost.
@@ -261,10 +266,15 @@ def test_every_job_survives_description_and_parsing(profile: str) -> None:
             Accuracy(Pgd(steps, size, loss=loss), LinfBall(min(eps, 1)) if linf else L2Ball(eps, domain=None)),
             Subset(n=n),
         ),
-        st.integers(1, 10**6), st.floats(1e-9, 1e9), st.sampled_from(["margin", "cross_entropy"]),
-        st.none() | st.integers(1, 10**5), st.integers(0, 2**63), st.floats(0, 1e6), st.booleans(),
+        st.integers(1, 10**6),
+        st.floats(1e-9, 1e9),
+        st.sampled_from(["margin", "cross_entropy"]),
+        st.none() | st.integers(1, 10**5),
+        st.integers(0, 2**63),
+        st.floats(0, 1e6),
+        st.booleans(),
     )
-)  # fmt: skip
+)
 def test_description_loses_nothing(evaluation: Evaluation) -> None:
     assert parse(json.loads(json.dumps(describe(evaluation)))) == evaluation
     assert key(parse(describe(evaluation, complete=False))) == key(evaluation)
@@ -286,12 +296,16 @@ def test_description_loses_nothing(evaluation: Evaluation) -> None:
         ({"subset": 5}, "Evaluation.subset=5 has the wrong type"),
         ({"measurement": {"type": "LossTrace"}}, "LossTrace cannot be made from .*missing"),
         ({"measurement": {"type": "Accuracy", "attack": None}}, "Accuracy.attack=None has the wrong type"),
-        ({"measurement": {"type": "Accuracy", "attack": {"type": "Pgd", "steps": 1, "step_size": math.nan}}},
-         "Pgd.step_size=nan is not finite"),
-        ({"measurement": {"type": "Accuracy", "attack": {"type": "Pgd", "steps": 1, "step_size": "x"}}},
-         "Pgd.step_size='x' has the wrong type; expected float"),
+        (
+            {"measurement": {"type": "Accuracy", "attack": {"type": "Pgd", "steps": 1, "step_size": math.nan}}},
+            "Pgd.step_size=nan is not finite",
+        ),
+        (
+            {"measurement": {"type": "Accuracy", "attack": {"type": "Pgd", "steps": 1, "step_size": "x"}}},
+            "Pgd.step_size='x' has the wrong type; expected float",
+        ),
     ],
-)  # fmt: skip
+)
 def test_what_does_not_fit_is_named(change: dict[str, Any], words: str) -> None:
     form = describe(Evaluation(SMALL, TrainingCurve())) | change
     with pytest.raises(RobustlibError, match=words):
@@ -309,14 +323,20 @@ def test_what_does_not_fit_is_named(change: dict[str, Any], words: str) -> None:
         ({"seed": -math.inf}, "Network.seed=-inf is not finite"),
         ({"model": {"type": "ModelSpec", "name": "madry_cn"}}, "unknown model 'madry_cn'; did you mean 'madry_cnn'"),
         ({"model": {"type": "ModelSpec", "name": "madry_cnn", "width": 0}}, "width=0"),
-        ({"defence": {"type": "PgdTraining", "threat": {"type": "LinfBall", "eps": -1}, "steps": 1, "step_size": 1}},
-         "eps=-1.0 is negative"),
-        ({"defence": {"type": "FgsmTraining", "threat": {"type": "LinfBall", "eps": 0.1, "domain": [1.0]}}},
-         "LinfBall.domain=.* has 1 members"),
-        ({"schedule": {"type": "Schedule", "steps": 1, "batch": 1, "lr": 0.1, "shape": "onecycle"}},
-         "shape='onecycle'"),
+        (
+            {"defence": {"type": "PgdTraining", "threat": {"type": "LinfBall", "eps": -1}, "steps": 1, "step_size": 1}},
+            "eps=-1.0 is negative",
+        ),
+        (
+            {"defence": {"type": "FgsmTraining", "threat": {"type": "LinfBall", "eps": 0.1, "domain": [1.0]}}},
+            "LinfBall.domain=.* has 1 members",
+        ),
+        (
+            {"schedule": {"type": "Schedule", "steps": 1, "batch": 1, "lr": 0.1, "shape": "onecycle"}},
+            "shape='onecycle'",
+        ),
     ],
-)  # fmt: skip
+)
 def test_a_network_that_does_not_fit_is_named(change: dict[str, Any], words: str) -> None:
     with pytest.raises(RobustlibError, match=words):
         parse(describe(SMALL) | change)
@@ -378,8 +398,9 @@ def test_what_a_teacher_shares_with_its_student_is_told_once() -> None:
     told = ["subject.schedule.steps: 9 -> 4"]
     assert departures(full, replace(full, subject=distilled(4, 4))) == told
     assert departures(full, replace(full, subject=distilled(3, 4))) == [
-        *told, "subject.parents[0].schedule.steps: 9 -> 3",
-    ]  # fmt: skip
+        *told,
+        "subject.parents[0].schedule.steps: 9 -> 3",
+    ]
 
 
 def test_a_replaced_component_is_described() -> None:

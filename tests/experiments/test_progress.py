@@ -114,9 +114,16 @@ def test_several_processes_report_to_one_board(tmp_path: Path) -> None:
     told: list[tuple[str, int, int]] = []
     said: list[str] = []
     summary = run_parallel(
-        jobs(CLEAN, TRANSFER), 2, root=tmp_path, profile="smoke", device="cpu", cache=tmp_path / "networks", threads=1,
-        say=said.append, tick=lambda *event: told.append(event),
-    )  # fmt: skip
+        jobs(CLEAN, TRANSFER),
+        2,
+        root=tmp_path,
+        profile="smoke",
+        device="cpu",
+        cache=tmp_path / "networks",
+        threads=1,
+        say=said.append,
+        tick=lambda *event: told.append(event),
+    )
     assert len(summary.written) == len(said) == 2
     assert {(MEASURE, 1, 1), (label(TRANSFER), 1, 1)} <= set(told)
 
@@ -138,9 +145,24 @@ sys.exit(main(["--root", {root!r}, "run", "madry2018/loss-during-pgd/mnist", "--
 
 def test_the_runner_needs_nothing_that_a_bare_gpu_machine_lacks(root: Path, tmp_path: Path) -> None:
     missing = {
-        "tqdm", "rich", "distributed", "dask", "matplotlib", "seaborn", "torchvision", "pooch", "IPython", "papermill",
-        "jupytext", "jupyter_book", "nbformat", "yaml", "bs4", "pytest", "statsmodels",
-    }  # fmt: skip
+        "tqdm",
+        "rich",
+        "distributed",
+        "dask",
+        "matplotlib",
+        "seaborn",
+        "torchvision",
+        "pooch",
+        "IPython",
+        "papermill",
+        "jupytext",
+        "jupyter_book",
+        "nbformat",
+        "yaml",
+        "bs4",
+        "pytest",
+        "statsmodels",
+    }
     (tmp_path / "weights").mkdir()
     script = BARE.format(missing=missing, folder=str(tmp_path / "out"), root=str(tmp_path))
     done = subprocess.run(

@@ -46,9 +46,14 @@ def test_a_record_survives_its_file(made: Made) -> None:
 @given(st.text(), st.floats(-1e300, 1e300), st.lists(st.lists(st.floats(0, 1), max_size=3), max_size=3))
 def test_any_text_and_any_number_survives(text: str, number: float, series: list[list[float]]) -> None:
     record = replace(
-        RECORD, device=text, findings=[text, "[ 1 ]"], deviations=[f"[ {number} ]"], wall_s=number,
-        series={"a": series, "b": [number]}, metrics={**RECORD.metrics, "loss": Metric(number, 1, unit="nats")},
-    )  # fmt: skip
+        RECORD,
+        device=text,
+        findings=[text, "[ 1 ]"],
+        deviations=[f"[ {number} ]"],
+        wall_s=number,
+        series={"a": series, "b": [number]},
+        metrics={**RECORD.metrics, "loss": Metric(number, 1, unit="nats")},
+    )
     assert loads(dumps(record)) == record
 
 
@@ -151,7 +156,7 @@ BROKEN: list[tuple[str, str]] = [
     (edited(lambda c: c.update(deviations="none")), "deviations is of type str, not list"),
     (edited(lambda c: c.update(training_key="short")), "training_key 'short' is not 16 hex digits"),
     (edited(lambda c: c.update(evaluation_key="../../../../etc/")), "is not 16 hex digits"),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("text", "words"), BROKEN, ids=range(len(BROKEN)))

@@ -250,8 +250,19 @@ def damaged(kind: str, path: Path, folder: Path) -> None:
         path.mkdir()
 
 
-KINDS = ("truncated", "empty", "html", "pickle", "torch", "one bit", "huge header", "another shape", "another network",
-         "no metadata", "folder")  # fmt: skip
+KINDS = (
+    "truncated",
+    "empty",
+    "html",
+    "pickle",
+    "torch",
+    "one bit",
+    "huge header",
+    "another shape",
+    "another network",
+    "no metadata",
+    "folder",
+)
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -65,10 +65,27 @@ OTHER = replace(NETWORK, seed=1)
 ROBUST = replace(NETWORK, defence=PgdTraining(BALL, steps=2, step_size=0.05), schedule=Schedule(20, 32, 2e-3))
 POINTS = Subset(n=60)
 PROBES = (
-    Targeted | Amplitudes | Outputs | AccuracyVariation | Recipe | Certificate | CertifiedRadii | Relaxed | FirstLayer
-    | Directions | InnerLoop | Pictures | DecisionMap | Lending | OutputSet
-    | CascadeBound | Estimated | Cost | Groups | Exact
-)  # fmt: skip
+    Targeted
+    | Amplitudes
+    | Outputs
+    | AccuracyVariation
+    | Recipe
+    | Certificate
+    | CertifiedRadii
+    | Relaxed
+    | FirstLayer
+    | Directions
+    | InnerLoop
+    | Pictures
+    | DecisionMap
+    | Lending
+    | OutputSet
+    | CascadeBound
+    | Estimated
+    | Cost
+    | Groups
+    | Exact
+)
 
 
 def accuracy(network: Network = NETWORK, attack: Any = None, **changes: Any) -> Evaluation:
@@ -135,10 +152,16 @@ def made() -> Made:
 def content(record: Record) -> dict[str, Any]:
     """What a measurement found, without when and how fast."""
     return {
-        "keys": (record.evaluation_key, record.training_key), "metrics": record.metrics, "outcomes": record.outcomes,
-        "series": record.series, "histograms": record.histograms, "weights": record.weights_digest,
-        "findings": record.findings, "deviations": record.deviations, "dataset": record.dataset,
-    }  # fmt: skip
+        "keys": (record.evaluation_key, record.training_key),
+        "metrics": record.metrics,
+        "outcomes": record.outcomes,
+        "series": record.series,
+        "histograms": record.histograms,
+        "weights": record.weights_digest,
+        "findings": record.findings,
+        "deviations": record.deviations,
+        "dataset": record.dataset,
+    }
 
 
 def fabricate(
@@ -154,8 +177,9 @@ def fabricate(
         outcome = np.arange(n) < round(correct * n) if isinstance(correct, float) else np.asarray(correct, bool)
         value, low, high = accuracy_interval(outcome)
         given = {
-            "metrics": {"accuracy": Metric(value, len(outcome), low, high)}, "outcomes": {"correct": pack(outcome)},
-        }  # fmt: skip
+            "metrics": {"accuracy": Metric(value, len(outcome), low, high)},
+            "outcomes": {"correct": pack(outcome)},
+        }
         if isinstance(what, WorstCase):
             for name in ("clean", "Noise", "Fgsm", "Pgd"):
                 given["metrics"][f"after {name}"] = Metric(value, len(outcome), low, high)
@@ -174,9 +198,7 @@ def fabricate(
         outcome = np.arange(n) < round(float(correct) * n)
         value, low, high = accuracy_interval(outcome)
         sides = {name: Metric(0.1, n, unit="hinge") for name in ("risk", "regulariser", "gap")}
-        given = {
-            "metrics": {"accuracy": Metric(value, n, low, high)} | sides, "outcomes": {"correct": pack(outcome)},
-        }  # fmt: skip
+        given = {"metrics": {"accuracy": Metric(value, n, low, high)} | sides, "outcomes": {"correct": pack(outcome)}}
     elif isinstance(what, PROBES):
         given = _probed(evaluation, float(correct), n)
     else:
@@ -190,13 +212,25 @@ def fabricate(
     elif isinstance(what, LocalMaxima):
         given["metrics"]["max_over_median_0"] = Metric(1.5, 7, unit="ratio")
     record = Record(
-        profile=profile, evaluation_key=key(evaluation), training_key=key(evaluation.subject),
+        profile=profile,
+        evaluation_key=key(evaluation),
+        training_key=key(evaluation.subject),
         evaluation=describe(evaluation),
         dataset={"name": evaluation.subject.dataset, "digest": "0" * 64, "inexact": {"train": 0, "test": 0}},
-        weights_digest=key(evaluation.subject) * 4, commit="unknown", source_digest="0" * 16,
-        versions={"torch": str(torch.__version__)}, device="none", created="2026-01-01T00:00:00+00:00",
-        wall_s=1.0, cpu_s=1.0, peak_memory_mb=1.0, training_s=60.0, training_cpu_s=60.0, operations=1e6, **given,
-    )  # fmt: skip
+        weights_digest=key(evaluation.subject) * 4,
+        commit="unknown",
+        source_digest="0" * 16,
+        versions={"torch": str(torch.__version__)},
+        device="none",
+        created="2026-01-01T00:00:00+00:00",
+        wall_s=1.0,
+        cpu_s=1.0,
+        peak_memory_mb=1.0,
+        training_s=60.0,
+        training_cpu_s=60.0,
+        operations=1e6,
+        **given,
+    )
     return replace(record, **changes)
 
 
@@ -205,43 +239,73 @@ def _probed(evaluation: Evaluation, value: float, n: int) -> dict[str, Any]:
     what: Any = evaluation.measurement
     stages = range(1, len(evaluation.subject.earlier) + 2)
     names: dict[str, str] = {
-        Targeted: {"success": "fraction", "rho": "fraction", "rho_uncapped": "fraction", "censored": "fraction",
-                   "broken": "fraction", "features": "features"},
+        Targeted: {
+            "success": "fraction",
+            "rho": "fraction",
+            "rho_uncapped": "fraction",
+            "censored": "fraction",
+            "broken": "fraction",
+            "features": "features",
+        },
         Amplitudes: {"zero_float32": "fraction", "median_log10": "log10"},
-        Outputs: {"confidence": "fraction", "max_output": "fraction", "max_output_at_T": "fraction",
-                  "same_decision": "fraction", "logit_size": "logits"},
+        Outputs: {
+            "confidence": "fraction",
+            "max_output": "fraction",
+            "max_output_at_T": "fraction",
+            "same_decision": "fraction",
+            "logit_size": "logits",
+        },
         AccuracyVariation: {"variation": "pp"},
         Certificate: dict.fromkeys(("bound", "certified", "active", "dead", "unstable"), "fraction"),
         CertifiedRadii: dict.fromkeys(("radius", "median_radius", "radius_right"), "linf"),
         Relaxed: dict.fromkeys(("dual", "program", "attack", "loosened"), "logits"),
         FirstLayer: dict.fromkeys(("near_zero", "empty", "single"), "fraction") | {"bias_spread": "logits"},
-        Directions: dict.fromkeys(("start", *(f"end {box} {a}" for box in ("white", "black") for a in ("Fgsm", "Pgd"))),
-                                  "nats") | {"angle": "degrees"},
+        Directions: dict.fromkeys(
+            ("start", *(f"end {box} {a}" for box in ("white", "black") for a in ("Fgsm", "Pgd"))), "nats"
+        )
+        | {"angle": "degrees"},
         Pictures: {"accuracy": "fraction", "length": "l2"},
         InnerLoop: dict.fromkeys(("kl", "kl_from_x", "kl_of_kick"), "nats") | {"gradient_at_x": "nats per unit"},
         DecisionMap: dict.fromkeys(("natural", "boundary", "robust"), "fraction"),
-        Lending: dict.fromkeys(("money_honest", "money_edited"), "interests per applicant") | {
+        Lending: dict.fromkeys(("money_honest", "money_edited"), "interests per applicant")
+        | {
             f"{kind}_{state}_{group}": "fraction"
-            for kind in ("approved", "served") for state in ("honest", "edited") for group in (0, 1)
+            for kind in ("approved", "served")
+            for state in ("honest", "edited")
+            for group in (0, 1)
         },
-        OutputSet: {"inside": "fraction"} | dict.fromkeys(
+        OutputSet: {"inside": "fraction"}
+        | dict.fromkeys(
             (f"{name}@{eps:g}" for name in ("sampled", "fixed", "adaptive") for eps in getattr(what, "radii", ())),
             "logits^2",
         ),
         CascadeBound: dict.fromkeys(("bound", "guarded_bound", "strict_bound", "error", "broken"), "fraction")
         | {f"{name}_{i}": "fraction" for name in ("answered", "error") for i in stages}
         | {f"classes_{i}": "classes" for i in stages},
-        Estimated: {"exact": "fraction", "estimated": "estimate", "spread": "estimate", "offset": "logits",
-                    "scatter": "logits"},
+        Estimated: {
+            "exact": "fraction",
+            "estimated": "estimate",
+            "spread": "estimate",
+            "offset": "logits",
+            "scatter": "logits",
+        },
         Cost: {"seconds": "s", "units": "units"},
         Exact: dict.fromkeys(("certified", "accuracy", "undecided"), "fraction")
-        | dict.fromkeys(("asked", "solved", "broken", "late"), "points") | {"switches": "units"},
+        | dict.fromkeys(("asked", "solved", "broken", "late"), "points")
+        | {"switches": "units"},
         Groups: dict.fromkeys(
             ("bound", "accuracy", *(f"{e}_{k}" for e in ("worst", "best") for k in ("class", "person"))), "fraction"
         ),
-        Recipe: {"learning rate": "setting", "momentum": "setting", "dropout (FC)": "setting", "decay delay": "setting",
-                 "batch size": "setting", "epochs": "setting"} | {f"layer {i}": "setting" for i in range(1, 10)},
-    }[type(what)]  # fmt: skip
+        Recipe: {
+            "learning rate": "setting",
+            "momentum": "setting",
+            "dropout (FC)": "setting",
+            "decay delay": "setting",
+            "batch size": "setting",
+            "epochs": "setting",
+        }
+        | {f"layer {i}": "setting" for i in range(1, 10)},
+    }[type(what)]
     given: dict[str, Any] = {"metrics": {name: Metric(value, n, unit=unit) for name, unit in names.items()}}
     outcome = np.arange(n) < round(value * n)
     share, low, high = accuracy_interval(outcome)

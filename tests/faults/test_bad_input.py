@@ -56,7 +56,7 @@ PROFILE = "unknown profile 'quik'; did you mean 'quick'? known: full, quick, smo
         ("data fetch mnsit", "unknown dataset 'mnsit'; did you mean 'mnist'?"),
         ("--root /there/is/no/such check", "--root /there/is/no/such is no folder; give the one that holds results/"),
     ],
-)  # fmt: skip
+)
 def test_a_mistake_is_one_line_and_2(
     arguments: str, words: str, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -127,8 +127,12 @@ def test_a_bare_checkout_runs_as_a_module(root: Path, tmp_path: Path) -> None:
     environment = {**os.environ, "PYTHONPATH": str(root)}
     done = subprocess.run(
         [sys.executable, "-m", "robustlib", "items", "--json", "--paper", "madry2018"],
-        cwd=tmp_path, env=environment, capture_output=True, text=True, check=True,
-    )  # fmt: skip
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     listed = json.loads(done.stdout)
     assert {item["paper"] for item in listed} == {"madry2018"}
     assert done.stderr == ""

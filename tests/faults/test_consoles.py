@@ -100,9 +100,13 @@ sys.exit(main())
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1", "cp1252", "", None])
 def test_a_real_process_in_the_c_locale(encoding: str | None, root: Path, root_: str) -> None:
     environment = {
-        **os.environ, "PYTHONPATH": str(root), "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0",
+        **os.environ,
+        "PYTHONPATH": str(root),
+        "LC_ALL": "C",
+        "PYTHONUTF8": "0",
+        "PYTHONCOERCECLOCALE": "0",
         "ROBUSTLIB_ROOT": root_,
-    }  # fmt: skip
+    }
     environment.pop("PYTHONIOENCODING", None)
     if encoding is not None:
         environment["PYTHONIOENCODING"] = encoding

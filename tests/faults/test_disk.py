@@ -56,9 +56,7 @@ def test_a_full_disk_stops_the_run_and_loses_nothing(
     }
 
 
-def test_a_trained_network_survives_a_record_that_did_not_fit(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_trained_network_survives_a_record_that_did_not_fit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     fill_disk(monkeypatch, f"{key(FGSM)[:8]}.json")
     with pytest.raises(RobustlibError, match=r"cannot write .*fgsm-"):
         execute(tmp_path, CURVE, CLEAN, FGSM, PGD)

@@ -45,9 +45,15 @@ def test_a_run_of_an_installed_copy_files_its_records_where_it_was_started(root:
     here.mkdir()
     before = files(site)
     environment = {
-        **os.environ, "PYTHONPATH": str(site), "PYTHONSAFEPATH": "1", "OMP_NUM_THREADS": "1", "HOME": str(tmp_path),
-        "ROBUSTLIB_ROOT": "", "ROBUSTLIB_CACHE": " ", "XDG_CACHE_HOME": "relative",
-    }  # fmt: skip
+        **os.environ,
+        "PYTHONPATH": str(site),
+        "PYTHONSAFEPATH": "1",
+        "OMP_NUM_THREADS": "1",
+        "HOME": str(tmp_path),
+        "ROBUSTLIB_ROOT": "",
+        "ROBUSTLIB_CACHE": " ",
+        "XDG_CACHE_HOME": "relative",
+    }
     command = [sys.executable, "-m", "robustlib", "run", "wong2018/toy-2d", "--device", "cpu"]
     done = subprocess.run(command, cwd=here, env=environment, capture_output=True, encoding="utf-8", check=False)
     assert done.returncode == 0, done.stderr
@@ -72,7 +78,7 @@ def test_a_run_of_an_installed_copy_files_its_records_where_it_was_started(root:
         ("verify wong2018/table-1/mnist", 2, "robustlib: wong2018/table-1/mnist has no record whose weights"),
         ("collect .", 2, "robustlib: . holds no part-*.tar; give the folder that `robustlib run --out` wrote"),
     ],
-)  # fmt: skip
+)
 def test_every_command_says_where_it_looked_and_writes_nothing(
     arguments: str, code: int, words: str, here: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -132,18 +138,14 @@ def test_a_missing_extra_is_one_line(capsys: pytest.CaptureFixture[str], monkeyp
 
 
 @pytest.mark.parametrize("option", ["--root=", "--root= ", "--root=~nobody-of-that-name"])
-def test_a_folder_that_cannot_be_meant_is_refused(
-    option: str, here: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_folder_that_cannot_be_meant_is_refused(option: str, here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([option, "items"]) == 2
     err = capsys.readouterr().err
     assert err.count("\n") == 1
     assert err.startswith("robustlib: argument --root: ")
 
 
-def test_a_folder_may_be_short_for_home_and_no_file_is_a_folder(
-    here: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_folder_may_be_short_for_home_and_no_file_is_a_folder(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--root=~", "migrate"]) == 2
     assert str(here.parent / "home" / "results") in capsys.readouterr().err
     (here / "file").touch()

@@ -47,9 +47,13 @@ sys.exit(main())
 )
 def test_it_may_come_while_modules_are_imported(entry: str, module: str, root: Path, tmp_path: Path) -> None:
     done = subprocess.run(
-        [sys.executable, "-c", STARTING.format(entry=entry, module=module)], cwd=tmp_path, check=False,
-        env={**os.environ, "PYTHONPATH": str(root)}, capture_output=True, encoding="utf-8",
-    )  # fmt: skip
+        [sys.executable, "-c", STARTING.format(entry=entry, module=module)],
+        cwd=tmp_path,
+        check=False,
+        env={**os.environ, "PYTHONPATH": str(root)},
+        capture_output=True,
+        encoding="utf-8",
+    )
     assert (done.returncode, done.stdout, done.stderr) == (130, "", "robustlib: interrupted\n")
 
 
@@ -67,9 +71,13 @@ def test_help_and_mistakes_import_nothing_heavy(root: Path, tmp_path: Path) -> N
     )
     for arguments in (["itms"], ["run", "--jobs", "0"], ["--root", "/there/is/no/such", "check"]):
         done = subprocess.run(
-            [sys.executable, "-c", script, *arguments], cwd=tmp_path, check=True,
-            env={**os.environ, "PYTHONPATH": str(root)}, capture_output=True, encoding="utf-8",
-        )  # fmt: skip
+            [sys.executable, "-c", script, *arguments],
+            cwd=tmp_path,
+            check=True,
+            env={**os.environ, "PYTHONPATH": str(root)},
+            capture_output=True,
+            encoding="utf-8",
+        )
         assert done.stdout == "[] 2\n"
 
 
@@ -108,10 +116,13 @@ def twice() -> None:
 @pytest.mark.parametrize(
     ("work", "words"),
     [
-        (ctrl_c, "interrupted"), (as_another_exception, "interrupted"), (without_a_trace, "interrupted"),
-        (at_a_checkpoint, "stopped; 3 evaluations are left, run again to go on"), (twice, "interrupted"),
+        (ctrl_c, "interrupted"),
+        (as_another_exception, "interrupted"),
+        (without_a_trace, "interrupted"),
+        (at_a_checkpoint, "stopped; 3 evaluations are left, run again to go on"),
+        (twice, "interrupted"),
     ],
-)  # fmt: skip
+)
 def test_it_may_come_in_the_middle_of_a_command(
     work: Callable[[], None], words: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -158,9 +169,13 @@ def test_a_worker_hears_it_when_it_begins_to_work(root: Path) -> None:
     """Not before, where it would be torn apart in an import and take the pool with it."""
     with held():
         worker = subprocess.Popen(
-            [sys.executable, "-c", WORKER], env={**os.environ, "PYTHONPATH": str(root)}, encoding="utf-8",
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-        )  # fmt: skip
+            [sys.executable, "-c", WORKER],
+            env={**os.environ, "PYTHONPATH": str(root)},
+            encoding="utf-8",
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
     assert worker.stdout is not None
     assert worker.stdout.readline() == "imports\n"
     worker.send_signal(signal.SIGINT)

@@ -47,8 +47,12 @@ def start(root: Path, folder: Path, marker: Path, wait_at: int) -> subprocess.Po
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(root)}
     return subprocess.Popen(
         [sys.executable, "-c", RUN, str(folder), str(marker), str(wait_at)],
-        cwd=root, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
+        cwd=root,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
 
 
 def until(process: subprocess.Popen[str], word: str) -> None:

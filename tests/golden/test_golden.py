@@ -72,8 +72,18 @@ def halves() -> torch.nn.Module:
 def numbers() -> dict[str, float]:
     """One number for each component."""
     digits, found = load("digits"), {}
-    papers = ("architecture_b", "small_cnn", "trades_net", "resnet18", "wide_resnet", "madry_resnet",
-              "papernot_mnist", "papernot_cifar", "wong_conv", "wong_dense")  # fmt: skip
+    papers = (
+        "architecture_b",
+        "small_cnn",
+        "trades_net",
+        "resnet18",
+        "wide_resnet",
+        "madry_resnet",
+        "papernot_mnist",
+        "papernot_cifar",
+        "wong_conv",
+        "wong_dense",
+    )
     for name, init in (("madry_cnn", "paper"), ("madry_cnn", "kaiming_uniform"), *((name, "paper") for name in papers)):
         weights = _model(name, init).parameters()
         found[f"init {name} {init}"] = sum(float(p.detach().double().abs().sum()) for p in weights)
@@ -84,9 +94,11 @@ def numbers() -> dict[str, float]:
     inner = (LinfBall(0.1), 2, 0.06)
     sgd = Schedule(8, 16, 0.05, optimiser="sgd", momentum=0.9, weight_decay=1e-3, decay=((4, 0.1),), crop=1)
     for defence in (
-        Trades(*inner, beta=6.0), Trades(*inner, beta=2.0, divergence="cross_entropy"),
-        LogitPairing(*inner, weight=0.5), PgdTraining(*inner, crafting="train"),
-    ):  # fmt: skip
+        Trades(*inner, beta=6.0),
+        Trades(*inner, beta=2.0, divergence="cross_entropy"),
+        LogitPairing(*inner, weight=0.5),
+        PgdTraining(*inner, crafting="train"),
+    ):
         # In float64: TRADES starts where the divergence is nearly flat, and rounding would choose the signs.
         model = _model("madry_resnet").double().train()
         x, y = digits.train.images(torch.arange(40)).double(), digits.train.y[:40]
@@ -126,13 +138,21 @@ def numbers() -> dict[str, float]:
     with torch.no_grad():
         y = model(x).argmax(1)
     for strong in (
-        MiFgsm(5), Apgd(8), Apgd(8, loss="dlr"), Apgd(8, target_classes=2), Square(20), AutoAttack(5, 10, 2),
-    ):  # fmt: skip
+        MiFgsm(5),
+        Apgd(8),
+        Apgd(8, loss="dlr"),
+        Apgd(8, target_classes=2),
+        Square(20),
+        AutoAttack(5, 10, 2),
+    ):
         for threat in (LinfBall(0.1), L2Ball(0.8)):
             moved = run_attack(strong, model, x, y, threat, generator=torch.Generator().manual_seed(1))
             found[f"{strong} {threat.norm}"] = float((moved - x).double().abs().sum())
-    both = [replace(kind, protocol=protocol) for kind in (Boundary(100), DeepFool(), CarliniWagner(10), Lbfgs(5, 3))
-            for protocol in (1, 2)]  # fmt: skip
+    both = [
+        replace(kind, protocol=protocol)
+        for kind in (Boundary(100), DeepFool(), CarliniWagner(10), Lbfgs(5, 3))
+        for protocol in (1, 2)
+    ]
     for nearest in (*both, Fab(10, 3)):
         for norm in ("linf", "l2"):
             # Before training the network gives one class to noise, where the boundary attack begins.

@@ -57,8 +57,12 @@ def test_one_network_one_data_set_one_threat_one_set_of_points(profile: str) -> 
     kinds = [type(evaluation.measurement) for evaluation in found]
     singles = len(comparison.NETWORKS) - 1
     assert [kinds.count(kind) for kind in (WorstCase, Attacked, Certificate, CascadeBound, Exact)] == [
-        singles, singles, len(comparison.BOUNDS) * singles, 1, len(comparison.ASKED),
-    ]  # fmt: skip
+        singles,
+        singles,
+        len(comparison.BOUNDS) * singles,
+        1,
+        len(comparison.ASKED),
+    ]
 
 
 def test_standard_and_certified_networks_are_those_of_the_papers_table() -> None:

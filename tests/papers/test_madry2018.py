@@ -10,15 +10,7 @@ import pytest
 
 from robustlib.attacks.suite import Boundary, Clean, Fgsm, Pgd
 from robustlib.experiments import profiles
-from robustlib.experiments.specs import (
-    Accuracy,
-    Attacked,
-    Distances,
-    Evaluation,
-    LocalMaxima,
-    LossTrace,
-    TrainingCurve,
-)
+from robustlib.experiments.specs import Accuracy, Attacked, Distances, Evaluation, LocalMaxima, LossTrace, TrainingCurve
 from robustlib.models import ModelSpec
 from robustlib.papers import madry2018 as paper
 from robustlib.papers import madry2018_cifar as cifar
@@ -233,9 +225,10 @@ WORDS = ("ends below", "then plateaus", "concentrated", "falls by half", "overes
 def test_a_claim_can_hold_and_can_fail(words: str) -> None:
     (predicate,) = [p for p in paper.predicates() if p.item.endswith("/mnist") and words in p.text]
     values = {
-        "ends below": ([9.0, 2.0], [2.0, 9.0]), "overestimates": ([0.9, 0.2], [0.9, 0.8]),
+        "ends below": ([9.0, 2.0], [2.0, 9.0]),
+        "overestimates": ([0.9, 0.2], [0.9, 0.8]),
         "at most 5 %": ([0.02] * len(predicate.needs), [0.5] * len(predicate.needs)),
-    }.get(words, ([0.5] * len(predicate.needs),) * 2)  # fmt: skip
+    }.get(words, ([0.5] * len(predicate.needs),) * 2)
     good, bad = ([fabricate(e, correct=v) for e, v in zip(predicate.needs, some, strict=True)] for some in values)
     if words == "then plateaus":
         good = [replace(r, series={"example_0": [[0.0, 4.0, 5.0, 5.1, 5.2]]}) for r in good]

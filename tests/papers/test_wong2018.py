@@ -41,9 +41,10 @@ def test_each_cell_can_be_measured_or_says_why_not() -> None:
             assert cell.metric in fabricate(evaluation).metrics
 
 
-@pytest.mark.parametrize(("problem", "eps", "steps"), [
-    ("MNIST", 0.1, 120_000), ("FASHION-MNIST", 0.1, 24_000), ("HAR", 0.05, 2_940), ("SVHN", 0.01, 73_240),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("problem", "eps", "steps"),
+    [("MNIST", 0.1, 120_000), ("FASHION-MNIST", 0.1, 24_000), ("HAR", 0.05, 2_940), ("SVHN", 0.01, 73_240)],
+)
 def test_a_lines_networks_differ_in_the_loss_alone(problem: str, eps: float, steps: int) -> None:
     plain, robust = (specs.network(problem, robust=robust) for robust in (False, True))
     assert (plain.defence, plain.model, plain.schedule) == (Standard(), robust.model, robust.schedule)

@@ -47,9 +47,9 @@ def test_radii_are_in_pixels_and_the_box_is_mnists() -> None:
     assert {(line.threat.norm, line.threat.eps) for line in specs.EUCLIDEAN} == {("l2", 1.58), ("l2", 36 / 255)}
 
 
-@pytest.mark.parametrize(("line", "steps", "optimiser"), [
-    (specs.LINES[1], 72_000, "adam"), (specs.COLOUR, 60_000, "sgd"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("line", "steps", "optimiser"), [(specs.LINES[1], 72_000, "adam"), (specs.COLOUR, 60_000, "sgd")]
+)
 def test_the_rate_is_halved_every_ten_epochs_after_the_ramp(line: specs.Line, steps: int, optimiser: str) -> None:
     network = specs.stage(line)
     plan_ = network.schedule

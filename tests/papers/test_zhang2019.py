@@ -48,11 +48,14 @@ def test_table_5_has_its_27_rows_ours_measured() -> None:
     assert cell.evaluations[0].subject.defence.beta == 6.0
 
 
-@pytest.mark.parametrize(("row", "attack", "norm", "measured", "eps"), [
-    ("TRADES (1/λ 1), C&W, 0.031 (ℓ_∞)", CarliniWagner(protocol=1), "l2", "linf", 0.031),
-    ("TRADES (1/λ 1), DeepFool (ℓ_∞), 0.031 (ℓ_∞)", DeepFool(steps=100, protocol=1), "linf", "", 0.031),
-    ("TRADES (1/λ 6), C&W, 0.005 (ℓ_2)", CarliniWagner(protocol=1), "l2", "", 0.005),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("row", "attack", "norm", "measured", "eps"),
+    [
+        ("TRADES (1/λ 1), C&W, 0.031 (ℓ_∞)", CarliniWagner(protocol=1), "l2", "linf", 0.031),
+        ("TRADES (1/λ 1), DeepFool (ℓ_∞), 0.031 (ℓ_∞)", DeepFool(steps=100, protocol=1), "linf", "", 0.031),
+        ("TRADES (1/λ 6), C&W, 0.005 (ℓ_2)", CarliniWagner(protocol=1), "l2", "", 0.005),
+    ],
+)
 def test_attacks_that_shorten_one_norm_are_measured_in_the_papers(
     row: str, attack: object, norm: str, measured: str, eps: float
 ) -> None:

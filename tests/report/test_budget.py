@@ -26,8 +26,10 @@ def test_hours_end_where_the_next_network_does_not_fit() -> None:
     bought = [purchase(CLEAN, 0.5), purchase(FGSM, 0.5, 2.0), purchase(PGD, 0.9), purchase(TRANSFER, 0.5)]
     waiting = {
         "one": {key(CLEAN)},
-        "two": {key(CLEAN), key(PGD)}, "late": {key(FGSM), key(TRANSFER)}, "there already": set(),
-    }  # fmt: skip
+        "two": {key(CLEAN), key(PGD)},
+        "late": {key(FGSM), key(TRANSFER)},
+        "there already": set(),
+    }
     (first, second), beyond = spend(bought, waiting, 2)
     assert first.bought == tuple(bought[:2])
     assert (first.cells, first.hours, first.finished) == (3.0, 1.0, ("one",))

@@ -74,7 +74,7 @@ def test_the_repository_s_records_and_weights_are_sound(root: Path) -> None:
         (lambda c: c["evaluation"].update(subject={"type": "Clean"}), "Evaluation.subject=Clean"),
         (lambda c: c.update(training={"type": "Clean"}), "unknown fields ['training']"),
     ],
-)  # fmt: skip
+)
 def test_an_edited_record_is_one_line(
     change: Callable[[dict[str, Any]], object], words: str, store: Store, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -186,10 +186,16 @@ def certified(threat: LinfBall, share: float) -> Record:
     return fabricate(replace(CLEAN, measurement=Certificate(threat)), correct=share)
 
 
-@pytest.mark.parametrize(("threat", "broken"), [
-    (BALL, True), (LinfBall(0.2), True), (LinfBall(0.1, None), True), (LinfBall(0.05), False),
-    (LinfBall(0.2, (-1, 1)), False),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("threat", "broken"),
+    [
+        (BALL, True),
+        (LinfBall(0.2), True),
+        (LinfBall(0.1, None), True),
+        (LinfBall(0.05), False),
+        (LinfBall(0.2, (-1, 1)), False),
+    ],
+)
 def test_a_certified_point_that_an_attack_breaks_inside_its_ball_is_a_fault(threat: LinfBall, broken: bool) -> None:
     attack = fabricate(PGD, correct=0.5)
     found = unsound([certified(threat, 0.6), attack])
@@ -241,8 +247,11 @@ def test_a_suite_that_leaves_less_than_a_bound_certifies_stops_the_build(tmp_pat
 def exact(proven: float, left: float) -> Record:
     """A record that proves one share of the points and breaks all but another."""
     found = fabricate(replace(CLEAN, measurement=Exact(BALL, Pgd(3, 0.05), 10)), correct=proven)
-    return replace(found, path="exact", outcomes={"certified": pack(np.arange(100) < 100 * proven),
-                                                  "correct": pack(np.arange(100) < 100 * left)})  # fmt: skip
+    return replace(
+        found,
+        path="exact",
+        outcomes={"certified": pack(np.arange(100) < 100 * proven), "correct": pack(np.arange(100) < 100 * left)},
+    )
 
 
 def test_a_solvers_proofs_and_counterexamples_are_held_against_everything() -> None:
@@ -256,9 +265,10 @@ def test_a_solvers_proofs_and_counterexamples_are_held_against_everything() -> N
     assert len(unsound([exact(0.6, 0.5)])) == 1  # against itself
 
 
-@pytest.mark.parametrize(("left", "proven", "bound", "faulty"), [
-    (0.5, 0.5, 0.5, 0), (0.6, 0.5, 0.4, 0), (0.4, 0.5, 0.3, 1), (0.6, 0.4, 0.5, 1), (0.3, 0.4, 0.5, 2),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("left", "proven", "bound", "faulty"),
+    [(0.5, 0.5, 0.5, 0), (0.6, 0.5, 0.4, 0), (0.4, 0.5, 0.3, 1), (0.6, 0.4, 0.5, 1), (0.3, 0.4, 0.5, 2)],
+)
 def test_worst_case_exact_certified_may_only_fall(left: float, proven: float, bound: float, faulty: int) -> None:
     suite = fabricate(replace(CLEAN, measurement=WorstCase(BALL)), correct=left, path="suite")
     group = [replace(certified(BALL, bound), path="bound"), exact(proven, 0.9), suite]

@@ -21,18 +21,13 @@ from robustlib.report.panels import rgb
 
 X = np.array([0.0, 0.1, 0.3])
 Y = np.array([98.0, 95.0, 91.0])
-CURVES = {
-    "natural": (X, Y[::-1] - 50, None, None, None),
-    "PGD": (X, Y, Y - 1, Y + 1, np.array([99.0, np.nan, 93.2])),
-}
+CURVES = {"natural": (X, Y[::-1] - 50, None, None, None), "PGD": (X, Y, Y - 1, Y + 1, np.array([99.0, np.nan, 93.2]))}
 TRACES = {"natural": np.outer([1.0, 1.2], [0.0, 5.0, 8.0]), "PGD": np.outer([1.0, 1.2], [0.0, 1.0, 1.5])}
 COUNTS = {"natural": (np.linspace(5, 8, 4), [1, 4, 2]), "PGD": (np.linspace(0, 1, 3), [3, 2])}
 IMAGES = np.linspace(0, 1, 3 * 16, dtype=np.float32).reshape(3, 1, 4, 4)
 
 BUILD: dict[str, Callable[[], Figure]] = {
-    "accuracy_curves": lambda: figures.accuracy_curves(
-        CURVES, xlabel="ε", ylabel="Accuracy (%)", mark_eps=0.3
-    ),
+    "accuracy_curves": lambda: figures.accuracy_curves(CURVES, xlabel="ε", ylabel="Accuracy (%)", mark_eps=0.3),
     "capacity_panels": lambda: figures.capacity_panels(
         {"Standard": CURVES | {"PGD": (X + 1, Y, None, None, None), "natural": (X + 1, Y, None, None, None)}},
         xlabel="Scale",
@@ -77,9 +72,7 @@ def test_letters_are_legible_on_a_phone(name: str) -> None:
 
 def test_settings_of_the_user_do_not_show() -> None:
     expected = style.png(BUILD["training_loss"]())
-    with mpl.rc_context(
-        {"lines.linewidth": 9, "font.size": 4, "axes.grid": False, "path.sketch": (1, 100, 2)}
-    ):
+    with mpl.rc_context({"lines.linewidth": 9, "font.size": 4, "axes.grid": False, "path.sketch": (1, 100, 2)}):
         assert style.png(BUILD["training_loss"]()) == expected
 
 
@@ -177,12 +170,7 @@ def test_an_empty_alt_text_is_refused() -> None:
     [
         (lambda: figures.accuracy_curves({}, xlabel="x", ylabel="y"), "nothing"),
         (lambda: figures.accuracy_curves({"a": (X, Y[:2], None, None, None)}, xlabel="x", ylabel="y"), "'a'"),
-        (
-            lambda: figures.accuracy_curves(
-                {f"{i}": CURVES["PGD"] for i in range(9)}, xlabel="x", ylabel="y"
-            ),
-            "9",
-        ),
+        (lambda: figures.accuracy_curves({f"{i}": CURVES["PGD"] for i in range(9)}, xlabel="x", ylabel="y"), "9"),
         (lambda: figures.capacity_panels({}, xlabel="x", ylabel="y"), "nothing"),
         (lambda: figures.capacity_panels({"t": {}}, xlabel="x", ylabel="y"), "nothing"),
         (lambda: figures.loss_traces({}), "nothing"),

@@ -89,10 +89,13 @@ def test_the_summary_counts_what_the_scorecard_shows(store: Store) -> None:
     assert (total["reproduced"], total["quick"]) == (1, 3)
     # And this network is one that TRADES's tables quote.
     measured = {
-        item.id for item in items() for cell in plan.cells_of(item.id)
-        for profile in ("full", "quick") for job in plan.evaluations(cell, profile)
+        item.id
+        for item in items()
+        for cell in plan.cells_of(item.id)
+        for profile in ("full", "quick")
+        for job in plan.evaluations(cell, profile)
         if not item.parent and item.source != OWN and store.find(job.evaluation, profile) is not None
-    }  # fmt: skip
+    }
     tops = (item.id for item in items() if not item.parent)
     measured |= {name for name in tops if any(cell.derived is not None for cell in plan.cells_of(name))}
     assert sum(total.values()) == sum(len(plan.cells_of(item.id)) for item in items() if not item.parent)
@@ -121,9 +124,12 @@ def test_the_front_page_tells_what_became_of_each_paper(store: Store) -> None:
 
 def test_an_item_leads_to_its_first_table(root: Path, store: Store, tmp_path: Path) -> None:
     found = anchors(root / "notebooks")
-    shown = set(re.findall(r":name: table-([a-z0-9-]+)", "".join(
-        path.read_text(encoding="utf-8") for path in (root / "notebooks").glob("*.ipynb")
-    )))  # fmt: skip
+    shown = set(
+        re.findall(
+            r":name: table-([a-z0-9-]+)",
+            "".join(path.read_text(encoding="utf-8") for path in (root / "notebooks").glob("*.ipynb")),
+        )
+    )
     assert set(found.values()) <= shown
     assert [item.id for item in items() if item.id not in found] == ["madry2018/decision-sketch"]
     assert found["madry2018/table-1"] == "madry2018-table-1"
@@ -194,10 +200,12 @@ def test_a_record_page_has_everything_to_judge_a_number(made: Made) -> None:
 
 def test_a_record_page_says_what_departs_and_what_was_found() -> None:
     record = fabricate(
-        PGD, path=f"results/quick/{NETWORK.name}/x-00000000.json", findings=["loss stuck at chance"],
+        PGD,
+        path=f"results/quick/{NETWORK.name}/x-00000000.json",
+        findings=["loss stuck at chance"],
         deviations=["subject.schedule.steps: 100000 -> 5", "subset.n: whole split -> 5"],
         dataset={"name": "cifar10", "digest": "0" * 64, "inexact": {"train": 0, "test": 20}},
-    )  # fmt: skip
+    )
     text = record_page([record], {}, {})
     assert "Departures from the paper's training:" in text
     assert "- schedule.steps: 100000 -> 5" in text

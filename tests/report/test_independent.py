@@ -29,10 +29,16 @@ def row(evaluation: Evaluation, root: Path, standing: int, **changes: Any) -> di
     record = Store(root).find(evaluation, "full")
     assert record is not None
     return {
-        "record": record.path, "evaluation_key": record.evaluation_key, "weights": record.weights_digest,
-        "library": "foolbox", "version": "3.3.4", "torch": "2", "attack": "LinfPGD", "eps": 0.1,
+        "record": record.path,
+        "evaluation_key": record.evaluation_key,
+        "weights": record.weights_digest,
+        "library": "foolbox",
+        "version": "3.3.4",
+        "torch": "2",
+        "attack": "LinfPGD",
+        "eps": 0.1,
         "standing": pack(np.arange(100) < standing),
-    } | changes  # fmt: skip
+    } | changes
 
 
 def write(root: Path, *rows: dict[str, Any]) -> Store:
@@ -119,11 +125,15 @@ def test_others_repeat_plain_white_box_attacks_on_many_points() -> None:
     assert asked(Accuracy(Fgsm(), ball), None) == (ball, Fgsm())
     assert asked(WorstCase(ball), 200) == (ball, Pgd(steps=40, step_size=0.3 / 30))
     left_out = [
-        Accuracy(replace(attack, restarts=20), ball), Accuracy(replace(attack, loss="margin"), ball),
-        Accuracy(replace(attack, targeted=True), ball), Accuracy(Fgsm(random_step=0.1), ball),
-        Accuracy(attack, ball, source=NETWORK), Accuracy(attack, LinfBall(0.3, None)), Accuracy(attack, L2Ball(0.3)),
+        Accuracy(replace(attack, restarts=20), ball),
+        Accuracy(replace(attack, loss="margin"), ball),
+        Accuracy(replace(attack, targeted=True), ball),
+        Accuracy(Fgsm(random_step=0.1), ball),
+        Accuracy(attack, ball, source=NETWORK),
+        Accuracy(attack, LinfBall(0.3, None)),
+        Accuracy(attack, L2Ball(0.3)),
         CLEAN.measurement,
-    ]  # fmt: skip
+    ]
     assert [asked(what) for what in left_out] == [None] * len(left_out)
     assert asked(Accuracy(attack, ball), 200) is None
 

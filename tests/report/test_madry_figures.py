@@ -70,9 +70,7 @@ def test_capacity_has_four_panels_and_every_published_accuracy(store: Store) -> 
     assert "after PGD training (digits stand-in)" in alt
 
 
-@pytest.mark.parametrize(
-    "make", [drawn.local_maxima, drawn.capacity, drawn.training_loss, drawn.loss_during_pgd],
-)  # fmt: skip
+@pytest.mark.parametrize("make", [drawn.local_maxima, drawn.capacity, drawn.training_loss, drawn.loss_during_pgd])
 def test_a_figure_says_at_its_foot_what_its_records_are(make: object, store: Store) -> None:
     figure, _ = drawn_figure(make("smoke", store))  # type: ignore[operator]
     assert figure.get_supxlabel() == "smoke records (digits stand-in)"

@@ -24,8 +24,12 @@ from robustlib.report.papernot_overview import Bars, Picture, four_maps, mosaic
 
 Make = Callable[[str, Store], Drawing]
 CURVES: tuple[Make, ...] = (
-    drawn.success_rate, drawn.accuracy_variation, drawn.robustness, drawn.confidence, drawn.breaking,
-)  # fmt: skip
+    drawn.success_rate,
+    drawn.accuracy_variation,
+    drawn.robustness,
+    drawn.confidence,
+    drawn.breaking,
+)
 MAPS: tuple[Make, ...] = (maps.gradient_amplitudes, maps.class_matrices)
 
 
@@ -139,8 +143,9 @@ def test_hardness_needs_a_sample_whose_every_target_was_reached(store: Store) ->
 def test_a_mosaic_shows_pictures_and_bars_and_refuses_what_is_neither() -> None:
     figure = mosaic(
         {"a": Picture(torch.rand(3, 4)), "b": Picture(torch.zeros(3, 4), signed=True), "c": Bars([0.1, 0.9], "output")},
-        columns=3, mark=1,
-    )  # fmt: skip
+        columns=3,
+        mark=1,
+    )
     heights = [patch.get_height() for patch in figure.axes[2].patches]  # type: ignore[attr-defined]
     assert heights == pytest.approx([0.1, 0.9])
     colours = [patch.get_facecolor() for patch in figure.axes[2].patches]

@@ -108,8 +108,14 @@ def test_losses_stand_on_a_logarithmic_axis() -> None:
 
 @pytest.mark.parametrize(
     "make",
-    [drawn.bracket, drawn.certified_radii, drawn.unstable_units, drawn.filters, drawn.training_curves,
-     drawn.dual_against_program],
-)  # fmt: skip
+    [
+        drawn.bracket,
+        drawn.certified_radii,
+        drawn.unstable_units,
+        drawn.filters,
+        drawn.training_curves,
+        drawn.dual_against_program,
+    ],
+)
 def test_an_empty_store_draws_nothing(make: object, tmp_path: Path) -> None:
     assert make("smoke", Store(tmp_path)) == drawn.MISSING  # type: ignore[operator]

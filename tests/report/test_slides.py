@@ -116,9 +116,7 @@ def test_the_page_shows_every_line_once_with_what_an_empty_store_leaves(tmp_path
     for line in lines():
         assert line.statement in text, line.id
     told = [line for line in lines() if line.verdict != QUESTION]
-    assert text.count("  - [not run]{.verdict") == sum(
-        bool(line.claims) or line.verdict == "not run" for line in told
-    )
+    assert text.count("  - [not run]{.verdict") == sum(bool(line.claims) or line.verdict == "not run" for line in told)
     assert "[The chapter's answer](#answers-madry2018)" in text
 
 

@@ -28,15 +28,35 @@ from robustlib.report.verdicts import Verdict
 
 PATHS = ("results/full/mnist-a-pgd-s0/pgd-1a2b3c4d.json", "results/full/mnist-a-pgd-s1/pgd-5e6f7a8b.json")
 ROW = Row(
-    label="Method=PGD;Source=A'", column="Accuracy", published=93.2, decimals=1, verified=True,
-    values=(92.84, 93.1), low=91.2, high=94.31, n=1000, protocol="full", profile="full",
-    verdict=Verdict("consistent", "2 seeds"), records=PATHS,
-)  # fmt: skip
+    label="Method=PGD;Source=A'",
+    column="Accuracy",
+    published=93.2,
+    decimals=1,
+    verified=True,
+    values=(92.84, 93.1),
+    low=91.2,
+    high=94.31,
+    n=1000,
+    protocol="full",
+    profile="full",
+    verdict=Verdict("consistent", "2 seeds"),
+    records=PATHS,
+)
 OTHER = replace(
-    ROW, label="Method=CW_50 & <b>;Source=B", published=95.7, verified=False, values=(), low=None,
-    high=None, n=None, protocol=None, profile=None, verdict=Verdict("not run", "no source network | yet"), records=(),
+    ROW,
+    label="Method=CW_50 & <b>;Source=B",
+    published=95.7,
+    verified=False,
+    values=(),
+    low=None,
+    high=None,
+    n=None,
+    protocol=None,
+    profile=None,
+    verdict=Verdict("not run", "no source network | yet"),
+    records=(),
     footnotes=("† 20 rows of the data are not the official bytes", "100 % of *restarts*"),
-)  # fmt: skip
+)
 ROWS = [ROW, OTHER]
 
 
@@ -93,10 +113,7 @@ def test_labels_split_where_all_name_the_same_facts() -> None:
 def test_records_are_named_by_their_seed() -> None:
     assert [words for words, _ in record_names(ROW)] == ["seed 0", "seed 1"]
     assert record_names(replace(ROW, records=("a.json",))) == [("record", "a.json")]
-    assert [w for w, _ in record_names(replace(ROW, records=("a.json", "b.json")))] == [
-        "record 1",
-        "record 2",
-    ]
+    assert [w for w, _ in record_names(replace(ROW, records=("a.json", "b.json")))] == ["record 1", "record 2"]
 
 
 def test_footnotes_appear_once_each_with_a_mark() -> None:
@@ -137,17 +154,7 @@ def test_the_same_rows_give_the_same_text(form: str) -> None:
 @pytest.mark.parametrize("form", ["myst", "html", "markdown", "latex"])
 def test_printed_forms_show_everything(form: str) -> None:
     text = FORMS[form](ROWS)
-    for shown in (
-        "A caption. Accuracy",
-        "93.2",
-        "92.97",
-        "91.20",
-        "94.31",
-        "consistent",
-        "not run",
-        "1,000",
-        "full",
-    ):
+    for shown in ("A caption. Accuracy", "93.2", "92.97", "91.20", "94.31", "consistent", "not run", "1,000", "full"):
         assert shown in text, shown
 
 
@@ -188,14 +195,7 @@ def test_myst_is_a_numbered_list_table() -> None:
 
 @pytest.mark.parametrize(
     ("label", "cell"),
-    [
-        ("- x", r"\- x"),
-        ("+ x", r"\+ x"),
-        ("1. x", r"1\. x"),
-        (":a: b", r"\:a: b"),
-        ("A'", "A′"),
-        ("it's", r"it\'s"),
-    ],
+    [("- x", r"\- x"), ("+ x", r"\+ x"), ("1. x", r"1\. x"), (":a: b", r"\:a: b"), ("A'", "A′"), ("it's", r"it\'s")],
 )
 def test_myst_cells_stay_plain_text(label: str, cell: str) -> None:
     text = tables.to_myst([replace(ROW, label=label)], name="t", caption="c")
@@ -269,19 +269,7 @@ def test_markdown_pipes_do_not_split_cells() -> None:
 def test_json_parses_back_to_the_same_values() -> None:
     found = json.loads(tables.to_json(ROWS))
     assert found == tables.to_dicts(ROWS)
-    plain = [
-        "label",
-        "column",
-        "published",
-        "decimals",
-        "verified",
-        "low",
-        "high",
-        "n",
-        "protocol",
-        "profile",
-        "unit",
-    ]
+    plain = ["label", "column", "published", "decimals", "verified", "low", "high", "n", "protocol", "profile", "unit"]
     rebuilt = Row(
         verdict=Verdict(found[0]["verdict"], found[0]["detail"]),
         values=tuple(found[0]["values"]),

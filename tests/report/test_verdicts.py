@@ -10,16 +10,7 @@ import pytest
 
 from robustlib.errors import RobustlibError
 from robustlib.report import verdicts
-from robustlib.report.verdicts import (
-    LIMIT,
-    MIN_SEEDS,
-    NAMES,
-    RULE,
-    Verdict,
-    decide,
-    rounding_error,
-    standard_error,
-)
+from robustlib.report.verdicts import LIMIT, MIN_SEEDS, NAMES, RULE, Verdict, decide, rounding_error, standard_error
 
 
 def name(**changed: Any) -> str:
@@ -28,9 +19,16 @@ def name(**changed: Any) -> str:
 
 def verdict(**changed: Any) -> Verdict:
     given: dict[str, Any] = {
-        "published": 92.0, "decimals": 1, "verified": True, "values": (91.8, 92.0, 92.2), "n": 10_000,
-        "same_test_set": True, "protocol": "full", "official_data": True, "protocol_known": True,
-    }  # fmt: skip
+        "published": 92.0,
+        "decimals": 1,
+        "verified": True,
+        "values": (91.8, 92.0, 92.2),
+        "n": 10_000,
+        "same_test_set": True,
+        "protocol": "full",
+        "official_data": True,
+        "protocol_known": True,
+    }
     return decide(**{**given, **changed})
 
 
@@ -139,11 +137,7 @@ def test_different_points_widen_the_bound() -> None:
 
 @pytest.mark.parametrize(
     ("changed", "told"),
-    [
-        ({"official_data": False}, "official"),
-        ({"protocol_known": False}, "protocol"),
-        ({"values": (92.0,)}, "seeds"),
-    ],
+    [({"official_data": False}, "official"), ({"protocol_known": False}, "protocol"), ({"values": (92.0,)}, "seeds")],
 )
 def test_without_one_condition_it_is_at_most_consistent(changed: dict[str, Any], told: str) -> None:
     inside, outside = verdict(**changed), verdict(published=80.0, **changed)
@@ -179,9 +173,7 @@ def test_few_seeds_of_a_loss_are_measured() -> None:
 
 
 def test_no_values_is_not_run_with_the_reason() -> None:
-    assert verdict(values=(), n=0, protocol=None, reason="SVHN is not here") == Verdict(
-        "not run", "SVHN is not here"
-    )
+    assert verdict(values=(), n=0, protocol=None, reason="SVHN is not here") == Verdict("not run", "SVHN is not here")
     assert verdict(values=(), n=0, protocol=None).detail
     assert name(values=(), n=0, protocol="full", published=None) == "not run"
 

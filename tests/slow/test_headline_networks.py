@@ -19,8 +19,7 @@ from robustlib.papers import plan
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(
-        not (data_root() / "mnist.npz").exists(),
-        reason="needs MNIST: set ROBUSTLIB_DATA to a folder with mnist.npz",
+        not (data_root() / "mnist.npz").exists(), reason="needs MNIST: set ROBUSTLIB_DATA to a folder with mnist.npz"
     ),
 ]
 
@@ -62,10 +61,14 @@ def test_weights_of_another_network_are_refused(tmp_path: Path) -> None:
 def test_published_floor_of_the_quick_protocol() -> None:
     """What the quick protocol promises for network A: 98 % clean and 91 % under PGD-40 at eps 0.3."""
     store = Store()
-    jobs = {j.evaluation.name: j for j in plan.jobs(plan.select(["madry2018/table-1"]), "quick")
-            if j.evaluation.subject.seed == 0 and len(j.evaluation.networks) == 1
-            and getattr(j.evaluation.measurement.attack, "loss", "") != "margin"
-            and not getattr(j.evaluation.measurement.attack, "targeted", False)}  # fmt: skip
+    jobs = {
+        j.evaluation.name: j
+        for j in plan.jobs(plan.select(["madry2018/table-1"]), "quick")
+        if j.evaluation.subject.seed == 0
+        and len(j.evaluation.networks) == 1
+        and getattr(j.evaluation.measurement.attack, "loss", "") != "margin"
+        and not getattr(j.evaluation.measurement.attack, "targeted", False)
+    }
     clean, pgd = (store.find(jobs[name].evaluation, "quick") for name in ("clean", "pgd40x1"))
     assert clean is not None
     assert pgd is not None

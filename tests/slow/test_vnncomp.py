@@ -47,12 +47,7 @@ FLOORS = {
 }
 """What the library certified and broke when these networks were first tried, at commit d67eb8e."""
 
-MISSING = [
-    f"{name}.{kind}"
-    for name in FLOORS
-    for kind in ("onnx", "npz")
-    if not (FOLDER / f"{name}.{kind}").exists()
-]
+MISSING = [f"{name}.{kind}" for name in FLOORS for kind in ("onnx", "npz") if not (FOLDER / f"{name}.{kind}").exists()]
 
 pytestmark = [
     pytest.mark.slow,
@@ -88,9 +83,7 @@ class Subject:
     def logits(self, points: Tensor) -> Tensor:
         """(P, 10) of the published file at (P, *shape) points, one at a time: its batch is fixed at 1."""
         (entry,) = self.evaluator.input_names
-        return torch.cat(
-            [torch.from_numpy(self.evaluator.run(None, {entry: x[None].numpy()})[0]) for x in points]
-        )
+        return torch.cat([torch.from_numpy(self.evaluator.run(None, {entry: x[None].numpy()})[0]) for x in points])
 
     def inside(self, units: Tensor) -> Tensor:
         """(P, *shape) points of the boxes for coordinates in [0, 1]; rounding takes none of them out."""
@@ -180,9 +173,15 @@ def attacked(subject: Subject) -> Tensor:
         with torch.no_grad():
             remaining = _worst(subject, model(found)) > 0
         found[remaining] = apgd(
-            model, rows[remaining], subject.labels[remaining], threat,
-            steps=100, restarts=5, target_classes=targets, generator=generator,
-        )  # fmt: skip
+            model,
+            rows[remaining],
+            subject.labels[remaining],
+            threat,
+            steps=100,
+            restarts=5,
+            target_classes=targets,
+            generator=generator,
+        )
     return subject.inside(found[:, :size].view(count, *subject.lower.shape[1:]))
 
 
@@ -212,9 +211,7 @@ def test_what_is_bounded_is_the_published_network(subject: Subject) -> None:
                 given, bounded = model(point), trace(model, torch.full_like(point, 0.5))(point)
             for name, logits in (("converted", given), ("traced", bounded)):
                 off = float((logits - expected).abs().amax())
-                assert off <= ROUNDING * float(expected.abs().amax()), (
-                    f"{name} network, property {row}: off by {off:g}"
-                )
+                assert off <= ROUNDING * float(expected.abs().amax()), f"{name} network, property {row}: off by {off:g}"
 
 
 @pytest.mark.parametrize("slopes", SLOPES)

@@ -20,9 +20,11 @@ from robustlib.threat import Ball, Domain, L2Ball, LinfBall, ball
 from tests.certify.networks import ALL, inputs, network
 
 METHODS: dict[str, dict[str, Any]] = {
-    "fixed": {}, "adaptive": {"slopes": "adaptive"}, "interval": {"method": "interval"},
+    "fixed": {},
+    "adaptive": {"slopes": "adaptive"},
+    "interval": {"method": "interval"},
     "hybrid": {"method": "hybrid"},
-}  # fmt: skip
+}
 BOX: Domain = (0.0, 1.0)
 THREATS = [LinfBall(0.05), LinfBall(0.05, None), LinfBall(0.3), L2Ball(0.3), L2Ball(0.3, None), L2Ball(2.0)]
 each_network = pytest.mark.parametrize("name", ALL)

@@ -22,9 +22,7 @@ CASES = [("dense", 0.1), ("convolutions", 0.04), ("deep", 0.04), ("residual", 0.
 @pytest.fixture(scope="module")
 def truth() -> dict[str, Tensor]:
     """(1, K) exact least margins of each case, found before anything is spoilt."""
-    return {
-        name: optimum(network(name), *inputs(name, n=1), LinfBall(eps, None), integer=True) for name, eps in CASES
-    }
+    return {name: optimum(network(name), *inputs(name, n=1), LinfBall(eps, None), integer=True) for name, eps in CASES}
 
 
 def unsound(truth: dict[str, Tensor], **options: Any) -> list[str]:
@@ -124,7 +122,7 @@ BUGS: dict[str, tuple[object, str, object]] = {
     "shift of batch norm left out": (operations.Scale, "offset", lambda self, after: None),
     "one branch of a sum left out": (dual, "plus", lambda left, right, shape: left),
     "windows that see beyond the map": (rows.Patches, "times", unclipped),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("bug", BUGS)
@@ -147,9 +145,7 @@ def test_a_planted_bug_of_the_interval_bounds_is_found(
     assert unsound(truth, method="interval")
 
 
-def test_lower_lines_that_cut_the_function_are_found(
-    truth: dict[str, Tensor], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_lower_lines_that_cut_the_function_are_found(truth: dict[str, Tensor], monkeypatch: pytest.MonkeyPatch) -> None:
     """Of the adaptive slopes: a line steeper than the identity lies above it where the unit is active."""
     honest = dual.relax
 
@@ -170,7 +166,11 @@ def test_a_dual_norm_that_is_too_small_is_found(monkeypatch: pytest.MonkeyPatch)
     weight = model[1].weight.detach()
     exact = (model(x)[0, y] - model(x)[0]).detach() - 0.5 * (weight[y] - weight).norm(dim=1)
     torch.testing.assert_close(certify(model, x, y, threat).margins[0], exact)
-    monkeypatch.setattr(certificate.Region, "around", staticmethod(
-        lambda x, threat, eps=None: region.Region(x, 0 * x + 0.5, x, torch.full((len(x),), 0.25, dtype=x.dtype))
-    ))  # fmt: skip
+    monkeypatch.setattr(
+        certificate.Region,
+        "around",
+        staticmethod(
+            lambda x, threat, eps=None: region.Region(x, 0 * x + 0.5, x, torch.full((len(x),), 0.25, dtype=x.dtype))
+        ),
+    )
     assert (certify(model, x, y, threat).margins[0] > exact + 1e-3).any()

@@ -185,11 +185,7 @@ def test_label_leaking_and_masking_are_found() -> None:
     ball = LinfBall(0.1)
     records = ordered((Clean(), None, 0.9), (Fgsm(), ball, 0.95), (Pgd(5, 0.05), ball, 0.97))
     found = {(found.weaker.path, found.stronger.path): round(found.difference, 6) for found in inversions(records)}
-    assert found == {
-        ("Clean-0.9", "Fgsm-0.95"): 0.05,
-        ("Clean-0.9", "Pgd-0.97"): 0.07,
-        ("Fgsm-0.95", "Pgd-0.97"): 0.02,
-    }
+    assert found == {("Clean-0.9", "Fgsm-0.95"): 0.05, ("Clean-0.9", "Pgd-0.97"): 0.07, ("Fgsm-0.95", "Pgd-0.97"): 0.02}
 
 
 def test_what_cannot_be_compared_is_no_inversion() -> None:

@@ -61,10 +61,16 @@ def test_training_with_them_resumes_bit_for_bit_and_differs_from_without(tmp_pat
         for _ in range(2):
             model = build(ModelSpec("madry_cnn", 1), input_shape=(1, 8, 8), classes=10, generator=_generator())
             done = fit(
-                model, digits, rows, Standard(), schedule, seed=3, checkpoint=tmp_path / f"c{stop_at}",
+                model,
+                digits,
+                rows,
+                Standard(),
+                schedule,
+                seed=3,
+                checkpoint=tmp_path / f"c{stop_at}",
                 stop=lambda seen=seen, stop_at=stop_at: len(seen) == stop_at,
                 progress=lambda *_, seen=seen: seen.append(1),
-            )  # fmt: skip
+            )
             if done.finished:
                 break
         weights.append(torch.cat([p.detach().flatten() for p in model.parameters()]))

@@ -16,10 +16,12 @@ from robustlib.training import Certified, Schedule, fit, objective
 
 BALL = LinfBall(0.05, domain=None)
 SIZES = [
-    ("wong_conv", 16, 0, (1, 28, 28), 10, 166_406), ("wong_conv", 16, 0, (3, 32, 32), 10, 214_918),
-    ("wong_dense", 500, 0, (561,), 6, 284_006), ("wong_dense", 500, 0, (1, 28, 28), 10, 397_510),
+    ("wong_conv", 16, 0, (1, 28, 28), 10, 166_406),
+    ("wong_conv", 16, 0, (3, 32, 32), 10, 214_918),
+    ("wong_dense", 500, 0, (561,), 6, 284_006),
+    ("wong_dense", 500, 0, (1, 28, 28), 10, 397_510),
     ("wong_dense", 100, 4, (2,), 2, 30_802),
-]  # fmt: skip
+]
 
 
 def _model(name: str = "wong_dense", width: int = 16) -> torch.nn.Module:

@@ -111,7 +111,8 @@ def test_a_network_names_its_teacher_and_its_start() -> None:
     assert (start.teacher, start.start) == (None, None)
     assert student.lineage == (start, teacher, start, student)
     assert (teacher.name, student.name) == (
-        "digits-papernot_mnist4-standard_T20-s0", "digits-papernot_mnist4-distilled_T20-s0",
-    )  # fmt: skip
+        "digits-papernot_mnist4-standard_T20-s0",
+        "digits-papernot_mnist4-distilled_T20-s0",
+    )
     with pytest.raises(RobustlibError, match="the first one is its teacher"):
         Network("digits", spec, Distillation(20.0), SHORT)

@@ -31,7 +31,10 @@ from robustlib.training.loop import load_checkpoint, save_checkpoint
 SHORT = Schedule(steps=12, batch=16, lr=1e-3)
 PGD = PgdTraining(LinfBall(0.1), steps=2, step_size=0.06)
 DEFENCES: list[Defence] = [
-    Standard(), FgsmTraining(LinfBall(0.1)), PGD, replace(PGD, ramp=(1, 2), eps_warmup=0.5),
+    Standard(),
+    FgsmTraining(LinfBall(0.1)),
+    PGD,
+    replace(PGD, ramp=(1, 2), eps_warmup=0.5),
     Trades(LinfBall(0.1), 2, 0.06, beta=6.0),
 ]
 
@@ -58,8 +61,10 @@ def _same(one: nn.Module, other: nn.Module) -> bool:
 def test_overfits_64_points(digits: Split) -> None:
     model = build(
         ModelSpec("madry_cnn", 2, init="kaiming_uniform"),
-        input_shape=(1, 8, 8), classes=10, generator=torch.Generator().manual_seed(0),
-    )  # fmt: skip
+        input_shape=(1, 8, 8),
+        classes=10,
+        generator=torch.Generator().manual_seed(0),
+    )
     rows = torch.arange(64)
     fit(model, digits, rows, Standard(), Schedule(steps=250, batch=64, lr=1e-2, shape="one_cycle"), seed=0)
     assert bool((model(digits.images(rows)).argmax(1) == digits.y[rows]).all())
@@ -75,9 +80,16 @@ def test_resuming_is_bit_exact(digits: Split, tmp_path: Path, defence: Defence, 
     whole = fit(undisturbed, digits, rows, defence, schedule, seed=3)
     path, seen = tmp_path / "c", []
     part = fit(
-        stopped, digits, rows, defence, schedule, seed=3, checkpoint=path,
-        stop=lambda: len(seen) >= 5, progress=lambda *_: seen.append(1),
-    )  # fmt: skip
+        stopped,
+        digits,
+        rows,
+        defence,
+        schedule,
+        seed=3,
+        checkpoint=path,
+        stop=lambda: len(seen) >= 5,
+        progress=lambda *_: seen.append(1),
+    )
     assert not part.finished
     assert part.step == 5
     fresh = _model(name)
@@ -206,9 +218,16 @@ def test_sgd_resumes_bit_for_bit(digits: Split, tmp_path: Path) -> None:
     rows = torch.arange(200)
     fit(undisturbed, digits, rows, PGD, SGD, seed=3)
     fit(
-        stopped, digits, rows, PGD, SGD, seed=3, checkpoint=tmp_path / "c",
-        stop=lambda: len(seen) >= 5, progress=lambda *_: seen.append(1),
-    )  # fmt: skip
+        stopped,
+        digits,
+        rows,
+        PGD,
+        SGD,
+        seed=3,
+        checkpoint=tmp_path / "c",
+        stop=lambda: len(seen) >= 5,
+        progress=lambda *_: seen.append(1),
+    )
     assert fit(fresh, digits, rows, PGD, SGD, seed=3, checkpoint=tmp_path / "c").finished
     assert _same(undisturbed, fresh)
 
@@ -216,10 +235,16 @@ def test_sgd_resumes_bit_for_bit(digits: Split, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "change",
     [
-        {"optimiser": "rmsprop"}, {"momentum": 1.0}, {"weight_decay": -1.0}, {"nesterov": True, "momentum": 0.0},
-        {"decay": ((8, 0.1), (4, 0.01))}, {"decay": ((4, 0.0),)}, {"optimiser": "adam"}, {"decayed": "biases"},
+        {"optimiser": "rmsprop"},
+        {"momentum": 1.0},
+        {"weight_decay": -1.0},
+        {"nesterov": True, "momentum": 0.0},
+        {"decay": ((8, 0.1), (4, 0.01))},
+        {"decay": ((4, 0.0),)},
+        {"optimiser": "adam"},
+        {"decayed": "biases"},
     ],
-)  # fmt: skip
+)
 def test_an_optimiser_that_makes_no_sense_is_refused(change: dict[str, object]) -> None:
     with pytest.raises(RobustlibError):
         replace(SGD, **change)  # type: ignore[arg-type]

@@ -48,9 +48,7 @@ def test_fused_adam_moves_the_same_weights_as_plain_adam(batch: tuple[torch.Tens
         torch.testing.assert_close(one, other, atol=1e-5, rtol=1e-4)
 
 
-def test_low_precision_gradients_point_where_full_precision_ones_do(
-    batch: tuple[torch.Tensor, torch.Tensor],
-) -> None:
+def test_low_precision_gradients_point_where_full_precision_ones_do(batch: tuple[torch.Tensor, torch.Tensor]) -> None:
     x, y = batch
     full, low = _network(), _network()
     copy = low_precision_copy(low)

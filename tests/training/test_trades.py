@@ -98,8 +98,11 @@ def test_trades_is_the_algorithm(spec: ModelSpec, train: bool, batch: tuple[Tens
     wanted, _ = reference_trades(theirs, *batch, seed=3)
     assert float(loss.detach()) == pytest.approx(float(wanted.detach()), abs=1e-5)
     assert float(loss.detach()) > float(F.cross_entropy(_model(spec, train=train)(batch[0]), batch[1]).detach())
-    pairs = zip(torch.autograd.grad(loss, [*ours.parameters()]),
-                torch.autograd.grad(wanted, [*theirs.parameters()]), strict=True)  # fmt: skip
+    pairs = zip(
+        torch.autograd.grad(loss, [*ours.parameters()]),
+        torch.autograd.grad(wanted, [*theirs.parameters()]),
+        strict=True,
+    )
     for one, other in pairs:
         torch.testing.assert_close(one, other, atol=2e-5, rtol=1e-4)
     for (name, one), other in zip(ours.named_buffers(), theirs.buffers(), strict=True):
@@ -169,10 +172,18 @@ def test_binary_trades_is_its_formula(batch: tuple[Tensor, Tensor]) -> None:
 # Batch norm ---------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("defence", "times"), [
-    (Standard(), 1), (PgdTraining(BALL, 3, 0.05), 1), (PgdTraining(BALL, 3, 0.05, crafting="train"), 4),
-    (TRADES, 3), (replace(TRADES, steps=9), 3), (PAIRING, 2),
-], ids=str)  # fmt: skip
+@pytest.mark.parametrize(
+    ("defence", "times"),
+    [
+        (Standard(), 1),
+        (PgdTraining(BALL, 3, 0.05), 1),
+        (PgdTraining(BALL, 3, 0.05, crafting="train"), 4),
+        (TRADES, 3),
+        (replace(TRADES, steps=9), 3),
+        (PAIRING, 2),
+    ],
+    ids=str,
+)
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 def test_batch_norm_moves_once_for_each_batch_that_trains(
     defence: object, times: int, precision: str, digits: Split
@@ -274,21 +285,32 @@ def test_a_low_precision_copy_leaves_its_statistics_with_the_master(batch: tuple
 def test_trades_keeps_more_digits_under_attack_than_standard_training(digits: Split) -> None:
     kept = {}
     for name, defence in (("trades", replace(TRADES, beta=3.0, eps_warmup=0.2)), ("standard", Standard())):
-        model = build(ModelSpec("small_cnn", 8, init="kaiming_uniform"), input_shape=(1, 8, 8), classes=10,
-                      generator=torch.Generator().manual_seed(0))  # fmt: skip
+        model = build(
+            ModelSpec("small_cnn", 8, init="kaiming_uniform"),
+            input_shape=(1, 8, 8),
+            classes=10,
+            generator=torch.Generator().manual_seed(0),
+        )
         log = fit(model, digits, torch.arange(1000), defence, Schedule(150, 64, 5e-3, shape="one_cycle"), seed=0)  # type: ignore[arg-type]
         x, y = digits.images(torch.arange(1000, 1200)), digits.y[1000:1200]
-        x_adv = (x + 0.1 * torch.sign(torch.autograd.grad(
-            F.cross_entropy(model(seen := x.clone().requires_grad_()), y), seen)[0])).clamp(0, 1)  # fmt: skip
+        x_adv = (
+            x
+            + 0.1
+            * torch.sign(torch.autograd.grad(F.cross_entropy(model(seen := x.clone().requires_grad_()), y), seen)[0])
+        ).clamp(0, 1)
         kept[name] = float((model(x_adv).argmax(1) == y).float().mean())
         assert log.loss[-1] < log.loss[0]
     assert kept["trades"] > kept["standard"] + 0.2
 
 
-@pytest.mark.parametrize(("change", "words"), [
-    ({"beta": -1.0}, "beta = 1/lambda is 0 or more"), ({"divergence": "js"}, "'kl' or 'cross_entropy'"),
-    ({"steps": 0}, "steps are 1 or more"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"beta": -1.0}, "beta = 1/lambda is 0 or more"),
+        ({"divergence": "js"}, "'kl' or 'cross_entropy'"),
+        ({"steps": 0}, "steps are 1 or more"),
+    ],
+)
 def test_nonsense_is_refused(change: dict[str, object], words: str) -> None:
     with pytest.raises(RobustlibError, match=words):
         replace(TRADES, **change)  # type: ignore[arg-type]
