@@ -20,7 +20,7 @@ from pathlib import Path
 import torch
 
 from ..errors import RobustlibError
-from .files import write_atomically
+from ..files import write_atomically
 from .records import Record, loads
 from .store import Store, check_specification, read_weights
 
