@@ -18,7 +18,7 @@ from robustlib.experiments.keys import parse
 from robustlib.experiments.records import Metric
 from robustlib.experiments.specs import Evaluation, Subset
 from robustlib.experiments.store import Store
-from robustlib.report import build
+from robustlib.report import join as build
 from robustlib.report.join import item_verdicts, measured, row, rows, statements, title_suffix
 from tests.experiments.tiny import CLEAN, CURVE, FGSM, PGD, TRACE, fabricate, file
 
