@@ -17,7 +17,9 @@ from torch import Tensor, nn
 import robustlib.attacks
 from robustlib.attacks import suite
 from robustlib.attacks.contract import ATTACKS, under_contract
+from robustlib.attacks.description import Description
 from robustlib.errors import RobustlibError
+from robustlib.registry import subclasses
 from robustlib.threat import Ball, FeatureBox, LinfBall, ball
 
 from .calls import CALLS, TARGETED, Call
