@@ -161,7 +161,6 @@ def test_the_runner_needs_nothing_that_a_bare_gpu_machine_lacks(root: Path, tmp_
         "yaml",
         "bs4",
         "pytest",
-        "statsmodels",
     }
     (tmp_path / "weights").mkdir()
     script = BARE.format(missing=missing, folder=str(tmp_path / "out"), root=str(tmp_path))
