@@ -19,11 +19,11 @@ from .environment import ROOT, cache_root
 from .errors import RobustlibError, suggest
 from .experiments import profiles
 from .experiments.cluster import run_on
+from .experiments.exchange import collect, copying
 from .experiments.forecast import forecast
 from .experiments.host import device_name, resolve_device, source_digest, versions
 from .experiments.keys import key
 from .experiments.parallel import run_parallel
-from .experiments.parcels import collect, packing
 from .experiments.progress import Board, duration, estimates
 from .experiments.records import migrate
 from .experiments.runner import Summary, run, verify
@@ -114,8 +114,8 @@ def run_items(args: argparse.Namespace) -> int:
     }
     cache = args.cache or cache_root() / "networks"
     left = [j.evaluation for j in jobs if args.recompute or store.find(j.evaluation, j.home(args.profile)) is None]
-    parcels = packing(args.out, args.root, cache) if args.out else contextlib.nullcontext()
-    with parcels, Board(estimates(left, kind)).shown() as board:
+    copies = copying(args.out, args.root, cache) if args.out else contextlib.nullcontext()
+    with copies, Board(estimates(left, kind)).shown() as board:
         options |= {"say": board.say, "tick": board.tick}
         if args.cluster:
             summary = run_on(jobs, args.cluster, root=args.root, **options)
@@ -136,19 +136,16 @@ def _closing(summary: Summary, seconds: float) -> int:
     return 1 if summary.failed else 0
 
 
-def collect_parcels(args: argparse.Namespace) -> int:
+def collect_folder(args: argparse.Namespace) -> int:
     """File what ``run --out`` left."""
-    filed = collect(args.folder, args.root, args.cache or cache_root() / "networks")
+    result = collect(args.folder, args.root, args.cache or cache_root() / "networks")
     _say_where(args)
-    for name in filed.records + filed.networks + filed.checkpoints:
+    for name in result.filed:
         print(f"filed    {name}")
-    for line in filed.refused:
+    for line in result.refused:
         print(f"refused  {line}", file=sys.stderr)
-    print(
-        f"{len(filed.records)} records, {len(filed.networks)} files of networks, {len(filed.checkpoints)} "
-        f"checkpoints filed; {len(filed.present)} were there, {len(filed.refused)} refused"
-    )
-    return 1 if filed.refused else 0
+    print(f"{len(result.filed)} files filed, {len(result.present)} were there, {len(result.refused)} refused")
+    return 1 if result.refused else 0
 
 
 def reproduce(args: argparse.Namespace) -> int:
