@@ -60,7 +60,7 @@ $(STAMP): requirements.lock pyproject.toml
 	touch $(STAMP)
 
 book: $(STAMP) ## the book, from the committed records, to _build/html/index.html
-	@$(PY) -u -m robustlib.report.site build
+	@$(PY) -u -m robustlib.book.site build
 
 test: $(STAMP) ## units, properties, a smoke run of every paper, the notebooks, the pages (minutes)
 	@$(PYTEST) -m "not slow" --nbval tests $(wildcard notebooks)
@@ -72,14 +72,14 @@ reproduce: $(STAMP) ## one paper from nothing: PAPER=madry2018 PROFILE=smoke|qui
 	@$(PY) -u -m robustlib reproduce $(PAPER) --profile $(PROFILE) --out _build/reproduce
 
 publish: $(STAMP) ## execute the notebooks and rewrite the committed .ipynb
-	@$(PY) -u -m robustlib.report.notebooks publish
+	@$(PY) -u -m robustlib.book.notebooks publish
 
 pdf: $(STAMP) ## the book as one file, _build/book.pdf (needs Chromium)
 	@if [ -z "$(CHROMIUM)" ]; then
 	  echo "make pdf prints with Chromium, which is not on the path. On Debian: apt-get install chromium; or name it: make pdf CHROMIUM=/path/to/it" >&2
 	  exit 1
 	fi
-	$(PY) -u -m robustlib.report.site build --builder singlehtml
+	$(PY) -u -m robustlib.book.site build --builder singlehtml
 	profile=$$(mktemp -d)
 	trap 'rm -rf "$$profile"' EXIT
 	$(CHROMIUM) --headless --no-sandbox --disable-gpu --no-first-run --disable-background-networking \

@@ -33,7 +33,7 @@ from robustlib.errors import RobustlibError, suggest
 from robustlib.experiments import profiles
 from robustlib.experiments.host import device_name, exact_arithmetic, tune_allocator, versions
 from robustlib.experiments.networks import Networks
-from robustlib.papers import madry2018_specs as madry
+from robustlib.papers.madry2018 import networks as madry
 
 from . import memory, report
 from .peers import VERSIONS, Attack

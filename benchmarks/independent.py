@@ -4,7 +4,7 @@
 
 Every white-box FGSM and PGD record of at least 1,000 points is repeated with its eps, steps, length of step and kind
 of start. A worst case is not repeated: PGD-40 is asked whether it breaks a point that the suite left standing. What
-comes out is which points stand, and nothing that could be typed in; ``robustlib.report.independent`` makes the page.
+comes out is which points stand, and nothing that could be typed in; ``robustlib.book.independent`` makes the page.
 """
 
 from __future__ import annotations

@@ -26,7 +26,7 @@ device = "cpu"
 recompute = False
 
 # %% tags=["remove-input"]
-from robustlib.report.chapter import check_parameters
+from robustlib.book.chapter import check_parameters
 
 check_parameters(globals())
 
@@ -43,8 +43,8 @@ from robustlib.data.dataset import Split
 from robustlib.evaluate import evaluate, standard
 from robustlib.evaluate.counting import counted
 from robustlib.models import ModelSpec, build
-from robustlib.report import attack_figures as drawn
-from robustlib.report import style
+from robustlib.report.plots import attacks as drawn
+from robustlib.report.plots import style
 from robustlib.report.published_tables import both_forms
 from robustlib.threat import L2Ball, LinfBall
 from robustlib.training import PgdTraining, Schedule, Standard, fit

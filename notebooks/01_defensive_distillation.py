@@ -26,7 +26,7 @@ device = "cpu"
 recompute = False
 
 # %% tags=["remove-input"]
-from robustlib.report.chapter import check_parameters, prepare
+from robustlib.book.chapter import check_parameters, prepare
 
 check_parameters(globals())
 
@@ -38,14 +38,14 @@ from robustlib.data import load
 from robustlib.evaluate.saturation import jacobian
 from robustlib.evaluate.targeted import targeted_attempts
 from robustlib.models import ModelSpec, build
-from robustlib.papers import papernot2016_specs as papernot
-from robustlib.papers.base import published, published_of
-from robustlib.report import bracket_figures, figures, style
-from robustlib.report import papernot_figures as drawn
-from robustlib.report import papernot_maps as maps
+from robustlib.papers.papernot2016 import networks as papernot
+from robustlib.catalogue.base import published, published_of
+from robustlib.report.plots import brackets as bracket_figures, curves as figures, style
+from robustlib.papers.papernot2016 import figures as drawn
+from robustlib.papers.papernot2016 import maps
 from robustlib.report.display import cite, show_drawing, show_item, show_markdown, show_statements
-from robustlib.report.madry_figures import record_of
-from robustlib.report.papernot_overview import Bars, Picture, four_maps, mosaic
+from robustlib.papers.madry2018.figures import record_of
+from robustlib.papers.papernot2016.overview import Bars, Picture, four_maps, mosaic
 from robustlib.report.published_tables import show_pivot
 from robustlib.training import Distillation, Schedule, Standard, fit, soft_labels
 

@@ -25,7 +25,7 @@ device = "cpu"
 recompute = False
 
 # %% tags=["remove-input"]
-from robustlib.report.chapter import check_parameters, prepare
+from robustlib.book.chapter import check_parameters, prepare
 
 check_parameters(globals())
 
@@ -39,14 +39,14 @@ from robustlib.attacks import pgd
 from robustlib.certify import certify, detect, largest_certified_radius, margins, optimum
 from robustlib.certify.polygon import outline
 from robustlib.data import load
-from robustlib.papers import wong2018_specs as wong
-from robustlib.papers.base import published_of
-from robustlib.report import demo_figures as demo
-from robustlib.report import figures, style
-from robustlib.report import polytope_figures as drawn
-from robustlib.report import polytope_sketches as sketches
+from robustlib.papers.wong2018 import networks as wong
+from robustlib.catalogue.base import published_of
+from robustlib.report.plots import regions as demo
+from robustlib.report.plots import curves as figures, style
+from robustlib.papers.wong2018 import figures as drawn
+from robustlib.papers.wong2018 import sketches
 from robustlib.report.display import cite, record_target, show_drawing, show_item, show_markdown, show_statements
-from robustlib.report.madry_figures import record_of
+from robustlib.papers.madry2018.figures import record_of
 from robustlib.threat import LinfBall
 
 store = prepare("wong2018", profile, device, recompute=recompute)

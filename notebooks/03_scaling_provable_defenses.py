@@ -26,7 +26,7 @@ device = "cpu"
 recompute = False
 
 # %% tags=["remove-input"]
-from robustlib.report.chapter import check_parameters, prepare
+from robustlib.book.chapter import check_parameters, prepare
 
 check_parameters(globals())
 
@@ -38,12 +38,12 @@ from robustlib.certify import SUPPORTED, Cascade, certify, estimate, estimated_m
 from robustlib.data import load
 from robustlib.data.registry import facts_of
 from robustlib.errors import RobustlibError
-from robustlib.papers import wong2018scaling_specs as scaling
-from robustlib.papers.base import published_of
-from robustlib.report import figures, style
-from robustlib.report import scaling_figures as drawn
+from robustlib.papers.wong2018scaling import networks as scaling
+from robustlib.catalogue.base import published_of
+from robustlib.report.plots import curves as figures, style
+from robustlib.papers.wong2018scaling import figures as drawn
 from robustlib.report.display import cite, show_drawing, show_item, show_markdown, show_statements
-from robustlib.report.madry_figures import record_of
+from robustlib.papers.madry2018.figures import record_of
 from robustlib.threat import LinfBall
 
 store = prepare("wong2018scaling", profile, device, recompute=recompute)

@@ -27,7 +27,7 @@ device = "cpu"
 recompute = False
 
 # %% tags=["remove-input"]
-from robustlib.report.chapter import check_parameters, prepare
+from robustlib.book.chapter import check_parameters, prepare
 
 check_parameters(globals())
 
@@ -40,15 +40,15 @@ from robustlib.attacks.suite import Clean, Fgsm
 from robustlib.data import load
 from robustlib.data.dataset import Split
 from robustlib.models import ModelSpec, build
-from robustlib.papers import madry2018_cifar as cifar
-from robustlib.papers import madry2018_inside as inside
-from robustlib.papers import madry2018_specs as madry
-from robustlib.papers.base import published_of
-from robustlib.report import board_figures, bracket_figures, figures, style
-from robustlib.report import demo_figures as demo
-from robustlib.report import madry_figures as drawn
-from robustlib.report import madry_inside_figures as inner
-from robustlib.report.build import statements
+from robustlib.papers.madry2018 import cifar
+from robustlib.papers.madry2018 import inside
+from robustlib.papers.madry2018 import networks as madry
+from robustlib.catalogue.base import published_of
+from robustlib.report.plots import boards as board_figures, brackets as bracket_figures, curves as figures, style
+from robustlib.report.plots import regions as demo
+from robustlib.papers.madry2018 import figures as drawn
+from robustlib.papers.madry2018 import inside_figures as inner
+from robustlib.report.join import statements
 from robustlib.report.display import (
     cite, record_target, show_drawing, show_item, show_markdown, show_statements,
 )  # fmt: skip

@@ -25,15 +25,15 @@ device = "cpu"
 recompute = False
 
 # %% tags=["remove-input"]
-from robustlib.report.chapter import check_parameters, prepare
+from robustlib.book.chapter import check_parameters, prepare
 
 check_parameters(globals())
 
-from robustlib.papers import zhang2019_own as own
-from robustlib.papers import zhang2019_specs as trades
-from robustlib.report import bracket_figures
-from robustlib.report import trades_experiments as more
-from robustlib.report import trades_figures as drawn
+from robustlib.papers.zhang2019 import own
+from robustlib.papers.zhang2019 import networks as trades
+from robustlib.report.plots import brackets as bracket_figures
+from robustlib.papers.zhang2019 import own_figures as more
+from robustlib.papers.zhang2019 import figures as drawn
 from robustlib.report.display import cite, show_drawing, show_item, show_markdown, show_statements
 
 store = prepare("zhang2019", profile, device, recompute=recompute)

@@ -23,16 +23,16 @@ device = "cpu"
 recompute = False
 
 # %% tags=["remove-input"]
-from robustlib.report.chapter import check_parameters, prepare
+from robustlib.book.chapter import check_parameters, prepare
 
 check_parameters(globals())
 
-from robustlib.papers import comparison
-from robustlib.papers import madry2018_specs as madry
-from robustlib.report import bracket_figures
-from robustlib.report.comparison_tables import show_aged, show_grand_table
+from robustlib.papers.comparison import tables as comparison
+from robustlib.papers.madry2018 import networks as madry
+from robustlib.report.plots import brackets as bracket_figures
+from robustlib.papers.comparison.display import show_aged, show_grand_table
 from robustlib.report.display import cite, show_drawing, show_item, show_markdown, show_statements
-from robustlib.report.madry_figures import record_of
+from robustlib.papers.madry2018.figures import record_of
 
 store = prepare("comparison", profile, device, recompute=recompute)
 

@@ -14,6 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from . import data
+from .catalogue import plan
+from .catalogue.base import Item, find_item, papers
+from .catalogue.base import items as all_items
 from .data.registry import facts_of
 from .environment import ROOT, cache_root
 from .errors import RobustlibError, suggest
@@ -28,9 +31,6 @@ from .experiments.progress import Board, duration, estimates
 from .experiments.records import migrate
 from .experiments.runner import Summary, run, verify
 from .experiments.store import Store
-from .papers import plan
-from .papers.base import PAPERS, Item, find_item
-from .papers.base import items as all_items
 
 
 def _say_where(args: argparse.Namespace) -> None:
@@ -49,7 +49,7 @@ def _store(args: argparse.Namespace) -> Store:
 
 
 def _state(item: Item, store: Store) -> dict[str, Any]:
-    from .report.build import item_verdicts
+    from .report.join import item_verdicts
 
     cells = plan.cells_of(item.id)
     return {
@@ -67,8 +67,8 @@ def _state(item: Item, store: Store) -> dict[str, Any]:
 
 def list_items(args: argparse.Namespace) -> int:
     """Every table and figure, and what is measured of it."""
-    if args.paper and args.paper not in PAPERS:
-        raise RobustlibError(suggest("paper", args.paper, PAPERS))
+    if args.paper and args.paper not in papers():
+        raise RobustlibError(suggest("paper", args.paper, papers()))
     store = _store(args)
     states = [_state(item, store) for item in all_items() if args.paper in (None, item.paper)]
     if args.json:
@@ -150,8 +150,8 @@ def collect_folder(args: argparse.Namespace) -> int:
 
 def reproduce(args: argparse.Namespace) -> int:
     """Everything of a paper from nothing below ``--out``, then what differs from the committed records."""
-    if args.paper not in PAPERS:
-        raise RobustlibError(suggest("paper", args.paper, PAPERS))
+    if args.paper not in papers():
+        raise RobustlibError(suggest("paper", args.paper, papers()))
     profiles.profile(args.profile)
     out = args.out.resolve()
     out.mkdir(parents=True, exist_ok=True)
@@ -180,12 +180,12 @@ def reproduce(args: argparse.Namespace) -> int:
             tick=board.tick,
         )
     code = _closing(summary, time.monotonic() - began)
-    from .report.generate import compare, generate
+    from .book.pages import compare, generate
 
     generate(out / "pages", root=out, profile=args.profile, names=[args.paper])
     print("\n".join(compare(jobs, args.profile, ours=store, theirs=committed)))
     if chapter is not None:
-        from .report import notebooks
+        from .book import notebooks
 
         # The notebook's own process looks for its records where they were just made.
         os.environ["ROBUSTLIB_ROOT"] = str(out)
@@ -202,11 +202,9 @@ def reproduce(args: argparse.Namespace) -> int:
 
 def _chapter(args: argparse.Namespace) -> Path | None:
     """The paper's notebook; None where it is not wanted, or cannot be executed here, which a line says."""
-    from .report.generate import CHAPTERS
-
-    if not args.notebook or args.paper not in CHAPTERS:
+    if not args.notebook or args.paper not in papers():
         return None
-    source = args.root / f"{CHAPTERS[args.paper]}.py"
+    source = args.root / f"{papers()[args.paper].chapter}.py"
     missing = [name for name in ("papermill", "jupytext", "ipykernel") if importlib.util.find_spec(name) is None]
     if not source.is_file():
         reason = f"{source} is not there, only a checkout of the project has it"
@@ -220,7 +218,7 @@ def _chapter(args: argparse.Namespace) -> Path | None:
 
 def check_records(args: argparse.Namespace) -> int:
     """Say what is wrong with records, soundness and generated files."""
-    from .report.check import faults
+    from .book.check import faults
 
     found = faults(args.root)
     for line in found:

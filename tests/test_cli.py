@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
+from robustlib.catalogue import plan
+from robustlib.catalogue.base import OWN, items, papers
 from robustlib.cli import main
 from robustlib.environment import repository
 from robustlib.experiments import profiles
 from robustlib.experiments.store import Store
-from robustlib.papers import plan
-from robustlib.papers.base import OWN, items
 
 pytestmark = pytest.mark.timeout(1800)  # what runs from nothing takes minutes, on busy cores many
 STATES = {"done", "partial", "missing", "unavailable"}
@@ -35,7 +35,7 @@ def from_nothing(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     """``reproduce`` of every implemented paper in the smoke profile, once, in an empty folder."""
     out = tmp_path_factory.mktemp("smoke")
     said = ""
-    for paper in plan.MODULES:
+    for paper in papers():
         done = subprocess.run(
             [
                 sys.executable,

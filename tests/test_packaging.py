@@ -20,6 +20,7 @@ LAYERS = {
     "parameters": 1,
     "statistics": 1,
     "batches": 1,
+    "files": 1,
     "threat": 2,
     "data": 2,
     "models": 2,
@@ -28,11 +29,13 @@ LAYERS = {
     "training": 4,
     "evaluate": 5,
     "experiments": 6,
-    "papers": 7,
+    "catalogue": 7,
     "report": 8,
-    "commands": 9,
-    "cli": 10,
-    "__main__": 11,
+    "papers": 9,
+    "book": 10,
+    "commands": 11,
+    "cli": 12,
+    "__main__": 13,
 }
 CONDA_NAMES = {"pytorch": "torch"}
 
@@ -121,7 +124,7 @@ def test_measuring_needs_nothing_of_the_book(root: Path) -> None:
     modules = {"jupyter-book": "jupyter_book", "sphinx-book-theme": "sphinx_book_theme"}
     forbidden = {modules.get(name, name) for name in book}
     for path in (root / "robustlib").rglob("*.py"):
-        if path.relative_to(root / "robustlib").parts[0] in ("report", "commands.py"):
+        if path.relative_to(root / "robustlib").parts[0] in ("report", "papers", "book", "commands.py"):
             continue
         tree = ast.parse(path.read_text(encoding="utf-8"))
         for node in tree.body:

@@ -25,9 +25,9 @@ import torch
 
 from ..environment import cache_root
 from ..errors import RobustlibError
+from ..files import write_atomically
 from ..interrupt import asking
 from ..training import TrainingDiverged, WeakTeacher
-from .files import write_atomically
 from .host import exact_arithmetic, resolve_device, tune_allocator
 from .keys import key
 from .networks import Networks, Stopped

@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 
 from ..errors import RobustlibError
-from .files import write_atomically
+from ..files import write_atomically
 from .records import loads
 from .store import Store, check_specification, read_weights
 

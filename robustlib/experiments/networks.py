@@ -16,11 +16,11 @@ from ..certify import uncertified
 from ..data import Dataset, Split, load
 from ..data.registry import facts_of
 from ..errors import RobustlibError
+from ..files import lock
 from ..models import build
 from ..threat import Ball
 from ..training import Certified, Distillation, Fit, TrainingDiverged, WeakTeacher, fit, soft_labels
 from ..training.loop import step_generator
-from .files import lock
 from .keys import key
 from .specs import Network
 from .store import half_precision, load_weights, save_log, save_weights, weights_path

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import RobustlibError
-from .files import write_atomically
+from ..files import write_atomically
 
 SCHEMA = 2
 """1 held the network's specification twice, and spread every value over lines: a third of all bytes."""

@@ -12,10 +12,10 @@ from pathlib import Path
 
 from ..environment import cache_root
 from ..errors import RobustlibError
+from ..files import lock
 from ..interrupt import asking
 from ..training import TrainingDiverged, WeakTeacher
 from .cost import evaluation_flops
-from .files import lock
 from .host import (
     commit,
     device_name,

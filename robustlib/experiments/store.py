@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from ..environment import records_root
 from ..errors import RobustlibError
-from .files import write_atomically
+from ..files import write_atomically
 from .keys import key, parse
 from .profiles import profile
 from .records import Record, dumps, read

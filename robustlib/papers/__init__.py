@@ -1,1 +1,1 @@
-"""What each table and figure of a paper needs: published numbers, cells, claims."""
+"""One package a paper, found by listing this one: its numbers, networks, tables, claims and figures."""

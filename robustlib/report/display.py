@@ -12,15 +12,16 @@ from collections.abc import Callable, Sequence
 
 from matplotlib.figure import Figure
 
+from ..catalogue.base import find_item
+from ..catalogue.plan import find_record
 from ..experiments.profiles import search_order
 from ..experiments.records import Metric
 from ..experiments.specs import Evaluation
 from ..experiments.store import Store
-from ..papers.base import find_item
-from ..papers.plan import find_record
-from . import style, tables
-from .build import Statement, rows, statements, title_suffix
+from . import tables
 from .forms import show_forms
+from .join import Statement, rows, statements, title_suffix
+from .plots import style
 from .rows import Row
 
 Drawing = tuple[Figure, str] | str

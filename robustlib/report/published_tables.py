@@ -8,8 +8,8 @@ import io
 from collections.abc import Callable, Sequence
 from importlib import resources
 
+from ..catalogue.base import Published, published
 from ..errors import RobustlibError, suggest
-from ..papers.base import Published, published
 from .forms import html_table, list_table, myst_escape, show_forms
 from .rows import NOTHING, UNVERIFIED
 

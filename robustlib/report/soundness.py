@@ -5,8 +5,8 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterable, Iterator, Mapping
 
+from ..catalogue.base import STAGES
 from ..experiments.records import Record
-from ..papers.base import STAGES
 
 PROVEN = {"WorstCase": "accuracy", "Exact": "certified", "Certificate": "certified"}
 """Measurements whose shares may only fall in this order, of the same points, and their metrics."""

@@ -6,13 +6,13 @@ import hashlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from ..catalogue import plan
+from ..catalogue.base import OWN, Item, papers
 from ..errors import RobustlibError, suggest
 from ..experiments import profiles
 from ..experiments.store import Store
-from ..papers import plan
-from ..papers.base import OWN, PAPERS, Item
 from . import tables
-from .build import rows, title_suffix
+from .join import rows, title_suffix
 
 FORMS = {"csv": "csv", "json": "json", "latex": "tex", "markdown": "md", "bibtex": "bib"}
 """Formats of an exported table, and how their files end."""
@@ -46,7 +46,7 @@ def bibtex(item: Item, store: Store) -> str:
     if len(keys) > 12:
         whole = hashlib.sha256("\n".join(keys).encode()).hexdigest()[:16]
         shown += f" and {len(keys) - 12} more; SHA-256 of all {len(keys)} keys, one a line: {whole}"
-    origin = "" if item.source == OWN else f": {item.number} of {PAPERS[item.paper]}, measured again"
+    origin = "" if item.source == OWN else f": {item.number} of {papers()[item.paper].title}, measured again"
     return (
         f"@misc{{robustlib-{item.slug},\n"
         f"  title = {{{item.title}{origin}}},\n"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from robustlib.report import site as site_module
+from robustlib.book import site as site_module
 
 
 @pytest.fixture(scope="session")

@@ -12,12 +12,12 @@ import torch
 from torch import Tensor, nn
 
 from robustlib.attacks import pgd
+from robustlib.book.browser_demo import describe
 from robustlib.certify import margins
 from robustlib.data import load
 from robustlib.errors import RobustlibError
 from robustlib.experiments.store import half_precision
 from robustlib.models import ModelSpec, build
-from robustlib.report.browser_demo import describe
 from robustlib.threat import LinfBall
 from tests.book.browser import Browser, executable
 

@@ -9,9 +9,9 @@ import jupytext
 import nbformat
 import pytest
 
+from robustlib.book import chapter, notebooks
+from robustlib.book.notebook_cells import canonical
 from robustlib.errors import RobustlibError
-from robustlib.report import chapter, notebooks
-from robustlib.report.notebook_cells import canonical
 
 FIXTURES = Path(__file__).parent / "fixtures" / "notebooks"
 

@@ -10,8 +10,8 @@ import docutils.nodes
 import pytest
 import yaml
 
-from robustlib.report.site import with_buttons
-from robustlib.report.sphinx_extension import with_folds
+from robustlib.book.site import with_buttons
+from robustlib.book.sphinx_extension import with_folds
 from tests.book.browser import Browser, executable
 
 LINES = [("0", "99.0", "high"), ("0.1", "–", "low"), ("0.2", "1,042", "low"), ("0.3", "−7.5", "high")]

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from robustlib.book import site as site_module
+from robustlib.book.api_pages import modules, write_api_pages
+from robustlib.book.site_check import check_site
+from robustlib.book.sphinx_extension import escaped
 from robustlib.errors import RobustlibError
-from robustlib.report import site as site_module
-from robustlib.report.api_pages import modules, write_api_pages
-from robustlib.report.site_check import check_site
-from robustlib.report.sphinx_extension import escaped
 
 
 @pytest.mark.parametrize(

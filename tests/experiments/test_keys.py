@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from robustlib.attacks.suite import Boundary, Clean, Fgsm, Noise, Pgd
+from robustlib.catalogue import plan
 from robustlib.errors import RobustlibError
 from robustlib.experiments import keys, probes, profiles
 from robustlib.experiments.keys import departures, describe, differences, key, parse
@@ -29,10 +30,10 @@ from robustlib.experiments.specs import (
     TrainingCurve,
 )
 from robustlib.models import ModelSpec
-from robustlib.papers import madry2018 as paper
-from robustlib.papers import papernot2016_specs as papernot
-from robustlib.papers import plan, wong2018_specs
-from robustlib.papers import wong2018 as wong
+from robustlib.papers.madry2018 import tables as paper
+from robustlib.papers.papernot2016 import networks as papernot
+from robustlib.papers.wong2018 import networks as wong2018_specs
+from robustlib.papers.wong2018 import tables as wong
 from robustlib.threat import FeatureBox, L2Ball, LinfBall
 from robustlib.training import Distillation, FgsmTraining, PgdTraining, Schedule, Standard
 

@@ -20,7 +20,7 @@ from robustlib.experiments.progress import estimates, label
 from robustlib.experiments.specs import Evaluation, Network, Subset
 from robustlib.experiments.store import Store
 from robustlib.models import ModelSpec, build
-from robustlib.papers import papernot2016_specs as paper
+from robustlib.papers.papernot2016 import networks as paper
 from robustlib.training import Distillation, Schedule, Standard
 from tests.attacks.models import Saturated
 from tests.experiments.tiny import execute

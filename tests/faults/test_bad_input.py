@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from robustlib.catalogue import plan
 from robustlib.cli import main
 from robustlib.experiments.store import Store
-from robustlib.papers import plan
 from tests.experiments.tiny import PGD, file
 
 PROFILE = "unknown profile 'quik'; did you mean 'quick'? known: full, quick, smoke"

@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
+from robustlib import files
 from robustlib.cli import main
 from robustlib.errors import RobustlibError
-from robustlib.experiments import files, networks
+from robustlib.experiments import networks
 from robustlib.experiments.keys import key
 from robustlib.experiments.store import Store, weights_path
 from tests.experiments.tiny import CLEAN, CURVE, FGSM, NETWORK, PGD, Made, content, execute, made, one_thread

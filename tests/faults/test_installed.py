@@ -14,10 +14,10 @@ from typing import Any
 import pytest
 
 from robustlib import commands, environment
+from robustlib.book import pages as generate
 from robustlib.cli import main
 from robustlib.experiments.runner import Summary
 from robustlib.experiments.store import Store
-from robustlib.report import generate
 
 NAMED = "robustlib: records are in {}; --root or ROBUSTLIB_ROOT names another folder\n"
 

@@ -12,14 +12,14 @@ import json
 from pathlib import Path
 from typing import Any
 
+from robustlib.catalogue.base import Cell, Predicate, items
+from robustlib.catalogue.plan import cells_of, evaluations, job_of, predicates_of
 from robustlib.environment import repository
 from robustlib.experiments import profiles
 from robustlib.experiments.keys import key
 from robustlib.experiments.runner import Job
 from robustlib.experiments.store import Store
-from robustlib.papers.base import Cell, Predicate, items
-from robustlib.papers.plan import cells_of, evaluations, job_of, predicates_of
-from robustlib.report.build import rows
+from robustlib.report.join import rows
 from robustlib.report.tables import to_json
 
 FILE = Path(__file__).with_name("plan.json")

@@ -6,7 +6,7 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
-from robustlib.papers.plan import cells_of
+from robustlib.catalogue.plan import cells_of
 from tests.golden import plan_lock
 
 MADE_ANEW = "if that is meant, `python -m tests.golden.plan_lock` writes it anew; say why in the commit"

@@ -9,16 +9,18 @@ from pathlib import Path
 
 import pytest
 
+from robustlib.catalogue import plan
+from robustlib.catalogue.base import OWN, find_item, papers, published
 from robustlib.experiments import profiles
 from robustlib.experiments.keys import key
 from robustlib.experiments.probes import CascadeBound, Certificate
 from robustlib.experiments.records import Record
 from robustlib.experiments.specs import Attacked, Evaluation, Exact, WorstCase
-from robustlib.papers import comparison, plan, slides
-from robustlib.papers import wong2018_specs as table
-from robustlib.papers.aged import FATES, aged
-from robustlib.papers.base import OWN, PAPERS, find_item, published
-from robustlib.report.slides import PLACE
+from robustlib.papers.comparison import slides
+from robustlib.papers.comparison import tables as comparison
+from robustlib.papers.comparison.aged import FATES, aged
+from robustlib.papers.comparison.slide_pages import PLACE
+from robustlib.papers.wong2018 import networks as table
 from robustlib.training import Certified, Distillation
 from tests.experiments.tiny import fabricate
 
@@ -141,7 +143,7 @@ def test_a_search_covers_every_point_that_the_rule_counts() -> None:
 
 
 def test_every_paper_has_claims_and_every_place_a_number(root: Path) -> None:
-    assert {line.paper for line in aged()} == set(PAPERS) - {comparison.PAPER}
+    assert {line.paper for line in aged()} == set(papers()) - {comparison.PAPER}
     numbers = {number.id for number in published()}
     keys = set(re.findall(r"@\w+\{(\w+),", (root / "book/references.bib").read_text(encoding="utf-8")))
     for line in aged():

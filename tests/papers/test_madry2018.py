@@ -9,14 +9,13 @@ from dataclasses import replace
 import pytest
 
 from robustlib.attacks.suite import Boundary, Clean, Fgsm, Pgd
+from robustlib.catalogue import plan
+from robustlib.catalogue.base import Cell, Predicate, find_item, published, published_of
 from robustlib.experiments import profiles
 from robustlib.experiments.specs import Accuracy, Attacked, Distances, Evaluation, LocalMaxima, LossTrace, TrainingCurve
 from robustlib.models import ModelSpec
-from robustlib.papers import madry2018 as paper
-from robustlib.papers import madry2018_cifar as cifar
-from robustlib.papers import madry2018_inside as inside
-from robustlib.papers import plan
-from robustlib.papers.base import Cell, Predicate, find_item, published, published_of
+from robustlib.papers.madry2018 import cifar, inside
+from robustlib.papers.madry2018 import tables as paper
 from robustlib.threat import L2Ball, LinfBall
 from robustlib.training import PgdTraining, Schedule
 from tests.experiments.tiny import fabricate

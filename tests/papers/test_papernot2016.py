@@ -8,13 +8,13 @@ from dataclasses import replace
 import pytest
 
 from robustlib.attacks.suite import CarliniWagner, Jsma
+from robustlib.catalogue import plan
+from robustlib.catalogue.base import Cell, find_item, items, published
 from robustlib.experiments import profiles
 from robustlib.experiments.probes import Outputs, Targeted
 from robustlib.experiments.specs import AccuracyVariation, Distances, WorstCase
-from robustlib.papers import papernot2016 as paper
-from robustlib.papers import papernot2016_specs as specs
-from robustlib.papers import plan
-from robustlib.papers.base import Cell, find_item, items, published
+from robustlib.papers.papernot2016 import networks as specs
+from robustlib.papers.papernot2016 import tables as paper
 from robustlib.training import Distillation, Standard
 from tests.experiments.tiny import fabricate
 

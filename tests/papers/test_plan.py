@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from robustlib.catalogue import plan
+from robustlib.catalogue.base import Cell, find_item, items
 from robustlib.errors import RobustlibError
 from robustlib.experiments import profiles
 from robustlib.experiments.keys import key
@@ -14,8 +16,6 @@ from robustlib.experiments.probes import Cost, Targeted
 from robustlib.experiments.profiles_full import POINTS, SCALED
 from robustlib.experiments.specs import Accuracy, LocalMaxima, WorstCase
 from robustlib.experiments.store import Store
-from robustlib.papers import plan
-from robustlib.papers.base import Cell, find_item, items
 from tests.experiments.tiny import CLEAN, FGSM, PGD, accuracy, file
 
 # Profiles -----------------------------------------------------------------------------------------------------

@@ -7,12 +7,12 @@ from collections import Counter
 import pytest
 
 from robustlib.attacks.suite import Pgd
+from robustlib.catalogue import plan
+from robustlib.catalogue.base import find_item, items, published
 from robustlib.experiments.probes import Certificate
 from robustlib.experiments.specs import Accuracy
-from robustlib.papers import plan
-from robustlib.papers import wong2018 as paper
-from robustlib.papers import wong2018_specs as specs
-from robustlib.papers.base import find_item, items, published
+from robustlib.papers.wong2018 import networks as specs
+from robustlib.papers.wong2018 import tables as paper
 from robustlib.training import Certified, Standard
 from tests.experiments.tiny import fabricate
 

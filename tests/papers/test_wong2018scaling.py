@@ -6,12 +6,12 @@ from collections import Counter
 
 import pytest
 
+from robustlib.catalogue import plan
+from robustlib.catalogue.base import items, published
 from robustlib.experiments.probes import CascadeBound
-from robustlib.papers import plan
-from robustlib.papers import wong2018scaling as paper
-from robustlib.papers import wong2018scaling_figures as drawn
-from robustlib.papers import wong2018scaling_specs as specs
-from robustlib.papers.base import items, published
+from robustlib.papers.wong2018scaling import networks as specs
+from robustlib.papers.wong2018scaling import panels as drawn
+from robustlib.papers.wong2018scaling import tables as paper
 from robustlib.training import Certified
 from tests.experiments.tiny import fabricate
 

@@ -7,13 +7,13 @@ from collections import Counter
 import pytest
 
 from robustlib.attacks.suite import CarliniWagner, DeepFool, Pgd
+from robustlib.catalogue import plan
+from robustlib.catalogue.base import Cell, find_item, published
 from robustlib.experiments import profiles
 from robustlib.experiments.specs import Accuracy, Distances, HingeBound, WorstCase
 from robustlib.experiments.store import Store
-from robustlib.papers import plan
-from robustlib.papers import zhang2019 as paper
-from robustlib.papers import zhang2019_specs as specs
-from robustlib.papers.base import Cell, find_item, published
+from robustlib.papers.zhang2019 import networks as specs
+from robustlib.papers.zhang2019 import tables as paper
 from robustlib.threat import LinfBall
 from robustlib.training import BinaryTrades, LogitPairing, PgdTraining, Schedule, Trades
 

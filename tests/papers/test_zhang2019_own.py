@@ -11,7 +11,7 @@ from robustlib.errors import RobustlibError
 from robustlib.experiments.lending import lending
 from robustlib.experiments.picturing import decision_map, inner_loop
 from robustlib.experiments.probes import DecisionMap, InnerLoop, Lending
-from robustlib.papers import zhang2019_own as own
+from robustlib.papers.zhang2019 import own
 from robustlib.threat import FeatureBox, LinfBall
 
 

@@ -12,8 +12,8 @@ from matplotlib.text import Text
 
 from robustlib.attacks import fgsm
 from robustlib.errors import RobustlibError
-from robustlib.report import attack_figures as drawn
-from robustlib.report import style
+from robustlib.report.plots import attacks as drawn
+from robustlib.report.plots import style
 from robustlib.threat import LinfBall
 
 AXIS = np.linspace(0, 1, 5)

@@ -9,15 +9,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from robustlib.catalogue import plan
+from robustlib.catalogue.base import STAGES
 from robustlib.errors import RobustlibError
 from robustlib.experiments.profiles import profile
 from robustlib.experiments.records import pack
 from robustlib.experiments.store import Store
-from robustlib.papers import comparison, plan
-from robustlib.papers import madry2018_specs as madry
-from robustlib.papers.base import STAGES
-from robustlib.report import bracket_figures
-from robustlib.report.madry_figures import MISSING
+from robustlib.papers.comparison import tables as comparison
+from robustlib.papers.madry2018 import networks as madry
+from robustlib.papers.madry2018.figures import MISSING
+from robustlib.report.plots import brackets as bracket_figures
 from tests.experiments.tiny import fabricate, file
 
 PANELS = {"PGD training": {"scale 1": madry.worst_case("PGD", 1), "scale 2": madry.worst_case("PGD", 2)}}

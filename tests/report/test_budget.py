@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
+from robustlib.book.budget import page, spend
+from robustlib.catalogue import plan
+from robustlib.catalogue.base import find_item
+from robustlib.catalogue.plan import Purchase
 from robustlib.experiments.keys import key
 from robustlib.experiments.runner import Job
 from robustlib.experiments.specs import Evaluation
 from robustlib.experiments.store import Store
-from robustlib.papers import plan
-from robustlib.papers.base import find_item
-from robustlib.papers.plan import Purchase
-from robustlib.report.budget import page, spend
 from tests.experiments.tiny import CLEAN, FGSM, NETWORK, OTHER, PGD, TRANSFER, file
 
 
@@ -62,21 +62,21 @@ def test_purchases_pay_for_a_shared_network_once_and_leave_the_worthless_last(mo
 def test_the_page_counts_what_has_no_record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     table = find_item("madry2018/table-1")
     monkeypatch.setattr(plan, "select", lambda names: [table])
-    monkeypatch.setattr("robustlib.report.budget.items", lambda: (table,))
+    monkeypatch.setattr("robustlib.book.budget.items", lambda: (table,))
     before = page(Store(tmp_path))
     assert "Beyond 4 hours lie 0 networks" in before
     assert "`madry2018/table-1`" in before
     assert "mnist-madry_cnn16-pgd" in before
     networks = {key(job.evaluation.subject) for job in plan.jobs([table], "full")}
-    monkeypatch.setattr("robustlib.report.budget.HOURS", 0)
+    monkeypatch.setattr("robustlib.book.budget.HOURS", 0)
     everything = page(Store(tmp_path))
     assert f"Beyond 0 hours lie {len(networks)} networks" in everything
     assert f"| mnist-madry_cnn16-pgd | {len(networks)} |" in everything
-    monkeypatch.setattr("robustlib.report.budget.SHOWN", 100)
+    monkeypatch.setattr("robustlib.book.budget.SHOWN", 100)
     assert f"| 1 kinds below 100 hours each | {len(networks)} |" in page(Store(tmp_path))
     monkeypatch.undo()
     monkeypatch.setattr(plan, "select", lambda names: [table])
-    monkeypatch.setattr("robustlib.report.budget.items", lambda: (table,))
+    monkeypatch.setattr("robustlib.book.budget.items", lambda: (table,))
     for job in plan.jobs([table], "full"):
         file(tmp_path, job.evaluation)
     after = page(Store(tmp_path))

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from robustlib.book.changes import Changes, difference, digest, edition, editions, page, write
 from robustlib.errors import RobustlibError
 from robustlib.experiments.store import Store
-from robustlib.report.changes import Changes, difference, digest, edition, editions, page, write
 from tests.experiments.tiny import CLEAN, FGSM, fabricate, file
 
 

@@ -12,10 +12,10 @@ import pytest
 from robustlib.environment import repository
 from robustlib.experiments.records import Metric
 from robustlib.experiments.store import Store
-from robustlib.papers import madry2018_specs as madry
+from robustlib.papers.madry2018 import figures as drawn
+from robustlib.papers.madry2018 import networks as madry
 from robustlib.report import display as shown
 from robustlib.report import forms
-from robustlib.report import madry_figures as drawn
 
 mpl.use("Agg")
 
@@ -56,7 +56,7 @@ def test_without_records_a_figure_says_so(name: str, tmp_path: Path) -> None:
 
 def test_a_cited_number_is_its_records_and_links_to_it(store: Store) -> None:
     from robustlib.attacks.suite import Clean
-    from robustlib.papers.plan import shrink
+    from robustlib.catalogue.plan import shrink
 
     evaluation = madry.accuracy(madry.network(), Clean())
     small = shrink(evaluation, "smoke")

@@ -7,11 +7,12 @@ from typing import Any
 
 import pytest
 
+from robustlib.catalogue import plan
 from robustlib.experiments.cost import training_flops
 from robustlib.experiments.store import Store
-from robustlib.papers import comparison, plan
-from robustlib.papers.aged import aged
-from robustlib.report import comparison_tables as tables
+from robustlib.papers.comparison import display as tables
+from robustlib.papers.comparison import tables as comparison
+from robustlib.papers.comparison.aged import aged
 from robustlib.report import forms
 from robustlib.report.display import record_target
 from robustlib.report.rows import NOTHING

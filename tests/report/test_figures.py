@@ -16,8 +16,9 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from robustlib.errors import RobustlibError
-from robustlib.report import figures, style
-from robustlib.report.panels import rgb
+from robustlib.report.plots import curves as figures
+from robustlib.report.plots import style
+from robustlib.report.plots.panels import rgb
 
 X = np.array([0.0, 0.1, 0.3])
 Y = np.array([98.0, 95.0, 91.0])

@@ -13,6 +13,14 @@ from pathlib import Path
 
 import pytest
 
+from robustlib.book import pages as generated
+from robustlib.book.cards import ABOUT, cards, data_cards, threat_text
+from robustlib.book.costs import commands, costs
+from robustlib.book.pages import compare, generate
+from robustlib.book.record_pages import record_page, write_records
+from robustlib.book.scorecard import anchors, counts, fates, scorecard, summary
+from robustlib.catalogue import plan
+from robustlib.catalogue.base import OWN, find_item, items, papers
 from robustlib.data.registry import REGISTRY
 from robustlib.environment import repository
 from robustlib.errors import RobustlibError
@@ -21,17 +29,9 @@ from robustlib.experiments.keys import key
 from robustlib.experiments.records import Metric
 from robustlib.experiments.runner import Job
 from robustlib.experiments.store import Store, weights_path
-from robustlib.papers import plan
-from robustlib.papers.aged import aged
-from robustlib.papers.base import OWN, PAPERS, find_item, items
-from robustlib.report import generate as generated
-from robustlib.report.build import item_verdicts, rows
-from robustlib.report.cards import ABOUT, cards, data_cards, threat_text
-from robustlib.report.costs import commands, costs
+from robustlib.papers.comparison.aged import aged
 from robustlib.report.display import record_target
-from robustlib.report.generate import CHAPTERS, compare, generate
-from robustlib.report.record_pages import record_page, write_records
-from robustlib.report.scorecard import anchors, counts, fates, scorecard, summary
+from robustlib.report.join import item_verdicts, rows
 from robustlib.report.table_files import export
 from tests.experiments.tiny import CLEAN, DISTANCES, FGSM, NETWORK, PGD, Made, fabricate, file, made
 
@@ -60,10 +60,11 @@ def store(tmp_path: Path) -> Store:
 def test_the_scorecard_has_every_item_once(store: Store) -> None:
     shown = items()
     assert len([item for item in shown if not item.parent and item.source != OWN]) == 68
-    text = scorecard(profiles.BEST, store, CHAPTERS, {})
+    text = scorecard(profiles.BEST, store, {})
     lines = [line for line in text.splitlines() if line.startswith("|") and not line.startswith(("|---", "| item"))]
     assert len(lines) == len(shown)
-    assert [line for line in text.splitlines() if line.startswith("### ")] == [f"### {t}" for t in PAPERS.values()]
+    headings = [line.removeprefix("### ") for line in text.splitlines() if line.startswith("### ")]
+    assert headings == [about.title for about in papers().values()]
     for item, line in zip(shown, lines, strict=True):
         assert item.title in line
         assert line.count(" | ") == 3
@@ -72,7 +73,7 @@ def test_the_scorecard_has_every_item_once(store: Store) -> None:
 
 
 def test_the_scorecard_says_what_stands(store: Store) -> None:
-    text = scorecard(profiles.BEST, store, CHAPTERS, {})
+    text = scorecard(profiles.BEST, store, {})
     line = next(line for line in text.splitlines() if TABLE.title in line and "Table 1" in line)
     assert "[reproduced]{.verdict .verdict-reproduced}\u00a01" in line
     assert "[quick]{.verdict .verdict-quick}\u00a01" in line
@@ -80,7 +81,7 @@ def test_the_scorecard_says_what_stands(store: Store) -> None:
     assert "](notebooks/04_madry.ipynb)" in line
     distilled = next(line for line in text.splitlines() if "Temperature vs adversarial success rate" in line)
     assert "](notebooks/01_defensive_distillation.ipynb)" in distilled
-    assert "smoke" not in scorecard(profiles.BEST, store, CHAPTERS, {})
+    assert "smoke" not in scorecard(profiles.BEST, store, {})
 
 
 def test_the_summary_counts_what_the_scorecard_shows(store: Store) -> None:
@@ -107,13 +108,13 @@ def test_the_summary_counts_what_the_scorecard_shows(store: Store) -> None:
 
 
 def test_the_front_page_tells_what_became_of_each_paper(store: Store) -> None:
-    lines = fates(profiles.BEST, store, CHAPTERS).splitlines()[2:]
-    papers = [paper for paper in PAPERS if paper != "comparison"]
-    assert [line.split("`")[1] for line in lines] == papers
-    for line, paper in zip(lines, papers, strict=True):
+    lines = fates(profiles.BEST, store).splitlines()[2:]
+    ours = [paper for paper in papers() if paper != "comparison"]
+    assert [line.split("`")[1] for line in lines] == ours
+    for line, paper in zip(lines, ours, strict=True):
         told = sum(int(count) for count in re.findall(r"\.verdict-\w+\}\s(\d+)", line))
         assert told == sum(claim.paper == paper for claim in aged())
-        assert f"]({CHAPTERS[paper]}.ipynb)" in line
+        assert f"]({papers()[paper].chapter}.ipynb)" in line
         assert "| 0 of 0 hold |" in line  # no claim has all of its records
     own = [item for item in items() if not item.parent and item.paper == "madry2018"]
     done = sum(n for item in own for word, n in item_verdicts(item, profiles.BEST, store).items() if word != "not run")
@@ -135,13 +136,13 @@ def test_an_item_leads_to_its_first_table(root: Path, store: Store, tmp_path: Pa
     assert found["madry2018/table-1"] == "madry2018-table-1"
     assert found["wong2018/table-1/har"] == "wong2018-table-1-har"
     assert found["madry2018/capacity"] == "madry2018-capacity-on-mnist-panel-a"
-    text = scorecard(profiles.BEST, store, CHAPTERS, found)
+    text = scorecard(profiles.BEST, store, found)
     assert text.count("](#table-") == len(found)
     assert anchors(tmp_path) == {}
 
 
 def test_claims_are_counted_in_the_scorecard(root: Path) -> None:
-    text = scorecard("smoke", Store(root), CHAPTERS, {})
+    text = scorecard("smoke", Store(root), {})
     line = next(line for line in text.splitlines() if "Loss during PGD]" in line)
     assert re.search(r"\| \d of 3 \|", line)
 
@@ -158,7 +159,7 @@ def test_each_item_has_its_command_and_what_it_took(tmp_path: Path) -> None:
     jobs = plan.jobs([TABLE], "quick")
     for job in jobs:
         file(tmp_path, job.evaluation, job.home("quick"), training_cpu_s=60.0, cpu_s=6.0)
-    lines = [line for line in commands(Store(tmp_path), CHAPTERS).splitlines()[2:] if line.startswith("|")]
+    lines = [line for line in commands(Store(tmp_path)).splitlines()[2:] if line.startswith("|")]
     assert len(lines) == len([item for item in items() if not item.parent])
     (line,) = (line for line in lines if f"`robustlib run {TABLE.id} --profile quick`" in line)
     networks = {key(job.evaluation.subject) for job in jobs}

@@ -12,12 +12,12 @@ import pytest
 
 from benchmarks import independent as outside
 from robustlib.attacks.suite import Fgsm, Pgd
+from robustlib.book.independent import FILE, page
 from robustlib.errors import RobustlibError
 from robustlib.experiments.probes import Certificate
 from robustlib.experiments.records import pack
 from robustlib.experiments.specs import Accuracy, Evaluation, Subset, WorstCase
 from robustlib.experiments.store import Store
-from robustlib.report.independent import FILE, page
 from robustlib.threat import L2Ball, LinfBall
 from tests.experiments.tiny import BALL, CLEAN, FGSM, NETWORK, file
 
@@ -94,7 +94,7 @@ def test_weights_that_were_replaced_are_noticed(tmp_path: Path, monkeypatch: pyt
     (tmp_path / "weights").mkdir()
     (tmp_path / "weights" / "x.safetensors").touch()
     facts = {"training_key": store.records()[0].training_key, "digest": "e" * 64}
-    monkeypatch.setattr("robustlib.report.independent.read_weights", lambda path: ({}, facts))
+    monkeypatch.setattr("robustlib.book.independent.read_weights", lambda path: ({}, facts))
     with pytest.raises(RobustlibError, match="and weights/ eeeeeeeeeeeeeeee"):
         page(tmp_path, store)
 

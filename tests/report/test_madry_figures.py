@@ -10,13 +10,15 @@ import pytest
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from robustlib.catalogue.base import Published, published_of
 from robustlib.environment import repository
 from robustlib.errors import RobustlibError
 from robustlib.experiments.store import Store
-from robustlib.papers import madry2018_specs as madry
-from robustlib.papers.base import Published, published_of
-from robustlib.report import board_figures, demo_figures, forms, published_tables
-from robustlib.report import madry_figures as drawn
+from robustlib.papers.madry2018 import figures as drawn
+from robustlib.papers.madry2018 import networks as madry
+from robustlib.report import forms, published_tables
+from robustlib.report.plots import boards as board_figures
+from robustlib.report.plots import regions as demo_figures
 
 
 @pytest.fixture(scope="module")

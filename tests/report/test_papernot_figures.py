@@ -11,16 +11,16 @@ import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from robustlib.catalogue.base import published_of
 from robustlib.environment import repository
 from robustlib.errors import RobustlibError
 from robustlib.experiments.store import Store
-from robustlib.papers import papernot2016_specs as papernot
-from robustlib.papers.base import published_of
-from robustlib.report import papernot_figures as drawn
-from robustlib.report import papernot_maps as maps
+from robustlib.papers.madry2018.figures import MISSING, record_of
+from robustlib.papers.papernot2016 import figures as drawn
+from robustlib.papers.papernot2016 import maps
+from robustlib.papers.papernot2016 import networks as papernot
+from robustlib.papers.papernot2016.overview import Bars, Picture, four_maps, mosaic
 from robustlib.report.display import Drawing
-from robustlib.report.madry_figures import MISSING, record_of
-from robustlib.report.papernot_overview import Bars, Picture, four_maps, mosaic
 
 Make = Callable[[str, Store], Drawing]
 CURVES: tuple[Make, ...] = (

@@ -10,10 +10,10 @@ import pytest
 from robustlib.certify.polygon import outline
 from robustlib.errors import RobustlibError
 from robustlib.experiments.store import Store
-from robustlib.report import certificate_figures as certificates
-from robustlib.report import demo_figures
-from robustlib.report import polytope_figures as drawn
-from robustlib.report import polytope_sketches as sketches
+from robustlib.papers.wong2018 import figures as drawn
+from robustlib.papers.wong2018 import sketches
+from robustlib.report.plots import certificates
+from robustlib.report.plots import regions as demo_figures
 
 ANGLES = np.linspace(0, 2 * np.pi, 9)[:-1]
 DIRECTIONS = np.column_stack([np.cos(ANGLES), np.sin(ANGLES)])

@@ -7,19 +7,19 @@ from pathlib import Path
 
 import pytest
 
+from robustlib.book import sphinx_extension
+from robustlib.catalogue.base import find_item, items, papers, published
+from robustlib.catalogue.plan import predicates_of
 from robustlib.environment import repository
 from robustlib.errors import RobustlibError
 from robustlib.experiments.store import Store
-from robustlib.papers import comparison
-from robustlib.papers.aged import aged
-from robustlib.papers.base import PAPERS, find_item, published
-from robustlib.papers.plan import MODULES
-from robustlib.papers.slides import CLAIMS, NUMBERS, QUESTION, VERDICTS, claim, lines
-from robustlib.report import sphinx_extension
-from robustlib.report.build import Statement
-from robustlib.report.slides import PLACE, filled, page, verdict
+from robustlib.papers.comparison import tables as comparison
+from robustlib.papers.comparison.aged import aged
+from robustlib.papers.comparison.slide_pages import PLACE, filled, page, verdict
+from robustlib.papers.comparison.slides import CLAIMS, NUMBERS, QUESTION, VERDICTS, claim, lines
+from robustlib.report.join import Statement
 
-FIVE = set(PAPERS) - {comparison.PAPER}
+FIVE = set(papers()) - {comparison.PAPER}
 CITED = re.compile(r"\{cite(?::t)?\}`([^`]*)`")
 
 
@@ -28,15 +28,15 @@ def test_every_line_has_a_verdict_a_reason_and_a_paper() -> None:
     for line in lines():
         assert line.verdict in (*VERDICTS, QUESTION), line.id
         assert line.deck in ("first", "second"), line.id
-        assert line.paper in ("", *PAPERS), line.id
+        assert line.paper in ("", *papers()), line.id
         assert line.statement, line.id
         assert line.why.strip(), line.id
         assert (line.verdict == QUESTION) <= line.statement.endswith("?"), line.id
 
 
 def test_no_paper_is_left_out_and_every_question_is_answered() -> None:
-    for deck, papers in (("first", FIVE), ("second", {"madry2018"})):
-        assert papers <= {line.paper for line in lines() if line.deck == deck}
+    for deck, named in (("first", FIVE), ("second", {"madry2018"})):
+        assert named <= {line.paper for line in lines() if line.deck == deck}
     assert {line.paper for line in lines() if line.verdict == QUESTION} == FIVE
 
 
@@ -56,7 +56,7 @@ def test_every_claim_number_and_citation_exists(root: Path) -> None:
 
 
 def test_claims_have_one_text_each() -> None:
-    texts = [p.text for module in MODULES.values() for p in module.predicates()] + [p.text for p in CLAIMS]
+    texts = [p.text for item in items() if not item.parent for p in predicates_of(item.id)] + [p.text for p in CLAIMS]
     named = {text for line in lines() for text in line.claims}
     assert [text for text in named if texts.count(text) != 1] == []
     assert {p.text for p in CLAIMS} <= named
@@ -124,5 +124,5 @@ def test_the_ledger_has_a_table_for_each_paper_and_one_for_the_slides(root: Path
     text = (root / "book/ledger.md").read_text(encoding="utf-8")
     names = re.findall(r"^:name: (\S+)$", text, flags=re.MULTILINE)
     assert names == [f"ledger-{name}" for name in ("papernot", "wong", "scaling", "madry", "zhang", "slides")]
-    for heading in (title.rpartition("(")[2].rstrip(")") for paper, title in PAPERS.items() if paper in FIVE):
+    for heading in (about.authors for paper, about in papers().items() if paper in FIVE):
         assert re.search(rf"^## {heading}$", text, flags=re.MULTILINE), heading

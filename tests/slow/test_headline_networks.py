@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from robustlib.catalogue import plan
 from robustlib.data import data_root
 from robustlib.environment import repository
 from robustlib.errors import RobustlibError
@@ -14,7 +15,6 @@ from robustlib.experiments.records import Record
 from robustlib.experiments.runner import Job, run, verify
 from robustlib.experiments.specs import Accuracy
 from robustlib.experiments.store import Store
-from robustlib.papers import plan
 
 pytestmark = [
     pytest.mark.slow,

@@ -15,6 +15,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from robustlib.attacks.suite import Clean, Fgsm, Noise, Pgd
+from robustlib.book.check import faults
+from robustlib.book.inversions import LEAKING, OPEN, inversions, page
 from robustlib.cli import main
 from robustlib.errors import RobustlibError
 from robustlib.evaluate import outcomes as evaluate
@@ -22,8 +24,6 @@ from robustlib.evaluate import worst_case
 from robustlib.experiments.records import Record, pack
 from robustlib.experiments.specs import Accuracy, Evaluation, Subset
 from robustlib.experiments.store import Store
-from robustlib.report.check import faults
-from robustlib.report.findings import LEAKING, OPEN, inversions, page
 from robustlib.report.soundness import unsound
 from robustlib.threat import Ball, L2Ball, LinfBall
 from robustlib.training import FgsmTraining

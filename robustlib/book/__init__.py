@@ -1,0 +1,1 @@
+"""What makes the site: notebooks, generated pages and checks."""

@@ -1,0 +1,52 @@
+"""The head of every chapter: its parameters checked, its records at hand."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from ..catalogue import plan
+from ..environment import records_root
+from ..errors import RobustlibError, suggest
+from ..experiments.host import resolve_device
+from ..experiments.runner import run
+from ..experiments.store import Store
+from ..parameters import check_values
+
+PARAMETERS = ("profile", "device", "recompute")
+
+
+def check_parameters(namespace: Mapping[str, object], known: Iterable[str] = PARAMETERS) -> None:
+    """For a notebook's first cell: ``check_parameters(globals())`` refuses a mistyped papermill parameter or value.
+
+    papermill sets what it does not know as one more variable and goes on. At the top of a notebook every
+    plain variable is a parameter, hence one beyond the known names is a typing mistake.
+
+    Raises:
+        RobustlibError: naming the stray variable and the nearest known one, or the value and what it may be.
+    """
+    known = set(known)
+    for name, value in namespace.items():
+        if not name.startswith("_") and isinstance(value, str | int | float) and name not in known:
+            raise RobustlibError(suggest("notebook parameter", name, known))
+    check_values(namespace)
+    resolve_device(str(namespace.get("device", "cpu")))
+
+
+def prepare(paper: str, profile: str, device: str, *, recompute: bool) -> Store:
+    """The records that a chapter shows; with ``recompute``, after every job of its paper has been run again.
+
+    Args:
+        paper: such as "madry2018".
+        profile: "smoke", "quick", "full", or "best", which only reads.
+        device: "cpu", "cuda" or "auto".
+        recompute: measure first.
+
+    Raises:
+        RobustlibError: as :func:`~robustlib.parameters.check_values`.
+    """
+    check_values({"profile": profile, "device": device, "recompute": recompute})
+    store = Store()
+    if recompute:
+        jobs = plan.jobs(plan.select([paper]), profile)
+        run(jobs, profile=profile, store=store, device=device, cache=records_root() / "networks", recompute=True)
+    return store

@@ -1,0 +1,130 @@
+"""Everything that the book and the README take from records: scorecard, costs, record pages, exported tables.
+
+python -m robustlib.book.pages DEST
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from ..environment import records_root, repository
+from ..errors import RobustlibError
+from ..experiments import profiles
+from ..experiments.records import Record
+from ..experiments.runner import Job
+from ..experiments.store import Store
+from ..papers.comparison import slide_pages as slides
+from ..report.display import record_target
+from ..report.table_files import write_exports
+from ..report.verdicts import RULE
+from . import budget, changes, independent
+from . import inversions as findings
+from .browser_demo import SCRIPT, demo_script
+from .cards import cards, data_cards
+from .costs import commands, costs
+from .curves import curves
+from .record_pages import write_records
+from .scorecard import anchors, fates, scorecard, summary
+
+MARK = ("<!-- generated: scorecard -->", "<!-- end of generated -->")
+
+
+# Costs --------------------------------------------------------------------------------------------
+
+
+def _shown(record: Record, name: str) -> str:
+    return f"{record.metrics[name].value:.6g}" if name in record.metrics else "none"
+
+
+def compare(jobs: Sequence[Job], profile: str, *, ours: Store, theirs: Store) -> list[str]:
+    """How records made now differ from the committed ones: a line for each difference, then a count."""
+    lines, same, missing = [], 0, 0
+    for job in jobs:
+        new, old = (store.find(job.evaluation, job.home(profile)) for store in (ours, theirs))
+        if new is None or old is None:
+            missing += 1
+            continue
+        moved = [
+            f"{name} {_shown(old, name)} -> {_shown(new, name)}"
+            for name in sorted({*old.metrics, *new.metrics})
+            if old.metrics.get(name) != new.metrics.get(name)
+        ]
+        if not moved and old.outcomes != new.outcomes:
+            moved = ["the same share of other points"]
+        same += not moved
+        if moved:
+            lines.append(f"{new.path}: {'; '.join(moved[:4])}")
+    lines.append(
+        f"{same} records equal the committed ones, {len(lines)} differ, {missing} have nothing to compare with"
+    )
+    return lines
+
+
+def readme_text(root: Path) -> dict[Path, str]:
+    """README.md and weights/README.md with their generated parts made anew, by path."""
+    store, found = Store(root), {}
+    bodies: dict[Path, Callable[[], str]] = {
+        root / "README.md": lambda: f"{summary(profiles.BEST, store)}\n{costs(store)}",
+        root / "weights" / "README.md": lambda: cards(root / "weights", store),
+    }
+    for path, body in bodies.items():
+        if path.exists():
+            before, start, rest = path.read_text(encoding="utf-8").partition(MARK[0])
+            _, end, after = rest.partition(MARK[1])
+            if not (start and end):
+                raise RobustlibError(f"{path.name} has lost its marks {MARK[0]} and {MARK[1]}; put them back")
+            found[path] = f"{before}{start}\n{body()}{end}{after}"
+    return found
+
+
+def generate(
+    destination: Path, *, root: Path | None = None, profile: str = profiles.BEST, names: Sequence[str] = ()
+) -> None:
+    """Write every generated page and table below ``destination``; with ``names`` the tables of these items alone."""
+    root = root or records_root()
+    store = Store(root)
+    destination.mkdir(parents=True, exist_ok=True)
+    tables = anchors(root / "notebooks")
+    pages = {
+        "summary.md": summary(profile, store),
+        "fates.md": fates(profile, store),
+        "scorecard.md": scorecard(profile, store, tables),
+        "verdict_rule.md": RULE,
+        "slides.md": slides.page(profile, store),
+        "changes.md": changes.page(root, store),
+        "independent.md": independent.page(root, store),
+        "findings.md": findings.page(profile, store),
+        "data_cards.md": data_cards(),
+        "model_cards.md": cards(root / "weights", store, link=lambda path: f"#{record_target(path)}"),
+        "curves.md": curves(profile, store) or "No curve has been measured yet.\n",
+        f"static/{SCRIPT}": demo_script(root / "weights"),
+    }
+    if not names:
+        # What everything would take is asked for the whole book alone: the estimates need half a minute.
+        pages |= {"costs.md": costs(store), "commands.md": commands(store), "budget.md": budget.page(store)}
+    (destination / "static").mkdir(exist_ok=True)
+    for name, text in pages.items():
+        (destination / name).write_text(text, encoding="utf-8")
+    write_exports(destination / "tables", profile, store, names)
+    shown = profiles.NAMES if profile != profiles.BEST else profiles.FAITHFUL_FIRST
+    write_records(destination / "records", store, shown, tables)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """``DEST [--readme]``: generate below DEST; with --readme, rewrite the READMEs' generated parts as well."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    options = [text for text in given if text.startswith("-")]
+    if len(given) != len(options) + 1 or options not in ([], ["--readme"]):
+        print("usage: python -m robustlib.book.pages DEST [--readme]", file=sys.stderr)
+        return 2
+    generate(Path(next(text for text in given if text not in options)))
+    if options:
+        for path, text in readme_text(repository()).items():
+            path.write_text(text, encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,135 @@
+"""A small Sphinx extension: docstrings become pages without warnings, tables can be downloaded and cited, and pages
+carry no live-code scripts.
+
+Docstrings here hold formulas such as ``x^{t+1} = Proj(x^t + alpha g)`` and names such as ``l_inf``, which
+reStructuredText would take for markup. Their stars, bars, single backticks and trailing underscores are
+escaped; a docstring that still does not parse is shown as it is written.
+
+A page of prose cites a number as ``{ours:NAME}`` or ``{paper:ID}``: see :mod:`robustlib.papers.comparison.slides`.
+"""
+
+from __future__ import annotations
+
+import html
+import re
+from pathlib import Path
+from typing import Any
+
+import docutils.core
+import docutils.nodes
+from docutils.utils import Reporter
+
+from ..experiments.profiles import BEST
+from ..experiments.store import Store
+from ..papers.comparison.slide_pages import PLACE, filled
+
+DEMO = "book/demo"
+_LITERAL = re.compile(r"(``.+?``)")
+
+
+def escaped(line: str) -> str:
+    """One line with what would be markup made plain; double-backtick literals stay."""
+    if line.rstrip().endswith("::") or line.lstrip().startswith((">>>", "..")):
+        return line
+    parts = _LITERAL.split(line)
+    for index in range(0, len(parts), 2):
+        text = re.sub(r"\\", r"\\\\", parts[index])
+        text = re.sub(r"([*|`])", r"\\\1", text)
+        parts[index] = re.sub(r"(?<=\w)_(?!\w)", r"\\_", text)
+    return "".join(parts)
+
+
+def _parses(lines: list[str]) -> bool:
+    """Whether plain docutils reads the lines without a warning."""
+    messages: list[Any] = []
+    settings = {"report_level": Reporter.SEVERE_LEVEL, "halt_level": 5, "warning_stream": None}
+    document = docutils.core.publish_doctree("\n".join(lines), settings_overrides=settings)
+    document.walk(_Collector(document, messages))
+    return not messages
+
+
+class _Collector(docutils.nodes.SparseNodeVisitor):
+    """Gathers docutils' complaints, which stay in the tree even where they are not printed."""
+
+    def __init__(self, document: Any, messages: list[Any]) -> None:
+        super().__init__(document)
+        self.messages = messages
+
+    def visit_system_message(self, node: Any) -> None:
+        self.messages.append(node)
+
+    def visit_problematic(self, node: Any) -> None:
+        self.messages.append(node)
+
+
+def before_napoleon(app: Any, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
+    """Escape a docstring's lines in place; the original is kept for :func:`after_napoleon`."""
+    app.env.robustlib_original = list(lines)
+    lines[:] = [escaped(line) for line in lines]
+
+
+def after_napoleon(app: Any, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
+    """Fall back to the docstring as written where its reStructuredText does not parse."""
+    plain = [re.sub(r":(?:py:)?\w+:`([^`]*)`", r"\1", line) for line in lines]
+    if not _parses(plain):
+        lines[:] = ["::", "", *("   " + line for line in app.env.robustlib_original), ""]
+
+
+def table_fold(stem: str, bibtex: str, up: str) -> str:
+    """What folds out under a table: its files, and the entry to cite it with.
+
+    Args:
+        stem: of the files in ``_static/tables``.
+        bibtex: the entry.
+        up: from the page to the site's root, "" or "../".
+    """
+    shown = {"csv": "CSV", "json": "JSON", "tex": "LaTeX"}
+    links = ", ".join(f'<a href="{up}_static/tables/{stem}.{end}" download>{name}</a>' for end, name in shown.items())
+    return (
+        f'<details class="table-tools"><summary>Download or cite this table</summary><p>{links}</p>'
+        f"<pre tabindex='0'>{html.escape(bibtex)}</pre></details>"
+    )
+
+
+def with_folds(app: Any, doctree: Any) -> None:
+    """Put its fold after every table that shows an item, or a part of one."""
+    folder = Path(app.srcdir) / "static" / "tables"
+    stems = sorted((path.stem for path in folder.glob("*.bib")), key=len, reverse=True)
+    up = "" if app.builder.name == "singlehtml" else "../" * app.env.docname.count("/")
+    for table in list(doctree.findall(docutils.nodes.table)):
+        names = [name.removeprefix("table-") for name in table["names"] if name.startswith("table-")]
+        stem = next((stem for stem in stems for name in names if f"{name}-".startswith(f"{stem}-")), None)
+        if stem is not None:
+            text = table_fold(stem, (folder / f"{stem}.bib").read_text(encoding="utf-8"), up)
+            place = table.parent.index(table) + 1
+            table.parent.insert(place, docutils.nodes.raw("", text, format="html"))
+
+
+def page_scripts(app: Any, page: str, template: str, context: dict[str, Any], doctree: Any) -> None:
+    """Give the page with the drawing its scripts, and no page thebe's, which would come twice and name a server."""
+    if page == DEMO:
+        for name in ("demo_network.js", "network.js", "demo.js"):
+            app.add_js_file(name)
+    context["script_files"] = [
+        script
+        for script in context.get("script_files", [])
+        if "thebe" not in f"{getattr(script, 'filename', script)} {getattr(script, 'attributes', '')}".lower()
+    ]
+
+
+def with_numbers(app: Any, page: str, source: list[str]) -> None:
+    """Fill a page's places for numbers, line by line, in place."""
+    if PLACE.search(source[0]):
+        store = Store()
+        lines = source[0].split("\n")
+        source[0] = "\n".join(filled(line, BEST, store) if PLACE.search(line) else line for line in lines)
+
+
+def setup(app: Any) -> dict[str, bool]:
+    """Sphinx's entry point."""
+    app.connect("autodoc-process-docstring", before_napoleon, priority=400)
+    app.connect("autodoc-process-docstring", after_napoleon, priority=600)
+    app.connect("source-read", with_numbers)
+    app.connect("doctree-read", with_folds)
+    app.connect("html-page-context", page_scripts, priority=900)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,0 +1,266 @@
+"""Published numbers, the items they belong to, and cells: a published number beside what we measure for it."""
+
+from __future__ import annotations
+
+import csv
+import functools
+import importlib
+import io
+import pkgutil
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib import resources
+
+from ..errors import RobustlibError, suggest
+from ..experiments.records import Record
+from ..experiments.specs import Evaluation
+
+PACKAGE = "robustlib.papers"
+"""Where papers are found, one package each."""
+
+OWN = "this book"
+"""Source of an item that no paper has: an evaluation that readers expect today."""
+
+
+STAGES = {
+    "clean": "after clean",
+    "noise": "after Noise",
+    "FGSM": "after Fgsm",
+    "PGD": "after Pgd",
+    "worst case": "accuracy",
+}
+"""Columns of a bracket, and the metric of a worst case that holds what stands after this and all before it."""
+
+
+@dataclass(frozen=True)
+class Paper:
+    """A package below ``robustlib.papers``, as its ``PAPER`` describes it.
+
+    Args:
+        order: place in the book.
+        title: with authors and year in parentheses.
+        chapter: its notebook's path, without extension.
+        idea: one line; "" of a package that is about no single paper.
+    """
+
+    order: int
+    title: str
+    chapter: str
+    idea: str = ""
+
+    @property
+    def authors(self) -> str:
+        """Authors and year."""
+        return self.title.rpartition("(")[2].rstrip(")")
+
+
+@dataclass(frozen=True)
+class Published:
+    """One line of published.csv. ``value`` is None where the paper prints none; ``text`` is what it prints."""
+
+    id: str
+    item: str
+    row: str
+    column: str
+    value: float | None
+    text: str
+    unit: str
+    verified: bool
+    source: str
+    table: str = ""
+
+    @property
+    def decimals(self) -> int:
+        """Digits printed after the first point: the paper's rounding."""
+        return len(re.split(r"\D", self.text.partition(".")[2])[0])
+
+
+@dataclass(frozen=True)
+class Item:
+    """One table or figure to regenerate, or its panel for one dataset (``parent/mnist``)."""
+
+    id: str
+    paper: str
+    kind: str
+    number: str
+    title: str
+    what: str
+    datasets: str
+    needs_gpu: str
+    source: str
+    parent: str = ""
+
+    @property
+    def slug(self) -> str:
+        """The id for file names and labels; no two items share one."""
+        if not self.parent:
+            return self.id.replace("/", "-")
+        return f"{self.parent.replace('/', '-')}-on-{self.id.rpartition('/')[2]}"
+
+
+@dataclass(frozen=True)
+class Factor:
+    """One deviation changed alone: its name, and the cell's evaluations with it changed, one a seed."""
+
+    name: str
+    evaluations: tuple[Evaluation, ...]
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One number of a table or figure.
+
+    Args:
+        item: id of the (sub-)item.
+        row, column: where it stands.
+        published: the paper's number, or None where the paper prints none.
+        evaluations: the paper's own protocol, one evaluation for each seed; empty when ``unavailable``.
+        metric: name of the record's metric.
+        scale: what the metric is multiplied with to be in the published unit (100 for percent).
+        offset: added then: with a scale of -100, 100 makes an error of an accuracy.
+        unit: unit of the scaled value.
+        protocol_known: False where the paper leaves a setting open; ``note`` then says which.
+        note: footnote.
+        unavailable: why this edition cannot measure it; "" when it can.
+        ablation: settings of the protocol that are open, each changed alone; what is asked where ours differs.
+        spread: it is about differences that single seeds hide, so that profiles run more of them.
+        distribution: it is about all of its seeds together; a reduced profile runs those of its own number.
+        derived: the value itself, in ``unit``, where it follows from definitions without any network.
+    """
+
+    item: str
+    row: str
+    column: str
+    published: Published | None = None
+    evaluations: tuple[Evaluation, ...] = ()
+    metric: str = "accuracy"
+    scale: float = 100.0
+    unit: str = "%"
+    protocol_known: bool = True
+    note: str = ""
+    unavailable: str = ""
+    derived: float | None = None
+    spread: bool = False
+    distribution: bool = False
+    offset: float = 0.0
+    ablation: tuple[Factor, ...] = ()
+
+
+@dataclass(frozen=True)
+class Predicate:
+    """A statement about records that a figure claims: ``test`` says whether it holds, given records by name."""
+
+    item: str
+    text: str
+    needs: tuple[Evaluation, ...]
+    test: Callable[[Sequence[Record]], bool]
+
+
+@functools.cache
+def papers() -> dict[str, Paper]:
+    """Every paper by the name of its package, in the book's order."""
+    package = importlib.import_module(PACKAGE)
+    names = [found.name for found in pkgutil.iter_modules(package.__path__) if found.ispkg]
+    described = {name: importlib.import_module(f"{PACKAGE}.{name}").PAPER for name in names}
+    return dict(sorted(described.items(), key=lambda pair: pair[1].order))
+
+
+def read_rows(paper: str, name: str) -> list[dict[str, str]]:
+    """Lines of a CSV file of a paper's package, by its header's names; none where it has no such file."""
+    file = resources.files(f"{PACKAGE}.{paper}") / name
+    if not file.is_file():
+        return []
+    return list(csv.DictReader(io.StringIO(file.read_text(encoding="utf-8"), newline="")))
+
+
+@functools.cache
+def published(paper: str = "") -> tuple[Published, ...]:
+    """Every number that a paper published, in file order; of all papers for ""."""
+    if not paper:
+        return tuple(number for each in papers() for number in published(each))
+
+    def number(text: str) -> float | None:
+        try:
+            return float(text)
+        except ValueError:
+            return None
+
+    return tuple(
+        Published(
+            id=row["id"],
+            item=row["item"],
+            row=row["row"],
+            column=row["column"],
+            value=number(row["value"]),
+            text=row["value"],
+            unit=row["unit"],
+            verified=row["verified"] == "yes",
+            source=row["source"],
+            table=row["table"],
+        )
+        for row in read_rows(paper, "published.csv")
+    )
+
+
+@functools.cache
+def published_of(item: str) -> dict[tuple[str, str], Published]:
+    """The published numbers of an item (a sub-item's are its parent's), by (row, column)."""
+    return {(p.row, p.column): p for p in published(item.partition("/")[0]) if p.item == item}
+
+
+def _slug(text: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
+
+
+@functools.cache
+def items() -> tuple[Item, ...]:
+    """Every paper's items and this book's own, in the order of the book and of their files.
+
+    Each is followed by its sub-items where it has panels on several datasets.
+    """
+    found: list[Item] = []
+    for row in (row for paper in papers() for row in read_rows(paper, "items.csv")):
+        item = Item(
+            id=row["item"],
+            paper=row["paper"],
+            kind=row["kind"],
+            number=row["number"],
+            title=row["title"],
+            what=row["what_is_measured"],
+            datasets=row["datasets"],
+            needs_gpu=row["needs_gpu"],
+            source=row["source"],
+        )
+        found.append(item)
+        panels = [panel.strip() for panel in item.datasets.split(";")]
+        if len(panels) > 1:
+            found.extend(
+                Item(
+                    id=f"{item.id}/{_slug(panel)}",
+                    paper=item.paper,
+                    kind=item.kind,
+                    number=item.number,
+                    title=f"{item.title} ({panel.replace('CIFAR10', 'CIFAR-10')})",
+                    what=item.what,
+                    datasets=panel,
+                    needs_gpu=item.needs_gpu,
+                    source=item.source,
+                    parent=item.id,
+                )
+                for panel in panels
+            )
+    return tuple(found)
+
+
+def find_item(name: str) -> Item:
+    """The item or sub-item of that id.
+
+    Raises:
+        RobustlibError: unknown, with the nearest id.
+    """
+    known = {item.id: item for item in items()}
+    if name not in known:
+        message, _, _ = suggest("item", name, known).partition(" known:")
+        raise RobustlibError(f"{message} `robustlib items` lists all {len(known)}")
+    return known[name]

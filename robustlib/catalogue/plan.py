@@ -1,0 +1,229 @@
+"""From items and a profile to jobs, and from jobs and records to each item's state."""
+
+from __future__ import annotations
+
+import functools
+import importlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ..experiments.cost import evaluation_seconds, training_seconds
+from ..experiments.keys import key
+from ..experiments.profiles import FAITHFUL_FIRST, Profile, profile
+from ..experiments.records import Record
+from ..experiments.runner import Job
+from ..experiments.specs import Evaluation
+from ..experiments.store import Store
+from .base import PACKAGE, Cell, Item, Predicate, find_item, items
+
+
+def _tables(paper: str) -> Any:
+    """A paper's module of cells and claims; importing it builds that paper's specifications alone."""
+    return importlib.import_module(f"{PACKAGE}.{paper}.tables")
+
+
+@functools.cache
+def _cells(paper: str) -> tuple[Cell, ...]:
+    return tuple(_tables(paper).cells())
+
+
+@functools.cache
+def _predicates(paper: str) -> tuple[Predicate, ...]:
+    return tuple(_tables(paper).predicates())
+
+
+def _belongs(part: str, item: str) -> bool:
+    return part == item or part.startswith(f"{item}/")
+
+
+@functools.cache
+def cells_of(item: str) -> tuple[Cell, ...]:
+    """Cells of an item or sub-item; a parent has those of its sub-items."""
+    return tuple(cell for cell in _cells(find_item(item).paper) if _belongs(cell.item, item))
+
+
+@functools.cache
+def predicates_of(item: str) -> tuple[Predicate, ...]:
+    """Statements that a figure makes, of the item itself or of its sub-items."""
+    return tuple(claim for claim in _predicates(find_item(item).paper) if _belongs(claim.item, item))
+
+
+def select(names: Sequence[str]) -> list[Item]:
+    """Items named by ids or by a paper's id; everything when ``names`` is empty.
+
+    Raises:
+        RobustlibError: a name that is neither, with the nearest one.
+    """
+    if not names:
+        return list(items())
+    papers = {item.paper for item in items()}
+    chosen: dict[str, Item] = {}
+    for name in names:
+        if name in papers:
+            chosen.update({item.id: item for item in items() if item.paper == name})
+        else:
+            found = find_item(name)
+            chosen[found.id] = found
+    return list(chosen.values())
+
+
+def evaluations(cell: Cell, profile_name: str) -> list[Job]:
+    """What the profile runs for a cell: one job for each of its seeds, none where it leaves the cell out."""
+    found = []
+    for place, full in enumerate(cell.evaluations):
+        job = job_of(full, profile_name)
+        if job is not None and place < _seeds(cell, profile(job.home(profile_name)), whole=job.evaluation == full):
+            found.append(job)
+    return found
+
+
+def shrink(evaluation: Evaluation, profile_name: str) -> Evaluation | None:
+    """The profile's version of one evaluation."""
+    return profile(profile_name).evaluation(evaluation)
+
+
+def job_of(full: Evaluation, profile_name: str) -> Job | None:
+    """What the profile runs for one evaluation; what it leaves whole is the full profile's, seeds and records alike."""
+    shrunk = shrink(full, profile_name)
+    return None if shrunk is None else Job(full, shrunk, FAITHFUL_FIRST[0] if shrunk == full else "")
+
+
+def find_record(full: Evaluation, profile_name: str, store: Store) -> Record | None:
+    """The profile's record of one evaluation, if there is one."""
+    job = job_of(full, profile_name)
+    return None if job is None else store.find(job.evaluation, job.home(profile_name))
+
+
+def _ablations(cell: Cell, profile_name: str) -> list[Job]:
+    """A difference from the paper is asked about under the paper's own protocol alone."""
+    factors = cell.ablation if profile_name == "full" else ()
+    return [Job(full, full) for factor in factors for full in factor.evaluations]
+
+
+def _seeds(cell: Cell, chosen: Profile, *, whole: bool) -> int:
+    """How many it runs; ``whole``: nothing of the paper's protocol was changed."""
+    if cell.distribution:
+        return chosen.distribution_seeds
+    if cell.spread:
+        return chosen.spread_seeds
+    seeds = chosen.table_seeds if find_item(cell.item).kind == "table" else chosen.figure_seeds
+    return seeds if whole else min(seeds, chosen.scaled_seeds)
+
+
+def jobs(chosen: Iterable[Item], profile_name: str) -> list[Job]:
+    """Every job of these items under a profile, each evaluation once."""
+    found: dict[str, Job] = {}
+    for item in chosen:
+        for cell in cells_of(item.id):
+            for job in (*evaluations(cell, profile_name), *_ablations(cell, profile_name)):
+                found.setdefault(key(job.evaluation), job)
+        for predicate in predicates_of(item.id):
+            for full in predicate.needs:
+                needed = job_of(full, profile_name)
+                if needed is not None:
+                    found.setdefault(key(needed.evaluation), needed)
+    return list(found.values())
+
+
+def makers(profile_name: str) -> dict[str, str]:
+    """By key of an evaluation, the item whose run under a profile measures it: of several, the one with least to do."""
+    work = {item.id: [key(job.evaluation) for job in jobs([item], profile_name)] for item in items()}
+    found: dict[str, str] = {}
+    for name in sorted(work, key=lambda name: len(work[name])):
+        for made in work[name]:
+            found.setdefault(made, name)
+    return found
+
+
+@dataclass(frozen=True)
+class Purchase:
+    """What one network costs and gives: its jobs, verified published cells, estimated seconds with its training."""
+
+    jobs: tuple[Job, ...]
+    cells: float
+    seconds: float
+
+
+def purchases(chosen: Sequence[Job], profile_name: str, device: str, together: int = 1) -> list[Purchase]:
+    """Networks in the order of verified published cells per estimated second, each with all its evaluations.
+
+    A network that others need (a transfer's source) is paid for by the first that needs it. Those that no published
+    number waits for come last, the cheapest first.
+
+    Args:
+        chosen: jobs, in any order.
+        profile_name: whose cells count; one of k seeds is a k-th of a cell.
+        device: "cpu" or "cuda", for the estimate.
+        together: how many networks ask the device at a time.
+    """
+    worth: dict[str, float] = {}
+    for item in items():
+        for cell in () if item.parent else cells_of(item.id):
+            if cell.published is not None and cell.published.verified:
+                parts = evaluations(cell, profile_name)
+                for job in parts:
+                    name = key(job.evaluation)
+                    worth[name] = worth.get(name, 0.0) + 1 / len(parts)
+    groups: dict[str, list[Job]] = {}
+    for job in chosen:
+        groups.setdefault(key(job.evaluation.subject), []).append(job)
+    # What a group is worth, what measuring it takes, and the networks it needs: asked for again and again below.
+    gain, work, needs = dict[str, float](), dict[str, float](), dict[str, dict[str, float]]()
+    for name, group in groups.items():
+        gain[name] = sum(worth.get(key(job.evaluation), 0.0) for job in group)
+        work[name] = sum(evaluation_seconds(job.evaluation, device, together) for job in group)
+        networks = {n for job in group for n in job.evaluation.lineage}
+        needs[name] = {key(n): training_seconds(n, device, together) for n in networks}
+    trained: set[str] = set()
+
+    def seconds(name: str) -> float:
+        return work[name] + sum(cost for network, cost in needs[name].items() if network not in trained)
+
+    def value(name: str) -> tuple[float, float]:
+        cost = seconds(name)
+        return gain[name] / max(cost, 1e-9), -cost
+
+    ordered: list[Purchase] = []
+    while groups:
+        best = max(groups, key=value)
+        ordered.append(Purchase(tuple(groups.pop(best)), gain[best], seconds(best)))
+        trained |= set(needs[best])
+    return ordered
+
+
+def by_value(chosen: Sequence[Job], profile_name: str, device: str) -> list[Job]:
+    """The jobs in the order of :func:`purchases`."""
+    return [job for purchase in purchases(chosen, profile_name, device) for job in purchase.jobs]
+
+
+def state(item: Item, profile_name: str, store: Store) -> str:
+    """ "done", "partial", "missing" or "unavailable" of an item in a profile.
+
+    Done: every cell that is available there has its record. A parent's state is that of all its
+    panels, those included that this edition does not measure.
+    """
+    children = [child for child in items() if child.parent == item.id]
+    if children:
+        states = {state(child, profile_name, store) for child in children}
+        states.discard("unavailable")
+        if len(states) <= 1:
+            return states.pop() if states else "unavailable"
+        return "partial"
+    cells = cells_of(item.id)
+    wanted = [evaluations(cell, profile_name) for cell in cells if not cell.unavailable]
+    present = [
+        all(store.find(job.evaluation, job.home(profile_name)) is not None for job in group)
+        for group in wanted
+        if group
+    ]
+    present += [True for cell in cells if cell.derived is not None]
+    if not present:
+        return "unavailable"
+    return "done" if all(present) else "partial" if any(present) else "missing"
+
+
+def records_of(predicate: Predicate, profile_name: str, store: Store) -> list[Record] | None:
+    """The records that a predicate is about, or None while one is missing."""
+    found = [find_record(full, profile_name, store) for full in predicate.needs]
+    return None if None in found else [record for record in found if record is not None]

@@ -1,0 +1,349 @@
+"""Madry et al. 2018 on CIFAR-10: networks, evaluations, cells and claims.
+
+Source: arXiv 1706.06083v4, tables 2 to 5, figures 1, 2, 4, 5, 6, 7 and 11, and the code of the authors' CIFAR-10
+challenge; facts in ``book/ledger``. Radii and steps are the paper's, of 255.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+import numpy as np
+
+from ...attacks.suite import Attack, Clean, Fgsm, Pgd
+from ...catalogue.base import Cell, Predicate, published_of
+from ...experiments.records import Record
+from ...experiments.specs import (
+    Accuracy,
+    Attacked,
+    Directions,
+    Evaluation,
+    LocalMaxima,
+    LossTrace,
+    Network,
+    TrainingCurve,
+)
+from ...models import ModelSpec
+from ...threat import Ball, L2Ball, LinfBall
+from ...training import Defence, FgsmTraining, PgdTraining, Schedule, Standard
+from .networks import EXAMPLES, OVER, PAPER
+
+THREAT = LinfBall(8 / 255)
+STEP = 2 / 255
+WIDTHS = {"Simple": 1, "Wide": 10}
+REGIMES = ("natural", "FGSM", "PGD")
+DEFENCES: dict[str, Defence] = {
+    "natural": Standard(),
+    "FGSM": FgsmTraining(THREAT, crafting="train"),
+    "PGD": PgdTraining(THREAT, steps=7, step_size=STEP, crafting="train"),
+}
+PGD_7, PGD_20 = Pgd(steps=7, step_size=STEP), Pgd(steps=20, step_size=STEP)
+CW_30 = Pgd(steps=30, step_size=STEP, loss="margin", kappa=50.0)
+WHITE: dict[str, Attack] = {
+    "Natural": Clean(),
+    "FGSM": Fgsm(),
+    "FGSM random": Fgsm(random_step=4 / 255),
+    "PGD (7 steps)": PGD_7,
+    "PGD (20 steps)": PGD_20,
+}
+"""Columns of table 5, in the order of one record's metrics."""
+BLACK: dict[str, Attack] = {"table-3": Fgsm(), "table-4": PGD_7}
+NETWORKS = tuple((size, regime) for size in WIDTHS for regime in REGIMES)
+"""In the order of tables 3 to 5."""
+PANELS = {"linf": "(c) CIFAR10 linf (of 255)", "l2": "(d) CIFAR10 l2 (of 255)"}
+GRIDS = {"linf": tuple(range(31)), "l2": tuple(range(0, 100, 5))}
+LANDSCAPE = {"natural": "natural", "PGD": "PGD"}
+ALONG = {"Simple, natural training": ("Simple", "natural"), "Wide, PGD training": ("Wide", "PGD")}
+"""Rows of figure 7."""
+WAYS = {
+    "white Fgsm": "white-box FGSM",
+    "white Pgd": "white-box PGD",
+    "black Fgsm": "black-box FGSM",
+    "black Pgd": "black-box PGD",
+}
+"""Metrics and series of :class:`Directions`."""
+
+_RANDOM = "the length of the random step is not printed; here eps / 2"
+_CW = "kappa of the CW row is not printed; here 50, as in the authors' code"
+_SIZE = "the paper does not say which of its networks; here the wide one"
+
+
+def network(size: str = "Wide", regime: str = "PGD", *, seed: int = 0) -> Network:
+    """A network trained as the authors' code does: 80,000 updates of 128, SGD, crops and flips.
+
+    Args:
+        size: "Simple" or "Wide".
+        regime: "natural", "FGSM" or "PGD".
+        seed: seed 1 is the paper's A'.
+    """
+    schedule = Schedule(
+        steps=80_000,
+        batch=128,
+        lr=0.1,
+        optimiser="sgd",
+        momentum=0.9,
+        weight_decay=2e-4,
+        decayed="weights",
+        decay=((40_000, 0.1), (60_000, 0.01)),
+        crop=2,
+        flip=True,
+    )
+    return Network("cifar10", ModelSpec("madry_resnet", WIDTHS[size]), DEFENCES[regime], schedule, seed=seed)
+
+
+def accuracy(subject: Network, attack: Attack, *, source: Network | None = None) -> Evaluation:
+    """Accuracy on the whole test set under one attack."""
+    return Evaluation(subject, Accuracy(attack, THREAT, source=source))
+
+
+def white(size: str, regime: str) -> Evaluation:
+    """A row of table 5: every attack of :data:`WHITE`."""
+    return Evaluation(network(size, regime), Attacked(tuple(WHITE.values()), THREAT))
+
+
+def black(size: str, regime: str) -> Evaluation:
+    """A row of tables 3 and 4; where source and target are of one kind, the source is an independent copy."""
+    target = network(size, regime)
+    sources = (network(*kind, seed=int(kind == (size, regime))) for kind in NETWORKS)
+    return Evaluation(target, Attacked(tuple(BLACK.values()), THREAT, tuple(sources)))
+
+
+def sweep(norm: str, eps: int) -> Evaluation:
+    """PGD of 100 steps of size 2.5 eps / 100 on the wide PGD-trained network, ``eps`` of 255."""
+    threat: Ball = LinfBall(eps / 255) if norm == "linf" else L2Ball(eps / 255)
+    attack: Attack = Pgd(steps=100, step_size=round(2.5 * threat.eps / 100, 10)) if eps else Clean()
+    return Evaluation(network(), Accuracy(attack, threat if eps else None))
+
+
+def trace(regime: str) -> Evaluation:
+    """Twenty PGD runs of 100 steps on each of five examples."""
+    return Evaluation(network("Wide", regime), LossTrace(THREAT, steps=100, step_size=STEP, runs=20), EXAMPLES)
+
+
+def maxima(regime: str) -> Evaluation:
+    """Final losses of PGD from 1e5 random starts on each of five examples."""
+    what = LocalMaxima(THREAT, steps=100, step_size=STEP, starts=100_000)
+    return Evaluation(network("Wide", regime), what, EXAMPLES)
+
+
+def curve(size: str = "Wide", regime: str = "PGD") -> Evaluation:
+    """Loss on the batches of training."""
+    return Evaluation(network(size, regime), TrainingCurve())
+
+
+def along(size: str, regime: str) -> Evaluation:
+    """Loss on the way to FGSM and PGD points (figure 7: 100 steps of 0.3, five starts), five examples."""
+    attack = Pgd(steps=100, step_size=0.3 / 255, restarts=5)
+    return Evaluation(network(size, regime), Directions(THREAT, attack, network(size, regime, seed=1)), EXAMPLES)
+
+
+_METHODS: dict[str, Attack] = {"Natural": Clean(), "FGSM": Fgsm(), "CW": CW_30, "PGD": PGD_20}
+
+
+def _metric(attack: Attack) -> str:
+    return f"accuracy {list(WHITE.values()).index(attack)}"
+
+
+def _tables() -> Iterator[Cell]:
+    wide = ("Wide", "PGD")
+    for number in published_of(f"{PAPER}/table-2").values():
+        facts = dict(part.split("=") for part in number.row.split(";"))
+        source, method = facts["Source"].replace(" _{nat}", " natural"), facts["Method"]
+        attack = _METHODS[method]
+        if facts["Steps"] == "7":
+            attack = PGD_7
+        if method == "CW":
+            copy = network(*wide, seed=1) if source == "A'" else None
+            run, metric = accuracy(network(*wide), attack, source=copy), "accuracy"
+        elif source in ("A", "-"):
+            run, metric = white(*wide), _metric(attack)
+        else:
+            kind = wide if source == "A'" else ("Wide", "natural")
+            run, metric = (black(*wide), f"accuracy {list(BLACK.values()).index(attack)} {NETWORKS.index(kind)}")
+        yield Cell(
+            f"{PAPER}/table-2",
+            number.row,
+            number.column,
+            number,
+            (run,),
+            metric,
+            protocol_known=method != "CW",
+            note=_CW if method == "CW" else "",
+        )
+    names = {f"{size} ({regime})": (size, regime) for size, regime in NETWORKS}
+    for i, item in enumerate(BLACK):
+        for number in published_of(f"{PAPER}/{item}").values():
+            target, source = (text.partition("=")[2] for text in (number.row, number.column))
+            place = NETWORKS.index(names[source])
+            yield Cell(
+                f"{PAPER}/{item}", number.row, number.column, number, (black(*names[target]),), f"accuracy {i} {place}"
+            )
+    for number in published_of(f"{PAPER}/table-5").values():
+        note = _RANDOM if number.column == "FGSM random" else ""
+        yield Cell(
+            f"{PAPER}/table-5",
+            number.row,
+            number.column,
+            number,
+            (white(*names[number.row]),),
+            _metric(WHITE[number.column]),
+            protocol_known=not note,
+            note=note,
+        )
+    attacks: dict[str, Attack] = {"Natural": Clean(), "FGSM": Fgsm(), "PGD": PGD_20}
+    for number in published_of(f"{PAPER}/capacity-cifar10").values():
+        row, (panel, _, size) = number.row.partition("=")[2], number.column.partition(" / ")
+        if panel.startswith("(d)"):
+            yield Cell(
+                f"{PAPER}/capacity-cifar10",
+                number.row,
+                number.column,
+                number,
+                (curve(size, row.replace("Natural", "natural")),),
+                "final_loss",
+                1.0,
+                "nats",
+                protocol_known=False,
+                note=OVER,
+            )
+        else:
+            regime = {"(a)": "natural", "(b)": "FGSM", "(c)": "PGD"}[panel[:3]]
+            yield Cell(
+                f"{PAPER}/capacity-cifar10",
+                number.row,
+                number.column,
+                number,
+                (white(size, regime),),
+                _metric(attacks[row]),
+            )
+
+
+def _figures() -> Iterator[Cell]:
+    for size, regime in NETWORKS:
+        yield Cell(
+            f"{PAPER}/capacity/cifar10",
+            f"{size}, {regime} training",
+            "accuracy under 20 steps of PGD",
+            evaluations=(white(size, regime),),
+            metric=_metric(PGD_20),
+            note="its published number stands in the table of the same figure",
+        )
+    for number in published_of(f"{PAPER}/accuracy-vs-eps").values():
+        panel, _, eps = number.row.partition("; eps=")
+        if panel in PANELS.values():
+            norm = "linf" if panel == PANELS["linf"] else "l2"
+            yield Cell(f"{PAPER}/accuracy-vs-eps/cifar10", number.row, number.column, number, (sweep(norm, int(eps)),))
+    yield Cell(
+        f"{PAPER}/training-loss/cifar10",
+        "PGD training",
+        "loss, last 5 % of training",
+        evaluations=(curve(),),
+        metric="final_loss",
+        scale=1.0,
+        unit="nats",
+    )
+    for item, make in (("loss-during-pgd", trace), ("more-loss-curves", trace), ("local-maxima", maxima)):
+        for regime in LANDSCAPE:
+            yield Cell(
+                f"{PAPER}/{item}/cifar10",
+                f"{regime} training",
+                "mean final loss",
+                evaluations=(make(regime),),
+                metric="final_loss",
+                scale=1.0,
+                unit="nats",
+                protocol_known=False,
+                note=_SIZE,
+            )
+    for row, kind in ALONG.items():
+        for name, column in WAYS.items():
+            yield Cell(
+                f"{PAPER}/loss-along-directions",
+                row,
+                f"loss at the end, {column}",
+                evaluations=(along(*kind),),
+                metric=f"end {name}",
+                scale=1.0,
+                unit="nats",
+            )
+
+
+def cells() -> Iterator[Cell]:
+    """Every cell on CIFAR-10."""
+    yield from _tables()
+    yield from _figures()
+
+
+Test = Callable[[Sequence[Record]], bool]
+
+
+def of(metric: str, holds: Callable[[list[float]], bool]) -> Test:
+    """A test of one metric of the records, in their order."""
+    return lambda records: bool(holds([record.metrics[metric].value for record in records]))
+
+
+def _ordered(records: Sequence[Record]) -> bool:
+    losses = np.asarray(records[0].series["loss"], float)
+    tenth = max(1, len(losses) // 10)
+    return bool(losses[-tenth:].mean() < losses[:tenth].mean())
+
+
+def predicates() -> Iterator[Predicate]:
+    """What the figures claim on CIFAR-10, as tests over records."""
+    pgd, fgsm = _metric(PGD_20), _metric(Fgsm())
+    simple, wide = white("Simple", "PGD"), white("Wide", "PGD")
+    weak = [white(size, regime) for size in WIDTHS for regime in ("natural", "FGSM")]
+    landscape = [make(regime) for make in (trace, maxima) for regime in LANDSCAPE]
+    lower: Test = of("final_loss", lambda v: v[1] < v[0])
+    rows: list[tuple[str, str, Sequence[Evaluation], Test]] = [
+        (
+            "capacity/cifar10",
+            "Under PGD training, the wider network keeps more under 20 steps of PGD",
+            (simple, wide),
+            of(pgd, lambda v: v[1] > v[0]),
+        ),
+        (
+            "capacity/cifar10",
+            "Networks trained naturally or with FGSM keep at most 5 % under 20 steps of PGD",
+            weak,
+            of(pgd, lambda v: max(v) <= 0.05),
+        ),
+        (
+            "capacity/cifar10",
+            "FGSM-trained networks keep over half their points under FGSM",
+            weak[1::2],
+            of(fgsm, lambda v: min(v) > 0.5),
+        ),
+        (
+            "accuracy-vs-eps/cifar10",
+            "The accuracy of the PGD-trained network falls by half or more from eps 0 to 16",
+            [sweep("linf", eps) for eps in (0, 16)],
+            of("accuracy", lambda v: v[1] <= v[0] / 2),
+        ),
+        ("training-loss/cifar10", "The adversarial training loss falls", (curve(),), _ordered),
+        (
+            "loss-during-pgd/cifar10",
+            "On CIFAR-10, the loss on the PGD-trained network ends below the natural one's",
+            landscape[:2],
+            lower,
+        ),
+        (
+            "more-loss-curves/cifar10",
+            "On five CIFAR-10 images, adversarial training lowers the loss that PGD reaches",
+            landscape[:2],
+            lower,
+        ),
+        (
+            "local-maxima/cifar10",
+            "On CIFAR-10, final losses of PGD-trained networks lie below those of natural ones",
+            landscape[2:],
+            lower,
+        ),
+        (
+            "loss-along-directions",
+            "White-box PGD reaches a higher loss on the natural network than on the robust one",
+            [along(*kind) for kind in ALONG.values()],
+            of("end white Pgd", lambda v: v[0] > v[1]),
+        ),
+    ]
+    return (Predicate(f"{PAPER}/{item}", text, tuple(needs), test) for item, text, needs, test in rows)

@@ -1,0 +1,256 @@
+"""Figures of Papernot et al. 2016 that are no curves: ranges of derivatives, classes, nearest targets."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import matplotlib as mpl
+import numpy as np
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import BoundaryNorm, ListedColormap
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from ...catalogue.base import published_of
+from ...experiments.probes import Amplitudes
+from ...experiments.records import Record
+from ...experiments.store import Store
+from ...report.display import Drawing
+from ...report.plots.panels import grid, need, outside_legend
+from ...report.plots.style import MARKERS, current, new_figure, styled
+from ..madry2018.figures import MISSING, record_of, stamped
+from .networks import DATASETS, LABELS, NONE, amplitudes, attempts, network
+
+ENDS = (NONE, "T=100")
+RANGES = len(Amplitudes().edges) + 1
+
+
+def _stack(ax: Axes, shares: Mapping[str, Sequence[float]]) -> None:
+    """A horizontal bar a network, cut into its shares (%) of the ranges, from the smallest derivatives on."""
+    left = np.zeros(len(shares))
+    values = np.asarray(list(shares.values()), float)
+    for place, colour in enumerate(_colours()):
+        ax.barh(range(len(shares)), values[:, place], left=left, color=colour, height=0.8, linewidth=0)
+        left += values[:, place]
+    ax.set_yticks(range(len(shares)), list(shares))
+    ax.set(xlim=(0, 100), ylim=(len(shares) - 0.4, -0.6), xlabel="points (%)")
+    ax.grid(visible=False)
+
+
+def _colours() -> list[tuple[float, float, float, float]]:
+    """One colour a range, of a scale that keeps its order without colour vision and in print."""
+    return [mpl.colormaps["viridis"](i / (RANGES - 1)) for i in range(RANGES)]
+
+
+@styled
+def amplitude_bars(
+    stacks: Mapping[str, Mapping[str, Sequence[float]]], zeros: Mapping[str, Mapping[str, float]]
+) -> Figure:
+    """Shares of points in ten ranges of the mean absolute derivative, and the share with float32 zeros alone beside.
+
+    Args:
+        stacks: by title, by network: shares (%) of the ranges.
+        zeros: by the same titles, by network: share (%); nothing is drawn beside a title that is not there.
+
+    Raises:
+        RobustlibError: nothing to draw.
+    """
+    need(stacks, "amplitude_bars")
+    figure, theme = new_figure(1.3 + 2.9 * len(stacks)), current()
+    axes = figure.subplots(len(stacks), 2, squeeze=False, width_ratios=(3, 2))
+    for (ax, beside), (title, shares) in zip(axes, stacks.items(), strict=True):
+        _stack(ax, shares)
+        ax.set_title(title)
+        if title not in zeros:
+            beside.set_axis_off()
+            continue
+        found = [zeros[title].get(name, np.nan) for name in shares]
+        beside.barh(range(len(found)), found, color=theme.colours[1], height=0.8, linewidth=0)
+        beside.set_yticks(range(len(found)), [""] * len(found))
+        beside.set(title="exactly 0 in float32", xlim=(0, 100), ylim=ax.get_ylim(), xlabel="points (%)")
+    edges = [f"$10^{{{power}}}$" for power in Amplitudes().edges]
+    bar = figure.colorbar(
+        ScalarMappable(BoundaryNorm(range(RANGES + 1), RANGES), ListedColormap(_colours())),
+        ax=axes.ravel().tolist(),
+        location="top",
+        aspect=45,
+        label="mean absolute derivative of an output",
+    )
+    bar.set_ticks(range(RANGES + 1), labels=["0", *edges, "1"])
+    bar.outline.set_visible(False)
+    return figure
+
+
+def gradient_amplitudes(profile: str, store: Store) -> Drawing:
+    """Ten ranges of the derivatives' mean size for ten networks in float64, and what float32 makes zero (figure 9)."""
+    stacks: dict[str, dict[str, list[float]]] = {}
+    zeros: dict[str, dict[str, float]] = {}
+    used, said = list[Record](), []
+    for paper, dataset in DATASETS.items():
+        for label in LABELS:
+            record = record_of(amplitudes(dataset, label), profile, store)
+            if record is None:
+                continue
+            used.append(record)
+            counts = np.asarray(record.histograms["float64"]["counts"], float)
+            # A network without a record keeps its place, empty.
+            empty = {name: [0.0] * RANGES for name in LABELS}
+            stacks.setdefault(paper, empty)[label] = (100 * counts / counts.sum()).tolist()
+            zeros.setdefault(paper, {})[label] = 100 * record.metrics["zero_float32"].value
+            if label in ENDS:
+                said.append(
+                    f"{paper}, {label}: median 10 to the {record.metrics['median_log10'].value:.0f}, "
+                    f"{record.metrics['zero_float32'].value:.0%} of the points without any float32 derivative"
+                )
+    if not used:
+        return MISSING
+    theirs: dict[str, list[float]] = {}
+    for number in published_of("papernot2016/gradient-amplitudes").values():
+        label = number.row.removeprefix("CIFAR10 ").partition(";")[0]
+        theirs.setdefault(label, []).append(number.value or 0.0)
+    stacks["CIFAR10, as published"] = {label: theirs[label] for label in LABELS}
+    alt = (
+        "Stacked bars, one a network, of the share of test points in ten logarithmic ranges of the mean absolute "
+        "derivative of the outputs, in float64; beside them the share of points whose derivatives are all exactly zero "
+        "in float32. " + "; ".join(said) + "."
+    )
+    return stamped(amplitude_bars(stacks, zeros), used), alt
+
+
+@styled
+def class_panels(panels: Mapping[str, np.ndarray], *, labels: Mapping[str, str]) -> Figure:
+    """Source against target classes, a panel of two a row; NaN where nothing was tried or nothing succeeded.
+
+    Args:
+        panels: by title, (K, K).
+        labels: by title, what the colour says.
+
+    Raises:
+        RobustlibError: nothing to draw.
+    """
+    need(panels, "class_panels")
+    figure = new_figure(0.3 + 3.0 * -(-len(panels) // 2))
+    top = {
+        label: max(
+            float(np.nanmax(panels[t])) if np.isfinite(panels[t]).any() else 1.0 for t in panels if labels[t] == label
+        )
+        for label in labels.values()
+    }
+    for ax, (title, values) in zip(grid(figure, len(panels), 2), panels.items(), strict=True):
+        sns.heatmap(
+            values,
+            ax=ax,
+            cmap="viridis",
+            vmin=0,
+            vmax=top[labels[title]],
+            square=True,
+            cbar_kws={"label": labels[title], "shrink": 0.75},
+        )
+        ax.set(title=title, xlabel="target class", ylabel="class of the sample")
+        ax.tick_params(rotation=0)
+        ax.grid(visible=False)
+    return figure
+
+
+def class_matrices(profile: str, store: Store) -> Drawing:
+    """Success and mean number of changed features by class and target, without distillation and at T = 100."""
+    panels, labels, used, said = dict[str, np.ndarray](), dict[str, str](), list[Record](), []
+    for label in ENDS:
+        record = record_of(attempts(network("mnist", label)), profile, store)
+        if record is None:
+            continue
+        used.append(record)
+        tries, hits, features = (np.asarray(record.series[name], float) for name in ("tries", "hits", "features"))
+        with np.errstate(invalid="ignore"):
+            # Nothing tried, or no attempt that reached its target: 0 / 0.
+            shares, means = 100 * hits / tries, features / hits
+        for title, values, what in ((label, shares, "succeed (%)"), (f"{label}: features", means, "mean features")):
+            panels[title], labels[title] = values, what
+        said.append(f"{label}: {record.metrics['success'].value:.1%} of {record.metrics['success'].n} attempts succeed")
+    if not used:
+        return MISSING
+    alt = "Matrices of the ten classes of samples against ten target classes. " + "; ".join(said) + "."
+    return stamped(class_panels(panels, labels=labels), used), alt
+
+
+@styled
+def target_rays(panels: Mapping[str, Sequence[float]], *, cap: float, name: str) -> Figure:
+    """Features needed towards each other class as rays, with the disc that the nearest one bounds.
+
+    Args:
+        panels: by network, (K,) features; 0: the target was not reached; NaN: the sample's own class.
+        cap: radius of the rim, the budget.
+        name: of the rim, in the legend.
+
+    Raises:
+        RobustlibError: nothing to draw.
+    """
+    need(panels, "target_rays")
+    figure, theme = new_figure(3.5), current()
+    axes = figure.subplots(1, len(panels), squeeze=False, subplot_kw={"projection": "polar"}).ravel()
+    for ax, (title, features) in zip(axes, panels.items(), strict=True):
+        values = np.asarray(features, float)
+        angles = np.linspace(0, 2 * np.pi, len(values), endpoint=False)
+        hit, missed = values > 0, values == 0
+        if hit.any():
+            radius = float(values[hit].min())
+            around = np.linspace(0, 2 * np.pi, 181)
+            ax.fill_between(around, 0, radius, color=theme.colours[0], alpha=0.3, linewidth=0)
+        ax.vlines(angles[hit], 0, values[hit], color=theme.colours[0], linewidth=1.6)
+        ax.plot(angles[hit], values[hit], linestyle="none", marker=MARKERS[0], color=theme.colours[0])
+        # An unclipped line without points would claim the figure's corner in the layout.
+        if missed.any():
+            ax.plot(
+                angles[missed],
+                np.full(int(missed.sum()), cap),
+                linestyle="none",
+                marker=MARKERS[6],
+                color=theme.colours[1],
+                clip_on=False,
+                zorder=4,
+            )
+        ax.set_xticks(angles, [str(i) for i in range(len(values))])
+        ax.set(ylim=(0, cap), title=title)
+        ax.set_yticks([cap / 2, cap])
+        # Between two rays.
+        ax.set_rlabel_position(180 / len(values))
+    handles = [
+        Line2D([], [], color=theme.colours[0], marker=MARKERS[0], label="features changed, towards each class"),
+        Line2D([], [], color=theme.colours[1], marker=MARKERS[6], linestyle="none", label=f"not reached with {name}"),
+    ]
+    outside_legend(figure, handles)
+    return figure
+
+
+def hardness(profile: str, store: Store) -> Drawing:
+    """Figure 4 with data: one sample, the features that each target costs, the nearest as the disc's radius."""
+    records = {label: record_of(attempts(network("mnist", label)), profile, store) for label in ENDS}
+    plain, distilled = records.values()
+    if plain is None or distilled is None:
+        return MISSING
+    tables = [
+        dict(zip(np.asarray(found.series["rows"]).tolist(), np.asarray(found.series["changed"]), strict=True))
+        for found in (plain, distilled)
+    ]
+    # Where all nine targets were reached, the one class without features is the sample's own; records do not name it.
+    whole = {row: changed for row, changed in tables[0].items() if row in tables[1] and np.count_nonzero(changed) == 9}
+    if not whole:
+        return "on the undistilled network no sample of the record reached all nine classes"
+    # The sample in the middle when they are ordered by the radius of the undistilled network.
+    row = sorted(whole, key=lambda one: (sorted(whole[one])[1], one))[len(whole) // 2]
+    own = int(whole[row].argmin())
+    cap = int(plain.evaluation["measurement"]["attack"]["features"])
+    panels, said = {}, []
+    for label, changed in zip(ENDS, tables, strict=True):
+        values = np.asarray(changed[row], float)
+        values[own] = np.nan
+        panels[label] = values.tolist()
+        hits = np.count_nonzero(values > 0)
+        said.append(f"{label}: {hits} of 9 classes reached")
+    alt = (
+        f"Two polar drawings of one test sample: a ray towards each other class, as long as the number of features "
+        f"that JSMA changes to reach it, the rim at {cap}. {'; '.join(said)}."
+    )
+    return stamped(target_rays(panels, cap=cap, name=f"{cap} features"), [plain, distilled]), alt

@@ -1,0 +1,97 @@
+"""The overview figures of Papernot et al. 2016, with the images, derivatives and outputs of networks at hand."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import ArrayLike
+
+from ...errors import RobustlibError
+from ...report.plots.panels import grid
+from ...report.plots.style import current, new_figure, styled
+
+
+@dataclass(frozen=True)
+class Picture:
+    """(h, w) values in 0..1 in grey, or ``signed`` ones in two colours about 0."""
+
+    values: ArrayLike | torch.Tensor
+    signed: bool = False
+
+
+@dataclass(frozen=True)
+class Bars:
+    """One value a class, and what they are."""
+
+    values: ArrayLike
+    unit: str
+
+
+def four_maps(maps: torch.Tensor) -> torch.Tensor:
+    """(2 h + 1, 2 w + 1) in 0..1: the first four of (C, h, w) feature maps, each on its own scale.
+
+    Raises:
+        RobustlibError: fewer than four, or another shape.
+    """
+    if maps.ndim != 3 or len(maps) < 4:
+        raise RobustlibError(f"feature maps of shape {tuple(maps.shape)}; give at least four, (C, h, w)")
+    four = maps[:4].detach().clamp(min=0)
+    four = four / four.amax((1, 2), keepdim=True).clamp_min(1e-12)
+    padded = torch.nn.functional.pad(four, (0, 1, 0, 1), value=float("nan"))
+    return torch.cat([torch.cat(list(padded[:2]), 1), torch.cat(list(padded[2:]), 1)])[:-1, :-1]
+
+
+@styled
+def mosaic(panels: Mapping[str, Picture | Bars], *, columns: int, mark: int) -> Figure:
+    """Pictures and bars by class, row by row: figures 1, 3 and 5 of the paper as what happens to one image.
+
+    Args:
+        panels: by title.
+        columns: side by side.
+        mark: class whose bar is marked.
+
+    Raises:
+        RobustlibError: nothing to draw, or an array that is no picture.
+    """
+    if not panels:
+        raise RobustlibError("mosaic: nothing to draw; pass at least one panel")
+    figure = new_figure(1.95 * -(-len(panels) // columns))
+    for ax, (title, panel) in zip(grid(figure, len(panels), columns), panels.items(), strict=True):
+        ax.set_title(title, fontsize=9.5, fontweight="normal", loc="center")
+        if isinstance(panel, Picture):
+            _picture(ax, panel, title)
+        else:
+            _bars(ax, panel, mark)
+    return figure
+
+
+def _picture(ax: Axes, picture: Picture, title: str) -> None:
+    array = np.asarray(picture.values, float)
+    if array.ndim != 2:
+        raise RobustlibError(f"{title!r}: an array of shape {array.shape}; give one channel, (h, w)")
+    reach = float(np.nanmax(np.abs(array))) or 1.0
+    ax.imshow(
+        array,
+        cmap="RdBu_r" if picture.signed else "gray",
+        vmin=-reach if picture.signed else 0,
+        vmax=reach if picture.signed else 1,
+        interpolation="nearest",
+    )
+    ax.set_axis_off()
+
+
+def _bars(ax: Axes, bars: Bars, mark: int) -> None:
+    theme, heights = current(), np.asarray(bars.values, float)
+    colours = [theme.colours[1] if i == mark else theme.colours[0] for i in range(len(heights))]
+    ax.bar(range(len(heights)), heights, color=colours, linewidth=0)
+    ax.set_xticks(range(0, len(heights), 3))
+    ax.set(xlabel="class", ylabel=bars.unit)
+    # Shares of one all have the same axis, so that panels can be compared.
+    if heights.min() >= 0 and heights.max() <= 1:
+        ax.set_ylim(0, 1.03)
+    ax.grid(visible=False, axis="x")

@@ -1,0 +1,518 @@
+"""Papernot et al. 2016, defensive distillation: what each table and figure needs, and how the defence broke.
+
+Source: arXiv 1511.04508v2; the attacks that broke it: arXiv 1607.04311 and 1608.04644. What the paper leaves open is
+said in each cell's note.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+
+from ...attacks.suite import Clean
+from ...catalogue.base import Cell, Predicate, Published, published, published_of
+from ...experiments.probes import Recipe
+from ...experiments.records import Record
+from ...experiments.specs import Accuracy, Evaluation
+from .networks import (
+    BROKEN,
+    DATASETS,
+    LABELS,
+    NONE,
+    SEEDS,
+    amplitudes,
+    attempts,
+    baseline,
+    fgsm,
+    minimal,
+    modified,
+    nearest,
+    network,
+    on_logits,
+    outputs,
+    teacher,
+    temperature_of,
+    undone,
+    variation,
+    worst_case,
+)
+
+PAPER = "papernot2016"
+
+_OPEN = {
+    "mnist": "padding and initial weights are not printed; here no padding, Glorot uniform weights",
+    "cifar10": "padding, initial weights and preprocessing are not printed; here no padding, Glorot uniform weights, "
+    "and [0, 1] mapped onto the printed range [-2.22, 2.62]",
+}
+_OWN = "an evaluation of this book's"
+
+
+def _extra(identity: str) -> Published:
+    """A number of the text, which belongs to no table or figure of its own."""
+    return next(number for number in published() if number.id == f"{PAPER}-{identity}")
+
+
+def _cell(
+    item: str,
+    dataset: str,
+    row: str,
+    column: str,
+    evaluations: tuple[Evaluation, ...],
+    metric: str,
+    *,
+    number: Published | None = None,
+    unit: str = "%",
+    scale: float = 100.0,
+    note: str = "",
+    spread: bool = False,
+) -> Cell:
+    """A cell of one dataset's panel; no setting of the paper is fully known, and the note says why."""
+    return Cell(
+        item=f"{PAPER}/{item}",
+        row=row,
+        column=column,
+        published=number,
+        evaluations=evaluations,
+        metric=metric,
+        unit=unit,
+        scale=scale,
+        protocol_known=False,
+        note="; ".join(filter(None, (note, _OPEN[dataset]))),
+        spread=spread,
+    )
+
+
+def _settings() -> Iterator[Cell]:
+    """Tables I and II, read off the networks at hand."""
+    for table in ("table-1", "table-2"):
+        for number in published_of(f"{PAPER}/{table}").values():
+            dataset, name = DATASETS[number.row], number.column
+            absent = "the rate does not decay on MNIST" if number.text == "-" else ""
+            yield Cell(
+                item=f"{PAPER}/{table}/{number.row.lower()}",
+                row=number.row,
+                column=name,
+                published=number,
+                evaluations=() if absent else (Evaluation(baseline(dataset), Recipe()),),
+                metric=name,
+                scale=1.0,
+                unit="",
+                unavailable=absent,
+                note="ours: channels, units or side of the pool" if table == "table-1" else "",
+            )
+
+
+def _pictures() -> Iterator[Cell]:
+    """Figures 1 to 6 are drawn from networks at hand; their cells say which, and how these do."""
+    for paper, dataset in DATASETS.items():
+        plain, panel = baseline(dataset), f"/{paper.lower()}"
+        yield _cell(
+            f"class-samples{panel}",
+            dataset,
+            paper,
+            "clean accuracy of the undistilled network",
+            (Evaluation(plain, Accuracy(Clean())),),
+            "accuracy",
+        )
+        yield _cell(
+            f"adversarial-examples{panel}", dataset, NONE, "attempts that succeed", (attempts(plain),), "success"
+        )
+    for label in (NONE, "T=100"):
+        yield _cell(
+            "network-overview",
+            "mnist",
+            label,
+            "mean size of a logit",
+            (outputs("mnist", label),),
+            "logit_size",
+            unit="logits",
+            scale=1.0,
+        )
+        yield _cell(
+            "hardness",
+            "mnist",
+            label,
+            "robustness rho_adv",
+            (minimal(network("mnist", label)),),
+            "rho",
+            unit="% of features",
+        )
+        yield _cell(
+            "crafting-framework",
+            "mnist",
+            label,
+            "attempts that succeed",
+            (attempts(network("mnist", label)),),
+            "success",
+        )
+        yield _cell(
+            "distillation-overview",
+            "mnist",
+            label,
+            "largest output at the training's T",
+            (outputs("mnist", label),),
+            "max_output_at_T",
+        )
+
+
+_TEXT = {"079": ("MNIST", NONE), "080": ("MNIST", "T=20"), "081": ("CIFAR10", NONE), "082": ("CIFAR10", "T=20")}
+
+
+def _success_rate() -> Iterator[Cell]:
+    numbers = published_of(f"{PAPER}/success-rate")
+    for paper, dataset in DATASETS.items():
+        for label in LABELS:
+            row = f"Distillation Temperature={label.removeprefix('T=').replace('no', 'No')}"
+            runs = tuple(attempts(network(dataset, label, seed)) for seed in SEEDS)
+            number = numbers[row, f"{paper} Adversarial Samples Success Rate (%)"]
+            yield _cell(
+                f"success-rate/{paper.lower()}", dataset, label, "attempts that succeed", runs, "success", number=number
+            )
+            for identity, place in _TEXT.items():
+                if place == (paper, label):
+                    yield _cell(
+                        f"success-rate/{paper.lower()}",
+                        dataset,
+                        f"{label}, text of section V.B",
+                        "attempts that succeed",
+                        runs,
+                        "success",
+                        number=_extra(identity),
+                    )
+
+
+def _accuracy_variation() -> Iterator[Cell]:
+    numbers = published_of(f"{PAPER}/accuracy-variation")
+    plain = {"MNIST": _extra("030"), "CIFAR10": _extra("031")}
+    for paper, dataset in DATASETS.items():
+        item = f"accuracy-variation/{paper.lower()}"
+        runs = tuple(Evaluation(baseline(dataset, seed), Accuracy(Clean())) for seed in SEEDS)
+        yield _cell(item, dataset, NONE, "accuracy", runs, "accuracy", number=plain[paper])
+        for label in LABELS[1:]:
+            runs = tuple(variation(dataset, label, seed) for seed in SEEDS)
+            yield _cell(
+                item,
+                dataset,
+                label,
+                "accuracy variation",
+                runs,
+                "variation",
+                unit="pp",
+                scale=1.0,
+                spread=True,
+                number=numbers[f"{paper} {label}", "accuracy variation"],
+            )
+            text = {("MNIST", "T=20"): "075", ("CIFAR10", "T=20"): "076"}.get((paper, label))
+            yield _cell(item, dataset, label, "accuracy", runs, "accuracy", number=_extra(text) if text else None)
+            first = tuple(
+                Evaluation(teacher(dataset, temperature_of(label), seed), Accuracy(Clean())) for seed in SEEDS
+            )
+            yield _cell(item, dataset, label, "accuracy of the teacher", first, "accuracy")
+
+
+def _gradients() -> Iterator[Cell]:
+    for number in published_of(f"{PAPER}/gradient-amplitudes").values():
+        label, _, borders = number.row.removeprefix("CIFAR10 ").partition("; bin ")
+        low, high = (float(border) for border in borders.split(" - "))
+        yield _cell(
+            "gradient-amplitudes",
+            "cifar10",
+            number.row,
+            number.column,
+            (amplitudes("cifar10", label),),
+            f"share {low:g} - {high:g}",
+            number=number,
+        )
+    for paper, dataset in DATASETS.items():
+        for label in LABELS:
+            for column, metric, unit, scale in (
+                ("points whose float32 derivatives are all exactly zero", "zero_float32", "%", 100.0),
+                ("median amplitude", "median_log10", "log10", 1.0),
+            ):
+                yield _cell(
+                    "gradient-amplitudes",
+                    dataset,
+                    f"{paper} {label}",
+                    column,
+                    (amplitudes(dataset, label),),
+                    metric,
+                    unit=unit,
+                    scale=scale,
+                    note=_OWN,
+                )
+
+
+_CAP = "points that need more than 112 features, or are never broken, count as 112"
+
+
+def _robustness() -> Iterator[Cell]:
+    numbers = published_of(f"{PAPER}/robustness")
+    # The text repeats two points of the figure, and gives others in its summary.
+    text = defaultdict(
+        list,
+        {
+            ("MNIST", "T=20"): [("section V.D", "033")],
+            ("MNIST", "T=40"): [("summary on page 10", "083")],
+            ("CIFAR10", "T=50"): [("section V.D", "035"), ("summary on page 10", "084")],
+        },
+    )
+    for paper, dataset in DATASETS.items():
+        item = f"robustness/{paper.lower()}"
+        for label in LABELS:
+            run = (minimal(network(dataset, label)),)
+            rows = {"robustness rho_adv": numbers.get((f"{paper} {label}", "robustness rho_adv"))}
+            rows |= {f"robustness rho_adv, {where}": _extra(identity) for where, identity in text[paper, label]}
+            for column, number in rows.items():
+                yield _cell(item, dataset, label, column, run, "rho", number=number, unit="% of features", note=_CAP)
+            yield _cell(
+                item,
+                dataset,
+                label,
+                "without the cap",
+                run,
+                "rho_uncapped",
+                unit="% of features",
+                note="points that are never broken count as all features",
+            )
+            yield _cell(item, dataset, label, "points beyond 112 features or never broken", run, "censored", note=_OWN)
+
+
+def _confidence() -> Iterator[Cell]:
+    numbers = published_of(f"{PAPER}/confidence")
+    text = {"T=1": "085", "T=20": "086", "T=40": "087"}
+    for paper, dataset in DATASETS.items():
+        for label in LABELS:
+            run, row = (outputs(dataset, label),), f"{paper} {label}"
+            printed = paper == "CIFAR10"
+            number = numbers.get((label, "mean confidence C")) if printed else None
+            yield _cell("confidence", dataset, row, "mean confidence C", run, "confidence", number=number)
+            average = _extra(text[label]) if printed and label in text else None
+            yield _cell(
+                "confidence",
+                dataset,
+                row,
+                "largest output at the training's T",
+                run,
+                "max_output_at_T",
+                number=average,
+                unit="",
+                scale=1.0,
+            )
+
+
+def _class_matrix() -> Iterator[Cell]:
+    for label in (NONE, "T=100"):
+        run = (attempts(network("mnist", label)),)
+        yield _cell("class-matrix", "mnist", label, "attempts that succeed", run, "success", note=_OWN)
+        yield _cell(
+            "class-matrix",
+            "mnist",
+            label,
+            "robustness rho_adv of these points",
+            run,
+            "rho",
+            unit="% of features",
+            note=_OWN,
+        )
+
+
+# How it broke -------------------------------------------------------------------------------------------------
+
+
+def _breaking() -> Iterator[Cell]:
+    numbers = published_of(f"{PAPER}/breaking")
+    far = "prints the mean over points and the share broken; ours goes to the nearest class, theirs to the best of nine"
+    for paper, dataset in DATASETS.items():
+        item, short = f"breaking/{paper.lower()}", paper.removesuffix("10")
+        for label in LABELS:
+            for column, evaluation, metric in (
+                ("JSMA on softmax outputs", attempts(network(dataset, label)), "success"),
+                ("JSMA on logits", on_logits(dataset, label), "success"),
+                ("JSMA on logits / T", undone(dataset, label), "success"),
+                ("accuracy under FGSM", fgsm(dataset, label), "accuracy"),
+                ("same decision at T and at 1", outputs(dataset, label), "same_decision"),
+            ):
+                yield _cell(item, dataset, label, column, (evaluation,), metric, note=_OWN)
+        for label in BROKEN:
+            for norm, name in (("l2", "L2"), ("linf", "Linf")):
+                run = (nearest(dataset, label, norm),)
+                number = (
+                    numbers[f"Our {name}; Best Case {short}", "mean distance / success %"] if label == "T=100" else None
+                )
+                yield _cell(
+                    item,
+                    dataset,
+                    label,
+                    f"C&W {norm}: mean distance",
+                    run,
+                    "mean_distance",
+                    number=number,
+                    unit=norm,
+                    scale=1.0,
+                    note=far if number else _OWN,
+                )
+                yield _cell(item, dataset, label, f"C&W {norm}: points broken", run, "broken", note=_OWN)
+            yield _cell(
+                item, dataset, label, "accuracy in the worst case", (worst_case(dataset, label),), "accuracy", note=_OWN
+            )
+    for label, which in ((NONE, "undistilled"), ("T=100", "distilled T=100")):
+        number = numbers[f"MNIST logits L1 mean (std), {which}", "value"]
+        yield _cell(
+            "breaking/mnist",
+            "mnist",
+            label,
+            "mean size of a logit",
+            (outputs("mnist", label),),
+            "logit_size",
+            number=number,
+            unit="logits",
+            scale=1.0,
+        )
+        number = numbers[f"MNIST {which}, modified JSMA", "targeted success / mean pixels changed"]
+        for column, metric, unit, scale in (
+            ("JSMA on logits / T, one feature at a time", "success", "%", 100.0),
+            ("JSMA on logits / T, one feature at a time: features changed", "features", "features", 1.0),
+        ):
+            yield _cell(
+                "breaking/mnist",
+                "mnist",
+                label,
+                column,
+                (modified(label),),
+                metric,
+                unit=unit,
+                scale=scale,
+                number=number if metric == "success" else None,
+            )
+    for label, row, column in (
+        (NONE, "MNIST / CIFAR10 undistilled re-implementation", "test accuracy"),
+        ("T=100", "MNIST accuracy", "baseline / distilled"),
+    ):
+        yield _cell(
+            "breaking/mnist",
+            "mnist",
+            label,
+            column,
+            (outputs("mnist", label),),
+            "accuracy",
+            number=numbers[row, column],
+        )
+    for number in numbers.values():
+        if "Our L0" in number.row or "Average" in number.row or "Worst" in number.row or "overfit" in number.row:
+            panel = "mnist" if "MNIST" in number.row else "cifar10"
+            yield Cell(
+                item=f"{PAPER}/breaking/{panel}",
+                row=number.row,
+                column=number.column,
+                published=number,
+                unavailable="Carlini and Wagner's own attacks towards nine classes, on their own networks",
+            )
+
+
+def cells() -> list[Cell]:
+    """Every cell of the paper that this edition knows how to measure, or can say why it does not."""
+    return [
+        *_settings(),
+        *_pictures(),
+        *_success_rate(),
+        *_accuracy_variation(),
+        *_gradients(),
+        *_robustness(),
+        *_confidence(),
+        *_class_matrix(),
+        *_breaking(),
+    ]
+
+
+# What the figures claim ---------------------------------------------------------------------------------------
+
+
+def _of(metric: str, holds: Callable[[list[float]], bool]) -> Callable[[Sequence[Record]], bool]:
+    """A test of one metric of the records, in their order."""
+    return lambda records: bool(holds([record.metrics[metric].value for record in records]))
+
+
+def predicates() -> list[Predicate]:
+    """The statements that each figure makes, as tests over records, on MNIST."""
+    ends = (NONE, "T=100")
+    crafted = tuple(attempts(network("mnist", label)) for label in ends)
+    least = tuple(minimal(network("mnist", label)) for label in ends)
+    told = tuple(outputs("mnist", label) for label in ends)
+    changes = tuple(variation("mnist", label) for label in LABELS[1:])
+    slopes = tuple(amplitudes("mnist", label) for label in LABELS)
+    known = (Evaluation(baseline("mnist"), Accuracy(Clean())),)
+    rows: list[tuple[str, str, tuple[Evaluation, ...], Callable[[Sequence[Record]], bool]]] = [
+        (
+            "network-overview",
+            "At T = 100 training makes the logits at least ten times larger",
+            told,
+            _of("logit_size", lambda v: v[1] >= 10 * v[0]),
+        ),
+        (
+            "crafting-framework",
+            "On the undistilled network an attempt that succeeds changes under 112 features",
+            crafted[:1],
+            _of("features", lambda v: v[0] < 112),
+        ),
+        (
+            "hardness",
+            "Distillation at T = 100 raises the least number of features that JSMA on softmax outputs needs",
+            least,
+            _of("rho", lambda v: v[1] > v[0]),
+        ),
+        (
+            "distillation-overview",
+            "At T = 100 the largest output is smaller at that temperature than at T = 1",
+            told[1:],
+            lambda r: r[0].metrics["max_output_at_T"].value < r[0].metrics["max_output"].value,
+        ),
+        (
+            "class-samples/mnist",
+            "The undistilled network knows over 95 % of the test samples",
+            known,
+            _of("accuracy", lambda v: v[0] > 0.95),
+        ),
+        (
+            "adversarial-examples/mnist",
+            "Over half of the attempts on the undistilled network succeed",
+            crafted[:1],
+            _of("success", lambda v: v[0] > 0.5),
+        ),
+        (
+            "success-rate/mnist",
+            "Distillation at T = 100 brings the success of JSMA on softmax outputs below 5 %",
+            crafted[1:],
+            _of("success", lambda v: v[0] < 0.05),
+        ),
+        (
+            "success-rate/mnist",
+            "Without distillation over 80 % of the attempts succeed",
+            crafted[:1],
+            _of("success", lambda v: v[0] > 0.8),
+        ),
+        (
+            "accuracy-variation/mnist",
+            "On MNIST distillation costs at most 1.5 points of accuracy at every temperature",
+            changes,
+            _of("variation", lambda v: min(v) >= -1.5),
+        ),
+        (
+            "gradient-amplitudes",
+            "The median amplitude at T = 100 is smaller than without distillation by 10^30 or more",
+            (slopes[0], slopes[-1]),
+            _of("median_log10", lambda v: v[0] - v[1] >= 30),
+        ),
+        (
+            "gradient-amplitudes",
+            "At T = 100 float32 leaves over half the points without any derivative",
+            slopes[-1:],
+            _of("zero_float32", lambda v: v[0] > 0.5),
+        ),
+        (
+            "robustness/mnist",
+            "At T = 100 a point needs at least eight times as many features",
+            least,
+            _of("rho", lambda v: v[1] >= 8 * v[0]),
+        ),
+    ]
+    return [Predicate(f"{PAPER}/{item}", text, needs, test) for item, text, needs, test in rows]

@@ -1,0 +1,143 @@
+"""Figures of Wong & Kolter 2018, drawn from records: each returns a figure and its alt text, or why there is none."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from ...catalogue.plan import cells_of
+from ...experiments.records import Record
+from ...experiments.store import Store
+from ...report.display import Drawing
+from ...report.join import rows
+from ...report.plots.certificates import Stage, error_brackets, loss_lines, sorted_radii, unit_shares
+from ...report.plots.images import image_grid
+from ...training import Standard
+from ..madry2018.figures import MISSING, record_of, stamped
+from .networks import PROBLEMS
+from .sketches import against_optimum
+
+DRAWN = {
+    "TEST ERROR": "test error",
+    "FGSM ERROR": "FGSM error",
+    "PGD ERROR": "PGD error",
+    "PGD error, clipped": "PGD error, clipped",
+    "bound, clipped": "bound, clipped",
+    "bound, slopes of CROWN": "bound, slopes that adapt",
+    "ROBUST ERROR BOUND": "the paper's bound",
+}
+"""Columns of Table 1 that the bracket shows, and their names there; the bound is drawn last and on top."""
+
+
+def of_item(item: str, series: str, profile: str, store: Store) -> dict[str, Record]:
+    """Records of an item that hold a series, by the loss that their network was trained on; the last of each."""
+    found: dict[str, Record] = {}
+    for cell in cells_of(item):
+        for evaluation in cell.evaluations:
+            record = record_of(evaluation, profile, store)
+            if record is not None and series in record.series:
+                standard = isinstance(evaluation.subject.defence, Standard)
+                found["standard loss" if standard else "robust loss"] = record
+    return dict(sorted(found.items(), reverse=True))
+
+
+def bracket(profile: str, store: Store) -> Drawing:
+    """Certified against empirical, on the same points (Table 1)."""
+    panels: dict[str, dict[str, dict[str, Stage]]] = {}
+    measured, said = [], []
+    for row in rows("wong2018/table-1", profile, store):
+        if row.column not in DRAWN:
+            continue
+        facts = dict(part.split("=", 1) for part in row.label.split(";") if "=" in part)
+        name = "robust" if facts.get("ROBUST") == "✓" else "standard"
+        ours = float(np.mean(row.values)) if row.values else None
+        panels.setdefault(facts.get("PROBLEM", row.label), {}).setdefault(name, {})[row.column] = (ours, row.published)
+        if ours is not None:
+            measured.append(row)
+            if row.column == "ROBUST ERROR BOUND":
+                said.append(f"{facts.get('PROBLEM')}, {name}: {ours:.1f} % not certified")
+    if not measured:
+        return MISSING
+    panels = {
+        problem: {name: {DRAWN[key]: net[key] for key in DRAWN if key in net} for name, net in nets.items()}
+        for problem, nets in panels.items()
+    }
+    alt = f"Errors from the clean one over FGSM and PGD to the proven bound, one line a network. {'; '.join(said)}."
+    return stamped(error_brackets(panels), measured), alt
+
+
+def certified_radii(profile: str, store: Store) -> Drawing:
+    """Largest certified radius of each point, standard beside robust training (appendix, by recollection)."""
+    found = of_item("wong2018/certified-radius", "radius", profile, store)
+    if not found:
+        return MISSING
+    eps = PROBLEMS["MNIST"].eps
+    figure = sorted_radii({name: (r.series["radius"], r.series["right"]) for name, r in found.items()}, eps=eps)
+    medians = ", ".join(f"{r.metrics['median_radius'].value:.3g} after {name}" for name, r in found.items())
+    alt = (
+        "Largest certified radius of each test point, sorted, on a logarithmic axis, coloured by the accuracy of its "
+        f"neighbours; dashed is the radius of training, {eps:g}. Medians: {medians}."
+    )
+    return stamped(figure, list(found.values())), alt
+
+
+def unstable_units(profile: str, store: Store) -> Drawing:
+    """Units that cross zero, layer by layer (appendix, by recollection)."""
+    found = of_item("wong2018/unstable-units", "shares", profile, store)
+    if not found:
+        return MISSING
+    panels = {
+        name: ([f"layer {i + 1}" for i in range(len(r.series["shares"]))], np.asarray(r.series["shares"], float))
+        for name, r in found.items()
+    }
+    said = ", ".join(f"{r.metrics['unstable'].value:.1%} after training on the {name}" for name, r in found.items())
+    alt = f"Shares of unstable, active and dead units in each layer. Unstable in all: {said}."
+    return stamped(unit_shares(panels), list(found.values())), alt
+
+
+def filters(profile: str, store: Store) -> Drawing:
+    """The robust network's first filters; grey is zero (appendix, by recollection)."""
+    record = of_item("wong2018/filters", "weights", profile, store).get("robust loss")
+    if record is None:
+        return MISSING
+    weight = torch.as_tensor(np.asarray(record.series["weights"], float))
+    if weight.ndim != 4:
+        return "the first layer of this network has no filters"
+    tiles = 0.5 + weight[:, :1] / (2 * weight.abs().max())
+    largest = [f"{100 * float(tile.abs().max() / weight.abs().max()):.0f} %" for tile in weight]
+    figure = image_grid(tiles, largest, columns=8)
+    alt = (
+        f"The {len(weight)} filters of the robust network's first layer as grey tiles; grey is zero. "
+        f"{record.metrics['near_zero'].value:.0%} of the weights are near zero."
+    )
+    return stamped(figure, [record]), alt
+
+
+def training_curves(profile: str, store: Store) -> Drawing:
+    """Standard and robust loss during training (figure 4, by recollection)."""
+    found = of_item("wong2018/training-curves", "loss", profile, store)
+    if not found:
+        return MISSING
+    figure = loss_lines({name: (r.series["step"], r.series["loss"]) for name, r in found.items()})
+    ends = ", ".join(f"{name} {r.metrics['final_loss'].value:.3g} nats" for name, r in found.items())
+    alt = f"Each network's own loss on its training batches, on a logarithmic axis. At the end: {ends}."
+    return stamped(figure, list(found.values())), alt
+
+
+def dual_against_program(profile: str, store: Store) -> Drawing:
+    """The dual bound and PGD over the linear program's optimum, point by point."""
+    found = of_item("wong2018/dual-vs-lp", "program", profile, store)
+    if not found:
+        return MISSING
+    points = {
+        f"{label}, {name}": (r.series["program"], r.series[key])
+        for name, r in found.items()
+        for key, label in (("dual", "dual bound"), ("attack", "margin under PGD"))
+    }
+    figure = against_optimum(points, xlabel="optimum of the linear program (logits)", ylabel="margin (logits)")
+    said = ", ".join(f"{r.metrics['loosened'].value:.3g} logits after {name}" for name, r in found.items())
+    alt = (
+        "Dual bounds on or below, margins under PGD on or above the linear program's optimum. "
+        f"Mean loss of the dual: {said}."
+    )
+    return stamped(figure, list(found.values())), alt

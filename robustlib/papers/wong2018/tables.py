@@ -1,0 +1,333 @@
+"""Wong & Kolter 2018, the convex outer adversarial polytope: what each table and figure needs.
+
+Source: arXiv 1711.00851 and the authors' code. The paper's balls are not cut to the inputs' range, so attacks here
+are not clipped either, except in rows that say so. What the paper leaves open is said in each cell's note.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+from ...catalogue.base import Cell, Factor, Predicate, Published, published_of
+from ...experiments.probes import CertifiedRadii, FirstLayer
+from ...experiments.records import Record
+from ...experiments.specs import Evaluation, Network, TrainingCurve
+from ...threat import LinfBall
+from .networks import (
+    FGSM,
+    OPEN,
+    PGD,
+    POLYTOPE_RADII,
+    PROBLEMS,
+    RADII,
+    SEEDS,
+    TOY_BALL,
+    attacked,
+    bound,
+    clean,
+    network,
+    pair,
+    programmed,
+    random_polytope,
+    shallow,
+    toy,
+    toy_curve,
+)
+
+PAPER = "wong2018"
+
+_OWN = "an evaluation of this book's"
+_KINDS = {"standard": False, "robust": True}
+_MARKS = {False: "×", True: "✓"}
+
+
+def _cell(
+    item: str,
+    row: str,
+    column: str,
+    runs: Sequence[Evaluation],
+    metric: str,
+    *,
+    number: Published | None = None,
+    scale: float = 100.0,
+    offset: float = 0.0,
+    unit: str = "%",
+    open_: str = "",
+    note: str = "",
+    ablation: tuple[Factor, ...] = (),
+) -> Cell:
+    return Cell(
+        item=f"{PAPER}/{item}",
+        row=row,
+        column=column,
+        published=number,
+        evaluations=tuple(runs),
+        metric=metric,
+        scale=scale,
+        offset=offset,
+        unit=unit,
+        protocol_known=not open_,
+        note="; ".join(filter(None, (note, open_))),
+        ablation=ablation,
+    )
+
+
+def _epochs(problem: str, robust: bool, column: str) -> tuple[Factor, ...]:
+    """HAR's epochs are not known: twice as many, for the columns that the paper prints."""
+    if problem != "HAR" or robust or not column.isupper():
+        return ()
+    longer = network(problem, robust=robust, times=2)
+    threat = PROBLEMS[problem].threat
+    made: dict[str, Callable[[Network], Evaluation]] = {
+        "TEST ERROR": clean,
+        "FGSM ERROR": lambda net: attacked(net, FGSM, threat),
+        "PGD ERROR": lambda net: attacked(net, PGD, threat),
+        "ROBUST ERROR BOUND": lambda net: bound(net, threat),
+    }
+    return (Factor("twice the epochs", (made[column](longer),)),)
+
+
+def _table() -> Iterator[Cell]:
+    """Table 1, and beside it the clipped attacks, the clipped bound, and bounds of other kinds."""
+    numbers = published_of(f"{PAPER}/table-1")
+    for problem, line in PROBLEMS.items():
+        item = f"table-1/{problem.lower()}"
+        for robust, mark in _MARKS.items():
+            row = f"PROBLEM={problem};ROBUST={mark};ϵ={line.eps:g}"
+            nets = [network(problem, robust=robust, seed=seed) for seed in SEEDS]
+            if problem == "SVHN":
+                for (name, column), number in numbers.items():
+                    if name == row:
+                        yield Cell(
+                            item=f"{PAPER}/{item}",
+                            row=row,
+                            column=column,
+                            published=number,
+                            unavailable="the official files of SVHN were not at hand",
+                        )
+                continue
+            errors = {
+                "TEST ERROR": [clean(net) for net in nets],
+                "FGSM ERROR": [attacked(net, FGSM, line.threat) for net in nets],
+                "PGD ERROR": [attacked(net, PGD, line.threat) for net in nets],
+                "FGSM error, clipped": [attacked(net, FGSM, line.clipped) for net in nets],
+                "PGD error, clipped": [attacked(net, PGD, line.clipped) for net in nets],
+            }
+            for column, runs in errors.items():
+                yield _cell(
+                    item,
+                    row,
+                    column,
+                    runs,
+                    "accuracy",
+                    number=numbers.get((row, column)),
+                    scale=-100.0,
+                    offset=100.0,
+                    open_=OPEN[problem],
+                    note="" if column.isupper() else _OWN,
+                    ablation=_epochs(problem, robust, column),
+                )
+            bounds = {
+                "ROBUST ERROR BOUND": [bound(net, line.threat) for net in nets],
+                "bound, clipped": [bound(net, line.clipped) for net in nets],
+                "bound, slopes of CROWN": [bound(net, line.threat, slopes="adaptive") for net in nets],
+                "bound, intervals": [bound(net, line.threat, method="interval") for net in nets],
+            }
+            for column, runs in bounds.items():
+                yield _cell(
+                    item,
+                    row,
+                    column,
+                    runs,
+                    "bound",
+                    number=numbers.get((row, column)),
+                    open_=OPEN[problem],
+                    ablation=_epochs(problem, robust, column),
+                    note="" if column.isupper() else _OWN,
+                )
+
+
+def _mnist(kind: str) -> Network:
+    return network("MNIST", robust=_KINDS[kind])
+
+
+def radii(kind: str) -> Evaluation:
+    """Largest certified radii of the MNIST networks."""
+    return Evaluation(_mnist(kind), CertifiedRadii())
+
+
+def _figures() -> Iterator[Cell]:
+    ball = PROBLEMS["MNIST"].threat
+    for kind, robust in _KINDS.items():
+        net = _mnist(kind)
+        certified = (bound(net, ball),)
+        yield _cell(
+            "polytope-sketch",
+            kind,
+            "two classes: robust error bound",
+            (bound(pair(robust=robust), ball),),
+            "bound",
+            note=_OWN,
+        )
+        yield _cell("relu-relaxation", kind, "units with l < 0 < u", certified, "unstable", note=_OWN)
+        for name in ("unstable", "dead", "active"):
+            yield _cell("unstable-units", kind, f"{name} units at eps 0.1", certified, name)
+        yield _cell(
+            "training-curves",
+            kind,
+            "loss at the end of training",
+            (Evaluation(net, TrainingCurve()),),
+            "final_loss",
+            unit="nats",
+            scale=1.0,
+            note="on the batches of training: the robust loss of the robust network",
+        )
+        for name, column in (("near_zero", "weights near zero"), ("empty", "filters without any other")):
+            yield _cell(
+                "filters",
+                kind,
+                column,
+                (Evaluation(net, FirstLayer()),),
+                name,
+                note="near zero: under 1 % of the largest weight's size",
+            )
+        for name in ("radius", "median_radius", "radius_right"):
+            yield _cell("certified-radius", kind, name.replace("_", " "), (radii(kind),), name, unit="linf", scale=1.0)
+
+
+def _tightness() -> Iterator[Cell]:
+    """One hidden layer: the bound against PGD at several radii; and against the linear program of its relaxation."""
+    for kind, robust in _KINDS.items():
+        net = shallow(robust=robust)
+        for eps in RADII:
+            run, row = programmed(net, eps), f"{kind}, eps {eps:g}"
+            threat = LinfBall(eps, domain=None)
+            note = "the radii and the network's training are not known; here eps 0.1 as in table 1"
+            yield _cell(
+                "bound-tightness",
+                row,
+                "PGD error",
+                (attacked(net, PGD, threat),),
+                "accuracy",
+                scale=-100.0,
+                offset=100.0,
+                open_=note,
+            )
+            yield _cell("bound-tightness", row, "robust error bound", (bound(net, threat),), "bound", open_=note)
+            for name, column in (("dual", "dual bound"), ("program", "linear program"), ("attack", "under PGD")):
+                yield _cell(
+                    "dual-vs-lp",
+                    row,
+                    f"least margin, {column}",
+                    (run,),
+                    name,
+                    unit="logits",
+                    scale=1.0,
+                    open_="on the network with one hidden layer",
+                )
+
+
+def _plane() -> Iterator[Cell]:
+    """Two dimensions: losses along the training on twelve points, and the outputs of a random network."""
+    note = "the authors' points and labels; initial weights of our own"
+    runs = {robust: [toy(robust=robust, seed=seed) for seed in SEEDS] for robust in _KINDS.values()}
+    for number in published_of(f"{PAPER}/toy-2d").values():
+        nets, name = runs["robust" in number.column], number.column.split()[-1]
+        yield _cell(
+            "toy-2d",
+            number.row,
+            number.column,
+            [toy_curve(net) for net in nets],
+            f"{name}@{number.row.split()[-1]}",
+            number=number,
+            scale=1.0,
+            unit="",
+            note=note,
+        )
+    for kind, robust in _KINDS.items():
+        yield _cell(
+            "toy-2d",
+            f"2D toy, {kind}",
+            "robust error bound at the end",
+            [bound(net, TOY_BALL) for net in runs[robust]],
+            "bound",
+            note=_OWN,
+        )
+    for eps in POLYTOPE_RADII:
+        for metric, column in (("fixed", "the paper's bound"), ("adaptive", "slopes that adapt")):
+            yield _cell(
+                "true-polytope",
+                f"eps {eps:g}",
+                f"area over the samples' hull, {column}",
+                [random_polytope(seed) for seed in SEEDS],
+                f"{metric}@{eps:g}",
+                unit="times",
+                scale=1.0,
+                open_="the paper's weights and point are not known",
+            )
+
+
+def cells() -> list[Cell]:
+    """Every cell of the paper that this edition knows how to measure, or can say why it does not."""
+    return [*_table(), *_figures(), *_tightness(), *_plane()]
+
+
+# What the figures claim ---------------------------------------------------------------------------------------
+
+
+def _of(metric: str, holds: Callable[[list[float]], bool]) -> Callable[[Sequence[Record]], bool]:
+    """A test of one metric of the records, in their order."""
+    return lambda records: bool(holds([record.metrics[metric].value for record in records]))
+
+
+def predicates() -> list[Predicate]:
+    """The statements that each figure makes, as tests over records."""
+    ball = PROBLEMS["MNIST"].threat
+    both = tuple(bound(_mnist(kind), ball) for kind in _KINDS)
+    layers = tuple(Evaluation(_mnist(kind), FirstLayer()) for kind in _KINDS)
+    program = tuple(programmed(shallow(robust=robust), RADII[-1]) for robust in _KINDS.values())
+    rows: list[tuple[str, str, tuple[Evaluation, ...], Callable[[Sequence[Record]], bool]]] = [
+        (
+            "unstable-units",
+            "Robust training leaves fewer units that cross zero",
+            both,
+            _of("unstable", lambda v: v[1] < v[0]),
+        ),
+        (
+            "table-1/mnist",
+            "The standard network has no certificate on over 99 % of the test points",
+            both[:1],
+            _of("bound", lambda v: v[0] > 0.99),
+        ),
+        (
+            "certified-radius",
+            "Robust training raises the median certified radius tenfold",
+            tuple(radii(kind) for kind in _KINDS),
+            _of("median_radius", lambda v: v[1] > 10 * v[0]),
+        ),
+        (
+            "filters",
+            "More first-layer weights of the robust network are near zero",
+            layers,
+            _of("near_zero", lambda v: v[1] > v[0]),
+        ),
+        (
+            "dual-vs-lp",
+            "Neither linear program lies below its dual bound",
+            program,
+            _of("loosened", lambda v: min(v) >= -1e-6),
+        ),
+        (
+            "true-polytope",
+            "No sampled output lies outside a proven polygon",
+            (random_polytope(),),
+            _of("inside", lambda v: v[0] == 1),
+        ),
+        (
+            "toy-2d",
+            "Training on the bound certifies all that standard training leaves open",
+            tuple(bound(toy(robust=robust), TOY_BALL) for robust in _KINDS.values()),
+            _of("bound", lambda v: v[1] == 0 < v[0]),
+        ),
+    ]
+    return [Predicate(f"{PAPER}/{item}", text, needs, test) for item, text, needs, test in rows]

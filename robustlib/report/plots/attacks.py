@@ -1,0 +1,120 @@
+"""Figures of the chapter on attacks: one digit under each attack, and attacks as paths in the plane."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+from numpy.typing import ArrayLike
+from torch import Tensor, nn
+
+from ...attacks.losses import margin
+from ...errors import RobustlibError
+from .panels import grid, need
+from .regions import Region
+from .style import WIDTH, current, new_figure, styled
+
+# Inches of an image, between images, between the two cards of a row; of a card: a title, three images, two lines, air.
+_TILE, _GAP, _APART = 0.98, 0.07, 0.3
+_WIDE, _TALL = 3 * _TILE + 2 * _GAP, _TILE + 1.0
+_LETTERS = 12.5  # points: on a phone the figure is half as wide
+
+
+@dataclass(frozen=True)
+class Card:
+    """One attack on one (H, W) image in 0..1, the class that the network tells then, and the margin in logits."""
+
+    title: str
+    clean: np.ndarray
+    attacked: np.ndarray
+    told: int
+    margin: float
+
+    @property
+    def norms(self) -> tuple[int, float, float]:
+        """l_0 (changed pixels), l_2 and l_inf of the perturbation."""
+        size = np.abs(self.attacked - self.clean)
+        return int((size > 1e-6).sum()), float(np.sqrt((size**2).sum())), float(size.max())
+
+
+def card(title: str, model: nn.Module, x: Tensor, attacked: Tensor, y: Tensor) -> Card:
+    """What a network says of one attacked image; x and attacked (1, 1, H, W), y (1,)."""
+    with torch.no_grad():
+        logits = model(attacked)
+    clean, changed = (image[0, 0].double().numpy() for image in (x, attacked))
+    return Card(title, clean, changed, int(logits.argmax()), float(margin(logits, y)[0]))
+
+
+@styled
+def attack_cards(cards: Sequence[Card]) -> Figure:
+    """Two columns of cards: image, perturbation (scaled to its largest entry), attacked image, outcome."""
+    if not cards:
+        raise RobustlibError("attack_cards: nothing to draw; pass at least one card")
+    width, height = 2 * _WIDE + _APART, -(-len(cards) // 2) * _TALL
+    figure = new_figure(0.16 + (WIDTH - 0.16) * height / width)
+    ax = figure.subplots()
+    for place, one in enumerate(cards):
+        row, column = divmod(place, 2)
+        left, top = column * (_WIDE + _APART), -row * _TALL - 0.28
+        l0, l2, linf = one.norms
+        change = 0.5 + (one.attacked - one.clean) / (2 * max(linf, 1e-12))
+        for i, tile in enumerate((one.clean, change, one.attacked)):
+            x = left + i * (_TILE + _GAP)
+            ax.imshow(tile, cmap="gray", vmin=0, vmax=1, extent=(x, x + _TILE, top - _TILE, top))
+        ax.text(left, top + 0.06, one.title, weight="bold", fontsize=_LETTERS)
+        verdict = f"told {one.told}, margin {one.margin:+.2g}".replace("-", "\N{MINUS SIGN}")
+        colour = current().colours[1] if one.margin < 0 else current().text
+        ax.text(left, top - _TILE - 0.04, verdict, va="top", color=colour, fontsize=_LETTERS)
+        norms = f"$\\ell_0$ {l0}   $\\ell_2$ {l2:.2f}   $\\ell_\\infty$ {linf:.2f}"
+        ax.text(left, top - _TILE - 0.27, norms, va="top", fontsize=_LETTERS)
+    ax.set(xlim=(0, width), ylim=(-height, 0))
+    ax.set_axis_off()
+    return figure
+
+
+@contextmanager
+def asked(model: nn.Module) -> Iterator[list[np.ndarray]]:
+    """The points about which the model is asked inside the block, one (N, ...) array a forward pass."""
+    points: list[np.ndarray] = []
+    hook = model.register_forward_pre_hook(lambda _, inputs: points.append(inputs[0].detach().numpy().copy()))
+    try:
+        yield points
+    finally:
+        hook.remove()
+
+
+@styled
+def attack_paths(panels: Mapping[str, Sequence[ArrayLike]], region: Region, *, start: ArrayLike, eps: float) -> Figure:
+    """Paths of attacks on one point of the plane, a panel each, over the regions of two classes.
+
+    Args:
+        panels: by attack, paths of (n, 2) points; where a path ends stands a star.
+        region: as in :func:`robustlib.report.plots.regions.decision_regions`.
+        start, eps: (2,) the point under attack, and half the side of its box.
+
+    Raises:
+        RobustlibError: nothing to draw, or a path of another shape.
+    """
+    need(panels, "attack_paths")
+    x, y, scores, corner = (np.asarray(values, float) for values in (*region, start))
+    tall = 0.4 + 2.75 * np.ptp(y) / np.ptp(x)
+    figure, theme = new_figure(float(tall) * -(-len(panels) // 2)), current()
+    for ax, (title, paths) in zip(grid(figure, len(panels), 2), panels.items(), strict=True):
+        ax.contourf(x, y, scores, levels=[-1e9, 0, 1e9], colors=theme.colours[:2], alpha=0.22)
+        ax.contour(x, y, scores, levels=[0], colors=[theme.text], linewidths=1.2)
+        for path in map(np.asarray, paths):
+            if path.ndim != 2 or path.shape[1] != 2:
+                raise RobustlibError(f"attack_paths {title!r}: a path of shape {path.shape}; give (n, 2)")
+            ax.plot(*path.T, color=theme.colours[3], marker=".", markersize=4, linewidth=0.9, alpha=0.8)
+            ax.plot(*path[-1], marker="*", markersize=11, color=theme.colours[3], markeredgecolor=theme.text)
+        ax.add_patch(Rectangle(tuple(corner - eps), 2 * eps, 2 * eps, fill=False, edgecolor=theme.text, linestyle="--"))
+        ax.plot(*corner, marker="o", color=theme.text, markersize=6)
+        ax.set_title(title, fontsize=_LETTERS)
+        ax.set(aspect="equal", xticks=[], yticks=[])
+        ax.grid(visible=False)
+    return figure

@@ -1,0 +1,184 @@
+"""How figures look, and how they reach a page: one PNG in a cell, a light and a dark SVG elsewhere.
+
+**Notebook cells** show one PNG on an opaque white ground. The book's theme dims such a picture in dark mode
+(brightness 0.8) and rounds its corners, so that it sits there as a pale card; every reader of notebooks shows
+it too, and nbval, which compares text and HTML to the letter, leaves PNG out. Two pictures tagged for light
+and dark would both show on GitHub and in Jupyter; a transparent one gets a white ground from the theme.
+The alt text travels in the output's metadata and as its plain text, which nbval does compare.
+
+**Pages** that ``report`` writes hold two SVGs with grounds of their own; the theme shows the one that fits.
+
+Colours are Okabe and Ito's, darkened or lightened to a contrast of 3:1 and more with their ground. Series
+differ in marker and line style as well. Text is 9 pt or more on a width of 6.5 in.
+"""
+
+from __future__ import annotations
+
+import base64
+import functools
+import io
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import Any, ParamSpec
+
+import matplotlib as mpl
+import seaborn as sns
+from cycler import cycler
+from matplotlib.figure import Figure
+from PIL import Image
+
+from ...errors import RobustlibError, suggest
+
+WIDTH = 6.5
+"""Inches, of every figure."""
+DPI = 160
+"""Pixels per inch of a PNG: sharp at the width of a page column, some ten kilobytes large."""
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
+LINES = ((), (5, 2), (1.5, 1.5), (6, 1.5, 1.5, 1.5), (3, 1), (8, 2, 2, 2), (1, 1), (4, 2, 1, 2))
+"""Dashes in seaborn's notation; () is a solid line."""
+
+P = ParamSpec("P")
+
+
+@dataclass(frozen=True)
+class Theme:
+    """Colours of one ground, as hexadecimal RGB."""
+
+    name: str
+    ground: str
+    text: str
+    grid: str
+    colours: tuple[str, ...]
+
+
+THEMES = {
+    theme.name: theme
+    for theme in (
+        Theme(
+            "light",
+            "#ffffff",
+            "#22262b",
+            "#dfe2e6",
+            ("#0072b2", "#c44e00", "#007f5c", "#a8498a", "#6a6f75", "#8a6900", "#2f8fc6", "#1f1f1f"),
+        ),
+        Theme(
+            "dark",
+            "#171a1f",
+            "#dfe3e8",
+            "#383e46",
+            ("#56b4e9", "#ff9446", "#3ccf9d", "#ee9bcb", "#b4bac2", "#f0e442", "#a6d8ff", "#ffffff"),
+        ),
+    )
+}
+_current: ContextVar[Theme] = ContextVar("theme", default=THEMES["light"])
+
+
+def current() -> Theme:
+    """The theme that figures are drawn in."""
+    return _current.get()
+
+
+@contextmanager
+def use(name: str) -> Iterator[Theme]:
+    """Make a theme the current one for a while.
+
+    ``with use("dark"): figure = accuracy_curves(...)``
+    """
+    if name not in THEMES:
+        raise RobustlibError(suggest("theme", name, THEMES))
+    token = _current.set(THEMES[name])
+    try:
+        yield THEMES[name]
+    finally:
+        _current.reset(token)
+
+
+def settings(theme: Theme) -> Any:
+    """What a theme sets on top of matplotlib's defaults."""
+    text = dict.fromkeys(("text.color", "axes.labelcolor", "axes.titlecolor", "xtick.color", "ytick.color"), theme.text)
+    areas = ("figure.facecolor", "axes.facecolor", "savefig.facecolor", "legend.facecolor")
+    grounds = dict.fromkeys(areas, theme.ground)
+    return {
+        **sns.plotting_context("paper"),
+        **sns.axes_style("whitegrid"),
+        **text,
+        **grounds,
+        "axes.edgecolor": theme.grid,
+        "grid.color": theme.grid,
+        "grid.linewidth": 0.7,
+        "axes.linewidth": 0.8,
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "axes.titlelocation": "left",
+        "axes.titleweight": "bold",
+        "axes.prop_cycle": cycler(color=theme.colours),
+        "font.family": ["DejaVu Sans"],
+        "font.size": 10,
+        "axes.titlesize": 10.5,
+        "axes.labelsize": 10,
+        "xtick.labelsize": 9.5,
+        "ytick.labelsize": 9.5,
+        "legend.fontsize": 9.5,
+        "legend.frameon": False,
+        "lines.linewidth": 1.8,
+        "lines.markersize": 6,
+        "text.usetex": False,
+    }
+
+
+def styled(build: Callable[P, Figure]) -> Callable[P, Figure]:
+    """Let a figure's builder draw in the current theme and leave matplotlib's settings alone."""
+
+    @functools.wraps(build)
+    def wrapped(*args: P.args, **kwargs: P.kwargs) -> Figure:
+        with mpl.rc_context():
+            # Whatever a user's own settings file says.
+            mpl.rcdefaults()
+            mpl.rcParams.update(settings(current()))
+            return build(*args, **kwargs)
+
+    return wrapped
+
+
+def new_figure(height: float) -> Figure:
+    """An empty figure of the book's width; it belongs to no window and needs no closing."""
+    figure = Figure(figsize=(WIDTH, height), layout="constrained")
+    figure.get_layout_engine().set(w_pad=0.08, h_pad=0.08, hspace=0.04, wspace=0.03)  # type: ignore[union-attr,call-arg]
+    return figure
+
+
+def _alternative(alt: str) -> str:
+    text = " ".join(alt.split())
+    if not text:
+        raise RobustlibError("a figure without alt text; say in a sentence what it shows and how it comes out")
+    return text
+
+
+def png(figure: Figure) -> bytes:
+    """The figure as PNG, opaque, 1040 pixels wide, in 64 colours chosen for it: a quarter of the bytes."""
+    drawn, out = io.BytesIO(), io.BytesIO()
+    # No version, so that the same figure is the same bytes.
+    figure.savefig(drawn, format="png", dpi=DPI, metadata={"Software": None}, facecolor=figure.get_facecolor())
+    picture = Image.open(drawn).convert("RGB")
+    picture.quantize(64, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE).save(out, "png", optimize=True)
+    return out.getvalue()
+
+
+def show(figure: Figure, *, alt: str) -> None:
+    """Display a figure as a notebook cell's output: one PNG with its alt text.
+
+    Args:
+        figure: drawn in the light theme.
+        alt: what a reader who cannot see it should know. nbval compares it, so digits in it must hold on any
+            machine.
+
+    Raises:
+        RobustlibError: an empty alt text.
+    """
+    from IPython.display import publish_display_data
+
+    text = _alternative(alt)
+    data = {"image/png": base64.b64encode(png(figure)).decode(), "text/plain": text}
+    publish_display_data(data, {"image/png": {"alt": text}})  # type: ignore[no-untyped-call]
