@@ -90,7 +90,7 @@ def parser() -> argparse.ArgumentParser:
     )
     many = command.add_mutually_exclusive_group()
     many.add_argument(
-        "--jobs", type=_processes, default=1, metavar="N", help="processes; networks are spread over them"
+        "--jobs", type=_processes, default=1, metavar="N", help="runs side by side; none waits for another's network"
     )
     many.add_argument("--cluster", metavar="local:N|tcp://HOST:PORT", help="run on a dask.distributed cluster")
     command.add_argument("--dry-run", action="store_true")
