@@ -29,12 +29,12 @@ from .experiments.cluster import run_on
 from .experiments.exchange import collect, copying
 from .experiments.forecast import forecast
 from .experiments.host import device_name, resolve_device, source_digest, versions
-from .experiments.keys import key
 from .experiments.processes import side_by_side
 from .experiments.progress import Board, duration, estimates
-from .experiments.records import migrate
 from .experiments.runner import Interrupted, Job, Summary, run, verify
 from .experiments.store import Store
+from .spec.keys import key
+from .spec.records import migrate
 
 
 def _say_where(args: argparse.Namespace) -> None:

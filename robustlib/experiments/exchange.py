@@ -15,7 +15,7 @@ import torch
 
 from ..errors import RobustlibError
 from ..files import write_atomically
-from .records import loads
+from ..spec.records import loads
 from .store import Store, check_specification, read_weights
 
 SECONDS = 30.0

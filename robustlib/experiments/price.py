@@ -24,9 +24,9 @@ from ..certify.region import Region
 from ..certify.trace import trace
 from ..data.registry import facts_of
 from ..models import ModelSpec, build
+from ..spec.network import Network
 from ..threat import LinfBall
 from ..training import Certified
-from .specs import Network
 
 What = tuple[ModelSpec, tuple[int, ...], int]
 """Model, shape of its inputs, number of classes: all that the operations depend on."""

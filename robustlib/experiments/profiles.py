@@ -14,9 +14,20 @@ from dataclasses import dataclass, replace
 
 from ..attacks.suite import Fab, Pgd, Square
 from ..errors import RobustlibError, suggest
+from ..evaluate.accuracy import Accuracy, AccuracyVariation, Attacked
+from ..evaluate.attempts import Targeted
+from ..evaluate.directions import Directions
+from ..evaluate.distances import Distances
+from ..evaluate.hinge import HingeBound
+from ..evaluate.inner_loop import InnerLoop
+from ..evaluate.losses import LocalMaxima, LossTrace, TrainingCurve
+from ..evaluate.pictures import Pictures
+from ..evaluate.worst_case import WorstCase
 from ..models import ModelSpec
 from ..parameters import BEST as BEST
 from ..parameters import NAMES as NAMES
+from ..spec.evaluation import Evaluation, Subset
+from ..spec.network import Network
 from ..training import FgsmTraining, PgdTraining, Schedule, Standard
 from ..training.inner import Inner
 from . import (
@@ -27,22 +38,6 @@ from . import (
     profiles_madry,
     profiles_scaling,
     profiles_small,
-)
-from .probes import InnerLoop, Pictures, Targeted
-from .specs import (
-    Accuracy,
-    AccuracyVariation,
-    Attacked,
-    Directions,
-    Distances,
-    Evaluation,
-    HingeBound,
-    LocalMaxima,
-    LossTrace,
-    Network,
-    Subset,
-    TrainingCurve,
-    WorstCase,
 )
 
 

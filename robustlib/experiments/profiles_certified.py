@@ -5,9 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ..attacks.suite import Pgd
+from ..evaluate.accuracy import Accuracy
+from ..evaluate.certificates import Certificate, CertifiedRadii, OutputSet, Relaxed
+from ..evaluate.losses import TrainingCurve
+from ..spec.evaluation import Evaluation
+from ..spec.network import Network
 from ..training import Certified, Schedule, Standard
-from .probes import Certificate, CertifiedRadii, OutputSet, Relaxed
-from .specs import Accuracy, Evaluation, Network, TrainingCurve
 
 MODELS = ("wong_conv", "wong_dense")
 _WIDTHS = {"wong_conv": 4, "wong_dense": 32}

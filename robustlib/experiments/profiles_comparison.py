@@ -9,11 +9,16 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ..attacks.suite import Attack, Pgd
+from ..evaluate.accuracy import Attacked
+from ..evaluate.cascades import CascadeBound
+from ..evaluate.certificates import Certificate
+from ..evaluate.exact import Exact
+from ..evaluate.worst_case import WorstCase
+from ..spec.evaluation import Evaluation
+from ..spec.network import Network
 from ..training import Certified, Distillation, FgsmTraining, Schedule, Standard
 from ..training.inner import Inner
 from . import profiles_certified as table
-from .probes import CascadeBound, Certificate
-from .specs import Attacked, Evaluation, Exact, Network, WorstCase
 
 _ATTACKED = Schedule(1_500, batch=128, lr=1.5e-3, shape="one_cycle", precision="bfloat16")
 _PROJECTED = Schedule(150, batch=50, lr=2e-4, shape="one_cycle")

@@ -8,9 +8,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from ..evaluate.accuracy import Accuracy, AccuracyVariation
+from ..evaluate.attempts import Targeted
+from ..evaluate.distances import Distances
+from ..evaluate.softmax import Amplitudes
+from ..evaluate.worst_case import WorstCase
+from ..spec.evaluation import Evaluation
+from ..spec.network import Network
 from ..training import Schedule, Standard
-from .probes import Amplitudes, Targeted
-from .specs import Accuracy, AccuracyVariation, Distances, Evaluation, Network, WorstCase
 
 MODELS = ("papernot_mnist", "papernot_cifar")
 _WIDTH = {"digits": 16, "mnist": 32, "cifar10": 16}

@@ -10,8 +10,17 @@ from dataclasses import dataclass, replace
 
 from ..attacks.suite import Fab, Pgd, Square
 from ..data.registry import facts_of
-from .probes import CascadeBound, Cost, Targeted
-from .specs import Accuracy, Attacked, Directions, Distances, Evaluation, LocalMaxima, Measurement, Network, WorstCase
+from ..evaluate.accuracy import Accuracy, Attacked
+from ..evaluate.attempts import Targeted
+from ..evaluate.cascades import CascadeBound
+from ..evaluate.directions import Directions
+from ..evaluate.distances import Distances
+from ..evaluate.losses import LocalMaxima
+from ..evaluate.update_time import Cost
+from ..evaluate.worst_case import WorstCase
+from ..spec.evaluation import Evaluation
+from ..spec.measurement import Measurement
+from ..spec.network import Network
 
 EPOCHS = 15
 

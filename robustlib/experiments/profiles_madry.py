@@ -8,10 +8,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from ..evaluate.accuracy import Accuracy, Attacked
+from ..evaluate.directions import Directions
+from ..evaluate.losses import LocalMaxima, LossTrace
 from ..models import ModelSpec
+from ..spec.evaluation import Evaluation
+from ..spec.network import Network
 from ..threat import L2Ball
 from ..training import FgsmTraining, PgdTraining, Schedule
-from .specs import Accuracy, Attacked, Directions, Evaluation, LocalMaxima, LossTrace, Network
 
 NAME = "madry_resnet"
 _SCALES = {1: 2, 10: 4}

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from ..evaluate.accuracy import Accuracy
+from ..evaluate.cascades import CascadeBound, Estimated
+from ..evaluate.certificates import Certificate
+from ..evaluate.groups import Groups
+from ..evaluate.update_time import Cost
+from ..spec.evaluation import Evaluation
+from ..spec.network import Network
 from ..threat import Ball, L2Ball, LinfBall
 from ..training import Certified, Schedule, Standard
-from .probes import CascadeBound, Certificate, Cost, Estimated, Groups
-from .specs import Accuracy, Evaluation, Network
 
 MODELS = ("scaled_small", "scaled_large", "scaled_resnet", "scaled_wide", "scaled_deep", "scaled_single")
 

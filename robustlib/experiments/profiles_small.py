@@ -8,7 +8,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ..attacks.suite import Pgd
-from .specs import Accuracy, Evaluation, Network
+from ..evaluate.accuracy import Accuracy
+from ..spec.evaluation import Evaluation
+from ..spec.network import Network
 
 GENERATED = ("plane", "lender")
 FEW_ROWS = 2_000

@@ -10,8 +10,8 @@ from torch import nn
 
 from robustlib.data.registry import facts_of
 from robustlib.experiments.price import Counter, Price
-from robustlib.experiments.specs import Network
 from robustlib.models import ModelSpec, build
+from robustlib.spec.network import Network
 from robustlib.threat import LinfBall
 from robustlib.training import (
     BinaryTrades,
