@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import functools
 import importlib
+import importlib.util
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from ..experiments.cost import evaluation_seconds, training_seconds
 from ..experiments.keys import key
-from ..experiments.profiles import FAITHFUL_FIRST, Profile, profile
+from ..experiments.profiles import FAITHFUL_FIRST, Profile, Reduction, profile, reduce, reduction_of
+from ..experiments.profiles_ladder import LADDER
 from ..experiments.records import Record
 from ..experiments.runner import Job
 from ..experiments.specs import Evaluation
 from ..experiments.store import Store
-from .base import PACKAGE, Cell, Item, Predicate, find_item, items
+from .base import PACKAGE, Cell, Item, Predicate, find_item, items, papers
 
 
 def _tables(paper: str) -> Any:
@@ -26,6 +28,16 @@ def _tables(paper: str) -> Any:
 @functools.cache
 def _cells(paper: str) -> tuple[Cell, ...]:
     return tuple(_tables(paper).cells())
+
+
+@functools.cache
+def reductions_of(paper: str) -> tuple[Reduction, ...]:
+    """What profiles make of a paper's evaluations; none where the paper says nothing of them."""
+    name = f"{PACKAGE}.{paper}.profiles"
+    if importlib.util.find_spec(name) is None:
+        return ()
+    found: tuple[Reduction, ...] = importlib.import_module(name).REDUCTIONS
+    return found
 
 
 @functools.cache
@@ -57,10 +69,10 @@ def select(names: Sequence[str]) -> list[Item]:
     """
     if not names:
         return list(items())
-    papers = {item.paper for item in items()}
+    known = {item.paper for item in items()}
     chosen: dict[str, Item] = {}
     for name in names:
-        if name in papers:
+        if name in known:
             chosen.update({item.id: item for item in items() if item.paper == name})
         else:
             found = find_item(name)
@@ -70,28 +82,43 @@ def select(names: Sequence[str]) -> list[Item]:
 
 def evaluations(cell: Cell, profile_name: str) -> list[Job]:
     """What the profile runs for a cell: one job for each of its seeds, none where it leaves the cell out."""
-    found = []
+    found, paper = [], find_item(cell.item).paper
     for place, full in enumerate(cell.evaluations):
-        job = job_of(full, profile_name)
+        job = job_of(full, profile_name, paper)
         if job is not None and place < _seeds(cell, profile(job.home(profile_name)), whole=job.evaluation == full):
             found.append(job)
     return found
 
 
-def shrink(evaluation: Evaluation, profile_name: str) -> Evaluation | None:
-    """The profile's version of one evaluation."""
-    return profile(profile_name).evaluation(evaluation)
+def shrink(full: Evaluation, profile_name: str, paper: str = "") -> Evaluation | None:
+    """The profile's version of one evaluation, None where the profile leaves it out.
+
+    Args:
+        full: in the paper's own protocol.
+        profile_name: of the profile.
+        paper: whose cell or claim it is; "": the first paper that says what profiles make of it.
+
+    Raises:
+        RobustlibError: an unknown profile.
+    """
+    profile(profile_name)
+    owners = [paper] if paper else [name for name in papers() if reduction_of(full, reductions_of(name))]
+    reductions = reductions_of(owners[0]) if owners else ()
+    return reduce(full, profile_name, reductions) if reductions else LADDER[profile_name](full)
 
 
-def job_of(full: Evaluation, profile_name: str) -> Job | None:
-    """What the profile runs for one evaluation; what it leaves whole is the full profile's, seeds and records alike."""
-    shrunk = shrink(full, profile_name)
+def job_of(full: Evaluation, profile_name: str, paper: str = "") -> Job | None:
+    """What the profile runs for one evaluation of a paper's, see :func:`shrink`.
+
+    What it leaves whole is the full profile's, seeds and records alike.
+    """
+    shrunk = shrink(full, profile_name, paper)
     return None if shrunk is None else Job(full, shrunk, FAITHFUL_FIRST[0] if shrunk == full else "")
 
 
-def find_record(full: Evaluation, profile_name: str, store: Store) -> Record | None:
+def find_record(full: Evaluation, profile_name: str, store: Store, paper: str = "") -> Record | None:
     """The profile's record of one evaluation, if there is one."""
-    job = job_of(full, profile_name)
+    job = job_of(full, profile_name, paper)
     return None if job is None else store.find(job.evaluation, job.home(profile_name))
 
 
@@ -120,7 +147,7 @@ def jobs(chosen: Iterable[Item], profile_name: str) -> list[Job]:
                 found.setdefault(key(job.evaluation), job)
         for predicate in predicates_of(item.id):
             for full in predicate.needs:
-                needed = job_of(full, profile_name)
+                needed = job_of(full, profile_name, item.paper)
                 if needed is not None:
                     found.setdefault(key(needed.evaluation), needed)
     return list(found.values())
@@ -225,5 +252,6 @@ def state(item: Item, profile_name: str, store: Store) -> str:
 
 def records_of(predicate: Predicate, profile_name: str, store: Store) -> list[Record] | None:
     """The records that a predicate is about, or None while one is missing."""
-    found = [find_record(full, profile_name, store) for full in predicate.needs]
+    paper = find_item(predicate.item).paper
+    found = [find_record(full, profile_name, store, paper) for full in predicate.needs]
     return None if None in found else [record for record in found if record is not None]

@@ -11,7 +11,7 @@ class Budget:
 
     Args:
         points: test points, class-balanced.
-        steps: of an iterative attack or search.
+        steps: of an iterative attack or search; a minimum-norm attack takes exactly so many.
         restarts: random restarts of PGD.
         reach: whether PGD of fewer steps takes longer ones, so that it still travels as far.
         queries: of Square, by itself or in a suite.
