@@ -136,6 +136,7 @@ class On:
         datasets: names of the subject's dataset.
         measurements: classes of the measurement.
         attacks: classes of the measurement's attack.
+        settings: a condition on that attack's fields.
         among: the very evaluations.
         outside: evaluations that are not meant.
         also: a further condition on fields of the evaluation.
@@ -145,6 +146,7 @@ class On:
     datasets: tuple[str, ...] = ()
     measurements: tuple[type, ...] = ()
     attacks: tuple[type, ...] = ()
+    settings: Callable[[Any], bool] | None = None
     among: frozenset[Evaluation] = frozenset()
     outside: frozenset[Evaluation] = frozenset()
     also: Callable[[Evaluation], bool] | None = None
@@ -152,11 +154,13 @@ class On:
     def __call__(self, evaluation: Evaluation) -> bool:
         """Whether the evaluation is of this kind."""
         subject, what = evaluation.subject, evaluation.measurement
+        attack = getattr(what, "attack", None)
         return (
             (not self.models or subject.model.name in self.models)
             and (not self.datasets or subject.dataset in self.datasets)
             and (not self.measurements or type(what) in self.measurements)
-            and (not self.attacks or type(getattr(what, "attack", None)) in self.attacks)
+            and (not self.attacks or type(attack) in self.attacks)
+            and (self.settings is None or self.settings(attack))
             and (not self.among or evaluation in self.among)
             and evaluation not in self.outside
             and (self.also is None or self.also(evaluation))
