@@ -11,8 +11,7 @@ from typing import Any
 
 from ..experiments.cost import evaluation_seconds, training_seconds
 from ..experiments.keys import key
-from ..experiments.profiles import FAITHFUL_FIRST, Profile, Reduction, profile, reduce, reduction_of
-from ..experiments.profiles_ladder import LADDER
+from ..experiments.profiles import FAITHFUL_FIRST, Profile, Reduction, Scale, profile, reduce, reduction_of
 from ..experiments.records import Record
 from ..experiments.runner import Job
 from ..experiments.specs import Evaluation
@@ -30,14 +29,22 @@ def _cells(paper: str) -> tuple[Cell, ...]:
     return tuple(_tables(paper).cells())
 
 
+def _profiles(paper: str) -> Any:
+    """A paper's module of reductions; None where it has none, so that the full profile alone runs what it asks."""
+    name = f"{PACKAGE}.{paper}.profiles"
+    return importlib.import_module(name) if importlib.util.find_spec(name) else None
+
+
 @functools.cache
 def reductions_of(paper: str) -> tuple[Reduction, ...]:
-    """What profiles make of a paper's evaluations; none where the paper says nothing of them."""
-    name = f"{PACKAGE}.{paper}.profiles"
-    if importlib.util.find_spec(name) is None:
-        return ()
-    found: tuple[Reduction, ...] = importlib.import_module(name).REDUCTIONS
-    return found
+    """What profiles make of a paper's evaluations."""
+    return tuple(getattr(_profiles(paper), "REDUCTIONS", ()))
+
+
+@functools.cache
+def scales() -> dict[str, Scale]:
+    """How the full profile scales networks that are too large for it, by architecture."""
+    return {name: scale for paper in papers() for name, scale in getattr(_profiles(paper), "SCALED", {}).items()}
 
 
 @functools.cache
@@ -90,6 +97,7 @@ def evaluations(cell: Cell, profile_name: str) -> list[Job]:
     return found
 
 
+@functools.cache
 def shrink(full: Evaluation, profile_name: str, paper: str = "") -> Evaluation | None:
     """The profile's version of one evaluation, None where the profile leaves it out.
 
@@ -102,9 +110,8 @@ def shrink(full: Evaluation, profile_name: str, paper: str = "") -> Evaluation |
         RobustlibError: an unknown profile.
     """
     profile(profile_name)
-    owners = [paper] if paper else [name for name in papers() if reduction_of(full, reductions_of(name))]
-    reductions = reductions_of(owners[0]) if owners else ()
-    return reduce(full, profile_name, reductions) if reductions else LADDER[profile_name](full)
+    owner = paper or next((name for name in papers() if reduction_of(full, reductions_of(name))), "")
+    return reduce(full, profile_name, reductions_of(owner) if owner else ())
 
 
 def job_of(full: Evaluation, profile_name: str, paper: str = "") -> Job | None:

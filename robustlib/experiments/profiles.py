@@ -161,9 +161,9 @@ class On:
             and (not self.measurements or type(what) in self.measurements)
             and (not self.attacks or type(attack) in self.attacks)
             and (self.settings is None or self.settings(attack))
-            and (not self.among or evaluation in self.among)
-            and evaluation not in self.outside
             and (self.also is None or self.also(evaluation))
+            and (not self.among or evaluation in self.among)
+            and (not self.outside or evaluation not in self.outside)
         )
 
 
