@@ -24,13 +24,13 @@ from .experiments import profiles
 from .experiments.cluster import run_on
 from .experiments.forecast import forecast
 from .experiments.host import device_name, resolve_device, source_digest, versions
-from .experiments.keys import key
 from .experiments.parallel import run_parallel
 from .experiments.parcels import collect, packing
 from .experiments.progress import Board, duration, estimates
-from .experiments.records import migrate
 from .experiments.runner import Summary, run, verify
 from .experiments.store import Store
+from .spec.keys import key
+from .spec.records import migrate
 
 
 def _say_where(args: argparse.Namespace) -> None:

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from ..batches import per_example
 from ..errors import RobustlibError, suggest
+from ..registry import spec
 from ..threat import Ball, Domain, ball
 from ._model import look
 from .apgd import apgd
@@ -41,6 +42,7 @@ def _raised() -> int:
     return protocol
 
 
+@spec
 @dataclass(frozen=True)
 class Clean:
     """No perturbation."""
@@ -48,6 +50,7 @@ class Clean:
     protocol: int = 1
 
 
+@spec
 @dataclass(frozen=True)
 class Noise:
     """Uniform noise in the ball."""
@@ -55,6 +58,7 @@ class Noise:
     protocol: int = 1
 
 
+@spec
 @dataclass(frozen=True)
 class Fgsm:
     """One signed step of full length; see :func:`robustlib.attacks.fgsm`."""
@@ -63,6 +67,7 @@ class Fgsm:
     protocol: int = 1
 
 
+@spec
 @dataclass(frozen=True)
 class Pgd:
     """Projected gradient descent; see :func:`robustlib.attacks.pgd`.
@@ -83,6 +88,7 @@ class Pgd:
     random_start: bool = True
 
 
+@spec
 @dataclass(frozen=True)
 class MiFgsm:
     """Momentum iterative FGSM; see :func:`robustlib.attacks.mi_fgsm`."""
@@ -93,6 +99,7 @@ class MiFgsm:
     protocol: int = 1
 
 
+@spec
 @dataclass(frozen=True)
 class Apgd:
     """Auto-PGD; see :func:`robustlib.attacks.apgd`."""
@@ -104,6 +111,7 @@ class Apgd:
     protocol: int = 1
 
 
+@spec
 @dataclass(frozen=True)
 class Square:
     """Random search on scores; see :func:`robustlib.attacks.square`."""
@@ -113,6 +121,7 @@ class Square:
     protocol: int = 1
 
 
+@spec
 @dataclass(frozen=True)
 class AutoAttack:
     """Four attacks in a row; see :func:`robustlib.attacks.auto_attack`."""
@@ -123,6 +132,7 @@ class AutoAttack:
     protocol: int = 1
 
 
+@spec
 @dataclass(frozen=True)
 class Boundary:
     """Decision-based boundary attack; see :func:`robustlib.attacks.boundary.boundary`."""
@@ -131,6 +141,7 @@ class Boundary:
     protocol: int = _raised()
 
 
+@spec
 @dataclass(frozen=True)
 class DeepFool:
     """Steps to the nearest linearised boundary; see :func:`robustlib.attacks.deepfool`."""
@@ -140,6 +151,7 @@ class DeepFool:
     protocol: int = _raised()
 
 
+@spec
 @dataclass(frozen=True)
 class CarliniWagner:
     """Penalised minimum norm; see :func:`robustlib.attacks.carlini_wagner`."""
@@ -152,6 +164,7 @@ class CarliniWagner:
     protocol: int = _raised()
 
 
+@spec
 @dataclass(frozen=True)
 class Lbfgs:
     """Quasi-Newton search in the box, for the Euclidean norm; see :func:`robustlib.attacks.lbfgs`."""
@@ -162,6 +175,7 @@ class Lbfgs:
     protocol: int = _raised()
 
 
+@spec
 @dataclass(frozen=True)
 class Fab:
     """Fast adaptive boundary attack; see :func:`robustlib.attacks.fab`."""
@@ -171,6 +185,7 @@ class Fab:
     protocol: int = 1
 
 
+@spec
 @dataclass(frozen=True)
 class Jsma:
     """Few features, changed fully, towards a class; see :func:`robustlib.attacks.jsma`.

@@ -10,9 +10,9 @@ from itertools import accumulate, pairwise
 
 from ..catalogue import plan
 from ..catalogue.base import items
-from ..experiments.keys import key
 from ..experiments.profiles import EPOCHS
 from ..experiments.store import Store
+from ..spec.keys import key
 
 HOURS = 4
 TOGETHER = 3

@@ -20,10 +20,10 @@ from pathlib import Path
 from ..environment import repository
 from ..errors import RobustlibError
 from ..experiments.profiles import FAITHFUL_FIRST
-from ..experiments.records import Record
 from ..experiments.runner import headline
 from ..experiments.store import Store
 from ..report.display import record_target
+from ..spec.records import Record
 
 FOLDER = "book/editions"
 VERSION = re.compile(r"\d+(?:\.\d+)*(?:\.dev\d+)?")

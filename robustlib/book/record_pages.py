@@ -9,9 +9,9 @@ from pathlib import Path
 from ..catalogue import plan
 from ..catalogue.base import find_item
 from ..experiments import profiles
-from ..experiments.records import Record
 from ..experiments.store import Store
 from ..report.display import record_target
+from ..spec.records import Record
 
 SHOWN = 16
 """Numbers of a record on its page."""

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from importlib import resources
 
 from ..errors import RobustlibError, suggest
-from ..experiments.records import Record
-from ..experiments.specs import Evaluation
+from ..spec.evaluation import Evaluation
+from ..spec.records import Record
 
 PACKAGE = "robustlib.papers"
 """Where papers are found, one package each."""

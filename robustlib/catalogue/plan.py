@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..experiments.cost import evaluation_seconds, training_seconds
-from ..experiments.keys import key
 from ..experiments.profiles import FAITHFUL_FIRST, Profile, Reduction, Scale, profile, reduce, reduction_of
-from ..experiments.records import Record
 from ..experiments.runner import Job
-from ..experiments.specs import Evaluation
 from ..experiments.store import Store
+from ..spec.evaluation import Evaluation
+from ..spec.keys import key
+from ..spec.records import Record
 from .base import PACKAGE, Cell, Item, Predicate, find_item, items, papers
 
 

@@ -31,7 +31,7 @@ from ..statistics import wilson
 from ..threat import Ball
 from . import outcomes
 from .counting import Cost, counted
-from .findings import SHARE, Finding, diagnose
+from .masking import SHARE, Finding, diagnose
 from .outcomes import chunk_generator, in_pieces, steering
 
 

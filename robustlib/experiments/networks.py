@@ -18,11 +18,11 @@ from ..data.registry import facts_of
 from ..errors import RobustlibError
 from ..files import lock
 from ..models import build
+from ..spec.keys import key
+from ..spec.network import Network
 from ..threat import Ball
 from ..training import Certified, Distillation, Fit, TrainingDiverged, WeakTeacher, fit, soft_labels
 from ..training.loop import step_generator
-from .keys import key
-from .specs import Network
 from .store import half_precision, load_weights, save_log, save_weights, weights_path
 
 KEPT = 4

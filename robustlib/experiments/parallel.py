@@ -16,8 +16,8 @@ import torch
 
 from ..errors import RobustlibError
 from ..interrupt import asking, held
+from ..spec.keys import key
 from .host import resolve_device
-from .keys import key
 from .progress import Tick, estimates, seldom
 from .runner import Interrupted, Job, Summary, run
 from .store import Store

@@ -21,7 +21,7 @@ import torch
 
 from ..errors import RobustlibError
 from ..files import write_atomically
-from .records import Record, loads
+from ..spec.records import Record, loads
 from .store import Store, check_specification, read_weights
 
 PARTS, PART_BYTES = 7, 9_000_000

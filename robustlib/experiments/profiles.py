@@ -17,25 +17,23 @@ from typing import Any
 from ..attacks.suite import Fab, Pgd, Square
 from ..data.registry import facts_of
 from ..errors import RobustlibError, suggest
+from ..evaluate.accuracy import Accuracy, Attacked
+from ..evaluate.attempts import Targeted
+from ..evaluate.cascades import CascadeBound, Estimated
+from ..evaluate.certificates import OutputSet
+from ..evaluate.directions import Directions
+from ..evaluate.distances import Distances
+from ..evaluate.exact import Exact
+from ..evaluate.losses import LocalMaxima, LossTrace, TrainingCurve
+from ..evaluate.pictures import Pictures
+from ..evaluate.update_time import Cost
+from ..evaluate.worst_case import WorstCase
 from ..parameters import BEST as BEST
 from ..parameters import NAMES as NAMES
+from ..spec.evaluation import Evaluation
+from ..spec.measurement import Measurement
+from ..spec.network import Network
 from .budget import WHOLE, Budget, at_most
-from .probes import CascadeBound, Cost, Estimated, OutputSet, Pictures, Targeted
-from .specs import (
-    Accuracy,
-    AccuracyVariation,
-    Attacked,
-    Directions,
-    Distances,
-    Evaluation,
-    Exact,
-    LocalMaxima,
-    LossTrace,
-    Measurement,
-    Network,
-    TrainingCurve,
-    WorstCase,
-)
 
 
 @dataclass(frozen=True)
@@ -187,9 +185,9 @@ class Version:
         """The profile's version of a paper's evaluation, or None where the profile leaves it out."""
         if self.unless is not None and self.unless(evaluation):
             return None
-        what = shrink_measurement(evaluation.measurement, self.budget, self.network)
+        what: Any = shrink_measurement(evaluation.measurement, self.budget, self.network)
         if self.threat is not None:
-            what = replace(what, threat=self.threat(what.threat))  # type: ignore[union-attr]
+            what = replace(what, threat=self.threat(what.threat))
         n, points = evaluation.subset.n, self.budget.points
         subset = replace(evaluation.subset, n=n if points is None else at_most(points, n))
         return Evaluation(self.network(evaluation.subject), what, subset)
@@ -308,17 +306,13 @@ def shrink_attack(attack: Any, budget: Budget) -> Any:
 
 def shrink_measurement(what: Measurement, budget: Budget, network: NetworkMap) -> Measurement:
     """A measurement within a budget, on the profile's networks."""
+    what = what.with_networks(network)
     if isinstance(what, Accuracy):
-        source = None if what.source is None else network(what.source)
-        return replace(
-            what, attack=shrink_attack(what.attack, budget), source=source, search=budget.search or what.search
-        )
+        return replace(what, attack=shrink_attack(what.attack, budget), search=budget.search or what.search)
     if isinstance(what, Attacked):
-        attacks = tuple(shrink_attack(attack, budget) for attack in what.attacks)
-        return replace(what, attacks=attacks, sources=tuple(map(network, what.sources)))
+        return replace(what, attacks=tuple(shrink_attack(attack, budget) for attack in what.attacks))
     if isinstance(what, Directions):
-        stops = at_most(what.stops, budget.stops)
-        return replace(what, attack=shrink_attack(what.attack, budget), source=network(what.source), stops=stops)
+        return replace(what, attack=shrink_attack(what.attack, budget), stops=at_most(what.stops, budget.stops))
     if isinstance(what, Pictures):
         return replace(what, attack=shrink_attack(what.attack, budget))
     if isinstance(what, Exact):
@@ -346,8 +340,6 @@ def shrink_measurement(what: Measurement, budget: Budget, network: NetworkMap) -
         return replace(what, steps=steps, step_size=size, starts=starts, search=budget.search or what.search)
     if isinstance(what, TrainingCurve):
         return replace(what, blocks=at_most(what.blocks, budget.blocks))
-    if isinstance(what, AccuracyVariation):
-        return replace(what, baseline=network(what.baseline))
     if isinstance(what, Targeted):
         features = at_most(what.attack.features, budget.features)
         return replace(what, attack=replace(what.attack, features=features), cap=at_most(what.cap, budget.cap))

@@ -14,6 +14,10 @@ from ..environment import cache_root
 from ..errors import RobustlibError
 from ..files import lock
 from ..interrupt import asking
+from ..spec.evaluation import Evaluation
+from ..spec.keys import departures, describe, key
+from ..spec.measurement import Subject
+from ..spec.records import Record, Unfilable
 from ..training import TrainingDiverged, WeakTeacher
 from .cost import evaluation_flops
 from .host import (
@@ -26,12 +30,8 @@ from .host import (
     tune_allocator,
     versions,
 )
-from .keys import departures, describe, key
-from .measure import measure, rows_of
 from .networks import Networks, Stopped, dataset_of
 from .progress import Tick, label
-from .records import Record, Unfilable
-from .specs import Evaluation, TrainingCurve
 from .store import Store, weights_digest
 
 
@@ -162,10 +162,7 @@ def _grouped(jobs: Sequence[Job]) -> list[Job]:
     order: dict[str, int] = {}
     for job in jobs:
         order.setdefault(key(job.evaluation.subject), len(order))
-    return sorted(
-        jobs,
-        key=lambda job: (order[key(job.evaluation.subject)], not isinstance(job.evaluation.measurement, TrainingCurve)),
-    )
+    return sorted(jobs, key=lambda job: (order[key(job.evaluation.subject)], not job.evaluation.measurement.needs_log))
 
 
 def headline(record: Record) -> str:
@@ -184,7 +181,7 @@ def run_one(
     with lock(networks.cache / f"{key(evaluation)}.evaluation.lock"):
         if not recompute and (neighbours := store.reread(evaluation, job.home(profile))) is not None:
             return neighbours, False
-        if isinstance(evaluation.measurement, TrainingCurve) and networks.log(subject) is None:
+        if evaluation.measurement.needs_log and networks.log(subject) is None:
             # Committed weights come without their log: the curve needs the training itself.
             networks = Networks(
                 networks.device, networks.cache, None, networks.stop, networks.progress, networks.diverged
@@ -193,14 +190,9 @@ def run_one(
         dataset = dataset_of(subject, networks.device)
         log = networks.log(subject)
         wall, cpu = time.monotonic(), time.process_time()
-        found = measure(
-            evaluation,
-            dataset,
-            models,
-            curve=log,
-            progress=None if tick is None else lambda k, n: tick(label(evaluation), k, n),
-        )
-        _, rows = rows_of(evaluation.subset, dataset)
+        progress = None if tick is None else lambda k, n: tick(label(evaluation), k, n)
+        on = Subject(evaluation, dataset, models, log, progress)
+        found = evaluation.measurement.run(on)
         record = Record(
             profile=job.home(profile),
             evaluation_key=key(evaluation),
@@ -229,7 +221,7 @@ def run_one(
             peak_memory_mb=round(peak_memory_mb(networks.device), 1),
             training_s=round(float(log["seconds"]), 1) if log is not None else 0.0,
             training_cpu_s=round(float(log["cpu_seconds"]), 1) if log is not None else 0.0,
-            operations=evaluation_flops(evaluation, len(rows)),
+            operations=evaluation_flops(evaluation, len(on.rows)),
         )
         return store.write(record, evaluation), True
 
@@ -259,7 +251,7 @@ def verify(evaluation: Evaluation, committed: Record, *, device: str, folder: Pa
             f"{committed.path} was measured on weights {committed.weights_digest[:12]}, found {digest[:12]}"
         )
     dataset = dataset_of(evaluation.subject, networks.device)
-    found = measure(evaluation, dataset, models)
+    found = evaluation.measurement.run(Subject(evaluation, dataset, models))
     pairs = [(old.value, found.metrics[name].value) for name, old in committed.metrics.items() if name in found.metrics]
     if not pairs:
         raise RobustlibError(f"{committed.path} has none of the metrics {sorted(found.metrics)}; run it again")

@@ -15,9 +15,9 @@ from matplotlib.figure import Figure
 from ..catalogue.base import find_item
 from ..catalogue.plan import find_record
 from ..experiments.profiles import search_order
-from ..experiments.records import Metric
-from ..experiments.specs import Evaluation
 from ..experiments.store import Store
+from ..spec.evaluation import Evaluation
+from ..spec.records import Metric
 from . import tables
 from .forms import show_forms
 from .join import Statement, rows, statements, title_suffix

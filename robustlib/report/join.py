@@ -14,9 +14,9 @@ from ..catalogue.plan import cells_of, evaluations, predicates_of, records_of
 from ..errors import RobustlibError
 from ..experiments.profiles import profile as profile_of
 from ..experiments.profiles import search_order
-from ..experiments.records import Record
 from ..experiments.store import Store
 from ..papers.comparison import tables as comparison
+from ..spec.records import Record
 from .rows import Row
 from .verdicts import Verdict, decide
 

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from ..attacks._model import check_eval, check_temperature
 from ..data import Split
 from ..errors import RobustlibError
+from ..registry import spec
 
 CHUNK = 1_000
 
@@ -18,6 +19,7 @@ class WeakTeacher(RobustlibError):
     """The teacher does not know its training rows; what it would teach is noise."""
 
 
+@spec
 @dataclass(frozen=True)
 class Distillation:
     """min_theta -(1/|D|) sum_X sum_i F_i(X) log F^d_i(X): the student F^d fits the teacher's outputs, both at T.

@@ -12,7 +12,7 @@ from robustlib.attacks.suite import Apgd, Fgsm, Noise, Pgd, Square, passes
 from robustlib.errors import RobustlibError
 from robustlib.evaluate import convergence, diagnose, evaluate, in_pieces, outcomes, standard
 from robustlib.evaluate.counting import counted
-from robustlib.evaluate.findings import beats
+from robustlib.evaluate.masking import beats
 from robustlib.statistics import wilson
 from robustlib.threat import L2Ball, LinfBall
 from tests.attacks.models import Saturated, batch, small_cnn

@@ -14,17 +14,19 @@ import torch
 
 from robustlib.attacks.suite import Fgsm, Noise
 from robustlib.errors import RobustlibError
+from robustlib.evaluate.accuracy import Accuracy
+from robustlib.evaluate.losses import TrainingCurve
 from robustlib.experiments import networks, runner
 from robustlib.experiments.cost import evaluation_flops, training_flops
 from robustlib.experiments.host import resolve_device
-from robustlib.experiments.keys import key
-from robustlib.experiments.measure import measure
 from robustlib.experiments.networks import Networks
 from robustlib.experiments.parallel import run_parallel
-from robustlib.experiments.records import dumps
 from robustlib.experiments.runner import Job, run, verify
-from robustlib.experiments.specs import Evaluation, Subset, TrainingCurve
 from robustlib.experiments.store import Store, weights_path
+from robustlib.spec.evaluation import Evaluation, Subset
+from robustlib.spec.keys import key
+from robustlib.spec.measurement import Measured, Subject
+from robustlib.spec.records import dumps
 from robustlib.training import Schedule
 from tests.experiments.tiny import (
     CLEAN,
@@ -251,13 +253,15 @@ def test_a_source_that_diverges_leaves_its_subject_alone(tmp_path: Path) -> None
 def test_what_no_record_can_hold_is_reported_and_the_others_go_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def long(evaluation: Evaluation, *args: Any, **options: Any) -> Any:
-        found = measure(evaluation, *args, **options)
-        if key(evaluation) == key(FGSM):
+    plain = Accuracy.run
+
+    def long(self: Accuracy, on: Subject) -> Measured:
+        found = plain(self, on)
+        if on.name == key(FGSM):
             found.series = {"x": [0.5] * 40_000}
         return found
 
-    monkeypatch.setattr(runner, "measure", long)
+    monkeypatch.setattr(Accuracy, "run", long)
     summary = execute(tmp_path, FGSM, CLEAN)
     assert [record.evaluation_key for record in summary.written] == [key(CLEAN)]
     (line,) = summary.failed

@@ -11,16 +11,20 @@ import pytest
 
 from robustlib.catalogue import plan
 from robustlib.catalogue.base import OWN, find_item, papers, published
+from robustlib.evaluate.accuracy import Attacked
+from robustlib.evaluate.cascades import CascadeBound
+from robustlib.evaluate.certificates import Certificate
+from robustlib.evaluate.exact import Exact
+from robustlib.evaluate.worst_case import WorstCase
 from robustlib.experiments import profiles
-from robustlib.experiments.keys import key
-from robustlib.experiments.probes import CascadeBound, Certificate
-from robustlib.experiments.records import Record
-from robustlib.experiments.specs import Attacked, Evaluation, Exact, WorstCase
 from robustlib.papers.comparison import slides
 from robustlib.papers.comparison import tables as comparison
 from robustlib.papers.comparison.aged import FATES, aged
 from robustlib.papers.comparison.slide_pages import PLACE
 from robustlib.papers.wong2018 import networks as table
+from robustlib.spec.evaluation import Evaluation
+from robustlib.spec.keys import key
+from robustlib.spec.records import Record
 from robustlib.training import Certified, Distillation
 from tests.experiments.tiny import fabricate
 

@@ -11,11 +11,14 @@ import pytest
 from robustlib.attacks.suite import Boundary, Clean, Fgsm, Pgd
 from robustlib.catalogue import plan
 from robustlib.catalogue.base import Cell, Predicate, find_item, published, published_of
+from robustlib.evaluate.accuracy import Accuracy, Attacked
+from robustlib.evaluate.distances import Distances
+from robustlib.evaluate.losses import LocalMaxima, LossTrace, TrainingCurve
 from robustlib.experiments import profiles
-from robustlib.experiments.specs import Accuracy, Attacked, Distances, Evaluation, LocalMaxima, LossTrace, TrainingCurve
 from robustlib.models import ModelSpec
 from robustlib.papers.madry2018 import cifar, inside
 from robustlib.papers.madry2018 import tables as paper
+from robustlib.spec.evaluation import Evaluation
 from robustlib.threat import L2Ball, LinfBall
 from robustlib.training import PgdTraining, Schedule
 from tests.experiments.tiny import fabricate

@@ -10,9 +10,12 @@ import pytest
 from robustlib.attacks.suite import CarliniWagner, Jsma
 from robustlib.catalogue import plan
 from robustlib.catalogue.base import Cell, find_item, items, published
+from robustlib.evaluate.accuracy import AccuracyVariation
+from robustlib.evaluate.attempts import Targeted
+from robustlib.evaluate.distances import Distances
+from robustlib.evaluate.softmax import Outputs
+from robustlib.evaluate.worst_case import WorstCase
 from robustlib.experiments import profiles
-from robustlib.experiments.probes import Outputs, Targeted
-from robustlib.experiments.specs import AccuracyVariation, Distances, WorstCase
 from robustlib.papers.papernot2016 import networks as specs
 from robustlib.papers.papernot2016 import tables as paper
 from robustlib.training import Distillation, Standard

@@ -11,13 +11,16 @@ from robustlib.attacks.suite import Clean
 from robustlib.catalogue import plan
 from robustlib.catalogue.base import Cell, find_item, items
 from robustlib.errors import RobustlibError
+from robustlib.evaluate.accuracy import Accuracy
+from robustlib.evaluate.attempts import Targeted
+from robustlib.evaluate.losses import LocalMaxima
+from robustlib.evaluate.update_time import Cost
+from robustlib.evaluate.worst_case import WorstCase
 from robustlib.experiments import profiles
-from robustlib.experiments.keys import key
-from robustlib.experiments.probes import Cost, Targeted
 from robustlib.experiments.profiles import On, reduce, reduction_of
-from robustlib.experiments.specs import Accuracy, LocalMaxima, WorstCase
 from robustlib.experiments.store import Store
 from robustlib.papers.madry2018 import networks as madry
+from robustlib.spec.keys import key
 from tests.experiments.tiny import CLEAN, FGSM, PGD, accuracy, file
 
 # Profiles -----------------------------------------------------------------------------------------------------

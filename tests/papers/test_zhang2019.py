@@ -9,7 +9,10 @@ import pytest
 from robustlib.attacks.suite import CarliniWagner, DeepFool, Pgd
 from robustlib.catalogue import plan
 from robustlib.catalogue.base import Cell, find_item, published
-from robustlib.experiments.specs import Accuracy, Distances, HingeBound, WorstCase
+from robustlib.evaluate.accuracy import Accuracy
+from robustlib.evaluate.distances import Distances
+from robustlib.evaluate.hinge import HingeBound
+from robustlib.evaluate.worst_case import WorstCase
 from robustlib.experiments.store import Store
 from robustlib.papers.zhang2019 import networks as specs
 from robustlib.papers.zhang2019 import tables as paper

@@ -10,12 +10,12 @@ import matplotlib as mpl
 import pytest
 
 from robustlib.environment import repository
-from robustlib.experiments.records import Metric
 from robustlib.experiments.store import Store
 from robustlib.papers.madry2018 import figures as drawn
 from robustlib.papers.madry2018 import networks as madry
 from robustlib.report import display as shown
 from robustlib.report import forms
+from robustlib.spec.records import Metric
 
 mpl.use("Agg")
 

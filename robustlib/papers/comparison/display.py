@@ -9,13 +9,13 @@ from collections.abc import Sequence
 from ...book.costs import short
 from ...catalogue.base import find_item
 from ...experiments.cost import training_flops
-from ...experiments.keys import parse
-from ...experiments.records import Record
 from ...experiments.store import Store
 from ...report.display import record_target
 from ...report.forms import html_table, list_table, show_forms
 from ...report.join import rows, title_suffix
 from ...report.rows import NOTHING, Row
+from ...spec.keys import parse
+from ...spec.records import Record
 from ..madry2018.figures import record_of
 from . import tables as comparison
 from .aged import aged

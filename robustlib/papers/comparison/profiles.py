@@ -8,10 +8,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from ...evaluate.accuracy import Attacked
+from ...evaluate.cascades import CascadeBound
+from ...evaluate.certificates import Certificate
+from ...evaluate.exact import Exact
+from ...evaluate.worst_case import WorstCase
 from ...experiments.budget import Budget
-from ...experiments.probes import CascadeBound, Certificate
 from ...experiments.profiles import On, Reduction, Version
-from ...experiments.specs import Attacked, Exact, Network, WorstCase
+from ...spec.network import Network
 from ...training import Certified, Distillation, FgsmTraining, Schedule, Standard
 from ...training.inner import Inner
 from ..wong2018 import profiles as table

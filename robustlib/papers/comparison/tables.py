@@ -11,9 +11,13 @@ from dataclasses import replace
 
 from ...attacks.suite import Pgd
 from ...catalogue.base import Cell, Predicate
-from ...experiments.probes import CascadeBound
-from ...experiments.records import Record
-from ...experiments.specs import Attacked, Evaluation, Exact, Network, WorstCase
+from ...evaluate.accuracy import Attacked
+from ...evaluate.cascades import CascadeBound
+from ...evaluate.exact import Exact
+from ...evaluate.worst_case import WorstCase
+from ...spec.evaluation import Evaluation
+from ...spec.network import Network
+from ...spec.records import Record
 from ...training import Certified, Distillation, FgsmTraining, PgdTraining, Standard, Trades
 from ..wong2018 import networks as wong
 

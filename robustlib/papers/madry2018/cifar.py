@@ -12,18 +12,13 @@ import numpy as np
 
 from ...attacks.suite import Attack, Clean, Fgsm, Pgd
 from ...catalogue.base import Cell, Predicate, published_of
-from ...experiments.records import Record
-from ...experiments.specs import (
-    Accuracy,
-    Attacked,
-    Directions,
-    Evaluation,
-    LocalMaxima,
-    LossTrace,
-    Network,
-    TrainingCurve,
-)
+from ...evaluate.accuracy import Accuracy, Attacked
+from ...evaluate.directions import Directions
+from ...evaluate.losses import LocalMaxima, LossTrace, TrainingCurve
 from ...models import ModelSpec
+from ...spec.evaluation import Evaluation
+from ...spec.network import Network
+from ...spec.records import Record
 from ...threat import Ball, L2Ball, LinfBall
 from ...training import Defence, FgsmTraining, PgdTraining, Schedule, Standard
 from .networks import EXAMPLES, OVER, PAPER

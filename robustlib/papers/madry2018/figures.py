@@ -9,16 +9,18 @@ from matplotlib.figure import Figure
 
 from ...catalogue.base import published_of
 from ...catalogue.plan import find_record
+from ...evaluate.losses import TrainingCurve
 from ...experiments.profiles import profile as profile_of
 from ...experiments.profiles import search_order
-from ...experiments.records import Record
-from ...experiments.specs import Evaluation, Network, TrainingCurve
 from ...experiments.store import Store
 from ...report.display import Drawing
 from ...report.plots import curves as figures
 from ...report.plots.curves import Curve
 from ...report.plots.style import current
 from ...report.rows import Row
+from ...spec.evaluation import Evaluation
+from ...spec.network import Network
+from ...spec.records import Record
 from . import networks as madry
 
 MISSING = "no record of this figure yet"

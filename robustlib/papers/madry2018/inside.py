@@ -10,9 +10,13 @@ from collections.abc import Iterator, Sequence
 
 from ...attacks.suite import Fgsm
 from ...catalogue.base import STAGES, Cell, Predicate, published, published_of
-from ...experiments.probes import FirstLayer, Pictures
-from ...experiments.records import Record
-from ...experiments.specs import Attacked, Directions, Evaluation, Network, Subset
+from ...evaluate.accuracy import Attacked
+from ...evaluate.directions import Directions
+from ...evaluate.pictures import Pictures
+from ...evaluate.weights import FirstLayer
+from ...spec.evaluation import Evaluation, Subset
+from ...spec.network import Network
+from ...spec.records import Record
 from ...threat import L2Ball
 from .cifar import Test, of
 from .cifar import white as cifar_white

@@ -10,11 +10,11 @@ from matplotlib.figure import Figure
 
 from ...catalogue.base import published_of
 from ...data.registry import facts_of
-from ...experiments.records import Record
 from ...experiments.store import Store
 from ...report.display import Drawing
 from ...report.plots import curves as figures
 from ...report.plots.landscapes import lines, seed_histogram, softmax_panels
+from ...spec.records import Record
 from . import cifar, inside
 from .figures import MISSING, _curve, _end, _suffix, record_of, stamped
 

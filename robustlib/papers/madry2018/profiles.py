@@ -10,21 +10,17 @@ from dataclasses import replace
 
 from ...attacks.suite import Clean, Fgsm, Pgd
 from ...errors import RobustlibError
+from ...evaluate.accuracy import Accuracy, Attacked
+from ...evaluate.directions import Directions
+from ...evaluate.distances import Distances
+from ...evaluate.losses import LocalMaxima, LossTrace, TrainingCurve
+from ...evaluate.pictures import Pictures
+from ...evaluate.weights import FirstLayer
+from ...evaluate.worst_case import WorstCase
 from ...experiments.budget import WHOLE, Budget
-from ...experiments.probes import FirstLayer, Pictures
 from ...experiments.profiles import On, Reduction, Scale, Version, scaled
-from ...experiments.specs import (
-    Accuracy,
-    Attacked,
-    Directions,
-    Distances,
-    LocalMaxima,
-    LossTrace,
-    Network,
-    TrainingCurve,
-    WorstCase,
-)
 from ...models import ModelSpec
+from ...spec.network import Network
 from ...training import FgsmTraining, PgdTraining, Schedule, Standard
 from ...training.inner import Inner
 from . import cifar

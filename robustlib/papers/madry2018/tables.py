@@ -12,8 +12,9 @@ import numpy as np
 
 from ...attacks.suite import Attack, Clean, Fgsm
 from ...catalogue.base import Cell, Predicate, published_of
-from ...experiments.records import Record
-from ...experiments.specs import Evaluation, TrainingCurve
+from ...evaluate.losses import TrainingCurve
+from ...spec.evaluation import Evaluation
+from ...spec.records import Record
 from . import cifar as madry2018_cifar
 from . import inside as madry2018_inside
 from .networks import (

@@ -14,12 +14,12 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from ...catalogue.base import published_of
-from ...experiments.probes import Amplitudes
-from ...experiments.records import Record
+from ...evaluate.softmax import Amplitudes
 from ...experiments.store import Store
 from ...report.display import Drawing
 from ...report.plots.panels import grid, need, outside_legend
 from ...report.plots.style import MARKERS, current, new_figure, styled
+from ...spec.records import Record
 from ..madry2018.figures import MISSING, record_of, stamped
 from .networks import DATASETS, LABELS, NONE, amplitudes, attempts, network
 

@@ -9,10 +9,15 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ...attacks.suite import Clean, Fgsm
+from ...evaluate.accuracy import Accuracy, AccuracyVariation
+from ...evaluate.attempts import Targeted
+from ...evaluate.distances import Distances
+from ...evaluate.softmax import Amplitudes, Outputs
+from ...evaluate.weights import Recipe
+from ...evaluate.worst_case import WorstCase
 from ...experiments.budget import WHOLE, Budget
-from ...experiments.probes import Amplitudes, Outputs, Recipe, Targeted
 from ...experiments.profiles import On, Reduction, Version
-from ...experiments.specs import Accuracy, AccuracyVariation, Distances, Network, WorstCase
+from ...spec.network import Network
 from ...training import Schedule, Standard
 from .networks import DATASETS, LABELS, MODELS, NONE, SEEDS, attempts, minimal, modified, network
 

@@ -11,9 +11,10 @@ from collections.abc import Callable, Iterator, Sequence
 
 from ...attacks.suite import Clean
 from ...catalogue.base import Cell, Predicate, Published, published, published_of
-from ...experiments.probes import Recipe
-from ...experiments.records import Record
-from ...experiments.specs import Accuracy, Evaluation
+from ...evaluate.accuracy import Accuracy
+from ...evaluate.weights import Recipe
+from ...spec.evaluation import Evaluation
+from ...spec.records import Record
 from .networks import (
     BROKEN,
     DATASETS,

@@ -5,10 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ...attacks.suite import Clean, Fgsm, Pgd
+from ...evaluate.accuracy import Accuracy
+from ...evaluate.certificates import Certificate, CertifiedRadii, OutputSet, Relaxed
+from ...evaluate.losses import TrainingCurve
+from ...evaluate.weights import FirstLayer
 from ...experiments.budget import WHOLE, Budget
-from ...experiments.probes import Certificate, CertifiedRadii, FirstLayer, OutputSet, Relaxed
 from ...experiments.profiles import On, Reduction, Version
-from ...experiments.specs import Accuracy, Evaluation, Network, TrainingCurve
+from ...spec.evaluation import Evaluation
+from ...spec.network import Network
 from ...training import Certified, Schedule, Standard
 
 _WIDTHS = {"wong_conv": 4, "wong_dense": 32}

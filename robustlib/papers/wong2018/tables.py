@@ -9,9 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 
 from ...catalogue.base import Cell, Factor, Predicate, Published, published_of
-from ...experiments.probes import CertifiedRadii, FirstLayer
-from ...experiments.records import Record
-from ...experiments.specs import Evaluation, Network, TrainingCurve
+from ...evaluate.certificates import CertifiedRadii
+from ...evaluate.losses import TrainingCurve
+from ...evaluate.weights import FirstLayer
+from ...spec.evaluation import Evaluation
+from ...spec.network import Network
+from ...spec.records import Record
 from ...threat import LinfBall
 from .networks import (
     FGSM,

@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 
 from ...catalogue.base import Cell, Predicate, Published
-from ...experiments.records import Record
-from ...experiments.specs import Evaluation
 from ...models import ModelSpec
+from ...spec.evaluation import Evaluation
+from ...spec.records import Record
 from .networks import (
     COLOUR,
     COLUMNS,

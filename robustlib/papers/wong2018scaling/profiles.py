@@ -4,10 +4,16 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from ...evaluate.accuracy import Accuracy
+from ...evaluate.cascades import CascadeBound, Estimated
+from ...evaluate.certificates import Certificate
+from ...evaluate.groups import Groups
+from ...evaluate.losses import TrainingCurve
+from ...evaluate.update_time import Cost
 from ...experiments.budget import WHOLE, Budget
-from ...experiments.probes import CascadeBound, Certificate, Cost, Estimated, Groups
 from ...experiments.profiles import On, Reduction, Scale, Version, scaled
-from ...experiments.specs import Accuracy, Evaluation, Network, TrainingCurve
+from ...spec.evaluation import Evaluation
+from ...spec.network import Network
 from ...threat import Ball, L2Ball, LinfBall
 from ...training import Certified, Schedule, Standard
 from ..wong2018 import profiles as polytope

@@ -16,9 +16,9 @@ from ...catalogue.base import Cell, published_of
 from ...certify.trace import trace
 from ...data.registry import facts_of
 from ...errors import RobustlibError
-from ...experiments.shares import hidden_units
-from ...experiments.specs import Evaluation
+from ...evaluate.update_time import hidden_units
 from ...models import ModelSpec, build, count_parameters
+from ...spec.evaluation import Evaluation
 from .networks import (
     DATASETS,
     EUCLIDEAN,

@@ -10,11 +10,14 @@ from collections.abc import Sequence
 import numpy as np
 
 from ...catalogue.base import Cell, Predicate
+from ...evaluate.inner_loop import InnerLoop
+from ...evaluate.lending import Lending
+from ...evaluate.pictures import DecisionMap, Pictures
 from ...evaluate.theory import counterexample
-from ...experiments.probes import DecisionMap, InnerLoop, Lending, Pictures
-from ...experiments.records import Record
-from ...experiments.specs import Evaluation, Network, Subset
 from ...models import ModelSpec
+from ...spec.evaluation import Evaluation, Subset
+from ...spec.network import Network
+from ...spec.records import Record
 from ...threat import FeatureBox, LinfBall
 from ...training import Schedule, Standard, Trades
 from .networks import FGSM_K, INNER, PAPER, SMALL_THREAT, THREATS, network, under

@@ -5,11 +5,17 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ...attacks.suite import Clean, Fab, Fgsm, MiFgsm, Pgd, Square
+from ...evaluate.accuracy import Accuracy
+from ...evaluate.distances import Distances
+from ...evaluate.hinge import HingeBound
+from ...evaluate.inner_loop import InnerLoop
+from ...evaluate.lending import Lending
+from ...evaluate.pictures import DecisionMap, Pictures
+from ...evaluate.worst_case import WorstCase
 from ...experiments.budget import WHOLE, Budget
-from ...experiments.probes import DecisionMap, InnerLoop, Lending, Pictures
 from ...experiments.profiles import On, Reduction, Scale, Version, scaled
-from ...experiments.specs import Accuracy, Distances, HingeBound, Network, WorstCase
 from ...models import ModelSpec
+from ...spec.network import Network
 from ...training import Schedule
 from ...training.inner import Inner
 from ..madry2018.profiles import QUICK, QUICK_PGD, QUICK_SUITE, SMOKE, SMOKE_PGD, SMOKE_SUITE, on_digits

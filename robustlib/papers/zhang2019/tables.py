@@ -10,8 +10,10 @@ import numpy as np
 from ...attacks.suite import CarliniWagner, Clean, DeepFool, Fab, Fgsm, Lbfgs, MiFgsm, MinimumNorm, Square
 from ...catalogue.base import STAGES, Cell, Predicate, Published, published, published_of
 from ...evaluate.theory import PSI, SURROGATES, psi_transform, table_1
-from ...experiments.records import Record
-from ...experiments.specs import Evaluation, Network, WorstCase
+from ...evaluate.worst_case import WorstCase
+from ...spec.evaluation import Evaluation
+from ...spec.network import Network
+from ...spec.records import Record
 from . import own
 from .networks import (
     BASELINES,

@@ -10,13 +10,13 @@ from matplotlib.lines import Line2D
 
 from ...catalogue.base import STAGES
 from ...data.registry import facts_of
-from ...experiments.findings import share
-from ...experiments.keys import parse
 from ...experiments.profiles import search_order
-from ...experiments.records import Metric, Record
-from ...experiments.specs import Evaluation
 from ...experiments.store import Store
 from ...papers.madry2018.figures import MISSING, record_of, stamped
+from ...spec.evaluation import Evaluation
+from ...spec.keys import parse
+from ...spec.measurement import share
+from ...spec.records import Metric, Record
 from ..display import Drawing
 from .panels import need, outside_legend
 from .style import MARKERS, current, new_figure, styled

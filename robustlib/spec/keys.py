@@ -18,90 +18,8 @@ import types
 import typing
 from typing import Any
 
-from ..attacks import suite
 from ..errors import RobustlibError, suggest
-from ..models import ModelSpec
-from ..threat import FeatureBox, L2Ball, LinfBall
-from ..training import (
-    BinaryTrades,
-    Certified,
-    Distillation,
-    FgsmTraining,
-    LogitPairing,
-    PgdTraining,
-    Schedule,
-    Standard,
-    Trades,
-)
-from . import probes, specs
-
-_CLASSES: tuple[type, ...] = (
-    ModelSpec,
-    Schedule,
-    Standard,
-    FgsmTraining,
-    PgdTraining,
-    Trades,
-    BinaryTrades,
-    LogitPairing,
-    Distillation,
-    Certified,
-    LinfBall,
-    L2Ball,
-    FeatureBox,
-    suite.Clean,
-    suite.Noise,
-    suite.Fgsm,
-    suite.Pgd,
-    suite.MiFgsm,
-    suite.Apgd,
-    suite.Square,
-    suite.AutoAttack,
-    suite.Boundary,
-    suite.DeepFool,
-    suite.CarliniWagner,
-    suite.Lbfgs,
-    suite.Fab,
-    suite.Jsma,
-    specs.Network,
-    specs.Subset,
-    specs.Accuracy,
-    specs.Distances,
-    specs.WorstCase,
-    specs.LossTrace,
-    specs.LocalMaxima,
-    specs.TrainingCurve,
-    specs.AccuracyVariation,
-    specs.HingeBound,
-    specs.Attacked,
-    specs.Exact,
-    specs.Directions,
-    probes.Targeted,
-    probes.Amplitudes,
-    probes.Outputs,
-    probes.Recipe,
-    probes.Certificate,
-    probes.CertifiedRadii,
-    probes.Relaxed,
-    probes.FirstLayer,
-    probes.CascadeBound,
-    probes.Estimated,
-    probes.OutputSet,
-    probes.InnerLoop,
-    probes.Pictures,
-    probes.DecisionMap,
-    probes.Lending,
-    probes.Cost,
-    probes.Groups,
-    specs.Evaluation,
-)
-
-
-def _tag(cls: type) -> str:
-    return getattr(cls, "tag", cls.__name__)
-
-
-_BY_TAG = {_tag(cls): cls for cls in _CLASSES}
+from ..registry import class_of, registered, tag_of
 
 
 @functools.cache
@@ -123,9 +41,9 @@ def describe(value: Any, *, complete: bool = True) -> Any:
         RobustlibError: something in it is no specification, of the wrong type, or not finite.
     """
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        if type(value) not in _CLASSES:
-            raise RobustlibError(f"{type(value).__name__} is not part of a specification; register it in keys.py")
-        form = {"type": _tag(type(value))}
+        if not registered(type(value)):
+            raise RobustlibError(f"{type(value).__name__} is not part of a specification; register it with @spec")
+        form = {"type": tag_of(type(value))}
         for field in dataclasses.fields(value):
             # Equal values have one form: an int where a float is meant would otherwise be another key.
             name = f"{form['type']}.{field.name}"
@@ -169,9 +87,7 @@ def parse(form: Any) -> Any:
     if not isinstance(form, dict):
         return form
     tag = form.get("type")
-    if not isinstance(tag, str) or tag not in _BY_TAG:
-        raise RobustlibError(suggest("specification type", tag, _BY_TAG))
-    cls = _BY_TAG[tag]
+    cls = class_of(tag)
     fields = {field.metadata.get("key", field.name): field for field in dataclasses.fields(cls)}
     hints = _hints(cls)
     content = {}
@@ -245,9 +161,9 @@ def _several(value: Any) -> bool:
 def _short(value: Any) -> str:
     if _several(value):
         return f"({', '.join(_short(part) for part in value)})"
-    if isinstance(value, specs.Network):
-        return value.name
     if not dataclasses.is_dataclass(value):
         return "whole split" if value is None else str(value)
+    if type(value).__str__ is not object.__str__:
+        return str(value)
     content = ", ".join(f"{k}={v}" for k, v in describe(value, complete=False).items() if k != "type")
     return f"{type(value).__name__}({content})"
