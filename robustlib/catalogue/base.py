@@ -127,6 +127,7 @@ class Cell:
         spread: it is about differences that single seeds hide, so that profiles run more of them.
         distribution: it is about all of its seeds together; a reduced profile runs those of its own number.
         derived: the value itself, in ``unit``, where it follows from definitions without any network.
+        whole_row: its row is shown from one profile alone, the one that has most of the row's records.
     """
 
     item: str
@@ -145,6 +146,7 @@ class Cell:
     distribution: bool = False
     offset: float = 0.0
     ablation: tuple[Factor, ...] = ()
+    whole_row: bool = False
 
 
 @dataclass(frozen=True)

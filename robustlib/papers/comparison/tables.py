@@ -140,8 +140,8 @@ def _cascade_cells() -> Iterator[Cell]:
 
 
 def cells() -> list[Cell]:
-    """Every network under every column, then the cascade's own."""
-    found = []
+    """Every network under every column, then the cascade's own; a row is of one network, hence of one profile."""
+    found: list[Cell] = []
     for name in NETWORKS:
         for column in COLUMNS:
             if (known := column_of(name, column)) is not None:
@@ -150,7 +150,7 @@ def cells() -> list[Cell]:
                 found.append(Cell(ITEM, name, column, evaluations=known[:1], metric=known[1], note=note))
             elif name != CASCADE:
                 found.append(Cell(ITEM, name, column, unavailable=_OUT_OF_REACH))
-    return [*found, *_cascade_cells()]
+    return [replace(cell, whole_row=True) for cell in (*found, *_cascade_cells())]
 
 
 # What is claimed ----------------------------------------------------------------------------------------------------
