@@ -19,20 +19,19 @@ from ..spec.records import Record
 from .base import PACKAGE, Cell, Item, Predicate, find_item, items, papers
 
 
-def _tables(paper: str) -> Any:
-    """A paper's module of cells and claims; importing it builds that paper's specifications alone."""
-    return importlib.import_module(f"{PACKAGE}.{paper}.tables")
+def _module(paper: str, name: str) -> Any:
+    """A module of a paper's package; importing it builds that paper's specifications alone."""
+    return importlib.import_module(f"{PACKAGE}.{paper}.{name}")
 
 
 @functools.cache
 def _cells(paper: str) -> tuple[Cell, ...]:
-    return tuple(_tables(paper).cells())
+    return tuple(_module(paper, "tables").cells())
 
 
 def _profiles(paper: str) -> Any:
     """A paper's module of reductions; None where it has none, so that the full profile alone runs what it asks."""
-    name = f"{PACKAGE}.{paper}.profiles"
-    return importlib.import_module(name) if importlib.util.find_spec(name) else None
+    return _module(paper, "profiles") if importlib.util.find_spec(f"{PACKAGE}.{paper}.profiles") else None
 
 
 @functools.cache
@@ -49,7 +48,7 @@ def scales() -> dict[str, Scale]:
 
 @functools.cache
 def _predicates(paper: str) -> tuple[Predicate, ...]:
-    return tuple(_tables(paper).predicates())
+    return tuple(_module(paper, "claims").predicates())
 
 
 def _belongs(part: str, item: str) -> bool:
