@@ -39,7 +39,6 @@ from .networks import (
 )
 from .panels import OWN, PAPER, cell
 from .panels import cells as figure_cells
-from .panels import predicates as predicates
 
 _CASCADE = f"{STAGES} stages; the authors' script trains up to six"
 
