@@ -44,7 +44,7 @@ from robustlib.report.plots import brackets as bracket_figures, curves as figure
 from robustlib.papers.papernot2016 import figures as drawn
 from robustlib.papers.papernot2016 import maps
 from robustlib.report.display import cite, show_drawing, show_item, show_markdown, show_statements
-from robustlib.papers.madry2018.figures import record_of
+from robustlib.report.plots.records import record_of
 from robustlib.papers.papernot2016.overview import Bars, Picture, four_maps, mosaic
 from robustlib.report.published_tables import show_pivot
 from robustlib.training import Distillation, Schedule, Standard, fit, soft_labels

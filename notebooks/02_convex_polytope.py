@@ -46,7 +46,7 @@ from robustlib.report.plots import curves as figures, style
 from robustlib.papers.wong2018 import figures as drawn
 from robustlib.papers.wong2018 import sketches
 from robustlib.report.display import cite, record_target, show_drawing, show_item, show_markdown, show_statements
-from robustlib.papers.madry2018.figures import record_of
+from robustlib.report.plots.records import record_of
 from robustlib.threat import LinfBall
 
 store = prepare("wong2018", profile, device, recompute=recompute)

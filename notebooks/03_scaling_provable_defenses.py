@@ -43,7 +43,7 @@ from robustlib.catalogue.base import published_of
 from robustlib.report.plots import curves as figures, style
 from robustlib.papers.wong2018scaling import figures as drawn
 from robustlib.report.display import cite, show_drawing, show_item, show_markdown, show_statements
-from robustlib.papers.madry2018.figures import record_of
+from robustlib.report.plots.records import record_of
 from robustlib.threat import LinfBall
 
 store = prepare("wong2018scaling", profile, device, recompute=recompute)

@@ -46,6 +46,7 @@ from robustlib.papers.madry2018 import networks as madry
 from robustlib.catalogue.base import published_of
 from robustlib.report.plots import boards as board_figures, brackets as bracket_figures, curves as figures, style
 from robustlib.report.plots import regions as demo
+from robustlib.report.plots.records import record_of
 from robustlib.papers.madry2018 import figures as drawn
 from robustlib.papers.madry2018 import inside_figures as inner
 from robustlib.report.join import statements
@@ -259,13 +260,13 @@ def ours(evaluation, **options):
 
 def value(evaluation, metric="accuracy"):
     """The number itself, or None."""
-    record = drawn.record_of(evaluation, profile, store)
+    record = record_of(evaluation, profile, store)
     return None if record is None else record.metrics[metric].value
 
 
 def nats(evaluation):
     """A mean final loss, to two digits however small, that links to its record."""
-    record = drawn.record_of(evaluation, profile, store)
+    record = record_of(evaluation, profile, store)
     if record is None:
         return "not run"
     return f"[{record.metrics['final_loss'].value:.2g} nats](#{record_target(record.path)})"
@@ -273,7 +274,7 @@ def nats(evaluation):
 
 def images_seen(evaluation):
     """How many images a network was trained on, each time counted; 0 without its record."""
-    record = drawn.record_of(evaluation, profile, store)
+    record = record_of(evaluation, profile, store)
     schedule = record.evaluation["subject"]["schedule"] if record else {"steps": 0, "batch": 0}
     return schedule["steps"] * schedule["batch"]
 
@@ -322,7 +323,7 @@ show_drawing(drawn.local_maxima(profile, store))
 
 # %% tags=["remove-input"]
 show_statements("madry2018/local-maxima/mnist", profile, store)
-many = drawn.record_of(madry.maxima("PGD"), profile, store)
+many = record_of(madry.maxima("PGD"), profile, store)
 top = max((max(counts["edges"]) for counts in many.histograms.values()), default=0.0) if many else 0.0
 where_it_fails(
     "madry2018/local-maxima/mnist", "Final losses are concentrated",
@@ -428,7 +429,7 @@ show_drawing(
 signs = {
     record.path: record.findings
     for regime in madry.DEFENCES for scale in madry.SCALES
-    if (record := drawn.record_of(madry.worst_case(regime, scale), profile, store)) is not None and record.findings
+    if (record := record_of(madry.worst_case(regime, scale), profile, store)) is not None and record.findings
 }  # fmt: skip
 show_markdown(
     "Signs that an evaluation should be mistrusted, as the suite found them:\n\n"
@@ -756,7 +757,7 @@ show_markdown(
 # %% tags=["remove-input"]
 small, large = (madry.accuracy(madry.network(scale=s), madry.PGD_40) for s in (1, 16))
 natural_large = madry.accuracy(madry.network("natural"), Clean())
-spent = [drawn.record_of(evaluation, profile, store) for evaluation in (natural_large, large)]
+spent = [record_of(evaluation, profile, store) for evaluation in (natural_large, large)]
 times = (
     f" Training took {spent[1].training_cpu_s / max(spent[0].training_cpu_s, 0.1):.0f} times the processor time of the natural network's, "
     f"on {images_seen(large) / images_seen(natural_large):.1f} times the images."

@@ -17,8 +17,8 @@ from robustlib.experiments.records import pack
 from robustlib.experiments.store import Store
 from robustlib.papers.comparison import tables as comparison
 from robustlib.papers.madry2018 import networks as madry
-from robustlib.papers.madry2018.figures import MISSING
 from robustlib.report.plots import brackets as bracket_figures
+from robustlib.report.plots.records import MISSING
 from tests.experiments.tiny import fabricate, file
 
 PANELS = {"PGD training": {"scale 1": madry.worst_case("PGD", 1), "scale 2": madry.worst_case("PGD", 2)}}

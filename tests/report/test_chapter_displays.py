@@ -16,6 +16,7 @@ from robustlib.papers.madry2018 import figures as drawn
 from robustlib.papers.madry2018 import networks as madry
 from robustlib.report import display as shown
 from robustlib.report import forms
+from robustlib.report.plots.records import MISSING
 
 mpl.use("Agg")
 
@@ -51,7 +52,7 @@ def test_every_figure_draws_from_the_committed_smoke_records(name: str, store: S
 
 @pytest.mark.parametrize("name", DRAWINGS)
 def test_without_records_a_figure_says_so(name: str, tmp_path: Path) -> None:
-    assert DRAWINGS[name]("best", Store(tmp_path)) == drawn.MISSING
+    assert DRAWINGS[name]("best", Store(tmp_path)) == MISSING
 
 
 def test_a_cited_number_is_its_records_and_links_to_it(store: Store) -> None:

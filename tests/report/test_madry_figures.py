@@ -19,6 +19,7 @@ from robustlib.papers.madry2018 import networks as madry
 from robustlib.report import forms, published_tables
 from robustlib.report.plots import boards as board_figures
 from robustlib.report.plots import regions as demo_figures
+from robustlib.report.plots.records import MISSING, Drawing, joined, record_of
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +27,7 @@ def store() -> Store:
     return Store(repository())
 
 
-def drawn_figure(drawing: drawn.Drawing) -> tuple[Figure, str]:
+def drawn_figure(drawing: Drawing) -> tuple[Figure, str]:
     assert not isinstance(drawing, str), drawing
     return drawing
 
@@ -40,7 +41,7 @@ def test_the_curve_against_eps_is_the_records_and_the_hollow_markers_are_the_pap
     figure, alt = drawn_figure(drawn.accuracy_vs_eps("smoke", store, "linf"))
     measured = []
     for eps in madry.LINF_GRID:
-        record = drawn.record_of(madry.sweep("PGD", "linf", eps), "smoke", store)
+        record = record_of(madry.sweep("PGD", "linf", eps), "smoke", store)
         assert record is not None
         measured.append(100 * record.metrics["accuracy"].value)
     assert any(len(y) == len(measured) and np.allclose(y, measured) for _, y in lines(figure.axes[0]))
@@ -51,13 +52,13 @@ def test_the_curve_against_eps_is_the_records_and_the_hollow_markers_are_the_pap
 
 
 def test_published_points_stay_where_there_is_no_record(store: Store) -> None:
-    record = drawn.record_of(madry.accuracy(madry.network(), madry.PGD_40), "smoke", store)
-    curve = drawn._curve([(1.0, None, "accuracy", 11.4), (16.0, record, "accuracy", 93.3)])
+    record = record_of(madry.accuracy(madry.network(), madry.PGD_40), "smoke", store)
+    curve = joined([(1.0, None, "accuracy", 11.4), (16.0, record, "accuracy", 93.3)])
     assert curve is not None
     _, ours, _, _, published = curve
     assert np.isnan(ours[0])
     assert published.tolist() == [11.4, 93.3]
-    assert drawn._curve([(1.0, None, "accuracy", 11.4)]) is None
+    assert joined([(1.0, None, "accuracy", 11.4)]) is None
 
 
 def test_capacity_has_four_panels_and_every_published_accuracy(store: Store) -> None:
@@ -80,12 +81,12 @@ def test_a_figure_says_at_its_foot_what_its_records_are(make: object, store: Sto
 
 def test_stand_in_records_never_reach_a_published_figure(store: Store) -> None:
     for drawing in (drawn.local_maxima("best", store), drawn.training_loss("best", store)):
-        assert drawing == drawn.MISSING or "digits" not in drawing[1]
+        assert drawing == MISSING or "digits" not in drawing[1]
 
 
 def test_the_example_shown_alone_is_the_hardest_of_the_five(store: Store) -> None:
     figure, _ = drawn_figure(drawn.loss_during_pgd("smoke", store))
-    record = drawn.record_of(madry.trace("PGD"), "smoke", store)
+    record = record_of(madry.trace("PGD"), "smoke", store)
     assert record is not None
     ends = [np.asarray(runs, float)[:, -1].mean() for runs in record.series.values()]
     mean = lines(figure.axes[1])[-1][1]
@@ -163,4 +164,4 @@ def test_demo_figures_draw_and_refuse_other_shapes() -> None:
 
 
 def test_an_empty_store_draws_nothing(tmp_path: Path) -> None:
-    assert drawn.capacity("smoke", Store(tmp_path)) == drawn.MISSING
+    assert drawn.capacity("smoke", Store(tmp_path)) == MISSING

@@ -15,12 +15,11 @@ from robustlib.catalogue.base import published_of
 from robustlib.environment import repository
 from robustlib.errors import RobustlibError
 from robustlib.experiments.store import Store
-from robustlib.papers.madry2018.figures import MISSING, record_of
 from robustlib.papers.papernot2016 import figures as drawn
 from robustlib.papers.papernot2016 import maps
 from robustlib.papers.papernot2016 import networks as papernot
 from robustlib.papers.papernot2016.overview import Bars, Picture, four_maps, mosaic
-from robustlib.report.display import Drawing
+from robustlib.report.plots.records import MISSING, Drawing, record_of
 
 Make = Callable[[str, Store], Drawing]
 CURVES: tuple[Make, ...] = (

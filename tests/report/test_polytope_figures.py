@@ -14,6 +14,7 @@ from robustlib.papers.wong2018 import figures as drawn
 from robustlib.papers.wong2018 import sketches
 from robustlib.report.plots import certificates
 from robustlib.report.plots import regions as demo_figures
+from robustlib.report.plots.records import MISSING
 
 ANGLES = np.linspace(0, 2 * np.pi, 9)[:-1]
 DIRECTIONS = np.column_stack([np.cos(ANGLES), np.sin(ANGLES)])
@@ -118,4 +119,4 @@ def test_losses_stand_on_a_logarithmic_axis() -> None:
     ],
 )
 def test_an_empty_store_draws_nothing(make: object, tmp_path: Path) -> None:
-    assert make("smoke", Store(tmp_path)) == drawn.MISSING  # type: ignore[operator]
+    assert make("smoke", Store(tmp_path)) == MISSING  # type: ignore[operator]

@@ -15,8 +15,8 @@ from ...experiments.store import Store
 from ...report.display import record_target
 from ...report.forms import html_table, list_table, show_forms
 from ...report.join import rows, title_suffix
+from ...report.plots.records import record_of
 from ...report.rows import NOTHING, Row
-from ..madry2018.figures import record_of
 from . import tables as comparison
 from .aged import aged
 from .slide_pages import filled

@@ -2,47 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import numpy as np
-from matplotlib.figure import Figure
 
 from ...catalogue.base import published_of
-from ...catalogue.plan import find_record
-from ...experiments.profiles import profile as profile_of
-from ...experiments.profiles import search_order
 from ...experiments.records import Record
 from ...experiments.specs import Evaluation, Network, TrainingCurve
 from ...experiments.store import Store
-from ...report.display import Drawing
+from ...report.join import title_suffix
 from ...report.plots import curves as figures
 from ...report.plots.curves import Curve
-from ...report.plots.style import current
-from ...report.rows import Row
+from ...report.plots.records import MISSING, Drawing, Point, joined, record_of, share_at, sources, stamped
 from . import networks as madry
 
-MISSING = "no record of this figure yet"
 REGIMES = {"natural": "natural training", "PGD": "PGD training"}
-
-
-def record_of(evaluation: Evaluation, profile: str, store: Store) -> Record | None:
-    """The record of an evaluation under the most faithful profile that has one."""
-    for name in search_order(profile):
-        record = find_record(evaluation, name, store)
-        if record is not None:
-            return record
-    return None
-
-
-def _suffix(records: Sequence[Record | Row]) -> str:
-    return "".join(dict.fromkeys(profile_of(record.profile).suffix for record in records if record.profile))
-
-
-def stamped(figure: Figure, records: Sequence[Record | Row]) -> Figure:
-    """The same figure with the protocol of its records at the foot, so that a copied picture still says it."""
-    names = ", ".join(dict.fromkeys(record.profile for record in records if record.profile))
-    figure.supxlabel(f"{names} records{_suffix(records)}", x=0.99, ha="right", fontsize=9, color=current().colours[4])
-    return figure
 
 
 def _mean(record: Record, metric: str = "final_loss") -> str:
@@ -78,8 +52,8 @@ def loss_during_pgd(profile: str, store: Store, *, examples: int = 1, make: Make
     final = [np.mean([np.asarray(record.series[name], float)[:, -1] for name in names]) for record in used]
     points = "one example" if examples == 1 else f"{examples} examples"
     alt = (
-        f"Cross-entropy along PGD from {len(runs)} random starts on {points}{_suffix(used)}, one line a start, natural "
-        "training left and PGD training right, on scales of their own. "
+        f"Cross-entropy along PGD from {len(runs)} random starts on {points}{title_suffix(used)}, one line a start, "
+        "natural training left and PGD training right, on scales of their own. "
         f"The loss ends at {final[0]:.3g} nats on average after natural and at {final[1]:.3g} after PGD training."
     )
     return stamped(figure, used), alt
@@ -104,39 +78,10 @@ def local_maxima(profile: str, store: Store, *, make: Make = madry.maxima) -> Dr
     starts = int(sum(next(iter(natural.histograms.values()))["counts"]))
     alt = (
         f"Histograms of the loss at which PGD ends from {starts} random starts on each of {len(panels)} examples"
-        f"{_suffix([natural, robust])}, counts on a logarithmic axis. The mean is {_mean(natural)} nats after natural "
-        f"and {_mean(robust)} after PGD training."
+        f"{title_suffix([natural, robust])}, counts on a logarithmic axis. The mean is {_mean(natural)} nats after "
+        f"natural and {_mean(robust)} after PGD training."
     )
     return stamped(figure, [natural, robust]), alt
-
-
-Point = tuple[float, Record | None, str, float | None]
-"""(x, record, metric, published)."""
-
-
-def _used(points: Sequence[Point]) -> list[Record]:
-    return [record for _, record, _, _ in points if record is not None]
-
-
-def _end(points: Sequence[Point], at: float) -> str:
-    """What was measured at x = ``at``, for an alt text: ``91.5 %``."""
-    found = [record.metrics[name].value for x, record, name, _ in points if record is not None and x == at]
-    return f"{found[0]:.1%}" if found else "not run"
-
-
-def _curve(points: Sequence[Point], factor: float = 100.0) -> Curve | None:
-    """x, y, low, high and published from (x, record, metric, published); None when nothing was measured."""
-    columns = []
-    for at, record, name, number in points:
-        metric = None if record is None else record.metrics.get(name)
-        ours = (None, None, None) if metric is None else (metric.value, metric.low, metric.high)
-        scaled = [np.nan if value is None else factor * value for value in ours]
-        # A published number stays in the picture where there is none of ours.
-        columns.append((at, *scaled, np.nan if number is None else number))
-    if all(np.isnan(column[1]) for column in columns):
-        return None
-    x, y, low, high, published = (np.asarray(column, float) for column in zip(*columns, strict=True))
-    return x, y, low, high, published
 
 
 def capacity(profile: str, store: Store) -> Drawing:
@@ -157,10 +102,10 @@ def capacity(profile: str, store: Store) -> Drawing:
                 )
                 for s in madry.SCALES
             ]
-            curve = _curve(points)
-            used += _used(points)
+            curve = joined(points)
+            used += sources(points)
             if name == "PGD":
-                under_pgd.append(f"{_end(points, madry.SCALES[-1])} after {regime} training")
+                under_pgd.append(f"{share_at(points, madry.SCALES[-1])} after {regime} training")
             if curve is not None:
                 curves[{"Natural": "clean"}.get(name, name)] = curve
         if curves:
@@ -177,8 +122,8 @@ def capacity(profile: str, store: Store) -> Drawing:
             )
             for s in madry.SCALES
         ]
-        curve = _curve(points, 1.0)
-        used += _used(points)
+        curve = joined(points, 1.0)
+        used += sources(points)
         if curve is not None:
             losses[f"{regime} training"] = curve
     if not panels:
@@ -191,7 +136,7 @@ def capacity(profile: str, store: Store) -> Drawing:
     alt = (
         "Four panels against capacity scale 1 to 16: accuracy on clean, FGSM and PGD inputs after (a) standard, "
         "(b) FGSM and (c) PGD training, and (d) the loss on training batches. Hollow markers are the paper's values. "
-        f"Under PGD the largest scale keeps {', '.join(under_pgd)}{_suffix(used)}."
+        f"Under PGD the largest scale keeps {', '.join(under_pgd)}{title_suffix(used)}."
     )
     return stamped(figure, used), alt
 
@@ -213,12 +158,12 @@ def accuracy_vs_eps(profile: str, store: Store, norm: str) -> Drawing:
                 metric = f"accuracy@{eps:g}" if decision else "accuracy"
                 number = numbers.get((f"{panel}; eps={eps:.{digits}f}", column))
                 points.append((eps, record_of(evaluation, profile, store), metric, number.value if number else None))
-            curve = _curve(points)
+            curve = joined(points)
             if curve is not None:
                 label = column.replace("DBA (2000 steps)", "boundary attack,").replace("PGD ", "PGD, ")
                 curves[label] = curve
-                used += _used(points)
-                outcome.append(f"{label} {_end(points, told)}")
+                used += sources(points)
+                outcome.append(f"{label} {share_at(points, told)}")
     if not curves:
         return MISSING
     figure = figures.accuracy_curves(
@@ -230,7 +175,7 @@ def accuracy_vs_eps(profile: str, store: Store, norm: str) -> Drawing:
     alt = (
         f"Accuracy against the {'l-infinity' if norm == 'linf' else 'l2'} radius for the PGD-trained and the standard "
         "network, under PGD and under the decision-based boundary attack, with 95 % bands; hollow markers are the "
-        f"paper's values. At radius {told:g}: {', '.join(outcome)}{_suffix(used)}."
+        f"paper's values. At radius {told:g}: {', '.join(outcome)}{title_suffix(used)}."
     )
     return stamped(figure, used), alt
 
@@ -244,7 +189,7 @@ def training_loss(profile: str, store: Store, *, network: Network | None = None)
     figure = figures.training_loss(steps, loss, smooth=5, xlabel="update", ylabel="cross-entropy (nats)")
     which = "network A" if network is None else "the network"
     alt = (
-        f"Cross-entropy on PGD batches during the training of {which}{_suffix([record])}, on a logarithmic axis: "
+        f"Cross-entropy on PGD batches during the training of {which}{title_suffix([record])}, on a logarithmic axis: "
         f"{loss[0]:.2f} nats over the first updates, {_mean(record)} over the last twentieth of training."
     )
     return stamped(figure, [record]), alt

@@ -12,11 +12,11 @@ from ...catalogue.base import published_of
 from ...data.registry import facts_of
 from ...experiments.records import Record
 from ...experiments.store import Store
-from ...report.display import Drawing
+from ...report.join import title_suffix
 from ...report.plots import curves as figures
 from ...report.plots.landscapes import lines, seed_histogram, softmax_panels
+from ...report.plots.records import MISSING, Drawing, joined, record_of, share_at, stamped
 from . import cifar, inside
-from .figures import MISSING, _curve, _end, _suffix, record_of, stamped
 
 
 def accuracy_vs_eps(profile: str, store: Store, norm: str) -> Drawing:
@@ -32,7 +32,7 @@ def accuracy_vs_eps(profile: str, store: Store, norm: str) -> Drawing:
         for eps in cifar.GRIDS[norm]
     ]
     used = [record for _, record, _, _ in points if record is not None]
-    curve = _curve(points)
+    curve = joined(points)
     if curve is None:
         return MISSING
     symbol = r"\ell_\infty" if norm == "linf" else r"\ell_2"
@@ -46,8 +46,8 @@ def accuracy_vs_eps(profile: str, store: Store, norm: str) -> Drawing:
     name = "l-infinity" if norm == "linf" else "l2"
     alt = (
         f"Accuracy of the PGD-trained network on CIFAR-10 against the {name} radius, with 95 % bands; hollow markers "
-        f"are the paper's values. It falls from {_end(points, 0.0)} to {_end(points, told)} at radius {told:g} of 255"
-        f"{_suffix(used)}."
+        f"are the paper's values. It falls from {share_at(points, 0.0)} to {share_at(points, told)} at radius "
+        f"{told:g} of 255{title_suffix(used)}."
     )
     return stamped(figure, used), alt
 
@@ -70,7 +70,7 @@ def loss_along(profile: str, store: Store) -> Drawing:
     alt = (
         "Cross-entropy, mean over examples, on straight lines from an image to its FGSM and PGD points, made on the "
         f"network itself or on an independent copy. At the white-box PGD point: {'; '.join(ends)}"
-        f"{_suffix(list(records.values()))}."
+        f"{title_suffix(list(records.values()))}."
     )
     return stamped(_ways(records), list(records.values())), alt
 
@@ -90,7 +90,7 @@ def transfer(profile: str, store: Store, *, angles: bool) -> Drawing:
         ends = [f"{title}: {record.metrics['end black Pgd'].value:.3g}" for title, record in records.items()]
         alt = (
             "Mean cross-entropy of a network on straight lines to FGSM and PGD points, made on itself or on its copy. "
-            f"In nats at the copy's PGD point: {'; '.join(ends)}{_suffix(used)}."
+            f"In nats at the copy's PGD point: {'; '.join(ends)}{title_suffix(used)}."
         )
         return stamped(_ways(records), used), alt
     counted = {title: record.histograms["angle"] for title, record in records.items()}
@@ -98,7 +98,7 @@ def transfer(profile: str, store: Store, *, angles: bool) -> Drawing:
     means = [f"{title}: {record.metrics['angle'].value:.0f} degrees" for title, record in records.items()]
     alt = (
         "Histograms of the angle between the input gradients of two networks trained alike from different seeds, on a "
-        f"logarithmic axis of counts. Means: {'; '.join(means)}{_suffix(used)}."
+        f"logarithmic axis of counts. Means: {'; '.join(means)}{title_suffix(used)}."
     )
     figure = figures.loss_histograms(panels, xlabel="angle (degrees)", ylabel="images", columns=2)
     return stamped(figure, used), alt
@@ -122,7 +122,7 @@ def filters(profile: str, store: Store) -> Drawing:
     alt = (
         "The eight first-layer filters with the largest weights of each network, one network a row; white is the "
         "largest positive weight, black the largest negative one, grey zero. Share of filters with all weights near "
-        f"zero: {', '.join(empty)}{_suffix(list(records.values()))}."
+        f"zero: {', '.join(empty)}{title_suffix(list(records.values()))}."
     )
     figure = figures.image_grid(torch.from_numpy(np.concatenate(tiles)), labels, columns=8)
     return stamped(figure, list(records.values())), alt
@@ -144,7 +144,7 @@ def softmax_layer(profile: str, store: Store) -> Drawing:
     spreads = [f"{record.metrics['bias_spread'].value:.3g} after {name}" for name, record in records.items()]
     alt = (
         "Left, the ten biases of the softmax layer; right, the shares of its weights by value, on a logarithmic axis. "
-        f"Standard deviation of the biases: {', '.join(spreads)}{_suffix(list(records.values()))}."
+        f"Standard deviation of the biases: {', '.join(spreads)}{title_suffix(list(records.values()))}."
     )
     return stamped(figure, list(records.values())), alt
 
@@ -159,7 +159,7 @@ def l2_images(profile: str, store: Store) -> Drawing:
     pairs = [f"{a} → {b}" for a, b in zip(record.series["label"], record.series["led_to"], strict=True)]
     alt = (
         f"{len(tiles)} images changed by PGD within l2 radius {inside.RADIUS:g} on the PGD-trained network, with the "
-        f"class before and after: {', '.join(pairs)}{_suffix([record])}."
+        f"class before and after: {', '.join(pairs)}{title_suffix([record])}."
     )
     return stamped(figures.image_grid(tiles, pairs), [record]), alt
 
@@ -181,6 +181,6 @@ def seeds(profile: str, store: Store) -> Drawing:
     alt = (
         f"Histogram of accuracy under PGD over {len(values)} seeds of the PGD-trained network of capacity scale "
         f"{inside.MANY_SCALE}: mean {mean:.1f} %, standard deviation {deviation:.1f} points, from {min(values):.1f} to "
-        f"{max(values):.1f} %. The paper's one network of this scale has {number} %{_suffix(used)}."
+        f"{max(values):.1f} %. The paper's one network of this scale has {number} %{title_suffix(used)}."
     )
     return stamped(figure, used), alt

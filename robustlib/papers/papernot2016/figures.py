@@ -11,13 +11,12 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from ...experiments.store import Store
-from ...report.display import Drawing
 from ...report.join import rows, title_suffix
 from ...report.plots.curves import Curve, curve_legend, draw_curves
 from ...report.plots.panels import from_zero, grid, need
+from ...report.plots.records import MISSING, Drawing, stamped
 from ...report.plots.style import current, new_figure, styled
 from ...report.rows import Row
-from ..madry2018.figures import MISSING, stamped
 from .networks import DATASETS, LABELS, NONE, TEMPERATURES, temperature_of
 
 TICKS = (1, 2, 5, 10, 20, 50, 100)

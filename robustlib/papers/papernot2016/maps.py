@@ -17,10 +17,9 @@ from ...catalogue.base import published_of
 from ...experiments.probes import Amplitudes
 from ...experiments.records import Record
 from ...experiments.store import Store
-from ...report.display import Drawing
 from ...report.plots.panels import grid, need, outside_legend
+from ...report.plots.records import MISSING, Drawing, record_of, stamped
 from ...report.plots.style import MARKERS, current, new_figure, styled
-from ..madry2018.figures import MISSING, record_of, stamped
 from .networks import DATASETS, LABELS, NONE, amplitudes, attempts, network
 
 ENDS = (NONE, "T=100")

@@ -8,12 +8,11 @@ import torch
 from ...catalogue.plan import cells_of
 from ...experiments.records import Record
 from ...experiments.store import Store
-from ...report.display import Drawing
 from ...report.join import rows
 from ...report.plots.certificates import Stage, error_brackets, loss_lines, sorted_radii, unit_shares
 from ...report.plots.images import image_grid
+from ...report.plots.records import MISSING, Drawing, record_of, stamped
 from ...training import Standard
-from ..madry2018.figures import MISSING, record_of, stamped
 from .networks import PROBLEMS
 from .sketches import against_optimum
 

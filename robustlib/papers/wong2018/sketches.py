@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -13,15 +12,10 @@ from numpy.typing import ArrayLike
 
 from ...errors import RobustlibError
 from ...report.plots.panels import grid, need, outside_legend
-from ...report.plots.style import LINES, MARKERS, current, new_figure, styled
+from ...report.plots.style import MARKERS, current, dash, new_figure, styled
 
 OutputSet = tuple[ArrayLike, Mapping[str, ArrayLike]]
 """Sampled outputs (n, 2), and outer polygons (m, 2) by the name of their bound."""
-
-
-def dash(place: int) -> Any:
-    """A series' line style as matplotlib takes it."""
-    return 0, LINES[place] or None
 
 
 @styled

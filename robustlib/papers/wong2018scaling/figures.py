@@ -12,13 +12,12 @@ from numpy.typing import ArrayLike
 from ...experiments.records import Record
 from ...experiments.specs import Evaluation
 from ...experiments.store import Store
-from ...report.display import Drawing
 from ...report.join import rows
 from ...report.plots.certificates import Stage, error_brackets
 from ...report.plots.curves import Curve, curve_legend, draw_curves
 from ...report.plots.panels import from_zero, grid, need
+from ...report.plots.records import MISSING, Drawing, record_of, stamped
 from ...report.plots.style import current, new_figure, styled
-from ..madry2018.figures import MISSING, record_of, stamped
 from . import networks as specs
 from . import panels as scaling
 from .networks import MARKS, Line, curve

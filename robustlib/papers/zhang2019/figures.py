@@ -10,12 +10,11 @@ from ...catalogue.base import published_of
 from ...evaluate.theory import PSI, SURROGATES, counterexample, psi_transform
 from ...experiments.records import Record
 from ...experiments.store import Store
-from ...report.display import Drawing
 from ...report.join import rows
 from ...report.plots.charts import Errors, line_panels, ranked, stacked_errors, step_rule
 from ...report.plots.curves import Curve
+from ...report.plots.records import MISSING, Drawing, record_of, stamped
 from ...report.plots.regions import decision_regions
-from ..madry2018.figures import MISSING, record_of, stamped
 from . import networks as specs
 from . import own
 

@@ -6,11 +6,10 @@ import numpy as np
 
 from ...data.registry import facts_of
 from ...experiments.store import Store
-from ...report.display import Drawing
 from ...report.plots.charts import line_panels
 from ...report.plots.curves import Curve
 from ...report.plots.images import image_grid
-from ..madry2018.figures import MISSING, record_of, stamped
+from ...report.plots.records import MISSING, Drawing, record_of, stamped
 from . import own
 from .figures import percent, series
 

@@ -8,8 +8,8 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.figure import Figure
 
-from ..display import Drawing
 from ..published_tables import groups
+from .records import Drawing
 from .style import MARKERS, current, new_figure, styled
 
 

@@ -16,9 +16,8 @@ from ...experiments.profiles import search_order
 from ...experiments.records import Metric, Record
 from ...experiments.specs import Evaluation
 from ...experiments.store import Store
-from ...papers.madry2018.figures import MISSING, record_of, stamped
-from ..display import Drawing
 from .panels import need, outside_legend
+from .records import MISSING, Drawing, record_of, stamped
 from .style import MARKERS, current, new_figure, styled
 
 Bracket = Mapping[str, Metric]

@@ -10,9 +10,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from numpy.typing import ArrayLike
 
-from ...papers.wong2018.sketches import dash
 from .panels import grid, need, outside_legend
-from .style import MARKERS, current, new_figure, styled
+from .style import MARKERS, current, dash, new_figure, styled
 
 Curves = Mapping[str, ArrayLike]
 
