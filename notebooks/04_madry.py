@@ -44,9 +44,11 @@ from robustlib.papers.madry2018 import cifar
 from robustlib.papers.madry2018 import inside
 from robustlib.papers.madry2018 import networks as madry
 from robustlib.catalogue.base import published_of
-from robustlib.report.plots import boards as board_figures, brackets as bracket_figures, curves as figures, style
-from robustlib.report.plots import regions as demo
+from robustlib.report.plots import brackets as bracket_figures, style
+from robustlib.report.plots.bars import logit_bars
+from robustlib.report.plots.images import image_grid
 from robustlib.report.plots.records import record_of
+from robustlib.report.plots.regions import decision_regions
 from robustlib.papers.madry2018 import figures as drawn
 from robustlib.papers.madry2018 import inside_figures as inner
 from robustlib.report.join import statements
@@ -179,14 +181,14 @@ for name, model in networks.items():
     panels += [one[0], point[0], (0.5 + (point - one)[0] / (2 * threat.eps)).clamp(0, 1)]
     titles += [f"{short}, clean: {int(before.argmax())}", f"{short}, attacked: {int(after.argmax())}", "difference"]
 style.show(
-    figures.image_grid(torch.stack(panels), titles, columns=3),
+    image_grid(torch.stack(panels), titles, columns=3),
     alt="Two rows of three: a digit, the digit attacked, the difference. The natural network (above) tells another "
     "class after the attack, the PGD-trained network (below) the same one.",
 )
 
 # %% tags=["remove-input"] mystnb={"figure": {"name": "fig-madry-demo-logits", "caption": "The ten logits of that digit, before and after each network's own attack."}}
 style.show(
-    demo.logit_bars(logits, classes=digits.classes, true=int(label)),
+    logit_bars(logits, classes=digits.classes, true=int(label)),
     alt="Ten pairs of bars for each network. On the natural network another class leads after the attack; on the "
     "PGD-trained one all logits are smaller and the right class still leads.",
 )
@@ -238,7 +240,7 @@ for name, net in nets.items():
     boxed = (grid[None] - plane[:, None]).abs().amax(2) <= box.eps
     crossed[name] = int(((scores.argmax(1)[None] != sides[:, None]) & boxed).any(1).sum())
 style.show(
-    demo.decision_regions(regions, plane, sides, eps=box.eps),
+    decision_regions(regions, plane, sides, eps=box.eps),
     alt="Two panels with the same twelve points in boxes. After standard training the boundary runs smoothly between the "
     "classes and cuts boxes; after PGD training it winds around them.",
 )
@@ -641,7 +643,7 @@ show_item("madry2018/l2-examples", profile, store)
 # the longest public test that a defence of this kind has had. The networks are the challenge's, not those of the paper's tables.
 
 # %% tags=["remove-input"] mystnb={"figure": {"name": "fig-madry-boards", "caption": "White-box attacks on the challenge networks, as published on the challenges' pages. Nothing here is measured by us."}}
-show_drawing(board_figures.leaderboards())
+show_drawing(drawn.leaderboards())
 
 # %% tags=["remove-input", "hide-output"]
 boards = groups("madry2018/leaderboards")
