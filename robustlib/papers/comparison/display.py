@@ -13,10 +13,10 @@ from ...experiments.store import Store
 from ...report.display import record_target
 from ...report.forms import html_table, list_table, show_forms
 from ...report.join import rows, title_suffix
+from ...report.plots.records import record_of
 from ...report.rows import NOTHING, Row
 from ...spec.keys import parse
 from ...spec.records import Record
-from ..madry2018.figures import record_of
 from . import tables as comparison
 from .aged import aged
 from .slide_pages import filled
