@@ -15,6 +15,7 @@ from robustlib.catalogue.base import OWN, items, papers
 from robustlib.cli import main
 from robustlib.environment import repository
 from robustlib.experiments import profiles
+from robustlib.experiments.host import source_digest
 from robustlib.experiments.store import Store
 
 pytestmark = pytest.mark.timeout(1800)  # what runs from nothing takes minutes, on busy cores many

@@ -20,14 +20,7 @@ from robustlib.experiments.keys import key
 from robustlib.experiments.measure import rows_of
 from robustlib.experiments.networks import Networks
 from robustlib.experiments.records import dumps, loads
-from robustlib.experiments.store import (
-    Store,
-    half_precision,
-    load_weights,
-    save_weights,
-    weights_digest,
-    weights_path,
-)
+from robustlib.experiments.store import Store, half_precision, load_weights, save_weights, weights_digest, weights_path
 from tests.experiments.tiny import CLEAN, EVERY, FGSM, NETWORK, OTHER, PGD, Made, execute, fabricate, file
 
 CPU = torch.device("cpu")
