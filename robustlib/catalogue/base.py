@@ -126,6 +126,7 @@ class Cell:
         ablation: settings of the protocol that are open, each changed alone; what is asked where ours differs.
         spread: it is about differences that single seeds hide, so that profiles run more of them.
         distribution: it is about all of its seeds together; a reduced profile runs those of its own number.
+        one_profile: all cells of its row come from one profile, the one that has most of them.
         derived: the value itself, in ``unit``, where it follows from definitions without any network.
     """
 
@@ -143,6 +144,7 @@ class Cell:
     derived: float | None = None
     spread: bool = False
     distribution: bool = False
+    one_profile: bool = False
     offset: float = 0.0
     ablation: tuple[Factor, ...] = ()
 

@@ -16,7 +16,6 @@ from ..experiments.profiles import profile as profile_of
 from ..experiments.profiles import search_order
 from ..experiments.records import Record
 from ..experiments.store import Store
-from ..papers.comparison import tables as comparison
 from .rows import Row
 from .verdicts import Verdict, decide
 
@@ -39,10 +38,10 @@ COMPUTED = Verdict("measured", "computed from its definition, without a network"
 def measured(cell: Cell, profile: str, store: Store) -> tuple[str | None, list[Record]]:
     """(profile, one record a seed) of the most faithful profile that has any record of the cell.
 
-    A row of the grand table is of one network, hence of one profile: of the one that has most of it.
+    Where a row's cells belong together, the profile that has most of the row.
     """
     names = search_order(profile)
-    if cell.item == comparison.ITEM:
+    if cell.one_profile:
         names = (max(names, key=lambda name: _present(cell, name, store)),)
     for name in names:
         found = [store.find(job.evaluation, job.home(name)) for job in evaluations(cell, name)]

@@ -146,7 +146,8 @@ def cells() -> list[Cell]:
                 found.append(Cell(ITEM, name, column, evaluations=known[:1], metric=known[1], note=note))
             elif name != CASCADE:
                 found.append(Cell(ITEM, name, column, unavailable=_OUT_OF_REACH))
-    return [*found, *_cascade_cells()]
+    # A row is of one network, hence of one profile.
+    return [replace(cell, one_profile=True) for cell in (*found, *_cascade_cells())]
 
 
 # What is claimed ----------------------------------------------------------------------------------------------------
