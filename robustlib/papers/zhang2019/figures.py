@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 
 from ...catalogue.base import published_of
-from ...evaluate.theory import PSI, SURROGATES, counterexample, psi_transform
 from ...experiments.store import Store
 from ...report.display import Drawing
 from ...report.join import rows
@@ -18,6 +17,7 @@ from ...spec.records import Record
 from ..madry2018.figures import MISSING, record_of, stamped
 from . import networks as specs
 from . import own
+from .theory import PSI, SURROGATES, counterexample, psi_transform
 
 BETAS = (0.1, 0.2, 0.4, 0.6, 0.8, 1.0, 2.0, 3.0, 4.0, 5.0)
 """1/lambda of Table 4."""

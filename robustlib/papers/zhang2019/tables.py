@@ -9,12 +9,12 @@ import numpy as np
 
 from ...attacks.suite import CarliniWagner, Clean, DeepFool, Fab, Fgsm, Lbfgs, MiFgsm, MinimumNorm, Square
 from ...catalogue.base import STAGES, Cell, Published, published, published_of
-from ...evaluate.theory import PSI, SURROGATES, psi_transform, table_1
 from ...evaluate.worst_case import WorstCase
 from ...spec.evaluation import Evaluation
 from ...spec.network import Network
 from . import own
 from .networks import BASELINES, FGSM_K, PAPER, SEEDS, THREATS, bound, nearest, network, sweep, under, worst_case
+from .theory import PSI, SURROGATES, psi_transform, table_1
 
 # Table 5 and the released networks' leaderboards --------------------------------------------------------------
 
