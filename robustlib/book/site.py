@@ -75,9 +75,10 @@ def with_buttons(config: str) -> str:
 def _shorten(staging: Path) -> None:
     """Leave to a printed book what its readers turn to: of each record the numbers, of the library nothing."""
     for page in (staging / "records").glob("*-*.md"):
-        lines = page.read_text(encoding="utf-8").splitlines()
-        kept = [line for line in lines if line.startswith(("# ", "## ", "(record-", "- measured"))]
-        page.write_text("\n\n".join(kept).replace(")=\n\n", ")=\n") + "\n", encoding="utf-8")
+        text = page.read_text(encoding="utf-8")
+        page.write_text(
+            re.sub(r"^<details.*?^</details>\n", "", text, flags=re.DOTALL | re.MULTILINE), encoding="utf-8"
+        )
     contents = staging / "_toc.yml"
     toc = yaml.safe_load(contents.read_text(encoding="utf-8"))
     for part in toc["parts"]:

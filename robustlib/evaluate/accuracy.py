@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from ..attacks.suite import Attack, passes
+from ..attacks.suite import Attack
 from ..registry import spec
 from ..spec.measurement import Measured, Measurement, Price, Subject, mean, share
 from ..spec.network import Network
@@ -62,7 +62,7 @@ class Accuracy(Measurement):
 
     def work(self, price: Price, network: Network, n: int) -> float:
         """Operations; see :meth:`Measurement.work`."""
-        return (price.forward(network) + price.step(self.source or network) * passes(self.attack)) * n
+        return (price.forward(network) + price.step(self.source or network) * self.attack.passes) * n
 
 
 @spec
@@ -140,4 +140,4 @@ class Attacked(Measurement):
     def work(self, price: Price, network: Network, n: int) -> float:
         """Operations; see :meth:`Measurement.work`."""
         steered = [price.step(source) for source in self.sources] or [price.step(network)]
-        return n * sum(price.forward(network) + each * passes(attack) for attack in self.attacks for each in steered)
+        return n * sum(price.forward(network) + each * attack.passes for attack in self.attacks for each in steered)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..attacks.suite import Jsma, passes
+from ..attacks.suite import Jsma
 from ..data.registry import facts_of
 from ..registry import spec
 from ..spec.measurement import Measured, Measurement, Price, Subject, mean, share
@@ -67,4 +67,4 @@ class Targeted(Measurement):
 
     def work(self, price: Price, network: Network, n: int) -> float:
         """Operations; see :meth:`Measurement.work`."""
-        return price.step(network) * n * (len(facts_of(network.dataset).classes) - 1) * passes(self.attack)
+        return price.step(network) * n * (len(facts_of(network.dataset).classes) - 1) * self.attack.passes

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ..attacks._model import gradient_and_logits
 from ..attacks.losses import cross_entropy
-from ..attacks.suite import Fgsm, Pgd, passes, run_attack
+from ..attacks.suite import Fgsm, Pgd, run_attack
 from ..registry import spec
 from ..spec.measurement import Measured, Measurement, Price, Subject, mean
 from ..spec.network import Network
@@ -76,5 +76,5 @@ class Directions(Measurement):
     def work(self, price: Price, network: Network, n: int) -> float:
         """Operations; see :meth:`Measurement.work`."""
         # PGD and FGSM on each of the two, then both gradients.
-        steered = (price.step(network) + price.step(self.source)) * (passes(self.attack) + 4)
+        steered = (price.step(network) + price.step(self.source)) * (self.attack.passes + 4)
         return (steered + price.forward(network) * 4 * self.stops) * n

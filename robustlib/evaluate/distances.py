@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..attacks.suite import MinimumNorm, passes
+from ..attacks.suite import MinimumNorm
 from ..registry import spec
 from ..spec.measurement import Measured, Measurement, Price, Subject, mean, share
 from ..spec.network import Network
@@ -66,4 +66,4 @@ class Distances(Measurement):
 
     def work(self, price: Price, network: Network, n: int) -> float:
         """Operations; see :meth:`Measurement.work`."""
-        return price.step(network) * n * passes(self.attack)
+        return price.step(network) * n * self.attack.passes

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from ..attacks.suite import Attack, Clean, passes
+from ..attacks.suite import Attack, Clean
 from ..certify import certify, decide
 from ..registry import spec
 from ..spec.measurement import Measured, Measurement, Price, Subject, mean, share
@@ -86,4 +86,4 @@ class Exact(Measurement):
         """Operations; see :meth:`Measurement.work`."""
         bounds = (price.certificate(network, method=method, slopes=slopes) for method, slopes in CHEAP_FIRST)
         # The solver is no tensor arithmetic.
-        return (price.step(network) * passes(self.attack) + sum(bounds)) * n
+        return (price.step(network) * self.attack.passes + sum(bounds)) * n

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..attacks.suite import passes
 from ..registry import spec
 from ..spec.measurement import Measured, Measurement, Price, Subject
 from ..spec.network import Network
@@ -60,5 +59,5 @@ class WorstCase(Measurement):
         suite = standard(self.threat, steps=self.steps, queries=self.queries, targets=self.target_classes)
         # At last whether PGD has converged: four starts of eighty steps on a hundred points.
         return price.forward(network) * n + price.step(network) * (
-            n * sum(map(passes, suite)) + min(n, 100) * 4 * 2 * 80
+            n * sum(attack.passes for attack in suite) + min(n, 100) * 4 * 2 * 80
         )

@@ -52,6 +52,7 @@ class Networks:
         stop: asked after each update.
         progress: called with (network, step, steps, loss).
         diverged: why networks could not be trained, by training key; filled by :meth:`obtain`.
+        wait: for a network that another process is training; else :meth:`obtain` raises Busy.
     """
 
     device: torch.device
@@ -60,6 +61,7 @@ class Networks:
     stop: Callable[[], bool] = lambda: False
     progress: Callable[[Network, int, int, float], None] | None = None
     diverged: dict[str, str] = field(default_factory=dict)
+    wait: bool = True
     _kept: dict[str, nn.Module] = field(default_factory=dict)
 
     def blank(self, network: Network) -> nn.Module:
@@ -131,7 +133,7 @@ class Networks:
 
     def _train(self, network: Network) -> nn.Module:
         path = weights_path(self.cache, network)
-        with lock(path.with_suffix(".lock")):
+        with lock(path.with_suffix(".lock"), wait=self.wait):
             # Another process may have trained it while this one waited for the lock.
             found = self._find(network)
             if found is not None:

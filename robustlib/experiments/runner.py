@@ -6,13 +6,13 @@ import math
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 from ..environment import cache_root
 from ..errors import RobustlibError
-from ..files import lock
+from ..files import Busy, lock
 from ..interrupt import asking
 from ..spec.evaluation import Evaluation
 from ..spec.keys import departures, describe, key
@@ -33,6 +33,9 @@ from .host import (
 from .networks import Networks, Stopped, dataset_of
 from .progress import Tick, label
 from .store import Store, weights_digest
+
+NEIGHBOUR_SECONDS = 1.0
+"""Between two looks at what other processes are at, when nothing else is left to do."""
 
 
 @dataclass(frozen=True)
@@ -92,6 +95,9 @@ def run(
 ) -> Summary:
     """Make the records of ``jobs`` that are missing.
 
+    Any number of runs may share a store and a cache: what another one is training or measuring is left to it, and
+    looked at again when everything else is done.
+
     Args:
         jobs: in any order; those of one network are run together.
         profile: under which the records are filed.
@@ -118,6 +124,7 @@ def run(
         committed,
         stop=stop,
         progress=None if tick is None else lambda n, step, steps, loss: tick(label(n), step, steps),
+        wait=False,
     )
     unique = {key(job.evaluation): job for job in jobs}
     todo = [job for job in unique.values() if recompute or store.find(job.evaluation, job.home(profile)) is None]
@@ -125,33 +132,43 @@ def run(
     if recompute:
         for network in {key(n): n for job in todo for n in job.evaluation.lineage}.values():
             networks.forget(network)
+    waiting = _grouped(todo)
     with asking(interrupted):
-        for done, job in enumerate(_grouped(todo)):
-            if stop():
-                summary.unfinished = len(todo) - done
-                break
-            name = f"{job.evaluation.subject.name}/{job.evaluation.name}"
-            if bad := networks.broken(job.evaluation.networks):
-                summary.failed.append(f"{name}: {bad}")
-                continue
-            try:
-                record, ours = run_one(job, profile, store, networks, tick, recompute=recompute)
-            except Stopped as stopped:
-                say(str(stopped))
-                summary.unfinished = len(todo) - done
-                break
-            except (TrainingDiverged, WeakTeacher, Unfilable) as error:
-                # The subject, an ancestor or a transfer's source: only what needs the one that diverged is lost.
-                summary.failed.append(f"{name}: {networks.broken(job.evaluation.networks) or error}")
-                continue
-            if ours:
-                summary.written.append(record)
-            else:
-                summary.present += 1
-            if tick is not None:
-                tick(label(job.evaluation), 1, 1)
-            by = f"{record.wall_s:.1f} s" if ours else "by another run"
-            say(f"[{done + 1}/{len(todo)}] {name}: {headline(record)} ({by})")
+        while waiting and not stop():
+            busy: list[Job] = []
+            for index, job in enumerate(waiting):
+                if stop():
+                    busy += waiting[index:]
+                    break
+                name = f"{job.evaluation.subject.name}/{job.evaluation.name}"
+                if bad := networks.broken(job.evaluation.networks):
+                    summary.failed.append(f"{name}: {bad}")
+                    continue
+                try:
+                    record, ours = run_one(job, profile, store, networks, tick, recompute=recompute)
+                except Busy:
+                    busy.append(job)
+                    continue
+                except Stopped as stopped:
+                    say(str(stopped))
+                    busy += waiting[index:]
+                    break
+                except (TrainingDiverged, WeakTeacher, Unfilable) as error:
+                    # The subject, an ancestor or a transfer's source: only what needs the one that diverged is lost.
+                    summary.failed.append(f"{name}: {networks.broken(job.evaluation.networks) or error}")
+                    continue
+                if tick is not None:
+                    tick(label(job.evaluation), 1, 1)
+                if ours:
+                    summary.written.append(record)
+                    settled = len(todo) - len(waiting) + index + 1 - len(busy)
+                    say(f"[{settled}/{len(todo)}] {name}: {headline(record)} ({record.wall_s:.1f} s)")
+                else:
+                    summary.present += 1
+            if len(busy) == len(waiting) and not stop():
+                time.sleep(NEIGHBOUR_SECONDS)
+            waiting = busy
+    summary.unfinished = len(waiting)
     if interrupted.is_set():
         raise Interrupted(summary)
     return summary
@@ -176,16 +193,18 @@ def headline(record: Record) -> str:
 def run_one(
     job: Job, profile: str, store: Store, networks: Networks, tick: Tick | None, *, recompute: bool
 ) -> tuple[Record, bool]:
-    """Measure one job, unless another process did while this one waited for the lock; and whether we did."""
+    """The record of one job, and whether it was measured here and not by another process in the meantime.
+
+    Raises:
+        Busy: another process has it, or trains a network that it needs, and ``networks`` does not wait.
+    """
     evaluation, subject = job.evaluation, job.evaluation.subject
-    with lock(networks.cache / f"{key(evaluation)}.evaluation.lock"):
+    with lock(networks.cache / f"{key(evaluation)}.evaluation.lock", wait=networks.wait):
         if not recompute and (neighbours := store.reread(evaluation, job.home(profile))) is not None:
             return neighbours, False
         if evaluation.measurement.needs_log and networks.log(subject) is None:
             # Committed weights come without their log: the curve needs the training itself.
-            networks = Networks(
-                networks.device, networks.cache, None, networks.stop, networks.progress, networks.diverged
-            )
+            networks = replace(networks, committed=None, _kept={})
         models = {key(network): networks.obtain(network) for network in evaluation.networks}
         dataset = dataset_of(subject, networks.device)
         log = networks.log(subject)

@@ -150,8 +150,8 @@ def rows(item: str, profile: str, store: Store) -> list[Row]:
     return [row(cell, profile, store) for cell in cells_of(item)]
 
 
-def title_suffix(found: Sequence[Row]) -> str:
-    """What titles add for the profiles behind these rows, such as "digits stand-in"."""
+def title_suffix(found: Sequence[Row | Record]) -> str:
+    """What titles add for the profiles behind these rows or records, such as "digits stand-in"."""
     return "".join(dict.fromkeys(profile_of(row.profile).suffix for row in found if row.profile))
 
 

@@ -35,6 +35,8 @@ class Standard:
         temperature: T > 0 of the softmax in training, softmax(z / T); another than 1 makes a teacher for distillation.
     """
 
+    mean_steps: ClassVar[float] = 0.0
+    points: ClassVar[int] = 1
     protocol: int = 1
     temperature: float = 1.0
 
@@ -59,6 +61,8 @@ class FgsmTraining:
     """
 
     name: ClassVar[str] = "fgsm"
+    mean_steps: ClassVar[float] = 1.0
+    points: ClassVar[int] = 1
     threat: Ball
     eps_warmup: float = 0.0
     protocol: int = 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -35,6 +36,8 @@ class Distillation:
     Source: arXiv 1511.04508, section IV.
     """
 
+    mean_steps: ClassVar[float] = 0.0
+    points: ClassVar[int] = 1
     temperature: float
     least_accuracy: float = 0.0
     protocol: int = 1

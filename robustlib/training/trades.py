@@ -39,6 +39,7 @@ class Trades(Inner):
     """
 
     name: ClassVar[str] = "trades"
+    points: ClassVar[int] = 2
     beta: float = field(kw_only=True)
     divergence: str = "kl"
 
@@ -60,6 +61,7 @@ class BinaryTrades(Inner):
     """
 
     name: ClassVar[str] = "trades_binary"
+    points: ClassVar[int] = 2
     scale: float = field(kw_only=True)
 
     def __post_init__(self) -> None:
@@ -77,6 +79,7 @@ class LogitPairing(Inner):
     """
 
     name: ClassVar[str] = "alp"
+    points: ClassVar[int] = 2
     weight: float = field(kw_only=True)
 
     def __post_init__(self) -> None:

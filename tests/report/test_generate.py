@@ -17,7 +17,7 @@ from robustlib.book import pages as generated
 from robustlib.book.cards import ABOUT, cards, data_cards, threat_text
 from robustlib.book.costs import commands, costs
 from robustlib.book.pages import compare, generate
-from robustlib.book.record_pages import record_page, write_records
+from robustlib.book.record_pages import network_section, write_records
 from robustlib.book.scorecard import anchors, counts, fates, scorecard, summary
 from robustlib.catalogue import plan
 from robustlib.catalogue.base import OWN, find_item, items, papers
@@ -172,8 +172,8 @@ def test_each_item_has_its_command_and_what_it_took(tmp_path: Path) -> None:
 
 def test_a_record_page_has_everything_to_judge_a_number(made: Made) -> None:
     records = [made.record(CLEAN), made.record(PGD), made.record(DISTANCES)]
-    text = record_page(records, {records[1].evaluation_key: TABLE.id}, {TABLE.id: "there"})
-    assert text.startswith(f"# {NETWORK.name} (smoke)\n")
+    text = network_section(records, {records[1].evaluation_key: TABLE.id}, {TABLE.id: "there"})
+    assert f"\n## {NETWORK.name}\n" in text
     for record in records:
         assert f"({record_target(record.path)})=" in text
         assert record.evaluation_key in text
@@ -190,11 +190,11 @@ def test_a_record_page_has_everything_to_judge_a_number(made: Made) -> None:
     assert f"| accuracy | {records[1].metrics['accuracy'].value:.6g} |" in text
     assert text.count("](#table-there)") == 1
     key = records[1].training_key[:8]
-    again = record_page(records[1:2], {records[1].evaluation_key: TABLE.id}, {}, {key})
+    again = network_section(records[1:2], {records[1].evaluation_key: TABLE.id}, {}, {key})
     assert "or, of the committed weights and without training, `robustlib verify madry2018/table-1`" in again
     assert "robustlib verify" not in text
     many = {f"m{i}": Metric(0.5, 7, 0.25, 0.75) for i in range(20)}
-    shown = record_page([replace(records[1], metrics=many)], {}, {})
+    shown = network_section([replace(records[1], metrics=many)], {}, {})
     assert shown.count("| 0.5 | 0.25 to 0.75 |") == 16
     assert "4 more are in the file." in shown
 
@@ -207,7 +207,7 @@ def test_a_record_page_says_what_departs_and_what_was_found() -> None:
         deviations=["subject.schedule.steps: 100000 -> 5", "subset.n: whole split -> 5"],
         dataset={"name": "cifar10", "digest": "0" * 64, "inexact": {"train": 0, "test": 20}},
     )
-    text = record_page([record], {}, {})
+    text = network_section([record], {}, {})
     assert "Departures from the paper's training:" in text
     assert "- schedule.steps: 100000 -> 5" in text
     assert "subset.n" not in text.split("```")[0]
@@ -215,15 +215,33 @@ def test_a_record_page_says_what_departs_and_what_was_found() -> None:
     assert "20 rows are not the official bytes" in text
 
 
-def test_each_network_of_each_profile_has_a_page(store: Store, tmp_path: Path) -> None:
+def test_each_paper_and_profile_has_a_page_with_each_record_once(store: Store, tmp_path: Path) -> None:
     target = tmp_path / "records"
+    # The second is of a network that no table shows.
+    for evaluation in (plan.predicates_of("zhang2019/lender")[0].needs[0], CLEAN):
+        file(store.root, evaluation)
+    store = Store(store.root)
     write_records(target, store, profiles.FAITHFUL_FIRST, {})
-    pages = sorted(path.name for path in target.iterdir())
-    assert "index.md" in pages
-    assert [name.split("-")[0] for name in pages if name != "index.md"] == ["full"] * 3 + ["quick"]
-    index = (target / "index.md").read_text()
-    assert all(f"]({name})" in index for name in pages if name != "index.md")
+    pages = {path.stem: path.read_text() for path in target.iterdir()}
+    index = pages.pop("index")
+    assert set(pages) == {"full-madry2018", "full-zhang2019", "full-earlier", "quick-madry2018"}
+    assert all(f"]({name}.md)" in index for name in pages)
     assert "smoke" not in index
+    text = index + "".join(pages.values())
+    for record in store.records():
+        assert text.count(f"({record_target(record.path)})=") == (record.profile != "smoke")
+    networks = re.findall(r"\]\((#network-[a-z0-9-]+)\) \| \d+ \|", index)
+    assert len(networks) == len({Path(r.path).parent for r in store.records() if r.profile != "smoke"})
+    assert all(text.count(f"({name[1:]})=") == 1 for name in networks)
+
+
+def test_a_shared_network_stands_with_the_first_paper_that_has_it(tmp_path: Path) -> None:
+    ours, earlier = (
+        {key(j.evaluation): j for j in plan.jobs(plan.select([p]), "full")} for p in ("comparison", "wong2018")
+    )
+    file(tmp_path, next(job.evaluation for name, job in ours.items() if name in earlier))
+    write_records(tmp_path / "records", Store(tmp_path), ["full"], {})
+    assert {path.stem for path in (tmp_path / "records").iterdir()} == {"index", "full-wong2018"}
 
 
 def test_targets_of_records_are_different_and_plain(root: Path) -> None:
