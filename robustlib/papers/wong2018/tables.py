@@ -213,7 +213,7 @@ def _plane() -> Iterator[Cell]:
             number.row,
             number.column,
             [toy_curve(net) for net in nets],
-            f"{name}@{number.row.split()[-1]}",
+            f"{name}@{number.where['step']:g}",
             number=number,
             scale=1.0,
             unit="",
