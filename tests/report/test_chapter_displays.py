@@ -9,7 +9,6 @@ from typing import Any
 import matplotlib as mpl
 import pytest
 
-from robustlib.environment import repository
 from robustlib.experiments.records import Metric
 from robustlib.experiments.store import Store
 from robustlib.papers.madry2018 import figures as drawn
@@ -31,8 +30,8 @@ DRAWINGS: dict[str, Callable[[str, Store], Any]] = {
 
 
 @pytest.fixture(scope="module")
-def store() -> Store:
-    return Store(repository())
+def store(committed: Store) -> Store:
+    return committed
 
 
 @pytest.fixture

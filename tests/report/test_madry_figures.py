@@ -11,7 +11,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from robustlib.catalogue.base import Published, published_of
-from robustlib.environment import repository
 from robustlib.errors import RobustlibError
 from robustlib.experiments.store import Store
 from robustlib.papers.madry2018 import figures as drawn
@@ -22,8 +21,8 @@ from robustlib.report.plots import regions as demo_figures
 
 
 @pytest.fixture(scope="module")
-def store() -> Store:
-    return Store(repository())
+def store(committed: Store) -> Store:
+    return committed
 
 
 def drawn_figure(drawing: drawn.Drawing) -> tuple[Figure, str]:

@@ -12,7 +12,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from robustlib.catalogue.base import published_of
-from robustlib.environment import repository
 from robustlib.errors import RobustlibError
 from robustlib.experiments.store import Store
 from robustlib.papers.madry2018.figures import MISSING, record_of
@@ -34,8 +33,8 @@ MAPS: tuple[Make, ...] = (maps.gradient_amplitudes, maps.class_matrices)
 
 
 @pytest.fixture(scope="module")
-def store() -> Store:
-    return Store(repository())
+def store(committed: Store) -> Store:
+    return committed
 
 
 def figure_of(drawing: Drawing) -> tuple[Figure, str]:
