@@ -18,7 +18,7 @@ KINDS = (
     "book/demo",
     "book/explore",
     "book/slides",
-    "book/bibliography",
+    "book/protocol",
     "records/index",
     "records/quick-papernot2016",
     "api/robustlib.attacks",
