@@ -25,11 +25,11 @@ import torch
 
 from robustlib.catalogue import plan
 from robustlib.environment import cache_root, repository
-from robustlib.experiments.keys import key
 from robustlib.experiments.progress import duration, estimates
 from robustlib.experiments.runner import Interrupted, Job, run
 from robustlib.experiments.store import Store
 from robustlib.files import write_atomically
+from robustlib.spec.keys import key
 
 QUEUE = Path(__file__).with_suffix(".csv")
 

@@ -24,14 +24,15 @@ from robustlib.attacks.suite import Fgsm, Pgd
 from robustlib.data import load
 from robustlib.environment import repository
 from robustlib.errors import RobustlibError, suggest
+from robustlib.evaluate.accuracy import Accuracy
 from robustlib.evaluate.outcomes import CHUNK
+from robustlib.evaluate.worst_case import WorstCase
 from robustlib.experiments.host import exact_arithmetic
-from robustlib.experiments.keys import parse
-from robustlib.experiments.measure import rows_of
 from robustlib.experiments.networks import Networks
-from robustlib.experiments.records import Record, pack
-from robustlib.experiments.specs import Accuracy, Evaluation, WorstCase
 from robustlib.experiments.store import Store, read_weights
+from robustlib.spec.evaluation import Evaluation
+from robustlib.spec.keys import parse
+from robustlib.spec.records import Record, pack
 from robustlib.threat import LinfBall
 
 from . import peers
@@ -92,7 +93,7 @@ def measure(record: Record, evaluation: Evaluation, networks: Networks, library:
     ball, attack = found
     model = networks.obtain(evaluation.subject)
     name, run = attack_of(library, model, ball, attack)
-    split, rows = rows_of(evaluation.subset, load(evaluation.subject.dataset))
+    split, rows = evaluation.subset.choose(load(evaluation.subject.dataset))
     torch.manual_seed(SEED)
     standing = []
     for part in rows.split(CHUNK):

@@ -90,15 +90,15 @@ def parser() -> argparse.ArgumentParser:
     )
     many = command.add_mutually_exclusive_group()
     many.add_argument(
-        "--jobs", type=_processes, default=1, metavar="N", help="processes; networks are spread over them"
+        "--jobs", type=_processes, default=1, metavar="N", help="runs side by side; none waits for another's network"
     )
     many.add_argument("--cluster", metavar="local:N|tcp://HOST:PORT", help="run on a dask.distributed cluster")
     command.add_argument("--dry-run", action="store_true")
     command.add_argument("--only", metavar="KEY", help="the evaluation with this key, as a record's page names it")
     command.add_argument("--recompute", action="store_true", help="measure again what has a record")
     command.add_argument("--cache", type=_folder, help="folder for networks and checkpoints")
-    command.add_argument("--out", type=_folder, help="folder that travels: at most seven tar files of what is new")
-    command = add("collect", "collect_parcels", "file what a run's --out holds")
+    command.add_argument("--out", type=_folder, help="also copy new records, networks and checkpoints to this folder")
+    command = add("collect", "collect_folder", "validate and file the records and networks that a run's --out holds")
     command.add_argument("folder", type=_folder)
     command.add_argument("--cache", type=_folder, help="folder for networks and checkpoints")
     command = add("reproduce", "reproduce", "everything of a paper from nothing, compared with the committed records")

@@ -6,12 +6,16 @@ import argparse
 import contextlib
 import importlib.util
 import json
+import math
 import os
 import shutil
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+
+import torch
 
 from . import data
 from .catalogue import plan
@@ -22,15 +26,15 @@ from .environment import ROOT, cache_root
 from .errors import RobustlibError, suggest
 from .experiments import profiles
 from .experiments.cluster import run_on
+from .experiments.exchange import collect, copying
 from .experiments.forecast import forecast
 from .experiments.host import device_name, resolve_device, source_digest, versions
-from .experiments.keys import key
-from .experiments.parallel import run_parallel
-from .experiments.parcels import collect, packing
+from .experiments.processes import side_by_side
 from .experiments.progress import Board, duration, estimates
-from .experiments.records import migrate
-from .experiments.runner import Summary, run, verify
+from .experiments.runner import Interrupted, Job, Summary, run, verify
 from .experiments.store import Store
+from .spec.keys import key
+from .spec.records import migrate
 
 
 def _say_where(args: argparse.Namespace) -> None:
@@ -104,6 +108,11 @@ def run_items(args: argparse.Namespace) -> int:
         return 0
     store.set_aside_faults()
     began = time.monotonic()
+    cache = args.cache or cache_root() / "networks"
+    copies = copying(args.out, args.root, cache) if args.out else contextlib.nullcontext()
+    if args.jobs > 1:
+        with copies:
+            return _run_side_by_side(args, jobs, store)
     options: dict[str, Any] = {
         "profile": args.profile,
         "device": args.device,
@@ -112,18 +121,43 @@ def run_items(args: argparse.Namespace) -> int:
         "recompute": args.recompute,
         "committed": None if args.recompute else args.root / "weights",
     }
-    cache = args.cache or cache_root() / "networks"
     left = [j.evaluation for j in jobs if args.recompute or store.find(j.evaluation, j.home(args.profile)) is None]
-    parcels = packing(args.out, args.root, cache) if args.out else contextlib.nullcontext()
-    with parcels, Board(estimates(left, kind)).shown() as board:
+    with copies, Board(estimates(left, kind)).shown() as board:
         options |= {"say": board.say, "tick": board.tick}
         if args.cluster:
             summary = run_on(jobs, args.cluster, root=args.root, **options)
-        elif args.jobs > 1:
-            summary = run_parallel(jobs, args.jobs, root=args.root, **options)
         else:
             summary = run(jobs, store=store, **options)
     return _closing(summary, time.monotonic() - began)
+
+
+def _run_side_by_side(args: argparse.Namespace, jobs: Sequence[Job], before: Store) -> int:
+    """``--jobs N``: N plain runs over one store."""
+    if args.recompute:
+        raise RobustlibError(
+            f"--jobs {args.jobs} --recompute would measure everything {args.jobs} times; leave one out"
+        )
+    began, options = time.monotonic(), {"--profile": args.profile, "--device": args.device}
+    options |= {} if math.isinf(args.time_budget) else {"--time-budget": args.time_budget}
+    options |= {f"--{name}": value for name in ("cache", "only") if (value := getattr(args, name))}
+    arguments = ["--root", args.root, "run", *args.names, *(word for option in options.items() for word in option)]
+
+    def summary() -> Summary:
+        after, found = Store(args.root), Summary()
+        for job in {key(job.evaluation): job for job in jobs}.values():
+            place = (job.evaluation, job.home(args.profile))
+            found.present += before.find(*place) is not None
+            record = after.find(*place)
+            found.unfinished += record is None
+            found.written += [record] if record is not None and before.find(*place) is None else []
+        return found
+
+    threads = max(1, torch.get_num_threads() // args.jobs)
+    try:
+        codes = side_by_side([str(word) for word in arguments], args.jobs, threads=threads, say=print)
+    except KeyboardInterrupt:
+        raise Interrupted(summary()) from None
+    return max(_closing(summary(), time.monotonic() - began), *codes)
 
 
 def _closing(summary: Summary, seconds: float) -> int:
@@ -136,19 +170,16 @@ def _closing(summary: Summary, seconds: float) -> int:
     return 1 if summary.failed else 0
 
 
-def collect_parcels(args: argparse.Namespace) -> int:
+def collect_folder(args: argparse.Namespace) -> int:
     """File what ``run --out`` left."""
-    filed = collect(args.folder, args.root, args.cache or cache_root() / "networks")
+    result = collect(args.folder, args.root, args.cache or cache_root() / "networks")
     _say_where(args)
-    for name in filed.records + filed.networks + filed.checkpoints:
+    for name in result.filed:
         print(f"filed    {name}")
-    for line in filed.refused:
+    for line in result.refused:
         print(f"refused  {line}", file=sys.stderr)
-    print(
-        f"{len(filed.records)} records, {len(filed.networks)} files of networks, {len(filed.checkpoints)} "
-        f"checkpoints filed; {len(filed.present)} were there, {len(filed.refused)} refused"
-    )
-    return 1 if filed.refused else 0
+    print(f"{len(result.filed)} files filed, {len(result.present)} were there, {len(result.refused)} refused")
+    return 1 if result.refused else 0
 
 
 def reproduce(args: argparse.Namespace) -> int:

@@ -34,16 +34,32 @@ def _cannot(verb: str, path: Path, error: OSError) -> RobustlibError:
     return RobustlibError(f"cannot {verb} {path}: {error.strerror or error}; {remedy} and run again")
 
 
+class Busy(Exception):
+    """Another process holds a lock."""
+
+
 @contextmanager
-def lock(path: Path) -> Iterator[None]:
-    """Hold ``path`` against every other process that asks for it; waits, and ends with its holder."""
+def lock(path: Path, *, wait: bool = True) -> Iterator[None]:
+    """Hold ``path`` against every other process that locks it; released when the process ends, however it ends.
+
+    Args:
+        path: file to lock, made where it is missing.
+        wait: until it is free.
+
+    Raises:
+        Busy: it is not free, and ``wait`` is False.
+        RobustlibError: the file cannot be opened.
+    """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle = open(path, "wb")  # noqa: SIM115 (closed below: only opening it may fail in this way)
     except OSError as error:
         raise _cannot("lock", path, error) from error
     with handle:
-        fcntl.flock(handle, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise Busy(path.name) from None
         try:
             yield
         finally:

@@ -65,23 +65,10 @@ def asking(flag: Event) -> Iterator[None]:
         yield
         return
     before = signal.signal(signal.SIGINT, handler)
-    # A process that was started in a `held` block is deaf until here; what it missed comes now.
-    mask = signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     try:
         yield
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         signal.signal(signal.SIGINT, before)
-
-
-@contextmanager
-def held() -> Iterator[None]:
-    """In the block, Ctrl-C waits for its end; for a process that is started in it, until it enters :func:`asking`."""
-    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
 
 def _in_main_thread() -> bool:

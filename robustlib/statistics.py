@@ -1,4 +1,4 @@
-"""Intervals and standard errors of what is measured: shares of test points, and means over seeds."""
+"""Confidence intervals and standard errors of shares of test points and of means over seeds."""
 
 from __future__ import annotations
 
@@ -11,21 +11,23 @@ from scipy.special import ndtri, stdtrit
 from .errors import RobustlibError
 
 
-def _checked_level(level: float) -> float:
+def _quantile_of(level: float) -> float:
+    """Quantile that a two-sided interval of this coverage ends at."""
     if not 0 < level < 1:
         raise RobustlibError(f"level={level!r} is not a coverage; give a fraction, such as 0.95")
-    return float(level)
+    return (1 + level) / 2
 
 
 def wilson(successes: int, n: int, level: float = 0.95) -> tuple[float, float]:
     """Wilson's score interval of a share, without continuity correction.
 
-    Unlike the textbook p ± 2 SE it keeps its coverage near 0 and 1, where clean accuracies lie, and it
-    never leaves [0, 1].
+    Unlike the textbook p ± 2 SE it keeps its coverage near 0 and 1, where clean accuracies lie, and it never leaves
+    [0, 1]. The closed form, since scipy's ``binomtest`` differs in the last bit from half of the committed records,
+    which a reproduction is compared with bit for bit.
 
     Args:
-        successes: how many of the points, 0..n.
-        n: points; 0 tells nothing, hence gives (0, 1).
+        successes: number of points, 0..n.
+        n: points; without any, the interval is (0, 1).
         level: coverage.
 
     Returns:
@@ -38,16 +40,14 @@ def wilson(successes: int, n: int, level: float = 0.95) -> tuple[float, float]:
     """
     if n != int(n) or successes != int(successes) or not 0 <= successes <= n:
         raise RobustlibError(f"wilson({successes!r}, {n!r}): give whole counts with 0 <= successes <= n")
-    z = float(ndtri((1 + _checked_level(level)) / 2))
+    z = float(ndtri(_quantile_of(level)))
     if n == 0:
         return 0.0, 1.0
     share = successes / n
     centre = (share + z * z / (2 * n)) / (1 + z * z / n)
     half = z * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n)) / (1 + z * z / n)
     # At the ends the formula gives exactly 0 and 1, floating point only almost.
-    low = 0.0 if successes == 0 else max(0.0, centre - half)
-    high = 1.0 if successes == n else min(1.0, centre + half)
-    return low, high
+    return 0.0 if successes == 0 else max(0.0, centre - half), 1.0 if successes == n else min(1.0, centre + half)
 
 
 def mean_interval(values: Sequence[float], level: float = 0.95) -> tuple[float, float]:
@@ -61,25 +61,21 @@ def mean_interval(values: Sequence[float], level: float = 0.95) -> tuple[float, 
         (low, high) in the values' unit; both the mean where all values are equal.
 
     Raises:
-        RobustlibError: fewer than two values (one says nothing of its own spread), NaN or infinity.
+        RobustlibError: fewer than two values (one has no spread), NaN or infinity.
     """
     array = np.asarray(values, float)
     if array.ndim != 1 or len(array) < 2:
         raise RobustlibError(f"mean_interval needs 2 values or more, got shape {array.shape}; run another seed")
     if not np.isfinite(array).all():
         raise RobustlibError(f"mean_interval: {array.tolist()} are not all finite; leave failed runs out")
-    k = len(array)
-    t = float(stdtrit(k - 1, (1 + _checked_level(level)) / 2))
-    half = t * float(array.std(ddof=1)) / math.sqrt(k)
-    mean = float(array.mean())
-    return mean - half, mean + half
+    half = float(stdtrit(len(array) - 1, _quantile_of(level))) * float(array.std(ddof=1)) / math.sqrt(len(array))
+    return float(array.mean()) - half, float(array.mean()) + half
 
 
 def binomial_se(share: float, n: int) -> float:
-    """Standard error of a share that was measured on n random points: sqrt(p (1 - p) / n).
+    """Standard error sqrt(p (1 - p) / n) of a share of n random points.
 
-    A share of exactly 0 or 1 would give 0, as though nothing were uncertain; half a count is used there,
-    that is, p is kept within [1/2n, 1 - 1/2n].
+    A share of exactly 0 or 1 would give 0, as though nothing were uncertain: p is kept within [1/2n, 1 - 1/2n].
 
     Args:
         share: p, a fraction.

@@ -20,6 +20,7 @@ from torch import Tensor
 
 from .batches import drawn, levelled, per_example, unit
 from .errors import RobustlibError, suggest
+from .registry import spec
 
 Domain = tuple[float, float]
 
@@ -206,6 +207,7 @@ def _edges(domain: object) -> Domain:
     return parse_number(edges[0], name="domain"), parse_number(edges[1], name="domain")
 
 
+@spec
 @dataclass(frozen=True)
 class LinfBall(Ball):
     """Every coordinate within eps of the input's."""
@@ -232,6 +234,7 @@ class LinfBall(Ball):
         return gradient.sign()
 
 
+@spec
 @dataclass(frozen=True)
 class L2Ball(Ball):
     """Euclidean distance at most eps."""
@@ -274,6 +277,7 @@ class L2Ball(Ball):
         return unit(gradient)
 
 
+@spec
 @dataclass(frozen=True)
 class FeatureBox(Ball):
     """Every feature within ``eps`` times its own budget of the input's: what each of them costs to edit.

@@ -16,9 +16,9 @@ from ..data.registry import facts_of
 from ..errors import RobustlibError
 from ..experiments import profiles
 from ..experiments.networks import Networks
-from ..experiments.specs import Network
 from ..experiments.store import load_weights, read_weights, weights_path
 from ..papers.wong2018 import networks as wong
+from ..spec.network import Network
 
 SCRIPT = "demo_network.js"
 Description = dict[str, object]

@@ -10,9 +10,9 @@ from itertools import accumulate, pairwise
 
 from ..catalogue import plan
 from ..catalogue.base import items
-from ..experiments.keys import key
-from ..experiments.profiles_full import EPOCHS, SCALED
+from ..experiments.profiles import EPOCHS
 from ..experiments.store import Store
+from ..spec.keys import key
 
 HOURS = 4
 TOGETHER = 3
@@ -109,7 +109,7 @@ def page(store: Store) -> str:
             f"{sum(row.cells for row in small):.1f} | {sum(row.hours for row in small):.1f} |"
         )
     lines += ["", "Scaled, once each:", "", "| architecture | width at most | epochs | schedule |", "|---|---|---|---|"]
-    for name, scale in SCALED.items():
+    for name, scale in plan.scales().items():
         kept = "one cycle, bfloat16" if scale.cycle else "the paper's, moved in proportion"
         lines.append(f"| `{name}` | {scale.widest} | {EPOCHS} | {kept} |")
     return "\n".join(lines) + "\n"

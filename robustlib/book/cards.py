@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from ..data.registry import REGISTRY
-from ..experiments.records import Record
 from ..experiments.store import Store, read_weights
+from ..spec.records import Record
 
 ABOUT: dict[str, str] = json.loads(resources.files("robustlib.data").joinpath("about.json").read_text("utf-8"))
 """What each set is of, what is wrong with it, and where the book uses it; MyST."""

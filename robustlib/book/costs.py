@@ -7,10 +7,10 @@ from collections.abc import Iterable
 from ..catalogue import plan
 from ..catalogue.base import items, papers
 from ..experiments import profiles
-from ..experiments.keys import key
 from ..experiments.progress import duration, estimates
-from ..experiments.records import Record
 from ..experiments.store import Store
+from ..spec.keys import key
+from ..spec.records import Record
 
 
 def _minutes(seconds: float) -> str:

@@ -12,10 +12,10 @@ from typing import Any
 
 from ..errors import RobustlibError
 from ..evaluate import accuracy_interval
-from ..experiments.records import Metric, Record
 from ..experiments.store import Store, read_weights
 from ..report.display import record_target
 from ..report.soundness import covered, unsound
+from ..spec.records import Metric, Record
 
 FILE = "book/independent.json"
 AGAIN = "run python -m benchmarks.independent --out book"

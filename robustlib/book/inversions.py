@@ -7,10 +7,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from ..experiments.profiles import search_order
-from ..experiments.records import Record
 from ..experiments.store import Store
 from ..report.display import record_target
 from ..report.soundness import by_points
+from ..spec.records import Record
 
 STRENGTH = ("Clean", "Noise", "Fgsm", "Pgd")
 """Attacks from weak to strong; one towards a single target is not in this order."""

@@ -12,13 +12,13 @@ from pathlib import Path
 from ..environment import records_root, repository
 from ..errors import RobustlibError
 from ..experiments import profiles
-from ..experiments.records import Record
 from ..experiments.runner import Job
 from ..experiments.store import Store
 from ..papers.comparison import slide_pages as slides
 from ..report.display import record_target
 from ..report.table_files import write_exports
 from ..report.verdicts import RULE
+from ..spec.records import Record
 from . import budget, independent
 from . import inversions as findings
 from .browser_demo import SCRIPT, demo_script

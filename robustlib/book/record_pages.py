@@ -9,10 +9,10 @@ from pathlib import Path
 from ..catalogue import plan
 from ..catalogue.base import find_item, papers
 from ..experiments import profiles
-from ..experiments.keys import key
-from ..experiments.records import Record
 from ..experiments.store import Store
 from ..report.display import record_target
+from ..spec.keys import key
+from ..spec.records import Record
 
 SHOWN = 16
 """Numbers of a record on its page."""

@@ -8,13 +8,13 @@ import importlib
 import io
 import pkgutil
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from importlib import resources
 
 from ..errors import RobustlibError, suggest
-from ..experiments.records import Record
-from ..experiments.specs import Evaluation
+from ..spec.evaluation import Evaluation
+from ..spec.records import Record
 
 PACKAGE = "robustlib.papers"
 """Where papers are found, one package each."""
@@ -126,8 +126,8 @@ class Cell:
         ablation: settings of the protocol that are open, each changed alone; what is asked where ours differs.
         spread: it is about differences that single seeds hide, so that profiles run more of them.
         distribution: it is about all of its seeds together; a reduced profile runs those of its own number.
-        one_profile: all cells of its row come from one profile, the one that has most of them.
         derived: the value itself, in ``unit``, where it follows from definitions without any network.
+        whole_row: its row is shown from one profile alone, the one that has most of the row's records.
     """
 
     item: str
@@ -144,9 +144,9 @@ class Cell:
     derived: float | None = None
     spread: bool = False
     distribution: bool = False
-    one_profile: bool = False
     offset: float = 0.0
     ablation: tuple[Factor, ...] = ()
+    whole_row: bool = False
 
 
 @dataclass(frozen=True)
@@ -157,6 +157,52 @@ class Predicate:
     text: str
     needs: tuple[Evaluation, ...]
     test: Callable[[Sequence[Record]], bool]
+
+
+def cell(
+    item: str,
+    row: str,
+    column: str,
+    evaluations: Iterable[Evaluation],
+    metric: str = "accuracy",
+    *,
+    number: Published | None = None,
+    scale: float = 100.0,
+    offset: float = 0.0,
+    unit: str = "%",
+    note: str = "",
+    unknown: str = "",
+    spread: bool = False,
+    ablation: tuple[Factor, ...] = (),
+) -> Cell:
+    """A measured :class:`Cell`; ``unknown`` says what of its protocol the paper leaves open, and joins the note."""
+    return Cell(
+        item=item,
+        row=row,
+        column=column,
+        published=number,
+        evaluations=tuple(evaluations),
+        metric=metric,
+        scale=scale,
+        offset=offset,
+        unit=unit,
+        protocol_known=not unknown,
+        note="; ".join(filter(None, (note, unknown))),
+        spread=spread,
+        ablation=ablation,
+    )
+
+
+def values(records: Iterable[Record], metric: str) -> list[float]:
+    """A metric's value in each record."""
+    return [record.metrics[metric].value for record in records]
+
+
+def claim(
+    item: str, text: str, needs: Iterable[Evaluation], metric: str, holds: Callable[[list[float]], bool]
+) -> Predicate:
+    """A statement about one metric: ``holds`` is given its values in the needed records, in their order."""
+    return Predicate(item, text, tuple(needs), lambda records: bool(holds(values(records, metric))))
 
 
 @functools.cache

@@ -1,6 +1,13 @@
-"""Measurements of networks: outcomes under one attack, reports under a suite, signs of masked gradients."""
+"""Measurements of networks: outcomes under one attack, reports under a suite, signs of masked gradients.
 
-from .findings import Finding, diagnose
+Each module that defines a :class:`robustlib.spec.measurement.Measurement` holds one kind of them, whole: its
+description, how it is run, and what that costs.
+"""
+
+import importlib
+import pkgutil
+
+from .masking import Finding, diagnose
 from .outcomes import (
     Progress,
     accuracy_interval,
@@ -35,3 +42,7 @@ __all__ = [
     "steering",
     "worst_case",
 ]
+
+for _found in pkgutil.iter_modules(__path__):
+    # Records name measurements by their types: each module registers its own.
+    importlib.import_module(f"{__name__}.{_found.name}")

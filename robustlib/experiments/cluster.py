@@ -27,13 +27,14 @@ from ..environment import cache_root
 from ..errors import RobustlibError
 from ..files import write_atomically
 from ..interrupt import asking
+from ..spec.evaluation import Evaluation
+from ..spec.keys import key
+from ..spec.network import Network
 from ..training import TrainingDiverged, WeakTeacher
 from .host import exact_arithmetic, resolve_device, tune_allocator
-from .keys import key
 from .networks import Networks, Stopped
 from .progress import Tick, label, seldom
 from .runner import Interrupted, Job, Summary, headline, run_one
-from .specs import Evaluation, Network
 from .store import Store
 
 LINE_SECONDS = 30.0

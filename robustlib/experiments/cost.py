@@ -2,47 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from typing import Any
 
-from ..attacks.suite import passes
 from ..data.registry import facts_of
-from ..evaluate import standard
 from ..evaluate.outcomes import CHUNK
 from ..models import ModelSpec
-from ..training import Certified
-from .measurements import CHEAP_FIRST
-from .probes import (
-    Amplitudes,
-    CascadeBound,
-    Certificate,
-    CertifiedRadii,
-    Cost,
-    DecisionMap,
-    Estimated,
-    Groups,
-    InnerLoop,
-    Lending,
-    Outputs,
-    OutputSet,
-    Pictures,
-    Relaxed,
-    Targeted,
-)
-from .specs import (
-    HELD_OUT,
-    Accuracy,
-    AccuracyVariation,
-    Attacked,
-    Directions,
-    Distances,
-    Evaluation,
-    Exact,
-    HingeBound,
-    LocalMaxima,
-    LossTrace,
-    Network,
-    WorstCase,
-)
+from ..spec.evaluation import Evaluation
+from ..spec.network import Network
 from .updates import Work, certificate_of, forward_of, gradient, step_of, weights_of
 
 
@@ -142,18 +109,28 @@ def training_seconds(network: Network, device: str, together: int = 1) -> float:
     return asked + rate.seconds(updates, network.schedule.precision, together)
 
 
-def points(evaluation: Evaluation) -> int:
-    """How many inputs it visits."""
-    facts = facts_of(evaluation.subject.dataset)
-    sizes = {"train": facts.n_train, "validation": facts.n_train // HELD_OUT, "test": facts.n_test}
-    whole = sizes[evaluation.subset.split]
-    return evaluation.subset.n or whole * evaluation.subject.outputs // len(facts.classes)
+class _Price:
+    """Work in place of operations; see :class:`robustlib.spec.measurement.Price`."""
+
+    def forward(self, network: Network) -> Any:
+        return _forward(network)
+
+    def step(self, network: Network) -> Any:
+        return _pass(network)
+
+    def certificate(
+        self, network: Network, *, method: str = "dual", slopes: str = "fixed", projections: int = 0
+    ) -> Any:
+        return _certificate(network, method=method, slopes=slopes, projections=projections)
+
+    def update(self, network: Network) -> Any:
+        return update(network)
 
 
 def evaluation_seconds(evaluation: Evaluation, device: str, together: int = 1) -> float:
     """As :func:`training_seconds`."""
     search = getattr(evaluation.measurement, "search", "float32")
-    return RATES[device].seconds(evaluation_work(evaluation, points(evaluation)), search, together)
+    return RATES[device].seconds(evaluation_work(evaluation, evaluation.points), search, together)
 
 
 def evaluation_flops(evaluation: Evaluation, n: int) -> float:
@@ -163,63 +140,5 @@ def evaluation_flops(evaluation: Evaluation, n: int) -> float:
 
 def evaluation_work(evaluation: Evaluation, n: int) -> Work:
     """For n points; an upper bound where an attack visits only those that still stand, or ends when it has won."""
-    what, network = evaluation.measurement, evaluation.subject
-    together = max(1, min(n, CHUNK))
-    forward, step = _forward(network, together), _pass(network, together)
-    if isinstance(what, Pictures):
-        return (forward * 2 + step * passes(what.attack)) * n
-    if isinstance(what, DecisionMap):
-        return forward * (what.side**2 + n * what.inside**2)
-    if isinstance(what, Accuracy):
-        return (forward + (step if what.source is None else _pass(what.source)) * passes(what.attack)) * n
-    if isinstance(what, Attacked):
-        steered = [_pass(source) for source in what.sources] or [step]
-        return sum((forward + each * passes(attack) for attack in what.attacks for each in steered), Work()) * n
-    if isinstance(what, Directions):
-        # PGD and FGSM on each of the two, then both gradients.
-        return ((step + _pass(what.source)) * (passes(what.attack) + 4) + forward * 4 * what.stops) * n
-    if isinstance(what, Distances):
-        return step * (n * passes(what.attack))
-    if isinstance(what, WorstCase):
-        suite = standard(what.threat, steps=what.steps, queries=what.queries, targets=what.target_classes)
-        # At last whether PGD has converged: four starts of eighty steps on a hundred points.
-        return forward * n + step * (n * sum(map(passes, suite)) + min(n, 100) * 4 * 2 * 80)
-    if isinstance(what, HingeBound | InnerLoop | Lending):
-        return step * (n * (2 * what.steps + 2))
-    if isinstance(what, LossTrace):
-        return step * (n * what.runs * 2 * what.steps)
-    if isinstance(what, LocalMaxima):
-        return _pass(network) * (n * what.starts * 2 * what.steps)
-    if isinstance(what, AccuracyVariation):
-        return (forward + _forward(what.baseline)) * n
-    if isinstance(what, Targeted):
-        return step * (n * (len(facts_of(network.dataset).classes) - 1) * passes(what.attack))
-    if isinstance(what, Amplitudes):
-        return step * (n * 2.0 * (1 + 2 * len(facts_of(network.dataset).classes)))
-    if isinstance(what, Certificate):
-        return _certificate(network, method=what.method, slopes=what.slopes) * n
-    if isinstance(what, Groups):
-        return _certificate(network) * n
-    if isinstance(what, Exact):
-        # As below for the solver.
-        bounds = [_certificate(network, method=method, slopes=slopes) for method, slopes in CHEAP_FIRST]
-        return (step * passes(what.attack) + sum(bounds, Work())) * n
-    if isinstance(what, CascadeBound):
-        # Later stages see what earlier ones leave. Few searches begin, and those take up to ``steps`` steps, each four
-        # certificates of every stage: as if all ended with the first.
-        return sum(map(_certificate, (*network.earlier, network)), Work()) * (n + 5 * min(n, what.searched))
-    if isinstance(what, Estimated):
-        return (_certificate(network) + _certificate(network, projections=what.projections) * what.repeats) * n
-    if isinstance(what, CertifiedRadii):
-        # Some ten evaluations of the bound and its derivative end the search.
-        return _certificate(network) * (30 * n)
-    if isinstance(what, OutputSet):
-        return (forward * what.samples + _certificate(network) * 2) * len(what.radii)
-    if isinstance(what, Relaxed):
-        # The linear program is no tensor arithmetic; what remains is the bound and the attack.
-        return (_certificate(network) + step * (2 * what.steps)) * n
-    if isinstance(what, Cost):
-        asked = Certified(what.threat, ramp=0.0, projections=what.projections)
-        schedule = replace(network.schedule, batch=what.batch)
-        return update(replace(network, defence=asked, schedule=schedule)) * what.repeats
-    return forward * n if isinstance(what, Outputs) else Work()
+    work: Any = evaluation.measurement.work(_Price(), evaluation.subject, n)
+    return work or Work()

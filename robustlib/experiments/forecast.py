@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from ..spec.keys import key
 from . import cost
-from .keys import key
 from .progress import duration, label
 from .runner import Job
 from .store import Store
@@ -38,7 +38,7 @@ def forecast(jobs: Sequence[Job], profile: str, kind: str, store: Store, *, reco
                     + _after(label(parent) for parent in network.needs)
                 )
         seconds = cost.evaluation_seconds(evaluation, kind)
-        flops = cost.evaluation_flops(evaluation, cost.points(evaluation))
+        flops = cost.evaluation_flops(evaluation, evaluation.points)
         total += seconds if state == "to run" else 0.0
         others = _after(label(network) for network in evaluation.networks[1:])
         yield f"{state:<8} {label(evaluation)}: {flops:.3g} operations, about {duration(seconds)}{others}"

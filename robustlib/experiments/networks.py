@@ -18,11 +18,11 @@ from ..data.registry import facts_of
 from ..errors import RobustlibError
 from ..files import lock
 from ..models import build
+from ..spec.keys import key
+from ..spec.network import Network
 from ..threat import Ball
 from ..training import Certified, Distillation, Fit, TrainingDiverged, WeakTeacher, fit, soft_labels
 from ..training.loop import step_generator
-from .keys import key
-from .specs import Network
 from .store import half_precision, load_weights, save_log, save_weights, weights_path
 
 KEPT = 4
@@ -52,6 +52,7 @@ class Networks:
         stop: asked after each update.
         progress: called with (network, step, steps, loss).
         diverged: why networks could not be trained, by training key; filled by :meth:`obtain`.
+        wait: for a network that another process is training; else :meth:`obtain` raises Busy.
     """
 
     device: torch.device
@@ -60,6 +61,7 @@ class Networks:
     stop: Callable[[], bool] = lambda: False
     progress: Callable[[Network, int, int, float], None] | None = None
     diverged: dict[str, str] = field(default_factory=dict)
+    wait: bool = True
     _kept: dict[str, nn.Module] = field(default_factory=dict)
 
     def blank(self, network: Network) -> nn.Module:
@@ -131,7 +133,7 @@ class Networks:
 
     def _train(self, network: Network) -> nn.Module:
         path = weights_path(self.cache, network)
-        with lock(path.with_suffix(".lock")):
+        with lock(path.with_suffix(".lock"), wait=self.wait):
             # Another process may have trained it while this one waited for the lock.
             found = self._find(network)
             if found is not None:

@@ -9,9 +9,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from ..spec.evaluation import Evaluation
+from ..spec.keys import key
+from ..spec.network import Network
 from . import cost
-from .keys import key
-from .specs import Evaluation, Network
 
 LINE_SECONDS, EVENT_SECONDS = 30.0, 0.5
 """Between two lines of one job in a log, and between two reports of one job from another process."""

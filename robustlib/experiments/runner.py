@@ -6,14 +6,18 @@ import math
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 from ..environment import cache_root
 from ..errors import RobustlibError
-from ..files import lock
+from ..files import Busy, lock
 from ..interrupt import asking
+from ..spec.evaluation import Evaluation
+from ..spec.keys import departures, describe, key
+from ..spec.measurement import Subject
+from ..spec.records import Record, Unfilable
 from ..training import TrainingDiverged, WeakTeacher
 from .cost import evaluation_flops
 from .host import (
@@ -26,13 +30,12 @@ from .host import (
     tune_allocator,
     versions,
 )
-from .keys import departures, describe, key
-from .measure import measure, rows_of
 from .networks import Networks, Stopped, dataset_of
 from .progress import Tick, label
-from .records import Record, Unfilable
-from .specs import Evaluation, TrainingCurve
 from .store import Store, weights_digest
+
+NEIGHBOUR_SECONDS = 1.0
+"""Between two looks at what other processes are at, when nothing else is left to do."""
 
 
 @dataclass(frozen=True)
@@ -92,6 +95,9 @@ def run(
 ) -> Summary:
     """Make the records of ``jobs`` that are missing.
 
+    Any number of runs may share a store and a cache: what another one is training or measuring is left to it, and
+    looked at again when everything else is done.
+
     Args:
         jobs: in any order; those of one network are run together.
         profile: under which the records are filed.
@@ -118,6 +124,7 @@ def run(
         committed,
         stop=stop,
         progress=None if tick is None else lambda n, step, steps, loss: tick(label(n), step, steps),
+        wait=False,
     )
     unique = {key(job.evaluation): job for job in jobs}
     todo = [job for job in unique.values() if recompute or store.find(job.evaluation, job.home(profile)) is None]
@@ -125,33 +132,43 @@ def run(
     if recompute:
         for network in {key(n): n for job in todo for n in job.evaluation.lineage}.values():
             networks.forget(network)
+    waiting = _grouped(todo)
     with asking(interrupted):
-        for done, job in enumerate(_grouped(todo)):
-            if stop():
-                summary.unfinished = len(todo) - done
-                break
-            name = f"{job.evaluation.subject.name}/{job.evaluation.name}"
-            if bad := networks.broken(job.evaluation.networks):
-                summary.failed.append(f"{name}: {bad}")
-                continue
-            try:
-                record, ours = run_one(job, profile, store, networks, tick, recompute=recompute)
-            except Stopped as stopped:
-                say(str(stopped))
-                summary.unfinished = len(todo) - done
-                break
-            except (TrainingDiverged, WeakTeacher, Unfilable) as error:
-                # The subject, an ancestor or a transfer's source: only what needs the one that diverged is lost.
-                summary.failed.append(f"{name}: {networks.broken(job.evaluation.networks) or error}")
-                continue
-            if ours:
-                summary.written.append(record)
-            else:
-                summary.present += 1
-            if tick is not None:
-                tick(label(job.evaluation), 1, 1)
-            by = f"{record.wall_s:.1f} s" if ours else "by another run"
-            say(f"[{done + 1}/{len(todo)}] {name}: {headline(record)} ({by})")
+        while waiting and not stop():
+            busy: list[Job] = []
+            for index, job in enumerate(waiting):
+                if stop():
+                    busy += waiting[index:]
+                    break
+                name = f"{job.evaluation.subject.name}/{job.evaluation.name}"
+                if bad := networks.broken(job.evaluation.networks):
+                    summary.failed.append(f"{name}: {bad}")
+                    continue
+                try:
+                    record, ours = run_one(job, profile, store, networks, tick, recompute=recompute)
+                except Busy:
+                    busy.append(job)
+                    continue
+                except Stopped as stopped:
+                    say(str(stopped))
+                    busy += waiting[index:]
+                    break
+                except (TrainingDiverged, WeakTeacher, Unfilable) as error:
+                    # The subject, an ancestor or a transfer's source: only what needs the one that diverged is lost.
+                    summary.failed.append(f"{name}: {networks.broken(job.evaluation.networks) or error}")
+                    continue
+                if tick is not None:
+                    tick(label(job.evaluation), 1, 1)
+                if ours:
+                    summary.written.append(record)
+                    settled = len(todo) - len(waiting) + index + 1 - len(busy)
+                    say(f"[{settled}/{len(todo)}] {name}: {headline(record)} ({record.wall_s:.1f} s)")
+                else:
+                    summary.present += 1
+            if len(busy) == len(waiting) and not stop():
+                time.sleep(NEIGHBOUR_SECONDS)
+            waiting = busy
+    summary.unfinished = len(waiting)
     if interrupted.is_set():
         raise Interrupted(summary)
     return summary
@@ -162,10 +179,7 @@ def _grouped(jobs: Sequence[Job]) -> list[Job]:
     order: dict[str, int] = {}
     for job in jobs:
         order.setdefault(key(job.evaluation.subject), len(order))
-    return sorted(
-        jobs,
-        key=lambda job: (order[key(job.evaluation.subject)], not isinstance(job.evaluation.measurement, TrainingCurve)),
-    )
+    return sorted(jobs, key=lambda job: (order[key(job.evaluation.subject)], not job.evaluation.measurement.needs_log))
 
 
 def headline(record: Record) -> str:
@@ -179,28 +193,25 @@ def headline(record: Record) -> str:
 def run_one(
     job: Job, profile: str, store: Store, networks: Networks, tick: Tick | None, *, recompute: bool
 ) -> tuple[Record, bool]:
-    """Measure one job, unless another process did while this one waited for the lock; and whether we did."""
+    """The record of one job, and whether it was measured here and not by another process in the meantime.
+
+    Raises:
+        Busy: another process has it, or trains a network that it needs, and ``networks`` does not wait.
+    """
     evaluation, subject = job.evaluation, job.evaluation.subject
-    with lock(networks.cache / f"{key(evaluation)}.evaluation.lock"):
+    with lock(networks.cache / f"{key(evaluation)}.evaluation.lock", wait=networks.wait):
         if not recompute and (neighbours := store.reread(evaluation, job.home(profile))) is not None:
             return neighbours, False
-        if isinstance(evaluation.measurement, TrainingCurve) and networks.log(subject) is None:
+        if evaluation.measurement.needs_log and networks.log(subject) is None:
             # Committed weights come without their log: the curve needs the training itself.
-            networks = Networks(
-                networks.device, networks.cache, None, networks.stop, networks.progress, networks.diverged
-            )
+            networks = replace(networks, committed=None, _kept={})
         models = {key(network): networks.obtain(network) for network in evaluation.networks}
         dataset = dataset_of(subject, networks.device)
         log = networks.log(subject)
         wall, cpu = time.monotonic(), time.process_time()
-        found = measure(
-            evaluation,
-            dataset,
-            models,
-            curve=log,
-            progress=None if tick is None else lambda k, n: tick(label(evaluation), k, n),
-        )
-        _, rows = rows_of(evaluation.subset, dataset)
+        progress = None if tick is None else lambda k, n: tick(label(evaluation), k, n)
+        on = Subject(evaluation, dataset, models, log, progress)
+        found = evaluation.measurement.run(on)
         record = Record(
             profile=job.home(profile),
             evaluation_key=key(evaluation),
@@ -229,7 +240,7 @@ def run_one(
             peak_memory_mb=round(peak_memory_mb(networks.device), 1),
             training_s=round(float(log["seconds"]), 1) if log is not None else 0.0,
             training_cpu_s=round(float(log["cpu_seconds"]), 1) if log is not None else 0.0,
-            operations=evaluation_flops(evaluation, len(rows)),
+            operations=evaluation_flops(evaluation, len(on.rows)),
         )
         return store.write(record, evaluation), True
 
@@ -259,7 +270,7 @@ def verify(evaluation: Evaluation, committed: Record, *, device: str, folder: Pa
             f"{committed.path} was measured on weights {committed.weights_digest[:12]}, found {digest[:12]}"
         )
     dataset = dataset_of(evaluation.subject, networks.device)
-    found = measure(evaluation, dataset, models)
+    found = evaluation.measurement.run(Subject(evaluation, dataset, models))
     pairs = [(old.value, found.metrics[name].value) for name, old in committed.metrics.items() if name in found.metrics]
     if not pairs:
         raise RobustlibError(f"{committed.path} has none of the metrics {sorted(found.metrics)}; run it again")

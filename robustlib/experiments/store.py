@@ -14,13 +14,15 @@ from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 from torch import Tensor, nn
 
+from .. import evaluate as evaluate  # registers the types of measurements that records name
 from ..environment import records_root
 from ..errors import RobustlibError
 from ..files import write_atomically
-from .keys import key, parse
+from ..spec.evaluation import Evaluation
+from ..spec.keys import key, parse
+from ..spec.network import Network
+from ..spec.records import Record, dumps, read
 from .profiles import profile
-from .records import Record, dumps, read
-from .specs import Evaluation, Network
 
 
 class Store:

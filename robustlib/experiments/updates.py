@@ -26,10 +26,10 @@ from ..certify.region import Region
 from ..certify.trace import trace
 from ..data.registry import facts_of
 from ..models import ModelSpec, build
+from ..spec.network import Network
 from ..threat import LinfBall
 from ..training import Certified, Defence, Distillation, Standard, objective
 from ..training.inner import Inner
-from .specs import Network
 
 Call = Callable[[nn.Module, Tensor, Tensor, torch.Generator], object]
 BALL = LinfBall(0.1)
@@ -66,6 +66,9 @@ class Work:
 
     def __add__(self, other: Work) -> Work:
         return Work(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(Work)))
+
+    def __radd__(self, other: float) -> Work:
+        return self
 
     def __mul__(self, times: float) -> Work:
         return Work(*(getattr(self, f.name) * times for f in fields(Work)))

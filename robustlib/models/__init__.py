@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 from ..errors import RobustlibError, suggest
+from ..registry import spec
 from .madry_cifar import madry_resnet
 from .mnist import architecture_b, kaiming_uniform, madry_cnn, madry_very_large
 from .papernot import papernot_cifar, papernot_mnist
@@ -48,6 +49,7 @@ _BUILDERS: dict[str, Builder] = {
 INITS = ("paper", "kaiming_uniform")
 
 
+@spec
 @dataclass(frozen=True)
 class ModelSpec:
     """Which network.

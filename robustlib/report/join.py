@@ -14,8 +14,8 @@ from ..catalogue.plan import cells_of, evaluations, predicates_of, records_of
 from ..errors import RobustlibError
 from ..experiments.profiles import profile as profile_of
 from ..experiments.profiles import search_order
-from ..experiments.records import Record
 from ..experiments.store import Store
+from ..spec.records import Record
 from .rows import Row
 from .verdicts import Verdict, decide
 
@@ -38,10 +38,10 @@ COMPUTED = Verdict("measured", "computed from its definition, without a network"
 def measured(cell: Cell, profile: str, store: Store) -> tuple[str | None, list[Record]]:
     """(profile, one record a seed) of the most faithful profile that has any record of the cell.
 
-    Where a row's cells belong together, the profile that has most of the row.
+    A cell whose whole row is of one profile is of the one that has most of the row.
     """
     names = search_order(profile)
-    if cell.one_profile:
+    if cell.whole_row:
         names = (max(names, key=lambda name: _present(cell, name, store)),)
     for name in names:
         found = [store.find(job.evaluation, job.home(name)) for job in evaluations(cell, name)]
@@ -150,8 +150,8 @@ def rows(item: str, profile: str, store: Store) -> list[Row]:
     return [row(cell, profile, store) for cell in cells_of(item)]
 
 
-def title_suffix(found: Sequence[Row]) -> str:
-    """What titles add for the profiles behind these rows, such as "digits stand-in"."""
+def title_suffix(found: Sequence[Row | Record]) -> str:
+    """What titles add for the profiles behind these rows or records, such as "digits stand-in"."""
     return "".join(dict.fromkeys(profile_of(row.profile).suffix for row in found if row.profile))
 
 

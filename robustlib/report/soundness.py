@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Iterable, Iterator, Mapping
 
 from ..catalogue.base import STAGES
-from ..experiments.records import Record
+from ..spec.records import Record
 
 PROVEN = {"WorstCase": "accuracy", "Exact": "certified", "Certificate": "certified"}
 """Measurements whose shares may only fall in this order, of the same points, and their metrics."""

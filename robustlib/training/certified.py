@@ -11,9 +11,11 @@ from torch import Tensor, nn
 from ..attacks.losses import cross_entropy
 from ..certify import ESTIMATORS, estimated_margins, margins
 from ..errors import RobustlibError, suggest
+from ..registry import spec
 from ..threat import Ball
 
 
+@spec
 @dataclass(frozen=True)
 class Certified:
     """min E[L(-J(x), y)], J the margins proven over the ball (Theorem 2 and eq. 14): above the worst loss in it.

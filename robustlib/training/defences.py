@@ -16,6 +16,7 @@ from ..attacks._model import check_temperature
 from ..attacks.losses import cross_entropy
 from ..attacks.pgd import ascend
 from ..errors import RobustlibError
+from ..registry import spec
 from ..threat import Ball
 from .certified import Certified, certified_loss
 from .distillation import Distillation
@@ -25,6 +26,7 @@ from .trades import BinaryTrades, LogitPairing, Trades, objective_at_two_points
 CRAFTING = ("eval", "train")
 
 
+@spec
 @dataclass(frozen=True)
 class Standard:
     """min E[L(theta, x, y)]: cross-entropy on clean inputs ("natural training" in Madry et al.).
@@ -33,6 +35,8 @@ class Standard:
         temperature: T > 0 of the softmax in training, softmax(z / T); another than 1 makes a teacher for distillation.
     """
 
+    mean_steps: ClassVar[float] = 0.0
+    points: ClassVar[int] = 1
     protocol: int = 1
     temperature: float = 1.0
 
@@ -45,6 +49,7 @@ class Standard:
         return "standard" if self.temperature == 1 else f"standard_T{self.temperature:g}"
 
 
+@spec
 @dataclass(frozen=True)
 class FgsmTraining:
     """Every minibatch replaced by its FGSM examples (Madry et al. 2018, section 4).
@@ -56,6 +61,8 @@ class FgsmTraining:
     """
 
     name: ClassVar[str] = "fgsm"
+    mean_steps: ClassVar[float] = 1.0
+    points: ClassVar[int] = 1
     threat: Ball
     eps_warmup: float = 0.0
     protocol: int = 1
@@ -65,6 +72,7 @@ class FgsmTraining:
         _check_crafting(self.crafting)
 
 
+@spec
 @dataclass(frozen=True)
 class PgdTraining(Inner):
     """Every minibatch replaced by its PGD examples (Madry et al. 2018, eq. 2.1 and section 5).

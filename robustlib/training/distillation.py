@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -10,6 +11,7 @@ from torch import Tensor, nn
 from ..attacks._model import check_eval, check_temperature
 from ..data import Split
 from ..errors import RobustlibError
+from ..registry import spec
 
 CHUNK = 1_000
 
@@ -18,6 +20,7 @@ class WeakTeacher(RobustlibError):
     """The teacher does not know its training rows; what it would teach is noise."""
 
 
+@spec
 @dataclass(frozen=True)
 class Distillation:
     """min_theta -(1/|D|) sum_X sum_i F_i(X) log F^d_i(X): the student F^d fits the teacher's outputs, both at T.
@@ -33,6 +36,8 @@ class Distillation:
     Source: arXiv 1511.04508, section IV.
     """
 
+    mean_steps: ClassVar[float] = 0.0
+    points: ClassVar[int] = 1
     temperature: float
     least_accuracy: float = 0.0
     protocol: int = 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 from torch import nn
 
@@ -26,6 +27,8 @@ class Inner:
             a phase with k steps uses alpha = 2 eps / k.
     """
 
+    points: ClassVar[int] = 1
+    """Inputs for each example at which an update takes the gradient to the weights."""
     threat: Ball
     steps: int
     step_size: float

@@ -9,8 +9,10 @@ import torch
 from torch import nn
 
 from ..errors import RobustlibError
+from ..registry import spec
 
 
+@spec
 @dataclass(frozen=True)
 class Schedule:
     """How long and how fast.

@@ -19,12 +19,14 @@ from ..attacks._model import Loss
 from ..attacks.losses import cross_entropy
 from ..attacks.pgd import ascend
 from ..errors import RobustlibError
+from ..registry import spec
 from .inner import Inner, held
 
 KICK = 0.001
 """Standard deviation of the noise that the inner loop starts with: at x' = x the gradient is zero."""
 
 
+@spec
 @dataclass(frozen=True)
 class Trades(Inner):
     """min E[CE(f(x), y) + beta max_{x' in B(x, eps)} D(f(x), f(x'))], D the divergence (algorithm 1).
@@ -37,6 +39,7 @@ class Trades(Inner):
     """
 
     name: ClassVar[str] = "trades"
+    points: ClassVar[int] = 2
     beta: float = field(kw_only=True)
     divergence: str = "kl"
 
@@ -49,6 +52,7 @@ class Trades(Inner):
             )
 
 
+@spec
 @dataclass(frozen=True)
 class BinaryTrades(Inner):
     """min E[phi(f(x) y) + max_{x' in B(x, eps)} phi(f(x) f(x') / lambda)], phi the hinge, y = -1 or 1 (equation 3).
@@ -57,6 +61,7 @@ class BinaryTrades(Inner):
     """
 
     name: ClassVar[str] = "trades_binary"
+    points: ClassVar[int] = 2
     scale: float = field(kw_only=True)
 
     def __post_init__(self) -> None:
@@ -65,6 +70,7 @@ class BinaryTrades(Inner):
             raise RobustlibError(f"scale={self.scale} (lambda) of BinaryTrades; give a number above 0")
 
 
+@spec
 @dataclass(frozen=True)
 class LogitPairing(Inner):
     """min E[(CE(f(x), y) + CE(f(x'), y)) / 2 + weight mean_k (f(x) - f(x'))_k^2], x' the PGD example of x.
@@ -73,6 +79,7 @@ class LogitPairing(Inner):
     """
 
     name: ClassVar[str] = "alp"
+    points: ClassVar[int] = 2
     weight: float = field(kw_only=True)
 
     def __post_init__(self) -> None:

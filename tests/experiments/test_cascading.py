@@ -11,12 +11,13 @@ import torch
 from robustlib.certify import Cascade, uncertified
 from robustlib.data import load
 from robustlib.errors import RobustlibError
-from robustlib.experiments.keys import describe, key, parse
-from robustlib.experiments.measure import measure, rows_of
+from robustlib.evaluate.cascades import CascadeBound, Estimated
 from robustlib.experiments.networks import Networks
-from robustlib.experiments.probes import CascadeBound, Estimated
-from robustlib.experiments.specs import Evaluation, Network, Subset
 from robustlib.models import ModelSpec
+from robustlib.spec.evaluation import Evaluation, Subset
+from robustlib.spec.keys import describe, key, parse
+from robustlib.spec.measurement import Subject
+from robustlib.spec.network import Network
 from robustlib.threat import LinfBall
 from robustlib.training import Certified, Schedule, Standard, TrainingDiverged
 
@@ -48,14 +49,14 @@ def test_what_is_recorded_of_a_cascade(networks: Networks) -> None:
     run = Evaluation(SECOND, CascadeBound(BALL, searched=5, steps=3), Subset(n=60))
     assert run.networks == (SECOND, FIRST)
     models = {key(network): networks.obtain(network) for network in run.networks}
-    found = measure(run, load("digits"), models)
+    found = run.measurement.run(Subject(run, load("digits"), models))
     value = {name: metric.value for name, metric in found.metrics.items()}
     assert value["error"] <= value["bound"] <= value["guarded_bound"] <= value["strict_bound"]
     assert value["answered_1"] + value["answered_2"] == pytest.approx(1)
     assert 0 < value["answered_1"] < 1
     # A soundness check takes every outcome of this name for a proof.
     assert "certified" not in found.outcomes
-    split, rows = rows_of(run.subset, load("digits"))
+    split, rows = run.subset.choose(load("digits"))
     cascade = Cascade((models[key(FIRST)], models[key(SECOND)]), BALL)
     judged = cascade.judge(split.images(rows), split.y[rows])
     assert value["bound"] == pytest.approx(float((~judged.released).double().mean()))
@@ -64,7 +65,7 @@ def test_what_is_recorded_of_a_cascade(networks: Networks) -> None:
 
 def test_estimates_are_recorded_in_a_unit_of_their_own(networks: Networks) -> None:
     run = Evaluation(FIRST, Estimated(BALL, projections=20, repeats=3), Subset(n=40))
-    found = measure(run, load("digits"), {key(FIRST): networks.obtain(FIRST)})
+    found = run.measurement.run(Subject(run, load("digits"), {key(FIRST): networks.obtain(FIRST)}))
     assert found.metrics["exact"].unit == "fraction"
     assert found.metrics["estimated"].unit == found.metrics["spread"].unit == "estimate"
     assert found.metrics["scatter"].value > 0

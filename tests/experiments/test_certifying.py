@@ -13,18 +13,21 @@ from robustlib.attacks.suite import Pgd
 from robustlib.certify import certify, outer_polygon
 from robustlib.data import load
 from robustlib.errors import RobustlibError
-from robustlib.experiments import certifying
-from robustlib.experiments.certifying import output_set
+from robustlib.evaluate import certificates
+from robustlib.evaluate.accuracy import Accuracy
+from robustlib.evaluate.certificates import Certificate, CertifiedRadii, OutputSet, Relaxed
+from robustlib.evaluate.exact import CHEAP_FIRST, Exact
+from robustlib.evaluate.losses import TrainingCurve
+from robustlib.evaluate.weights import FirstLayer
 from robustlib.experiments.cost import evaluation_flops, training_flops
-from robustlib.experiments.findings import Findings
-from robustlib.experiments.keys import key
-from robustlib.experiments.measure import measure, rows_of
-from robustlib.experiments.measurements import CHEAP_FIRST
-from robustlib.experiments.probes import Certificate, CertifiedRadii, FirstLayer, OutputSet, Relaxed
-from robustlib.experiments.specs import Accuracy, Evaluation, Exact, Measurement, Network, Subset, TrainingCurve
 from robustlib.models import ModelSpec, build
+from robustlib.spec.evaluation import Evaluation, Subset
+from robustlib.spec.keys import key
+from robustlib.spec.measurement import Measured, Measurement, Subject
+from robustlib.spec.network import Network
 from robustlib.threat import LinfBall
 from robustlib.training import Certified, Schedule, Standard, fit
+from tests.evaluate.subjects import On
 
 BALL = LinfBall(0.05, domain=None)
 NETWORK = Network("digits", ModelSpec("wong_dense", 16), Standard(), Schedule(150, 50, 5e-3, shape="one_cycle"))
@@ -38,12 +41,12 @@ def trained() -> nn.Module:
     return model
 
 
-def found(model: nn.Module, what: Measurement, n: int = 60) -> Findings:
-    return measure(Evaluation(NETWORK, what, Subset(n=n)), load("digits"), {key(NETWORK): model})
+def found(model: nn.Module, what: Measurement, n: int = 60) -> Measured:
+    return what.run(Subject(Evaluation(NETWORK, what, Subset(n=n)), load("digits"), {key(NETWORK): model}))
 
 
 def test_a_certificates_shares(trained: nn.Module) -> None:
-    split, rows = rows_of(POINTS, load("digits"))
+    split, rows = POINTS.choose(load("digits"))
     sure = certify(trained, split.images(rows), split.y[rows], BALL)
     given = found(trained, Certificate(BALL))
     assert given.metrics["certified"].value == pytest.approx(float(sure.certified.float().mean()))
@@ -70,7 +73,7 @@ def test_bounds_stand_in_their_order(trained: nn.Module) -> None:
 
 
 def test_radii_are_certified_and_further_ones_are_not(trained: nn.Module) -> None:
-    given, (split, rows) = found(trained, CertifiedRadii()), rows_of(POINTS, load("digits"))
+    given, (split, rows) = found(trained, CertifiedRadii()), POINTS.choose(load("digits"))
     radii, right = np.asarray(given.series["radius"]), np.asarray(given.series["right"])
     held = found(trained, Certificate(BALL)).metrics["certified"].value
     assert ((radii >= BALL.eps) & right).mean() == pytest.approx(held)
@@ -85,7 +88,7 @@ def test_radii_of_many_points_are_kept_as_means_of_neighbours(
 ) -> None:
     """Ten thousand points would make a record longer than any may be."""
     every = found(trained, CertifiedRadii())
-    monkeypatch.setattr(certifying, "GROUPS", 20)
+    monkeypatch.setattr(certificates, "GROUPS", 20)
     grouped = found(trained, CertifiedRadii())
     radii, right = np.asarray(every.series["radius"]), np.asarray(every.series["right"], float)
     order = np.argsort(radii, kind="stable")
@@ -121,8 +124,8 @@ def test_a_solver_stands_between_the_bounds_and_the_attack(trained: nn.Module) -
 def test_an_output_sets_polygons_hold_the_samples_and_grow_with_the_radius() -> None:
     plane = build(ModelSpec("wong_dense", 20, depth=2), input_shape=(2,), classes=2, generator=torch.Generator())
     what, split = OutputSet((0.05, 0.1), samples=200, kept=50), load("toy").test
-    given = output_set(plane, split, torch.arange(12), what, name="a name")
-    again = output_set(plane, split, torch.arange(12), what, name="a name")
+    given = what.run(On(plane, split, torch.arange(12)))
+    again = what.run(On(plane, split, torch.arange(12)))
     assert given.metrics["inside"].value == 1.0
     for slopes in ("fixed", "adaptive"):
         assert 1.0 <= given.metrics[f"{slopes}@0.05"].value <= given.metrics[f"{slopes}@0.1"].value
@@ -142,7 +145,7 @@ def test_losses_along_the_way_are_metrics_up_to_the_last_update() -> None:
     curve = {"loss": [0.7, 0.5, 0.25], "accuracy": [0.5, 0.75, 1.0]}
     what = TrainingCurve(blocks=2, at=(0, 2, 100))
     name = key(network)
-    given = measure(Evaluation(network, what), load("toy"), {name: nn.Identity()}, curve=curve)
+    given = what.run(Subject(Evaluation(network, what), load("toy"), {name: nn.Identity()}, curve=curve))
     assert {k: given.metrics[k].value for k in ("loss@0", "loss@2", "error@0", "error@2")} == {
         "loss@0": 0.7,
         "loss@2": 0.25,

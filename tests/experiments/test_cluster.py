@@ -24,11 +24,11 @@ from robustlib.cli import main
 from robustlib.errors import RobustlibError
 from robustlib.experiments import cluster
 from robustlib.experiments.cluster import run_on
-from robustlib.experiments.keys import key
 from robustlib.experiments.networks import Networks
 from robustlib.experiments.runner import Summary
-from robustlib.experiments.specs import Network
 from robustlib.experiments.store import Store, weights_path
+from robustlib.spec.keys import key
+from robustlib.spec.network import Network
 from robustlib.training import Schedule, loop
 from tests.experiments.tiny import CLEAN, EVERY, FGSM, NETWORK, OTHER, ROBUST, Made, accuracy, content, execute, jobs
 

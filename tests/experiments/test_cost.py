@@ -10,6 +10,13 @@ from torch import nn
 
 from robustlib.attacks.suite import Pgd, Square
 from robustlib.data.registry import facts_of
+from robustlib.evaluate.accuracy import Accuracy
+from robustlib.evaluate.attempts import Targeted
+from robustlib.evaluate.cascades import CascadeBound, Estimated
+from robustlib.evaluate.certificates import Certificate
+from robustlib.evaluate.groups import Groups
+from robustlib.evaluate.update_time import Cost
+from robustlib.evaluate.worst_case import WorstCase
 from robustlib.experiments.cost import (
     RATES,
     Rate,
@@ -21,13 +28,13 @@ from robustlib.experiments.cost import (
     training_work,
     update,
 )
-from robustlib.experiments.keys import parse
-from robustlib.experiments.probes import CascadeBound, Certificate, Cost, Estimated, Groups, Targeted
-from robustlib.experiments.records import Record
-from robustlib.experiments.specs import Accuracy, Evaluation, Network, WorstCase
 from robustlib.experiments.store import Store
 from robustlib.experiments.updates import Batch, Calls, Work, forward_of, gradient, step_of
 from robustlib.models import ModelSpec
+from robustlib.spec.evaluation import Evaluation
+from robustlib.spec.keys import parse
+from robustlib.spec.network import Network
+from robustlib.spec.records import Record
 from robustlib.threat import LinfBall
 from robustlib.training import Certified, Distillation, FgsmTraining, PgdTraining, Schedule, Standard, Trades
 from tests.experiments.tiny import NETWORK

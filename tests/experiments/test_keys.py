@@ -14,26 +14,23 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from robustlib import registry
 from robustlib.attacks.suite import Boundary, Clean, Fgsm, Noise, Pgd
 from robustlib.catalogue import plan
 from robustlib.errors import RobustlibError
-from robustlib.experiments import keys, probes, profiles
-from robustlib.experiments.keys import departures, describe, differences, key, parse
-from robustlib.experiments.specs import (
-    Accuracy,
-    Distances,
-    Evaluation,
-    LocalMaxima,
-    LossTrace,
-    Network,
-    Subset,
-    TrainingCurve,
-)
+from robustlib.evaluate.accuracy import Accuracy
+from robustlib.evaluate.distances import Distances
+from robustlib.evaluate.losses import LocalMaxima, LossTrace, TrainingCurve
+from robustlib.evaluate.weights import FirstLayer
+from robustlib.experiments import profiles
 from robustlib.models import ModelSpec
 from robustlib.papers.madry2018 import tables as paper
 from robustlib.papers.papernot2016 import networks as papernot
 from robustlib.papers.wong2018 import networks as wong2018_specs
 from robustlib.papers.wong2018 import tables as wong
+from robustlib.spec.evaluation import Evaluation, Subset
+from robustlib.spec.keys import departures, describe, differences, key, parse
+from robustlib.spec.network import Network
 from robustlib.threat import FeatureBox, L2Ball, LinfBall
 from robustlib.training import Distillation, FgsmTraining, PgdTraining, Schedule, Standard
 
@@ -71,7 +68,7 @@ MADE: dict[str, Any] = {
     ),
     "wong2018 full: certified radii": wong.radii("robust"),
     "wong2018 full: linear program": wong2018_specs.programmed(wong2018_specs.shallow(robust=True), 0.1),
-    "wong2018 full: filters": Evaluation(wong2018_specs.network("MNIST", robust=True), probes.FirstLayer()),
+    "wong2018 full: filters": Evaluation(wong2018_specs.network("MNIST", robust=True), FirstLayer()),
     "hand-made: three parents deep": replace(SMALL, parents=(TEACHER, replace(SMALL, parents=(TEACHER,)))),
     "hand-made: HAR without a domain": Evaluation(
         replace(SMALL, dataset="har"), Accuracy(Noise(), L2Ball(1.5, domain=None)), Subset(n=100, seed=3)
@@ -148,8 +145,8 @@ class RenamedField:
 @pytest.fixture
 def later(monkeypatch: pytest.MonkeyPatch) -> None:
     """The two classes above stand in for Pgd and Boundary."""
-    monkeypatch.setattr(keys, "_CLASSES", (*keys._CLASSES, WithMomentum, RenamedField))
-    monkeypatch.setattr(keys, "_BY_TAG", {**keys._BY_TAG, "Pgd": WithMomentum, "Boundary": RenamedField})
+    monkeypatch.setattr(registry, "_MARKED", {*registry._MARKED, WithMomentum, RenamedField})
+    monkeypatch.setattr(registry, "_CLASSES", {**registry._CLASSES, "Pgd": WithMomentum, "Boundary": RenamedField})
 
 
 @pytest.mark.usefixtures("later")
@@ -223,7 +220,7 @@ def test_a_raised_protocol_moves_the_key(name: str) -> None:
 
 
 def test_every_measurable_component_has_a_protocol() -> None:
-    without = {cls for cls in keys._CLASSES if not has_protocol(cls)}
+    without = {cls for cls in registry.subclasses(object) if not has_protocol(cls)}
     # These carry no procedure of their own: a ball is its definition, the rest only join components.
     assert without == {LinfBall, L2Ball, FeatureBox, Network, Subset, Evaluation}
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,17 +13,23 @@ from torch import nn
 
 from robustlib.attacks.suite import Jsma
 from robustlib.data import Split, load
-from robustlib.experiments import probing
-from robustlib.experiments.keys import key
+from robustlib.evaluate import attempts
+from robustlib.evaluate.accuracy import AccuracyVariation
+from robustlib.evaluate.attempts import Targeted
+from robustlib.evaluate.softmax import Amplitudes, Outputs
+from robustlib.evaluate.weights import Recipe
 from robustlib.experiments.networks import Networks
-from robustlib.experiments.probes import Amplitudes, Outputs, Targeted
 from robustlib.experiments.progress import estimates, label
-from robustlib.experiments.specs import Evaluation, Network, Subset
 from robustlib.experiments.store import Store
 from robustlib.models import ModelSpec, build
 from robustlib.papers.papernot2016 import networks as paper
+from robustlib.spec.evaluation import Evaluation, Subset
+from robustlib.spec.keys import key
+from robustlib.spec.measurement import Subject
+from robustlib.spec.network import Network
 from robustlib.training import Distillation, Schedule, Standard
 from tests.attacks.models import Saturated
+from tests.evaluate.subjects import On
 from tests.experiments.tiny import execute
 
 ROWS = torch.arange(60)
@@ -43,7 +50,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> nn.Module:
 
 
 def test_confidence_is_that_of_equation_12(digits: Split, model: nn.Module) -> None:
-    found = probing.outputs(model, digits, ROWS, Outputs(20.0)).metrics
+    found = Outputs(20.0).run(On(model, digits, ROWS)).metrics
     with torch.no_grad():
         logits = model(digits.images(ROWS)).double().numpy()
     shares = np.exp(logits - logits.max(1, keepdims=True))
@@ -60,8 +67,8 @@ def test_confidence_is_that_of_equation_12(digits: Split, model: nn.Module) -> N
 
 
 def test_saturation_moves_points_to_the_lowest_range(digits: Split, model: nn.Module) -> None:
-    plain = probing.gradient_amplitudes(model, digits, ROWS, Amplitudes(), None)
-    masked = probing.gradient_amplitudes(Saturated(model, 1e5).eval(), digits, ROWS, Amplitudes(), None)
+    plain = Amplitudes().run(On(model, digits, ROWS))
+    masked = Amplitudes().run(On(Saturated(model, 1e5).eval(), digits, ROWS))
     for found in (plain, masked):
         assert len(found.histograms["float64"]["counts"]) == 10
         assert len(found.histograms["float64"]["edges"]) == 11
@@ -76,9 +83,10 @@ def test_saturation_moves_points_to_the_lowest_range(digits: Split, model: nn.Mo
 
 def test_a_network_varies_by_nothing_from_itself_and_by_its_gain_from_another(digits: Split, model: nn.Module) -> None:
     other = build(START.model, input_shape=(1, 8, 8), classes=10, generator=torch.Generator().manual_seed(9))
-    same = probing.accuracy_variation(model, model, digits, ROWS).metrics["variation"]
+    on = On(model, digits, ROWS, models={START: model})
+    same = AccuracyVariation(START).run(on).metrics["variation"]
     assert (same.value, same.low, same.high) == (0.0, 0.0, 0.0)
-    found = probing.accuracy_variation(model, other, digits, ROWS).metrics
+    found = AccuracyVariation(START).run(replace(on, models={START: other})).metrics
     gain = 100 * (found["accuracy"].value - found["baseline_accuracy"].value)
     assert found["variation"].value == pytest.approx(gain)
     assert gain > 20
@@ -88,7 +96,8 @@ def test_matrices_and_shares_of_attempts_agree(
     digits: Split, model: nn.Module, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     what = Targeted(Jsma(features=64), cap=9)
-    found = probing.targeted(model, digits, ROWS, Subset(n=20), what, None)
+    on = Subject(Evaluation(START, what, Subset(n=20)), load("digits"), {key(START): model})
+    found = what.run(on)
     tries, hits, features, changed = (np.asarray(found.series[n]) for n in ("tries", "hits", "features", "changed"))
     assert tries.sum() == found.metrics["success"].n == 180
     assert not tries.diagonal().any()
@@ -100,8 +109,8 @@ def test_matrices_and_shares_of_attempts_agree(
     assert found.metrics["censored"].value == pytest.approx((least > 9).mean())
     assert len(found.series["rows"]) == 20
     # Of many points the first are kept, for the drawing of one of them; the numbers are of all.
-    monkeypatch.setattr(probing, "KEPT", 5)
-    short = probing.targeted(model, digits, ROWS, Subset(n=20), what, None)
+    monkeypatch.setattr(attempts, "KEPT", 5)
+    short = what.run(on)
     assert short.series["changed"] == found.series["changed"][:5]
     assert short.series["rows"] == found.series["rows"][:5]
     assert short.metrics == found.metrics
@@ -110,7 +119,8 @@ def test_matrices_and_shares_of_attempts_agree(
 def test_a_recipe_is_read_off_the_network() -> None:
     spec = paper.baseline("cifar10")
     model = build(spec.model, input_shape=(3, 32, 32), classes=10, generator=torch.Generator().manual_seed(0))
-    found = {name: metric.value for name, metric in probing.recipe(model, spec, 50_000).metrics.items()}
+    whole = SimpleNamespace(model=model, network=spec, dataset=SimpleNamespace(train=range(50_000)))
+    found = {name: metric.value for name, metric in Recipe().run(whole).metrics.items()}
     assert [found[f"layer {i}"] for i in range(1, 10)] == [64, 64, 2, 128, 128, 2, 256, 256, 10]
     assert (found["learning rate"], found["momentum"], found["batch size"]) == (0.01, 0.9, 128)
     assert (found["epochs"], found["decay delay"], found["dropout (FC)"]) == (50, 10, 0.5)

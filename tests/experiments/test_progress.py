@@ -10,9 +10,8 @@ from pathlib import Path
 import pytest
 
 from robustlib.experiments.cost import evaluation_seconds, training_seconds
-from robustlib.experiments.parallel import run_parallel
 from robustlib.experiments.progress import Board, duration, estimates, label, seldom
-from tests.experiments.tiny import CLEAN, FGSM, NETWORK, TRANSFER, execute, jobs
+from tests.experiments.tiny import CLEAN, FGSM, NETWORK, TRANSFER, execute
 
 TRAIN, MEASURE = label(NETWORK), label(CLEAN)
 
@@ -110,24 +109,6 @@ def test_a_run_reports_trainings_and_measurements_to_their_end(tmp_path: Path) -
     assert again == []
 
 
-def test_several_processes_report_to_one_board(tmp_path: Path) -> None:
-    told: list[tuple[str, int, int]] = []
-    said: list[str] = []
-    summary = run_parallel(
-        jobs(CLEAN, TRANSFER),
-        2,
-        root=tmp_path,
-        profile="smoke",
-        device="cpu",
-        cache=tmp_path / "networks",
-        threads=1,
-        say=said.append,
-        tick=lambda *event: told.append(event),
-    )
-    assert len(summary.written) == len(said) == 2
-    assert {(MEASURE, 1, 1), (label(TRANSFER), 1, 1)} <= set(told)
-
-
 BARE = """
 import sys
 for name in {missing!r}:
@@ -161,7 +142,6 @@ def test_the_runner_needs_nothing_that_a_bare_gpu_machine_lacks(root: Path, tmp_
         "yaml",
         "bs4",
         "pytest",
-        "statsmodels",
     }
     (tmp_path / "weights").mkdir()
     script = BARE.format(missing=missing, folder=str(tmp_path / "out"), root=str(tmp_path))

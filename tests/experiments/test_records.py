@@ -19,9 +19,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from robustlib.errors import RobustlibError
-from robustlib.experiments import records
-from robustlib.experiments.records import MAX_BYTES, SCHEMA, Metric, dumps, loads, migrate, pack, read
 from robustlib.files import lock, write_atomically
+from robustlib.spec import records
+from robustlib.spec.records import MAX_BYTES, SCHEMA, Metric, dumps, loads, migrate, pack, read
 from tests.experiments.tiny import EVERY, PGD, Made, fabricate
 
 RECORD = fabricate(PGD, correct=np.arange(60) % 3 > 0)
@@ -236,7 +236,7 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from robustlib.experiments import files
+from robustlib import files
 files.os.replace = lambda *paths: os.kill(os.getpid(), signal.SIGKILL)
 files.write_atomically(Path(sys.argv[1]), b"new")
 """

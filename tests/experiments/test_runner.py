@@ -1,8 +1,9 @@
-"""The runner: trains once, stops and resumes without a trace, goes on past what diverges, spreads over processes."""
+"""The runner: trains once, stops and resumes without a trace, goes on past what diverges, shares with neighbours."""
 
 from __future__ import annotations
 
 import shutil
+from contextlib import ExitStack
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
@@ -13,18 +14,22 @@ import pytest
 import torch
 
 from robustlib.attacks.suite import Fgsm, Noise
+from robustlib.catalogue import plan
+from robustlib.cli import main
 from robustlib.errors import RobustlibError
+from robustlib.evaluate.accuracy import Accuracy
+from robustlib.evaluate.losses import TrainingCurve
 from robustlib.experiments import networks, runner
 from robustlib.experiments.cost import evaluation_flops, training_flops
 from robustlib.experiments.host import resolve_device
-from robustlib.experiments.keys import key
-from robustlib.experiments.measure import measure
 from robustlib.experiments.networks import Networks
-from robustlib.experiments.parallel import run_parallel
-from robustlib.experiments.records import dumps
 from robustlib.experiments.runner import Job, run, verify
-from robustlib.experiments.specs import Evaluation, Subset, TrainingCurve
 from robustlib.experiments.store import Store, weights_path
+from robustlib.files import lock
+from robustlib.spec.evaluation import Evaluation, Subset
+from robustlib.spec.keys import key
+from robustlib.spec.measurement import Measured, Subject
+from robustlib.spec.records import dumps
 from robustlib.training import Schedule
 from tests.experiments.tiny import (
     CLEAN,
@@ -44,7 +49,6 @@ from tests.experiments.tiny import (
     content,
     execute,
     fabricate,
-    jobs,
 )
 
 NOISE = accuracy(attack=Noise())
@@ -251,13 +255,15 @@ def test_a_source_that_diverges_leaves_its_subject_alone(tmp_path: Path) -> None
 def test_what_no_record_can_hold_is_reported_and_the_others_go_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def long(evaluation: Evaluation, *args: Any, **options: Any) -> Any:
-        found = measure(evaluation, *args, **options)
-        if key(evaluation) == key(FGSM):
+    plain = Accuracy.run
+
+    def long(self: Accuracy, on: Subject) -> Measured:
+        found = plain(self, on)
+        if on.name == key(FGSM):
             found.series = {"x": [0.5] * 40_000}
         return found
 
-    monkeypatch.setattr(runner, "measure", long)
+    monkeypatch.setattr(Accuracy, "run", long)
     summary = execute(tmp_path, FGSM, CLEAN)
     assert [record.evaluation_key for record in summary.written] == [key(CLEAN)]
     (line,) = summary.failed
@@ -276,23 +282,56 @@ def test_a_lost_training_log_is_said(copy: Path) -> None:
     assert len(execute(copy, CURVE, recompute=True).written) == 1
 
 
-# Processes ----------------------------------------------------------------------------------------------------
+# Neighbours ---------------------------------------------------------------------------------------------------
 
 
-def test_two_workers_find_what_one_finds(tmp_path: Path, made: Made) -> None:
-    evaluations = [*EVERY, accuracy(OTHER), accuracy(ROBUST, Fgsm())]
-    options = {"profile": "smoke", "device": "cpu", "cache": tmp_path / "networks"}
-    summary = run_parallel(jobs(*evaluations), 2, root=tmp_path, threads=1, **options)
-    assert (len(summary.written), summary.present, summary.unfinished) == (len(evaluations), 0, 0)
-    alone = execute(tmp_path / "alone", accuracy(OTHER), accuracy(ROBUST, Fgsm())).written
-    wanted = [made.record(evaluation) for evaluation in EVERY] + alone
-    assert {r.evaluation_key: content(r) for r in summary.written} == {r.evaluation_key: content(r) for r in wanted}
-    assert Store(tmp_path).faults == {}
+def test_what_a_neighbour_has_is_left_until_everything_else_is_done(tmp_path: Path, made: Made) -> None:
+    """A neighbour trains one network and measures another; it lets go when the rest is done."""
+    held = [
+        weights_path(tmp_path / "networks", NETWORK).with_suffix(".lock"),
+        tmp_path / "networks" / f"{key(accuracy(OTHER))}.evaluation.lock",
+    ]
+    seen: list[str] = []
+    with ExitStack() as neighbour:
+        for path in held:
+            neighbour.enter_context(lock(path))
+
+        def say(line: str) -> None:
+            seen.append(line)
+            neighbour.close()
+
+        summary = execute(tmp_path, CLEAN, FGSM, accuracy(OTHER), accuracy(ROBUST), say=say)
+    assert [record.training_key for record in summary.written[:1]] == [key(ROBUST)]
+    assert (len(summary.written), summary.present, summary.unfinished) == (4, 0, 0)
+    assert [line.partition("]")[0] for line in seen] == ["[1/4", "[2/4", "[3/4", "[4/4"]
+    assert content(summary.written[1]) == content(made.record(CLEAN))
 
 
-def test_no_workers_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(RobustlibError, match="jobs=0; give 1 or more processes"):
-        run_parallel(jobs(CLEAN), 0, root=tmp_path)
+def test_a_neighbour_who_keeps_everything_is_not_waited_for_beyond_the_budget(tmp_path: Path) -> None:
+    with lock(weights_path(tmp_path / "networks", NETWORK).with_suffix(".lock")):
+        summary = execute(tmp_path, CLEAN, FGSM, budget=1.5)
+    assert (summary.written, summary.unfinished) == ([], 2)
+
+
+def test_runs_side_by_side_find_what_one_finds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    item, records = "madry2018/capacity/mnist", {}
+    job = plan.jobs(plan.select([item]), "smoke")[0]
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    for n in (1, 2):
+        root, options = tmp_path / str(n), ["--jobs", str(n), "--device", "cpu", "--only", key(job.evaluation)]
+        root.mkdir()
+        assert main(["--root", str(root), "run", item, *options, "--cache", str(root / "networks")]) == 0
+        assert "1 records written, 0 were there, 0 left, 0 failed" in capsys.readouterr().out.splitlines()[-1]
+        (record,) = Store(root).records("smoke")
+        records[n] = content(record)
+    assert records[1] == records[2]
+
+
+def test_recompute_side_by_side_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--root", str(tmp_path), "run", "madry2018/table-1", "--jobs", "2", "--recompute"]) == 2
+    assert "--jobs 2 --recompute would measure everything 2 times; leave one out" in capsys.readouterr().err
 
 
 # Verification -------------------------------------------------------------------------------------------------

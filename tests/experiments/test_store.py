@@ -16,11 +16,10 @@ from robustlib.data import load
 from robustlib.environment import cache_root, repository
 from robustlib.errors import RobustlibError
 from robustlib.evaluate import outcomes_under
-from robustlib.experiments.keys import key
-from robustlib.experiments.measure import rows_of
 from robustlib.experiments.networks import Networks
-from robustlib.experiments.records import dumps, loads
 from robustlib.experiments.store import Store, half_precision, load_weights, save_weights, weights_digest, weights_path
+from robustlib.spec.keys import key
+from robustlib.spec.records import dumps, loads
 from tests.experiments.tiny import CLEAN, EVERY, FGSM, NETWORK, OTHER, PGD, Made, execute, fabricate, file
 
 CPU = torch.device("cpu")
@@ -158,7 +157,7 @@ def test_the_stored_network_is_the_measured_one(made: Made) -> None:
         torch.testing.assert_close(parameter, parameter.half().float(), rtol=0, atol=0)
     record = made.record(PGD)
     assert weights_digest(model) == record.weights_digest
-    split, rows = rows_of(PGD.subset, load("digits"))
+    split, rows = PGD.subset.choose(load("digits"))
     what: Any = PGD.measurement
     outcome = outcomes_under(model, split, rows, what.attack, what.threat, name=key(PGD))
     assert (outcome == record.outcome()).all()

@@ -16,46 +16,30 @@ import torch
 
 from robustlib.attacks.suite import Boundary, Clean, Fgsm, Pgd
 from robustlib.evaluate import accuracy_interval
-from robustlib.experiments.keys import describe, key
-from robustlib.experiments.probes import (
-    Amplitudes,
-    CascadeBound,
-    Certificate,
-    CertifiedRadii,
-    Cost,
-    DecisionMap,
-    Estimated,
-    FirstLayer,
-    Groups,
-    InnerLoop,
-    Lending,
-    Outputs,
-    OutputSet,
-    Pictures,
-    Recipe,
-    Relaxed,
-    Targeted,
-)
-from robustlib.experiments.records import Metric, Record, pack
+from robustlib.evaluate.accuracy import Accuracy, AccuracyVariation, Attacked
+from robustlib.evaluate.attempts import Targeted
+from robustlib.evaluate.cascades import CascadeBound, Estimated
+from robustlib.evaluate.certificates import Certificate, CertifiedRadii, OutputSet, Relaxed
+from robustlib.evaluate.directions import Directions
+from robustlib.evaluate.distances import Distances
+from robustlib.evaluate.exact import Exact
+from robustlib.evaluate.groups import Groups
+from robustlib.evaluate.hinge import HingeBound
+from robustlib.evaluate.inner_loop import InnerLoop
+from robustlib.evaluate.lending import Lending
+from robustlib.evaluate.losses import LocalMaxima, LossTrace, TrainingCurve
+from robustlib.evaluate.pictures import DecisionMap, Pictures
+from robustlib.evaluate.softmax import Amplitudes, Outputs
+from robustlib.evaluate.update_time import Cost
+from robustlib.evaluate.weights import FirstLayer, Recipe
+from robustlib.evaluate.worst_case import WorstCase
 from robustlib.experiments.runner import Job, Summary, run
-from robustlib.experiments.specs import (
-    Accuracy,
-    AccuracyVariation,
-    Attacked,
-    Directions,
-    Distances,
-    Evaluation,
-    Exact,
-    HingeBound,
-    LocalMaxima,
-    LossTrace,
-    Network,
-    Subset,
-    TrainingCurve,
-    WorstCase,
-)
 from robustlib.experiments.store import Store
 from robustlib.models import ModelSpec
+from robustlib.spec.evaluation import Evaluation, Subset
+from robustlib.spec.keys import describe, key
+from robustlib.spec.network import Network
+from robustlib.spec.records import Metric, Record, pack
 from robustlib.threat import LinfBall
 from robustlib.training import PgdTraining, Schedule, Standard
 

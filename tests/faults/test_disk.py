@@ -13,8 +13,8 @@ from robustlib import files
 from robustlib.cli import main
 from robustlib.errors import RobustlibError
 from robustlib.experiments import networks
-from robustlib.experiments.keys import key
 from robustlib.experiments.store import Store, weights_path
+from robustlib.spec.keys import key
 from tests.experiments.tiny import CLEAN, CURVE, FGSM, NETWORK, PGD, Made, content, execute, made, one_thread
 
 

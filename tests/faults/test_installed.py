@@ -76,7 +76,7 @@ def test_a_run_of_an_installed_copy_files_its_records_where_it_was_started(root:
         ("check", 1, ""),
         ("migrate", 2, "robustlib: {here}/results is not there; --root or ROBUSTLIB_ROOT names"),
         ("verify wong2018/table-1/mnist", 2, "robustlib: wong2018/table-1/mnist has no record whose weights"),
-        ("collect .", 2, "robustlib: . holds no part-*.tar; give the folder that `robustlib run --out` wrote"),
+        ("collect .", 2, "robustlib: . holds no results/ or networks/; give the folder that `run --out` wrote"),
     ],
 )
 def test_every_command_says_where_it_looked_and_writes_nothing(

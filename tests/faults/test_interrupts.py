@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from threading import Event
@@ -17,7 +18,7 @@ from robustlib import commands
 from robustlib.cli import main
 from robustlib.errors import RobustlibError
 from robustlib.experiments.runner import Interrupted, Summary
-from robustlib.interrupt import asking, held, raising
+from robustlib.interrupt import asking, raising
 
 # Sends itself Ctrl-C when a module is looked for.
 STARTING = """
@@ -153,32 +154,26 @@ def test_who_was_told_to_ignore_it_goes_on() -> None:
     assert not flag.is_set()
 
 
-WORKER = """
-import sys
-from threading import Event
-from robustlib.interrupt import asking
-print("imports", flush=True)
-sys.stdin.readline()
-flag = Event()
-with asking(flag):
-    print("works", flag.is_set(), flush=True)
-"""
-
-
-def test_a_worker_hears_it_when_it_begins_to_work(root: Path) -> None:
-    """Not before, where it would be torn apart in an import and take the pool with it."""
-    with held():
-        worker = subprocess.Popen(
-            [sys.executable, "-c", WORKER],
-            env={**os.environ, "PYTHONPATH": str(root)},
-            encoding="utf-8",
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-        )
-    assert worker.stdout is not None
-    assert worker.stdout.readline() == "imports\n"
-    worker.send_signal(signal.SIGINT)
-    out, err = worker.communicate("go on\n", timeout=60)
-    assert (worker.returncode, err) == (0, "")
-    assert out == "stopping at the next checkpoint; Ctrl-C again stops at once\nworks True\n"
+def test_runs_side_by_side_all_end_at_a_checkpoint(root: Path, tmp_path: Path) -> None:
+    """Ctrl-C reaches the first process alone, which passes it on once and waits."""
+    cache = tmp_path / "networks"
+    options = ["--profile", "smoke", "--device", "cpu", "--jobs", "2", "--cache", str(cache)]
+    parent = subprocess.Popen(
+        [sys.executable, "-m", "robustlib", "--root", str(tmp_path), "run", "madry2018/table-1", *options],
+        env={**os.environ, "PYTHONPATH": str(root), "OMP_NUM_THREADS": "1"},
+        encoding="utf-8",
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    deadline = time.monotonic() + 240
+    while not [path for path in cache.glob("*.lock") if not path.name.endswith(".evaluation.lock")]:
+        assert parent.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    parent.send_signal(signal.SIGINT)
+    out, err = parent.communicate(timeout=240)
+    assert parent.returncode == 130, out + err
+    assert err.startswith("robustlib: stopped; ")
+    assert "2| " in out
+    assert list(cache.glob("*.checkpoint"))
+    assert not list(tmp_path.glob("results/*/*/*"))

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from robustlib.experiments.keys import key
-from robustlib.experiments.records import read
 from robustlib.experiments.store import Store, weights_path
+from robustlib.spec.keys import key
+from robustlib.spec.records import read
 from robustlib.training import Schedule
 from tests.experiments.tiny import CLEAN, FGSM, NETWORK, PGD, accuracy, content, execute, one_thread
 

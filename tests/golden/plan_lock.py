@@ -16,11 +16,11 @@ from robustlib.catalogue.base import Cell, Predicate, items
 from robustlib.catalogue.plan import cells_of, evaluations, job_of, predicates_of
 from robustlib.environment import repository
 from robustlib.experiments import profiles
-from robustlib.experiments.keys import key
 from robustlib.experiments.runner import Job
 from robustlib.experiments.store import Store
 from robustlib.report.join import rows
 from robustlib.report.tables import to_json
+from robustlib.spec.keys import key
 
 FILE = Path(__file__).with_name("plan.json")
 

@@ -11,16 +11,21 @@ import pytest
 
 from robustlib.catalogue import plan
 from robustlib.catalogue.base import OWN, find_item, papers, published
+from robustlib.evaluate.accuracy import Attacked
+from robustlib.evaluate.cascades import CascadeBound
+from robustlib.evaluate.certificates import Certificate
+from robustlib.evaluate.exact import Exact
+from robustlib.evaluate.worst_case import WorstCase
 from robustlib.experiments import profiles
-from robustlib.experiments.keys import key
-from robustlib.experiments.probes import CascadeBound, Certificate
-from robustlib.experiments.records import Record
-from robustlib.experiments.specs import Attacked, Evaluation, Exact, WorstCase
+from robustlib.papers.comparison import claims as claimed
 from robustlib.papers.comparison import slides
 from robustlib.papers.comparison import tables as comparison
 from robustlib.papers.comparison.aged import FATES, aged
 from robustlib.papers.comparison.slide_pages import PLACE
 from robustlib.papers.wong2018 import networks as table
+from robustlib.spec.evaluation import Evaluation
+from robustlib.spec.keys import key
+from robustlib.spec.records import Record
 from robustlib.training import Certified, Distillation
 from tests.experiments.tiny import fabricate
 
@@ -96,7 +101,7 @@ def test_reduced_networks_keep_what_makes_their_defence(profile: str) -> None:
 
 
 def _records(predicate_text: str, values: Sequence[float]) -> tuple[bool, list[Record]]:
-    predicate = next(p for p in comparison.predicates() if p.text.startswith(predicate_text))
+    predicate = next(p for p in claimed.predicates() if p.text.startswith(predicate_text))
     records = [fabricate(need, correct=value) for need, value in zip(predicate.needs, values, strict=True)]
     return predicate.test(records), records
 

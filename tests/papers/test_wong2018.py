@@ -9,8 +9,8 @@ import pytest
 from robustlib.attacks.suite import Pgd
 from robustlib.catalogue import plan
 from robustlib.catalogue.base import find_item, items, published
-from robustlib.experiments.probes import Certificate
-from robustlib.experiments.specs import Accuracy
+from robustlib.evaluate.accuracy import Accuracy
+from robustlib.evaluate.certificates import Certificate
 from robustlib.papers.wong2018 import networks as specs
 from robustlib.papers.wong2018 import tables as paper
 from robustlib.training import Certified, Standard

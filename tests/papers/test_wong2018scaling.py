@@ -8,7 +8,7 @@ import pytest
 
 from robustlib.catalogue import plan
 from robustlib.catalogue.base import items, published
-from robustlib.experiments.probes import CascadeBound
+from robustlib.evaluate.cascades import CascadeBound
 from robustlib.papers.wong2018scaling import networks as specs
 from robustlib.papers.wong2018scaling import panels as drawn
 from robustlib.papers.wong2018scaling import tables as paper

@@ -9,8 +9,10 @@ import pytest
 from robustlib.attacks.suite import CarliniWagner, DeepFool, Pgd
 from robustlib.catalogue import plan
 from robustlib.catalogue.base import Cell, find_item, published
-from robustlib.experiments import profiles
-from robustlib.experiments.specs import Accuracy, Distances, HingeBound, WorstCase
+from robustlib.evaluate.accuracy import Accuracy
+from robustlib.evaluate.distances import Distances
+from robustlib.evaluate.hinge import HingeBound
+from robustlib.evaluate.worst_case import WorstCase
 from robustlib.experiments.store import Store
 from robustlib.papers.zhang2019 import networks as specs
 from robustlib.papers.zhang2019 import tables as paper
@@ -134,4 +136,4 @@ def test_profiles_keep_what_a_row_is_about() -> None:
 
 def test_quick_leaves_the_cifar_sweep_out() -> None:
     assert all(not plan.evaluations(cell, "quick") for cell in of("table-4/cifar10"))
-    assert profiles.profile("quick").evaluation(specs.sweep("cifar10", 1.0, robust=True)) is None
+    assert plan.shrink(specs.sweep("cifar10", 1.0, robust=True), "quick") is None

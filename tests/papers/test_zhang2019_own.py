@@ -8,11 +8,12 @@ from torch import nn
 
 from robustlib.data import Split, load
 from robustlib.errors import RobustlibError
-from robustlib.experiments.lending import lending
-from robustlib.experiments.picturing import decision_map, inner_loop
-from robustlib.experiments.probes import DecisionMap, InnerLoop, Lending
+from robustlib.evaluate.inner_loop import InnerLoop
+from robustlib.evaluate.lending import Lending
+from robustlib.evaluate.pictures import DecisionMap
 from robustlib.papers.zhang2019 import own
 from robustlib.threat import FeatureBox, LinfBall
+from tests.evaluate.subjects import On
 
 
 def test_a_budget_holds_for_each_feature() -> None:
@@ -74,20 +75,20 @@ def test_money_of_a_rule_that_can_be_counted() -> None:
     split, groups = Split(x, torch.tensor([1, 0, 0, 1])), torch.tensor([0, 0, 1, 1])
     threat = FeatureBox(1.0, budgets=(0.0, 0.15))
     what = Lending(threat, steps=5, step_size=0.5)
-    found = lending(_Column(1, 0.5).eval(), split, torch.arange(4), groups, what).metrics
+    found = what.run(On(_Column(1, 0.5).eval(), split, torch.arange(4), groups=groups)).metrics
     assert found["money_honest"].value == pytest.approx((1 - 3) / 4)
     assert found["money_edited"].value == pytest.approx((1 - 3 - 3) / 4)
     assert (found["approved_honest_0"].value, found["approved_honest_1"].value) == (1.0, 0.0)
     assert found["approved_edited_1"].value == 0.5
     assert found["served_edited_1"].value == 0.0
     with pytest.raises(RobustlibError, match="groups"):
-        lending(_Column(1, 0.5).eval(), split, torch.arange(4), None, what)
+        what.run(On(_Column(1, 0.5).eval(), split, torch.arange(4)))
 
 
 def test_three_errors_of_a_line_in_the_plane() -> None:
     """Boundary x_1 = 0.5, eps 0.1: one point wrong, one right and near, one right and far."""
     split = Split(torch.tensor([[0.3, 0.5], [0.45, 0.5], [0.9, 0.5]]), torch.tensor([1, 0, 1]))
-    metrics = decision_map(_Column(0, 0.5).eval(), split, torch.arange(3), DecisionMap(LinfBall(0.1))).metrics
+    metrics = DecisionMap(LinfBall(0.1)).run(On(_Column(0, 0.5).eval(), split, torch.arange(3))).metrics
     assert [metrics[kind].value for kind in ("natural", "boundary", "robust")] == pytest.approx([1 / 3, 1 / 3, 2 / 3])
 
 
@@ -95,7 +96,7 @@ def test_the_inner_loop_climbs_from_a_flat_start() -> None:
     torch.manual_seed(0)
     split = Split(torch.rand(6, 4, generator=torch.Generator().manual_seed(1)), torch.zeros(6, dtype=torch.long))
     model = nn.Linear(4, 3).eval()
-    found = inner_loop(model, split, torch.arange(6), InnerLoop(LinfBall(0.2), 8, 0.05), "name")
+    found = InnerLoop(LinfBall(0.2), 8, 0.05).run(On(model, split, torch.arange(6), "name"))
     assert found.metrics["gradient_at_x"].value < 1e-6
     assert found.metrics["kl_of_kick"].value < 1e-4 < found.metrics["kl"].value
     assert len(found.series["kicked"]) == 9

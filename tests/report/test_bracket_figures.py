@@ -11,14 +11,13 @@ import pytest
 
 from robustlib.catalogue import plan
 from robustlib.catalogue.base import STAGES
-from robustlib.errors import RobustlibError
 from robustlib.experiments.profiles import profile
-from robustlib.experiments.records import pack
 from robustlib.experiments.store import Store
 from robustlib.papers.comparison import tables as comparison
 from robustlib.papers.madry2018 import networks as madry
-from robustlib.papers.madry2018.figures import MISSING
 from robustlib.report.plots import brackets as bracket_figures
+from robustlib.report.plots.records import MISSING
+from robustlib.spec.records import pack
 from tests.experiments.tiny import fabricate, file
 
 PANELS = {"PGD training": {"scale 1": madry.worst_case("PGD", 1), "scale 2": madry.worst_case("PGD", 2)}}
@@ -91,11 +90,6 @@ def test_every_network_of_the_book_is_on_one_axis(committed: Store) -> None:
     assert alt.count("in the worst case") == len(figure.axes)
     assert sum(map(int, re.findall(r"(\d+) networks", alt))) == shown
     assert len(alt) < 1_500
-
-
-def test_nothing_to_draw_is_refused() -> None:
-    with pytest.raises(RobustlibError, match="nothing to draw"):
-        bracket_figures.brackets({}, xlabel="accuracy (%)")
 
 
 def test_committed_brackets_never_rise(committed: Store) -> None:

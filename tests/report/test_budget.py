@@ -11,10 +11,10 @@ from robustlib.book.budget import page, spend
 from robustlib.catalogue import plan
 from robustlib.catalogue.base import find_item
 from robustlib.catalogue.plan import Purchase
-from robustlib.experiments.keys import key
 from robustlib.experiments.runner import Job
-from robustlib.experiments.specs import Evaluation
 from robustlib.experiments.store import Store
+from robustlib.spec.evaluation import Evaluation
+from robustlib.spec.keys import key
 from tests.experiments.tiny import CLEAN, FGSM, NETWORK, OTHER, PGD, TRANSFER, file
 
 

@@ -14,12 +14,12 @@ from robustlib.catalogue import plan
 from robustlib.catalogue.base import Cell, Predicate, Published, find_item, items
 from robustlib.errors import RobustlibError
 from robustlib.experiments import profiles
-from robustlib.experiments.keys import parse
-from robustlib.experiments.records import Metric
-from robustlib.experiments.specs import Evaluation, Subset
 from robustlib.experiments.store import Store
 from robustlib.report import join as build
 from robustlib.report.join import item_verdicts, measured, row, rows, statements, title_suffix
+from robustlib.spec.evaluation import Evaluation, Subset
+from robustlib.spec.keys import parse
+from robustlib.spec.records import Metric
 from tests.experiments.tiny import CLEAN, CURVE, FGSM, PGD, TRACE, fabricate, file
 
 ITEM = "madry2018/table-1"

@@ -16,12 +16,16 @@ from robustlib.attacks.suite import Pgd
 from robustlib.book.check import faults
 from robustlib.book.pages import MARK, readme_text
 from robustlib.cli import main
-from robustlib.experiments.keys import describe, key
-from robustlib.experiments.probes import CascadeBound, Certificate
-from robustlib.experiments.records import Metric, Record, pack
-from robustlib.experiments.specs import Attacked, Exact, Subset, WorstCase
+from robustlib.evaluate.accuracy import Attacked
+from robustlib.evaluate.cascades import CascadeBound
+from robustlib.evaluate.certificates import Certificate
+from robustlib.evaluate.exact import Exact
+from robustlib.evaluate.worst_case import WorstCase
 from robustlib.experiments.store import Store, weights_path
 from robustlib.report.soundness import inverted, unsound
+from robustlib.spec.evaluation import Subset
+from robustlib.spec.keys import describe, key
+from robustlib.spec.records import Metric, Record, pack
 from robustlib.threat import LinfBall
 from tests.experiments.tiny import BALL, CLEAN, FGSM, NETWORK, OTHER, PGD, TRACE, Made, fabricate, file, made
 

@@ -24,14 +24,14 @@ from robustlib.catalogue.base import OWN, find_item, items, papers
 from robustlib.data.registry import REGISTRY
 from robustlib.errors import RobustlibError
 from robustlib.experiments import profiles
-from robustlib.experiments.keys import key
-from robustlib.experiments.records import Metric
 from robustlib.experiments.runner import Job
 from robustlib.experiments.store import Store, weights_path
 from robustlib.papers.comparison.aged import aged
 from robustlib.report.display import record_target
 from robustlib.report.join import item_verdicts, rows
 from robustlib.report.table_files import export
+from robustlib.spec.keys import key
+from robustlib.spec.records import Metric
 from tests.experiments.tiny import CLEAN, DISTANCES, FGSM, NETWORK, PGD, Made, fabricate, file, made
 
 TABLE = find_item("madry2018/table-1")

@@ -14,10 +14,12 @@ from benchmarks import independent as outside
 from robustlib.attacks.suite import Fgsm, Pgd
 from robustlib.book.independent import FILE, page
 from robustlib.errors import RobustlibError
-from robustlib.experiments.probes import Certificate
-from robustlib.experiments.records import pack
-from robustlib.experiments.specs import Accuracy, Evaluation, Subset, WorstCase
+from robustlib.evaluate.accuracy import Accuracy
+from robustlib.evaluate.certificates import Certificate
+from robustlib.evaluate.worst_case import WorstCase
 from robustlib.experiments.store import Store
+from robustlib.spec.evaluation import Evaluation, Subset
+from robustlib.spec.records import pack
 from robustlib.threat import L2Ball, LinfBall
 from tests.experiments.tiny import BALL, CLEAN, FGSM, NETWORK, file
 

@@ -10,11 +10,11 @@ from robustlib.catalogue import plan
 from robustlib.data import data_root
 from robustlib.environment import repository
 from robustlib.errors import RobustlibError
-from robustlib.experiments.keys import key
-from robustlib.experiments.records import Record
+from robustlib.evaluate.accuracy import Accuracy
 from robustlib.experiments.runner import Job, run, verify
-from robustlib.experiments.specs import Accuracy
 from robustlib.experiments.store import Store
+from robustlib.spec.keys import key
+from robustlib.spec.records import Record
 
 pytestmark = [
     pytest.mark.slow,

@@ -21,10 +21,11 @@ from robustlib.cli import main
 from robustlib.errors import RobustlibError
 from robustlib.evaluate import outcomes as evaluate
 from robustlib.evaluate import worst_case
-from robustlib.experiments.records import Record, pack
-from robustlib.experiments.specs import Accuracy, Evaluation, Subset
+from robustlib.evaluate.accuracy import Accuracy
 from robustlib.experiments.store import Store
 from robustlib.report.soundness import unsound
+from robustlib.spec.evaluation import Evaluation, Subset
+from robustlib.spec.records import Record, pack
 from robustlib.threat import Ball, L2Ball, LinfBall
 from robustlib.training import FgsmTraining
 from tests.experiments.tiny import FGSM, NETWORK, OTHER, PGD, execute, fabricate, file

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from robustlib.data import Split, load
 from robustlib.errors import RobustlibError
-from robustlib.experiments.specs import Network
 from robustlib.models import ModelSpec, build
+from robustlib.spec.network import Network
 from robustlib.training import Distillation, Schedule, Standard, WeakTeacher, fit, objective, soft_labels
 
 SHORT = Schedule(steps=12, batch=16, lr=1e-3)

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from robustlib.attacks.losses import cross_entropy
 from robustlib.data import Split, load
 from robustlib.errors import RobustlibError
-from robustlib.experiments.keys import key
 from robustlib.models import ModelSpec, build
+from robustlib.spec.keys import key
 from robustlib.threat import LinfBall
 from robustlib.training import (
     Defence,

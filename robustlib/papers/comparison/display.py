@@ -8,14 +8,14 @@ from collections.abc import Sequence
 
 from ...catalogue.base import find_item, papers
 from ...experiments.cost import training_flops
-from ...experiments.keys import parse
-from ...experiments.records import Record
 from ...experiments.store import Store
 from ...report.display import record_target
 from ...report.forms import html_table, list_table, show_forms
 from ...report.join import rows, title_suffix
+from ...report.plots.records import record_of
 from ...report.rows import NOTHING, Row
-from ..madry2018.figures import record_of
+from ...spec.keys import parse
+from ...spec.records import Record
 from . import tables as comparison
 from .aged import aged
 from .slide_pages import filled

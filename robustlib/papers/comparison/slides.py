@@ -14,8 +14,9 @@ from ...attacks.suite import Clean, Fgsm
 from ...catalogue.base import Predicate, items, read_rows
 from ...catalogue.plan import predicates_of
 from ...errors import RobustlibError, suggest
-from ...experiments.records import Record
-from ...experiments.specs import Evaluation, WorstCase
+from ...evaluate.worst_case import WorstCase
+from ...spec.evaluation import Evaluation
+from ...spec.records import Record
 from ..madry2018 import cifar as madry2018_cifar
 from ..madry2018 import networks as madry
 from ..papernot2016 import networks as papernot

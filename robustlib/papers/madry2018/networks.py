@@ -8,8 +8,13 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ...attacks.suite import Attack, Boundary, Clean, Fgsm, Pgd
-from ...experiments.specs import Accuracy, Distances, Evaluation, LocalMaxima, LossTrace, Network, Subset, WorstCase
+from ...evaluate.accuracy import Accuracy
+from ...evaluate.distances import Distances
+from ...evaluate.losses import LocalMaxima, LossTrace
+from ...evaluate.worst_case import WorstCase
 from ...models import ModelSpec
+from ...spec.evaluation import Evaluation, Subset
+from ...spec.network import Network
 from ...threat import Ball, L2Ball, LinfBall
 from ...training import Defence, FgsmTraining, PgdTraining, Schedule, Standard
 

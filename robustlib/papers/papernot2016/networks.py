@@ -6,10 +6,15 @@ Source: arXiv 1511.04508v2, tables I and II and section V; arXiv 1607.04311 and 
 from __future__ import annotations
 
 from ...attacks.suite import CarliniWagner, Fgsm, Jsma
-from ...experiments.probes import Amplitudes, Outputs, Targeted
-from ...experiments.specs import Accuracy, AccuracyVariation, Distances, Evaluation, Network, Subset, WorstCase
+from ...evaluate.accuracy import Accuracy, AccuracyVariation
+from ...evaluate.attempts import Targeted
+from ...evaluate.distances import Distances
+from ...evaluate.softmax import Amplitudes, Outputs
+from ...evaluate.worst_case import WorstCase
 from ...models import ModelSpec
 from ...models.papernot import CIFAR_RANGE
+from ...spec.evaluation import Evaluation, Subset
+from ...spec.network import Network
 from ...threat import LinfBall
 from ...training import Distillation, Schedule, Standard
 

@@ -9,9 +9,12 @@ from dataclasses import dataclass
 
 from ...attacks.suite import Attack, Clean, Fgsm, Pgd
 from ...data.registry import facts_of
-from ...experiments.probes import Certificate, OutputSet, Relaxed
-from ...experiments.specs import Accuracy, Evaluation, Network, Subset, TrainingCurve
+from ...evaluate.accuracy import Accuracy
+from ...evaluate.certificates import Certificate, OutputSet, Relaxed
+from ...evaluate.losses import TrainingCurve
 from ...models import ModelSpec
+from ...spec.evaluation import Evaluation, Subset
+from ...spec.network import Network
 from ...threat import LinfBall
 from ...training import Certified, Schedule, Standard
 

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 
-from ...catalogue.base import Cell, Factor, Predicate, Published, published_of
-from ...experiments.probes import CertifiedRadii, FirstLayer
-from ...experiments.records import Record
-from ...experiments.specs import Evaluation, Network, TrainingCurve
+from ...catalogue.base import Cell, Factor, Published, published_of
+from ...evaluate.certificates import CertifiedRadii
+from ...evaluate.losses import TrainingCurve
+from ...evaluate.weights import FirstLayer
+from ...spec.evaluation import Evaluation
+from ...spec.network import Network
 from ...threat import LinfBall
 from .networks import (
     FGSM,
@@ -270,64 +272,3 @@ def _plane() -> Iterator[Cell]:
 def cells() -> list[Cell]:
     """Every cell of the paper that this edition knows how to measure, or can say why it does not."""
     return [*_table(), *_figures(), *_tightness(), *_plane()]
-
-
-# What the figures claim ---------------------------------------------------------------------------------------
-
-
-def _of(metric: str, holds: Callable[[list[float]], bool]) -> Callable[[Sequence[Record]], bool]:
-    """A test of one metric of the records, in their order."""
-    return lambda records: bool(holds([record.metrics[metric].value for record in records]))
-
-
-def predicates() -> list[Predicate]:
-    """The statements that each figure makes, as tests over records."""
-    ball = PROBLEMS["MNIST"].threat
-    both = tuple(bound(_mnist(kind), ball) for kind in _KINDS)
-    layers = tuple(Evaluation(_mnist(kind), FirstLayer()) for kind in _KINDS)
-    program = tuple(programmed(shallow(robust=robust), RADII[-1]) for robust in _KINDS.values())
-    rows: list[tuple[str, str, tuple[Evaluation, ...], Callable[[Sequence[Record]], bool]]] = [
-        (
-            "unstable-units",
-            "Robust training leaves fewer units that cross zero",
-            both,
-            _of("unstable", lambda v: v[1] < v[0]),
-        ),
-        (
-            "table-1/mnist",
-            "The standard network has no certificate on over 99 % of the test points",
-            both[:1],
-            _of("bound", lambda v: v[0] > 0.99),
-        ),
-        (
-            "certified-radius",
-            "Robust training raises the median certified radius tenfold",
-            tuple(radii(kind) for kind in _KINDS),
-            _of("median_radius", lambda v: v[1] > 10 * v[0]),
-        ),
-        (
-            "filters",
-            "More first-layer weights of the robust network are near zero",
-            layers,
-            _of("near_zero", lambda v: v[1] > v[0]),
-        ),
-        (
-            "dual-vs-lp",
-            "Neither linear program lies below its dual bound",
-            program,
-            _of("loosened", lambda v: min(v) >= -1e-6),
-        ),
-        (
-            "true-polytope",
-            "No sampled output lies outside a proven polygon",
-            (random_polytope(),),
-            _of("inside", lambda v: v[0] == 1),
-        ),
-        (
-            "toy-2d",
-            "Training on the bound certifies all that standard training leaves open",
-            tuple(bound(toy(robust=robust), TOY_BALL) for robust in _KINDS.values()),
-            _of("bound", lambda v: v[1] == 0 < v[0]),
-        ),
-    ]
-    return [Predicate(f"{PAPER}/{item}", text, needs, test) for item, text, needs, test in rows]

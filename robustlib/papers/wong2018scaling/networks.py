@@ -11,9 +11,15 @@ from fractions import Fraction
 
 from ...attacks.suite import Clean
 from ...data.registry import facts_of
-from ...experiments.probes import CascadeBound, Certificate, Cost, Estimated, Groups
-from ...experiments.specs import Accuracy, Evaluation, Network, Subset, TrainingCurve
+from ...evaluate.accuracy import Accuracy
+from ...evaluate.cascades import CascadeBound, Estimated
+from ...evaluate.certificates import Certificate
+from ...evaluate.groups import Groups
+from ...evaluate.losses import TrainingCurve
+from ...evaluate.update_time import Cost
 from ...models import ModelSpec
+from ...spec.evaluation import Evaluation, Subset
+from ...spec.network import Network
 from ...threat import Ball, L2Ball, LinfBall
 from ...training import Certified, Schedule, Standard
 from ..wong2018 import networks as polytope

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from ...catalogue.base import Cell, Predicate, Published
-from ...experiments.records import Record
-from ...experiments.specs import Evaluation
+from ...catalogue.base import Cell, Published
 from ...models import ModelSpec
+from ...spec.evaluation import Evaluation
 from .networks import (
     COLOUR,
     COLUMNS,
@@ -81,6 +80,11 @@ def cost_runs() -> dict[str, dict[str, list[Evaluation]]]:
         family: {kind: [unit_cost(model, columns) for model in models] for kind, columns in kinds.items()}
         for family, models in families.items()
     }
+
+
+def exponent(units: Sequence[float], seconds: Sequence[float]) -> float:
+    """Slope of log seconds over log units: 1 is linear, 2 quadratic cost."""
+    return float(np.polyfit(np.log(units), np.log(seconds), 1)[0])
 
 
 def _costs() -> Iterator[Cell]:
@@ -196,85 +200,3 @@ def cells() -> Iterator[Cell]:
     yield from _grown("more-curves/cifar10", LINES[8])
     yield from _variability()
     yield from _groups()
-
-
-# What the figures claim ---------------------------------------------------------------------------------------------
-
-
-def exponent(units: Sequence[float], seconds: Sequence[float]) -> float:
-    """Slope of log seconds over log units: 1 is linear, 2 quadratic cost."""
-    return float(np.polyfit(np.log(units), np.log(seconds), 1)[0])
-
-
-def _grows_faster(records: Sequence[Record]) -> bool:
-    """Of the records, the first half is exact and the second projected."""
-    half = len(records) // 2
-    found = [
-        exponent([r.metrics["units"].value for r in part], [r.metrics["seconds"].value for r in part])
-        for part in (records[:half], records[half:])
-    ]
-    return found[0] > found[1]
-
-
-def _values(records: Sequence[Record], metric: str) -> list[float]:
-    return [record.metrics[metric].value for record in records]
-
-
-def _smaller_gap(records: Sequence[Record]) -> bool:
-    """Test and training error exactly trained, then with projections."""
-    exact_test, exact_train, test, train = _values(records, "bound")
-    return test - train < exact_test - exact_train
-
-
-def predicates() -> list[Predicate]:
-    """The statements that each figure and the cascades make, as tests over records."""
-    hard, wide = grown(HARD), cost_runs()["Wide(k)"]
-    ends = {split: curves(split) for split in ("test", "train")}
-    fewest = f"k = {COLUMNS[0]}"
-    gap = tuple(ends[split][name][-1] for name in ("exact", fewest) for split in ("test", "train"))
-    spread = tuple(estimated(columns, "median") for columns in COUNTS)
-    rows: list[tuple[str, str, tuple[Evaluation, ...], Callable[[Sequence[Record]], bool]]] = [
-        (
-            "results/mnist",
-            "At 0.3 a cascade's robust error is below its first network's",
-            (hard[0], hard[-1]),
-            lambda r: _values(r, "bound")[1] < _values(r, "bound")[0],
-        ),
-        (
-            "results/mnist",
-            "At 0.3 a cascade's standard error is above its first network's",
-            (hard[0], hard[-1]),
-            lambda r: _values(r, "error")[1] > _values(r, "error")[0],
-        ),
-        (
-            "more-curves/mnist",
-            "The strict rule certifies less of the cascade than the released one",
-            (hard[-1],),
-            lambda r: _values(r, "strict_bound")[0] > _values(r, "bound")[0],
-        ),
-        (
-            "more-curves/mnist",
-            "The last stage tells fewer than half of the classes",
-            (hard[-1],),
-            lambda r: _values(r, f"classes_{len(r[0].training['earlier']) + 1}")[0] < 5,
-        ),
-        (
-            "cost-vs-units",
-            "The exact bound's cost grows faster with the units than the projected one's",
-            (*wide["exact"], *wide[f"{PROJECTIONS} projections"]),
-            _grows_faster,
-        ),
-        (
-            "projection-curves",
-            f"With {COLUMNS[0]} projection the gap from training to testing is smaller than exactly",
-            gap,
-            _smaller_gap,
-        ),
-        (
-            "estimator-variability",
-            "More projections spread less",
-            spread,
-            lambda r: _values(r, "scatter")[-1] < _values(r, "scatter")[0],
-        ),
-    ]
-    return [Predicate(f"{PAPER}/{item}", text, needs, test) for item, text, needs, test in rows]

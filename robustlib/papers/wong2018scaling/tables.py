@@ -16,9 +16,9 @@ from ...catalogue.base import Cell, published_of
 from ...certify.trace import trace
 from ...data.registry import facts_of
 from ...errors import RobustlibError
-from ...experiments.shares import hidden_units
-from ...experiments.specs import Evaluation
+from ...evaluate.update_time import hidden_units
 from ...models import ModelSpec, build, count_parameters
+from ...spec.evaluation import Evaluation
 from .networks import (
     DATASETS,
     EUCLIDEAN,
@@ -39,7 +39,6 @@ from .networks import (
 )
 from .panels import OWN, PAPER, cell
 from .panels import cells as figure_cells
-from .panels import predicates as predicates
 
 _CASCADE = f"{STAGES} stages; the authors' script trains up to six"
 

@@ -8,8 +8,13 @@ whose lambda divides f(x) f(x').
 from __future__ import annotations
 
 from ...attacks.suite import Attack, Clean, MinimumNorm, Pgd
-from ...experiments.specs import Accuracy, Distances, Evaluation, HingeBound, Network, WorstCase
+from ...evaluate.accuracy import Accuracy
+from ...evaluate.distances import Distances
+from ...evaluate.hinge import HingeBound
+from ...evaluate.worst_case import WorstCase
 from ...models import ModelSpec
+from ...spec.evaluation import Evaluation
+from ...spec.network import Network
 from ...threat import Ball, LinfBall
 from ...training import BinaryTrades, Defence, LogitPairing, PgdTraining, Schedule, Standard, Trades
 

@@ -1,0 +1,151 @@
+"""Accuracy under an attack, under several, and beside that of another network."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Self
+
+import torch
+from torch import nn
+
+from ..attacks.suite import Attack
+from ..budget import Budget
+from ..registry import spec
+from ..spec.measurement import Measured, Measurement, Price, Subject, mean, share
+from ..spec.network import Network
+from ..spec.records import pack
+from ..threat import Ball
+from .certificates import CHUNK
+from .outcomes import outcomes_under
+
+
+@spec
+@dataclass(frozen=True)
+class Accuracy(Measurement):
+    """Share of points still classified correctly after an attack; per-example outcomes are kept.
+
+    Args:
+        attack: which attack.
+        threat: what it may do; None for a clean evaluation.
+        source: network whose gradients steer it (black-box transfer); None: the subject's own.
+        search: precision of the steering gradients, "float32" or "bfloat16"; verdicts are float32.
+    """
+
+    attack: Attack
+    threat: Ball | None = None
+    source: Network | None = None
+    search: str = "float32"
+    protocol: int = 1
+
+    def run(self, on: Subject) -> Measured:
+        """``accuracy``, and which points are correct."""
+        source = None if self.source is None else on.model_of(self.source)
+        outcome = outcomes_under(
+            on.model,
+            on.split,
+            on.rows,
+            self.attack,
+            self.threat,
+            name=on.name,
+            search=self.search,
+            progress=on.progress,
+            source=source,
+        )
+        return Measured(metrics={"accuracy": share(outcome)}, outcomes={"correct": pack(outcome)})
+
+    @property
+    def stem(self) -> str:
+        """``pgd100x20``, or ``fgsm-transfer`` with a source."""
+        stem = type(self.attack).__name__.lower()
+        steps = getattr(self.attack, "steps", None)
+        if steps is not None:
+            stem += f"{steps}x{getattr(self.attack, 'restarts', 1)}"
+        return stem if self.source is None else f"{stem}-transfer"
+
+    def work(self, price: Price, network: Network, n: int) -> float:
+        """Operations; see :meth:`Measurement.work`."""
+        return (price.forward(network) + price.step(self.source or network) * self.attack.passes) * n
+
+    def within(self, budget: Budget) -> Self:
+        return replace(self, attack=self.attack.within(budget), search=budget.search or self.search)
+
+
+@spec
+@dataclass(frozen=True)
+class AccuracyVariation(Measurement):
+    """Accuracy minus that of another network on the same clean points, in percentage points.
+
+    Args:
+        baseline: the other network.
+    """
+
+    baseline: Network
+    protocol: int = 1
+
+    def run(self, on: Subject) -> Measured:
+        """Accuracy of both on the same points, and the difference with the interval of its paired values."""
+        model, baseline, split, rows = on.model, on.model_of(self.baseline), on.split, on.rows
+        right = []
+        with torch.no_grad():
+            for network in (model, baseline):
+                parts = [network(split.images(part)).argmax(1) == split.y[part] for part in rows.split(CHUNK)]
+                right.append(torch.cat(parts).cpu().numpy())
+        ours, theirs = right
+        return Measured(
+            metrics={
+                "variation": mean(100 * (ours.astype(float) - theirs), unit="pp"),
+                "accuracy": share(ours),
+                "baseline_accuracy": share(theirs),
+            },
+            outcomes={"correct": pack(ours)},
+        )
+
+    def work(self, price: Price, network: Network, n: int) -> float:
+        """Operations; see :meth:`Measurement.work`."""
+        return (price.forward(network) + price.forward(self.baseline)) * n
+
+
+@spec
+@dataclass(frozen=True)
+class Attacked(Measurement):
+    """Accuracy under several attacks, one record for all: ``accuracy I``, or ``accuracy I J`` when made on source J.
+
+    Args:
+        attacks: counted from 0 in the metrics' names.
+        threat: what each of them may do.
+        sources: networks whose gradients steer them (black box); (): the subject's own.
+    """
+
+    attacks: tuple[Attack, ...]
+    threat: Ball
+    sources: tuple[Network, ...] = ()
+    protocol: int = 1
+
+    def run(self, on: Subject) -> Measured:
+        """Each attack on each source, or on the network itself."""
+        sources = [on.model_of(source) for source in self.sources]
+        pairs: list[tuple[str, nn.Module | None]] = [(f" {j}", source) for j, source in enumerate(sources)]
+        found = Measured()
+        for i, attack in enumerate(self.attacks):
+            for place, source in pairs or [("", None)]:
+                outcome = outcomes_under(
+                    on.model,
+                    on.split,
+                    on.rows,
+                    attack,
+                    self.threat,
+                    name=f"{on.name}/{i}{place}",
+                    source=source,
+                    progress=on.progress,
+                )
+                found.metrics[f"accuracy {i}{place}"] = share(outcome)
+                found.outcomes[f"correct {i}{place}"] = pack(outcome)
+        return found
+
+    def work(self, price: Price, network: Network, n: int) -> float:
+        """Operations; see :meth:`Measurement.work`."""
+        steered = [price.step(source) for source in self.sources] or [price.step(network)]
+        return n * sum(price.forward(network) + each * attack.passes for attack in self.attacks for each in steered)
+
+    def within(self, budget: Budget) -> Self:
+        return replace(self, attacks=tuple(attack.within(budget) for attack in self.attacks))

@@ -1,0 +1,75 @@
+"""Minimum distances of adversarial inputs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any, Self
+
+import numpy as np
+
+from ..attacks.suite import MinimumNorm
+from ..budget import Budget
+from ..registry import spec
+from ..spec.measurement import Measured, Measurement, Price, Subject, mean, share
+from ..spec.network import Network
+from ..spec.records import Metric
+from .outcomes import distances_under
+
+
+@spec
+@dataclass(frozen=True)
+class Distances(Measurement):
+    """Accuracy against eps from one minimum-norm attack: a point falls at every eps from its distance on.
+
+    Args:
+        attack: a minimum-norm attack.
+        norm: "linf" or "l2", what the attack minimises.
+        grid: radii, in the domain's units, at which accuracy is reported (metric ``accuracy@EPS``).
+        domain: of the inputs.
+        measured: norm in which the points found are measured, where it is not the one minimised.
+    """
+
+    attack: MinimumNorm
+    norm: str
+    grid: tuple[float, ...]
+    domain: tuple[float, float] | None = (0.0, 1.0)
+    protocol: int = 1
+    measured: str = ""
+
+    def run(self, on: Subject) -> Measured:
+        """Accuracy at each radius of the grid; of the points that are broken, mean and median distance."""
+        distances = distances_under(
+            on.model,
+            on.split,
+            on.rows,
+            self.attack,
+            norm=self.norm,
+            measured=self.measured,
+            domain=self.domain,
+            name=on.name,
+            progress=on.progress,
+        )
+        found = Measured()
+        for eps in self.grid:
+            # A point found at distance exactly 0 was misclassified to begin with: it is lost at every radius.
+            found.metrics[f"accuracy@{eps:g}"] = share((distances > eps) | (np.isinf(distances)))
+        broken = distances[np.isfinite(distances)]
+        found.metrics["broken"] = share(np.isfinite(distances))
+        if len(broken):
+            norm = self.measured or self.norm
+            found.metrics["mean_distance"] = mean(broken, unit=norm)
+            found.metrics["median_distance"] = Metric(float(np.median(broken)), len(broken), unit=norm)
+        return found
+
+    @property
+    def stem(self) -> str:
+        """``boundary-l2``."""
+        return f"{type(self.attack).__name__.lower()}-{self.norm}"
+
+    def work(self, price: Price, network: Network, n: int) -> float:
+        """Operations; see :meth:`Measurement.work`."""
+        return price.step(network) * n * self.attack.passes
+
+    def within(self, budget: Budget) -> Self:
+        attack: Any = self.attack
+        return self if budget.steps is None else replace(self, attack=replace(attack, steps=budget.steps))

@@ -1,0 +1,95 @@
+"""Exact decisions: an attack, bounds, and a solver for what they leave open."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass, replace
+from typing import Self
+
+import numpy as np
+import torch
+
+from ..attacks.suite import Attack, Clean
+from ..budget import Budget
+from ..certify import certify, decide
+from ..registry import spec
+from ..spec.measurement import Measured, Measurement, Price, Subject, mean, share
+from ..spec.network import Network
+from ..spec.records import Metric, pack
+from ..threat import Ball
+from .certificates import CHUNK
+from .outcomes import outcomes_under
+
+CHEAP_FIRST = (("interval", "fixed"), ("hybrid", "fixed"), ("dual", "fixed"), ("dual", "adaptive"))
+"""Bounds that are tried before a solver, each on what those before it left."""
+SOLVED = 5
+"""The same for points that a solver decides."""
+
+
+@spec
+@dataclass(frozen=True)
+class Exact(Measurement):
+    """Which points are right everywhere in their balls: an attack, four bounds, and a solver where neither tells.
+
+    Args:
+        threat: l_inf ball.
+        attack: on every point.
+        tried: of the points that attack and bounds leave open, the solver is asked about so many, those nearest to a
+            proof first.
+        nodes: of branch and bound, for each program.
+        seconds: wall time at which a program is given up all the same; the metric ``late`` counts those.
+    """
+
+    threat: Ball
+    attack: Attack
+    tried: int
+    nodes: int = 10_000
+    seconds: float = 300.0
+    protocol: int = 1
+
+    def run(self, on: Subject) -> Measured:
+        """``certified``: proven by a bound or the solver; ``accuracy``: broken by neither attack nor solver.
+
+        Of the points that the solver was asked about (``asked``), how many it proved, broke, or left for want of time.
+        """
+        model, split, rows, name, progress = on.model, on.split, on.rows, on.name, on.progress
+        attacks = ((Clean(), None), (self.attack, self.threat))
+        outcomes = [outcomes_under(model, split, rows, attack, threat, name=name) for attack, threat in attacks]
+        standing = torch.from_numpy(np.logical_and.reduce(outcomes))
+        proven, nearest = torch.zeros_like(standing), torch.zeros(len(rows))
+        for method, slopes in CHEAP_FIRST:
+            for part in (standing & ~proven).nonzero()[:, 0].split(CHUNK):
+                x, y = split.images(rows[part]), split.y[rows[part]]
+                found = certify(model, x, y, self.threat, method=method, slopes=slopes)
+                proven[part] = found.certified.cpu()
+                nearest[part] = found.margins.scatter(1, y[:, None], torch.inf).amin(1).cpu()
+        left = (standing & ~proven).nonzero()[:, 0]
+        asked = left[nearest[left].argsort(descending=True, stable=True)][: self.tried]
+        counts, late, switches = {"solved": 0, "broken": 0}, 0, []
+        for done, part in enumerate(asked.split(SOLVED)):
+            x, y = split.images(rows[part]).cpu(), split.y[rows[part]].cpu()
+            answer = decide(copy.deepcopy(model).cpu(), x, y, self.threat, nodes=self.nodes, seconds=self.seconds)
+            proven[part], standing[part] = answer.proven, ~answer.broken
+            counts["solved"] += int(answer.proven.sum())
+            counts["broken"] += int(answer.broken.sum())
+            late += int(answer.late.sum())
+            switches += answer.switches.tolist()
+            if progress is not None:
+                progress(done * SOLVED, len(asked))
+        sure, right = proven.numpy(), standing.numpy()
+        metrics = {"certified": share(sure), "accuracy": share(right), "undecided": share(right & ~sure)}
+        for kind, count in {"asked": len(asked), **counts, "late": late}.items():
+            metrics[kind] = Metric(float(count), len(rows), unit="points")
+        if switches:
+            metrics["switches"] = mean(np.asarray(switches, float), unit="units")
+        return Measured(metrics=metrics, outcomes={"certified": pack(sure), "correct": pack(right)})
+
+    def work(self, price: Price, network: Network, n: int) -> float:
+        """Operations; see :meth:`Measurement.work`."""
+        bounds = (price.certificate(network, method=method, slopes=slopes) for method, slopes in CHEAP_FIRST)
+        # The solver is no tensor arithmetic.
+        return (price.step(network) * self.attack.passes + sum(bounds)) * n
+
+    def within(self, budget: Budget) -> Self:
+        tried = self.tried if budget.tried is None else round(budget.tried * self.tried)
+        return replace(self, attack=self.attack.within(budget), tried=tried)

@@ -1,0 +1,107 @@
+"""Outputs of a network and the slopes of its softmax."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+import torch
+
+from ..data.registry import facts_of
+from ..registry import spec
+from ..spec.measurement import Measured, Measurement, Price, Subject, mean, share
+from ..spec.network import Network
+from ..spec.records import Metric, pack
+from .outcomes import CHUNK
+from .saturation import amplitudes
+
+SMALL = 60
+"""Points at a time where derivatives of all outputs are kept."""
+
+
+@spec
+@dataclass(frozen=True)
+class Outputs(Measurement):
+    """Confidence at T = 1, the largest output at another temperature, the logits' size, and decisions at both.
+
+    Args:
+        temperature: the other T, that of training.
+    """
+
+    temperature: float = 1.0
+    protocol: int = 1
+
+    @torch.no_grad()
+    def run(self, on: Subject) -> Measured:
+        """C(X) (eq. 12 of arXiv 1511.04508: 0 where the class is wrong), means of max F and of |z|, equal decisions."""
+        model, split, rows = on.model, on.split, on.rows
+        logits = torch.cat([model(split.images(part)) for part in rows.split(CHUNK)])
+        y = split.y[rows.to(split.y.device)]
+        top, winner = logits.softmax(1).max(1)
+        warm, same = (logits / self.temperature).softmax(1).max(1)
+        decided = logits.argmax(1)
+        values = {"confidence": top * (winner == y), "max_output": top, "max_output_at_T": warm}
+        sizes = logits.double().abs().mean(1).cpu().numpy()
+        # Equal outputs are one decision, whichever of them comes first.
+        agrees = (same == decided) | (warm == (logits / self.temperature).softmax(1).gather(1, decided[:, None])[:, 0])
+        return Measured(
+            metrics={name: mean(value.double().cpu().numpy()) for name, value in values.items()}
+            | {
+                "accuracy": share((decided == y).cpu().numpy()),
+                "same_decision": share(agrees.cpu().numpy()),
+                "logit_size": mean(sizes, unit="logits"),
+                "logit_size_spread": Metric(float(sizes.std()), len(sizes), unit="logits"),
+            },
+            outcomes={"correct": pack((decided == y).cpu().numpy())},
+        )
+
+    def work(self, price: Price, network: Network, n: int) -> float:
+        """Operations; see :meth:`Measurement.work`."""
+        return price.forward(network) * n
+
+
+@spec
+@dataclass(frozen=True)
+class Amplitudes(Measurement):
+    """Mean absolute derivative of the softmax outputs to the input, of each point, counted in ranges.
+
+    Args:
+        edges: log10 of the ranges' inner borders; the first range begins at 0, the last ends at 1.
+    """
+
+    edges: tuple[int, ...] = (-40, -35, -30, -25, -20, -15, -10, -5, -3)
+    protocol: int = 1
+
+    def run(self, on: Subject) -> Measured:
+        """Shares of points in each range, in float64 and in float32, and what float32 rounds to exactly zero."""
+        model, split, rows, progress = on.model, on.split, on.rows, on.progress
+        parts = []
+        for part in rows.split(SMALL):
+            parts.append(amplitudes(model, split.images(part)))
+            if progress is not None:
+                progress(len(parts) * SMALL, len(rows))
+        size, plain, zeros = (torch.cat(values).cpu().numpy() for values in zip(*parts, strict=True))
+        edges = [0.0, *(10.0**power for power in self.edges), 1.0]
+        bounds = np.asarray(self.edges, float)
+        with np.errstate(divide="ignore"):
+            sizes = {"float64": size, "float32": np.log10(plain)}
+        found = Measured(
+            metrics={
+                "zero_float32": share(zeros == 1),
+                "zero_entries_float32": mean(zeros),
+                "median_log10": Metric(float(np.median(size).clip(-1e6)), len(size), unit="log10"),
+            }
+        )
+        for name, values in sizes.items():
+            place = np.searchsorted(bounds, values, side="right")
+            counts = np.bincount(place, minlength=len(bounds) + 1)
+            found.histograms[name] = {"edges": edges, "counts": counts.tolist()}
+            if name == "float64":
+                for index, (low, high) in enumerate(pairwise(edges)):
+                    found.metrics[f"share {low:g} - {high:g}"] = share(place == index)
+        return found
+
+    def work(self, price: Price, network: Network, n: int) -> float:
+        """Operations; see :meth:`Measurement.work`."""
+        return price.step(network) * n * 2.0 * (1 + 2 * len(facts_of(network.dataset).classes))

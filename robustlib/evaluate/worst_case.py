@@ -1,0 +1,74 @@
+"""Accuracy under a whole suite of attacks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Self
+
+from ..budget import Budget, at_most
+from ..registry import spec
+from ..spec.measurement import Measured, Measurement, Price, Subject
+from ..spec.network import Network
+from ..spec.records import Metric, pack
+from ..threat import Ball
+from .suite import evaluate, standard
+
+
+@spec
+@dataclass(frozen=True)
+class WorstCase(Measurement):
+    """What a whole suite leaves: noise, FGSM, PGD on two losses, then AutoAttack, each on what still stands.
+
+    Args:
+        threat: what the attacks may do.
+        steps: of each run of APGD and FAB.
+        queries: of Square.
+        target_classes: of targeted APGD and FAB.
+        search: precision of the steering gradients; verdicts are float32.
+    """
+
+    threat: Ball
+    steps: int = 100
+    queries: int = 5_000
+    target_classes: int = 9
+    search: str = "float32"
+    protocol: int = 1
+
+    def run(self, on: Subject) -> Measured:
+        """Accuracy after the whole suite and after each of its attacks."""
+        subject, split, rows, name = on.model, on.split, on.rows, on.name
+        chosen = rows.to(split.y.device)
+        suite = standard(self.threat, steps=self.steps, queries=self.queries, targets=self.target_classes)
+        report = evaluate(
+            subject, split.images(chosen), split.y[chosen], self.threat, suite, search=self.search, name=name
+        )
+        last = report.lines[-1]
+        found = Measured(
+            metrics={"accuracy": Metric(last.accuracy, len(rows), last.low, last.high)},
+            outcomes={"correct": pack(report.worst.cpu().numpy())},
+            notes=[f"{finding.name}: {finding.text}" for finding in report.findings],
+        )
+        for line in report.lines:
+            # Two losses of one attack are one stage: the later line holds self both left.
+            found.metrics[f"after {line.name}"] = Metric(line.accuracy, len(rows), line.low, line.high)
+        found.series["passes"] = [[line.points, line.cost.forwards, line.cost.backwards] for line in report.lines]
+        if report.convergence is not None:
+            found.series["convergence"] = [list(row) for row in report.convergence.accuracy]
+        return found
+
+    def work(self, price: Price, network: Network, n: int) -> float:
+        """Operations; see :meth:`Measurement.work`."""
+        suite = standard(self.threat, steps=self.steps, queries=self.queries, targets=self.target_classes)
+        # At last whether PGD has converged: four starts of eighty steps on a hundred points.
+        return price.forward(network) * n + price.step(network) * (
+            n * sum(attack.passes for attack in suite) + min(n, 100) * 4 * 2 * 80
+        )
+
+    def within(self, budget: Budget) -> Self:
+        return replace(
+            self,
+            steps=at_most(self.steps, budget.steps),
+            queries=at_most(self.queries, budget.queries),
+            target_classes=at_most(self.target_classes, budget.target_classes),
+            search=budget.search or self.search,
+        )

@@ -1,0 +1,130 @@
+"""Floating-point operations of a forward pass, an attack's step, a certificate and a training update.
+
+Counted on PyTorch's "meta" device, which knows shapes and computes nothing: matrix products and convolutions alone,
+2 operations to a multiply-add.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.flop_counter import flop_registry
+
+from ..certify.certificate import margins_in, objectives
+from ..certify.dual import carry
+from ..certify.projection import projected_bounds
+from ..certify.region import Region
+from ..certify.trace import trace
+from ..data.registry import facts_of
+from ..models import ModelSpec, build
+from ..spec.network import Network
+from ..threat import LinfBall
+from ..training import Certified
+
+What = tuple[ModelSpec, tuple[int, ...], int]
+"""Model, shape of its inputs, number of classes: all that the operations depend on."""
+BALL = LinfBall(0.1)
+"""Stands for any: radius and norm hardly change the operations."""
+EXAMPLES = 2
+"""Batch that is counted; a single example takes short cuts."""
+
+
+class Counter(TorchDispatchMode):
+    """Operations of each matrix product and convolution called in the block, by the formulas of torch's flop counter.
+
+    ``FlopCounterMode`` itself cannot run code that looks at values or draws random numbers, and takes three times as
+    long.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.flops: list[float] = []
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func is torch.ops.aten._local_scalar_dense.default:
+            return 0  # the value of a tensor that has none: mostly a test whether inputs and labels are in range
+        # What would draw random numbers on this device takes no generator of a real one.
+        kwargs = {name: None if name == "generator" else value for name, value in (kwargs or {}).items()}
+        result = func(*args, **kwargs)
+        if count := flop_registry.get(func._overloadpacket):
+            self.flops.append(float(count(*args, **kwargs, out_val=result)))
+        return result
+
+
+@contextmanager
+def _shapes(what: What) -> Iterator[tuple[nn.Module, Tensor, Tensor]]:
+    """The model and a batch on the device that computes nothing."""
+    model, shape, classes = what
+    with torch.device("meta"):
+        network = build(model, input_shape=shape, classes=classes, generator=torch.Generator())
+        yield network.eval(), torch.empty(EXAMPLES, *shape), torch.zeros(EXAMPLES, dtype=torch.int64)
+
+
+@functools.cache
+def _forward(what: What) -> tuple[float, float]:
+    """Operations of a forward pass and of its first layer, for one example."""
+    with _shapes(what) as (model, x, _), torch.no_grad(), Counter() as counter:
+        model(x)
+    return sum(counter.flops) / EXAMPLES, (counter.flops or [0.0])[0] / EXAMPLES
+
+
+@functools.cache
+def _certificate(what: What, method: str, slopes: str, projections: int) -> float:
+    """Operations of lower bounds on all margins of one example."""
+    generator = torch.Generator()
+    with _shapes(what) as (model, x, y):
+        with Counter():
+            graph, region = trace(model, x), Region.around(x, BALL)
+        with Counter() as counter:
+            if projections:
+                found = projected_bounds(
+                    graph, region, projections=projections, estimator="median", generator=generator
+                )
+                carry(graph, objectives(y, graph.classes, x), len(graph.nodes) - 1, found, region)
+            else:
+                margins_in(graph, y, region, method=method, slopes=slopes)
+    return sum(counter.flops) / EXAMPLES
+
+
+@dataclass(frozen=True)
+class Price:
+    """Operations for one example, as measurements and trainings add them up."""
+
+    def forward(self, network: Network) -> float:
+        """A forward pass."""
+        return _forward(_what(network))[0]
+
+    def step(self, network: Network) -> float:
+        """One pass of an attack, as ``passes`` counts them: a step is two, forward and back to the input."""
+        return self.forward(network)
+
+    def certificate(
+        self, network: Network, *, method: str = "dual", slopes: str = "fixed", projections: int = 0
+    ) -> float:
+        """Lower bounds on all margins; with projections, their estimate."""
+        return _certificate(_what(network), method, slopes, projections)
+
+    def update(self, network: Network) -> float:
+        """The mean update of its training, divided by the batch."""
+        defence = network.defence
+        if isinstance(defence, Certified):
+            # A gradient takes twice the operations of what it is the gradient of.
+            bound = self.certificate(
+                network, method=defence.method, slopes=defence.slopes, projections=defence.projections
+            )
+            first = self.certificate(network, method="interval") if defence.interval else 0.0
+            return 3 * (defence.interval * first + (1 - defence.interval) * bound)
+        # Backwards to the weights and to the input take as much as forwards, but the data ask for no gradient.
+        forward, first = _forward(_what(network))
+        return (3 * forward - first) * defence.points + 2 * forward * defence.mean_steps
+
+
+def _what(network: Network) -> What:
+    return network.model, facts_of(network.dataset).shape, network.outputs

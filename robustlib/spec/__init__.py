@@ -1,0 +1,1 @@
+"""What is trained and measured: specifications, their keys, and records."""

@@ -1,0 +1,85 @@
+"""Specifications of trained networks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..data import NAMES as DATASETS
+from ..data.registry import facts_of
+from ..errors import RobustlibError, suggest
+from ..models import ModelSpec
+from ..registry import spec
+from ..training import Certified, Defence, Distillation, Schedule
+
+
+@spec
+@dataclass(frozen=True)
+class Network:
+    """A trained network.
+
+    Args:
+        dataset: one of ``robustlib.data.NAMES``.
+        model: the architecture.
+        defence: the objective.
+        schedule: how long and how fast.
+        rows: (first, end) of the training set that training sees; None: all of it.
+        seed: initial weights, order, attack starts.
+        parents: networks that this one is made from: for a distillation first the teacher, then, as for any other
+            defence, one whose weights this one begins with, if it does not begin with fresh ones.
+        classes: the only classes that it learns and is asked about, label i for the i-th of them; (): all. ``rows``
+            and every subset then count within them.
+        earlier: the stages of a cascade before this one: training sees those of ``rows`` where none of them certifies
+            its own prediction for the defence's ball, and ``schedule`` shrinks to the same number of epochs.
+    """
+
+    dataset: str
+    model: ModelSpec
+    defence: Defence
+    schedule: Schedule
+    rows: tuple[int, int] | None = None
+    seed: int = 0
+    parents: tuple[Network, ...] = ()
+    classes: tuple[int, ...] = ()
+    earlier: tuple[Network, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.dataset not in DATASETS:
+            raise RobustlibError(suggest("dataset", self.dataset, DATASETS))
+        if isinstance(self.defence, Distillation) and not self.parents:
+            raise RobustlibError(f"parents=() of a network under {self.defence}; the first one is its teacher")
+        if self.earlier and not isinstance(self.defence, Certified):
+            raise RobustlibError(f"earlier stages of a network under {self.defence}; give it a Certified defence")
+
+    @property
+    def teacher(self) -> Network | None:
+        """The network that a distillation learns from."""
+        return self.parents[0] if isinstance(self.defence, Distillation) else None
+
+    @property
+    def start(self) -> Network | None:
+        """The network whose weights this one begins with; None: they are drawn from its seed."""
+        others = self.parents[1:] if self.teacher else self.parents
+        return others[0] if others else None
+
+    @property
+    def needs(self) -> tuple[Network, ...]:
+        """Networks that must be trained before this one."""
+        return (*self.parents, *self.earlier)
+
+    @property
+    def lineage(self) -> tuple[Network, ...]:
+        """Its ancestors, the first to be trained first, and itself; a network may be there twice."""
+        return (*(ancestor for parent in self.needs for ancestor in parent.lineage), self)
+
+    @property
+    def outputs(self) -> int:
+        """Number of classes."""
+        return len(self.classes or facts_of(self.dataset).classes)
+
+    @property
+    def name(self) -> str:
+        """Folder of its records: ``mnist-madry_cnn16-pgd-s0``."""
+        return f"{self.dataset}-{self.model.name}{self.model.width}-{self.defence.name}-s{self.seed}"
+
+    def __str__(self) -> str:
+        return self.name
