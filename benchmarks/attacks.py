@@ -27,10 +27,10 @@ from torch import Tensor, nn
 from robustlib.attacks._model import frozen, input_gradient
 from robustlib.attacks.losses import cross_entropy
 from robustlib.attacks.suite import Clean, random_targets
+from robustlib.catalogue.plan import shrink
 from robustlib.data import balanced_subset, load
 from robustlib.environment import cache_root, repository
 from robustlib.errors import RobustlibError, suggest
-from robustlib.experiments import profiles
 from robustlib.experiments.host import device_name, exact_arithmetic, tune_allocator, versions
 from robustlib.experiments.networks import Networks
 from robustlib.papers.madry2018 import networks as madry
@@ -61,7 +61,7 @@ def setting(regime: str, points: int) -> Setting:
 
     Found by specification: committed weights, else the cache, else trained now (the natural one: a minute).
     """
-    evaluation = profiles.profile("quick").evaluation(madry.accuracy(madry.network(regime), Clean()))
+    evaluation = shrink(madry.accuracy(madry.network(regime), Clean()), "quick")
     assert evaluation is not None
     networks = Networks(torch.device("cpu"), cache_root() / "networks", repository() / "weights")
     model = networks.obtain(evaluation.subject)

@@ -40,11 +40,12 @@ from robustlib.evaluate.targeted import targeted_attempts
 from robustlib.models import ModelSpec, build
 from robustlib.papers.papernot2016 import networks as papernot
 from robustlib.catalogue.base import published, published_of
-from robustlib.report.plots import brackets as bracket_figures, curves as figures, style
+from robustlib.report.plots import brackets as bracket_figures, style
+from robustlib.report.plots.images import image_grid
 from robustlib.papers.papernot2016 import figures as drawn
 from robustlib.papers.papernot2016 import maps
 from robustlib.report.display import cite, show_drawing, show_item, show_markdown, show_statements
-from robustlib.papers.madry2018.figures import record_of
+from robustlib.report.plots.records import record_of
 from robustlib.papers.papernot2016.overview import Bars, Picture, four_maps, mosaic
 from robustlib.report.published_tables import show_pivot
 from robustlib.training import Distillation, Schedule, Standard, fit, soft_labels
@@ -297,7 +298,7 @@ took = (logits["plain"].argmax(1) == y) & (told == wanted)
 # The first five classes of which one attempt succeeded.
 picked = [int(found[0]) for c in range(10) if len(found := torch.nonzero(took & (y == c))[:1])][:5]
 style.show(
-    figures.image_grid(
+    image_grid(
         torch.cat([x[picked], points[picked]]),
         [f"told: {int(y[i])}" for i in picked] + [f"told: {int(told[i])}" for i in picked],
     ),
@@ -422,7 +423,7 @@ for table in ("table-1", "table-2"):
 # %% tags=["remove-input"] mystnb={"figure": {"name": "fig-papernot-6", "caption": "One digit of each class (figure 6 of the paper, here of the digits that this page trains on)."}}
 each = [int(torch.nonzero(y == c)[0]) for c in range(10)]
 style.show(
-    figures.image_grid(x[each], [digits.classes[c] for c in range(10)]), alt="Ten small digits, one of each class."
+    image_grid(x[each], [digits.classes[c] for c in range(10)]), alt="Ten small digits, one of each class."
 )
 
 # %% tags=["remove-input"]

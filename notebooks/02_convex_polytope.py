@@ -41,12 +41,13 @@ from robustlib.certify.polygon import outline
 from robustlib.data import load
 from robustlib.papers.wong2018 import networks as wong
 from robustlib.catalogue.base import published_of
-from robustlib.report.plots import regions as demo
-from robustlib.report.plots import curves as figures, style
+from robustlib.report.plots.regions import decision_regions
+from robustlib.report.plots import style
+from robustlib.report.plots.curves import Curve, curve_panels
 from robustlib.papers.wong2018 import figures as drawn
 from robustlib.papers.wong2018 import sketches
 from robustlib.report.display import cite, record_target, show_drawing, show_item, show_markdown, show_statements
-from robustlib.papers.madry2018.figures import record_of
+from robustlib.report.plots.records import record_of
 from robustlib.threat import LinfBall
 
 store = prepare("wong2018", profile, device, recompute=recompute)
@@ -231,7 +232,7 @@ for name, toy in toys.items():
         scores = toy(mesh)
     regions[name] = (axis, axis, (scores[:, 1] - scores[:, 0]).reshape(121, 121))
 style.show(
-    demo.decision_regions(regions, plane, sides, eps=box.eps, certified=radii),
+    decision_regions(regions, plane, sides, eps=box.eps, certified=radii),
     alt="Two panels with twelve points in boxes. After standard training the boundary passes close to some points and their certified boxes are smaller "
     "than the adversary's; after training on the bound every certified box is larger.",
 )
@@ -375,12 +376,12 @@ x, y = digits.test.images(), digits.test.y
 swept = [0.0125, 0.025, 0.05, 0.1, 0.2]
 measured = {name: [errors(net, x, y, eps) for eps in swept] for name, net in trained.items()}
 style.show(
-    figures.capacity_panels(
+    curve_panels(
         {
-            name: {kind: (swept, [line[kind] for line in lines], None, None, None) for kind in lines[0]}
+            name: {kind: Curve(swept, [line[kind] for line in lines]) for kind in lines[0]}
             for name, lines in measured.items()
         },
-        xlabel=r"radius $\varepsilon$", ylabel="error, or not certified (%)",
+        xlabel=r"radius $\varepsilon$", ylabel="error, or not certified (%)", xscale="log", ticks=swept, baseline="zero",
     ),
     alt="Three panels of error against the radius. Under standard training and weight decay the bounds leave PGD's error far below "
     "at large radii; after training on the bound all but the interval bound lie close above it.",

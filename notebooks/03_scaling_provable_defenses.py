@@ -40,10 +40,12 @@ from robustlib.data.registry import facts_of
 from robustlib.errors import RobustlibError
 from robustlib.papers.wong2018scaling import networks as scaling
 from robustlib.catalogue.base import published_of
-from robustlib.report.plots import curves as figures, style
+from robustlib.report.plots import style
+from robustlib.report.plots.curves import Curve, curve_panels
+from robustlib.report.plots.images import image_grid
 from robustlib.papers.wong2018scaling import figures as drawn
 from robustlib.report.display import cite, show_drawing, show_item, show_markdown, show_statements
-from robustlib.papers.madry2018.figures import record_of
+from robustlib.report.plots.records import record_of
 from robustlib.threat import LinfBall
 
 store = prepare("wong2018scaling", profile, device, recompute=recompute)
@@ -162,11 +164,11 @@ for count in columns:
 # %% tags=["remove-input"] mystnb={"figure": {"name": "fig-scaling-estimator", "caption": "Estimated over true norm against the number of random columns: the middle half of the draws, and nineteen in twenty."}}
 levels = {"lower 2.5 %": 0.025, "lower quarter": 0.25, "median": 0.5, "upper quarter": 0.75, "upper 2.5 %": 0.975}
 style.show(
-    drawn.curve_panels(
+    curve_panels(
         {"estimate over true norm": {
-            name: (columns, [float(ratios[c].quantile(q)) for c in columns], None, None, None) for name, q in levels.items()
+            name: Curve(columns, [float(ratios[c].quantile(q)) for c in columns]) for name, q in levels.items()
         }},
-        xlabel="random columns", ylabel="ratio", log=True, columns=1,
+        xlabel="random columns", ylabel="ratio", xscale="log", yscale="log",
     ),
     alt="Quantiles of the ratio of estimate to norm against the number of columns, both axes logarithmic. All lines meet at one from both sides; "
     "with one column they are over an order of magnitude apart.",
@@ -305,7 +307,7 @@ if len(shown):
     tiles = torch.stack([tested[counted][shown], moved[shown]], 1).flatten(0, 1)
     told = torch.stack([judged.labels[counted][shown], pair.answer(moved[shown]).labels], 1).flatten()
     style.show(
-        figures.image_grid(tiles, [f"{'moved' if i % 2 else 'digit'}: {int(label)}" for i, label in enumerate(told)], columns=10),
+        image_grid(tiles, [f"{'moved' if i % 2 else 'digit'}: {int(label)}" for i, label in enumerate(told)], columns=10),
         alt="Pairs of digits, each beside a barely different copy inside the ball to which the cascade gives another class.",
     )
 else:

@@ -44,8 +44,11 @@ from robustlib.papers.madry2018 import cifar
 from robustlib.papers.madry2018 import inside
 from robustlib.papers.madry2018 import networks as madry
 from robustlib.catalogue.base import published_of
-from robustlib.report.plots import boards as board_figures, brackets as bracket_figures, curves as figures, style
-from robustlib.report.plots import regions as demo
+from robustlib.report.plots import brackets as bracket_figures, style
+from robustlib.report.plots.bars import logit_bars
+from robustlib.report.plots.images import image_grid
+from robustlib.report.plots.records import record_of
+from robustlib.report.plots.regions import decision_regions
 from robustlib.papers.madry2018 import figures as drawn
 from robustlib.papers.madry2018 import inside_figures as inner
 from robustlib.report.join import statements
@@ -178,14 +181,14 @@ for name, model in networks.items():
     panels += [one[0], point[0], (0.5 + (point - one)[0] / (2 * threat.eps)).clamp(0, 1)]
     titles += [f"{short}, clean: {int(before.argmax())}", f"{short}, attacked: {int(after.argmax())}", "difference"]
 style.show(
-    figures.image_grid(torch.stack(panels), titles, columns=3),
+    image_grid(torch.stack(panels), titles, columns=3),
     alt="Two rows of three: a digit, the digit attacked, the difference. The natural network (above) tells another "
     "class after the attack, the PGD-trained network (below) the same one.",
 )
 
 # %% tags=["remove-input"] mystnb={"figure": {"name": "fig-madry-demo-logits", "caption": "The ten logits of that digit, before and after each network's own attack."}}
 style.show(
-    demo.logit_bars(logits, classes=digits.classes, true=int(label)),
+    logit_bars(logits, classes=digits.classes, true=int(label)),
     alt="Ten pairs of bars for each network. On the natural network another class leads after the attack; on the "
     "PGD-trained one all logits are smaller and the right class still leads.",
 )
@@ -237,7 +240,7 @@ for name, net in nets.items():
     boxed = (grid[None] - plane[:, None]).abs().amax(2) <= box.eps
     crossed[name] = int(((scores.argmax(1)[None] != sides[:, None]) & boxed).any(1).sum())
 style.show(
-    demo.decision_regions(regions, plane, sides, eps=box.eps),
+    decision_regions(regions, plane, sides, eps=box.eps),
     alt="Two panels with the same twelve points in boxes. After standard training the boundary runs smoothly between the "
     "classes and cuts boxes; after PGD training it winds around them.",
 )
@@ -259,13 +262,13 @@ def ours(evaluation, **options):
 
 def value(evaluation, metric="accuracy"):
     """The number itself, or None."""
-    record = drawn.record_of(evaluation, profile, store)
+    record = record_of(evaluation, profile, store)
     return None if record is None else record.metrics[metric].value
 
 
 def nats(evaluation):
     """A mean final loss, to two digits however small, that links to its record."""
-    record = drawn.record_of(evaluation, profile, store)
+    record = record_of(evaluation, profile, store)
     if record is None:
         return "not run"
     return f"[{record.metrics['final_loss'].value:.2g} nats](#{record_target(record.path)})"
@@ -273,7 +276,7 @@ def nats(evaluation):
 
 def images_seen(evaluation):
     """How many images a network was trained on, each time counted; 0 without its record."""
-    record = drawn.record_of(evaluation, profile, store)
+    record = record_of(evaluation, profile, store)
     schedule = record.evaluation["subject"]["schedule"] if record else {"steps": 0, "batch": 0}
     return schedule["steps"] * schedule["batch"]
 
@@ -322,7 +325,7 @@ show_drawing(drawn.local_maxima(profile, store))
 
 # %% tags=["remove-input"]
 show_statements("madry2018/local-maxima/mnist", profile, store)
-many = drawn.record_of(madry.maxima("PGD"), profile, store)
+many = record_of(madry.maxima("PGD"), profile, store)
 top = max((max(counts["edges"]) for counts in many.histograms.values()), default=0.0) if many else 0.0
 where_it_fails(
     "madry2018/local-maxima/mnist", "Final losses are concentrated",
@@ -428,7 +431,7 @@ show_drawing(
 signs = {
     record.path: record.findings
     for regime in madry.DEFENCES for scale in madry.SCALES
-    if (record := drawn.record_of(madry.worst_case(regime, scale), profile, store)) is not None and record.findings
+    if (record := record_of(madry.worst_case(regime, scale), profile, store)) is not None and record.findings
 }  # fmt: skip
 show_markdown(
     "Signs that an evaluation should be mistrusted, as the suite found them:\n\n"
@@ -640,7 +643,7 @@ show_item("madry2018/l2-examples", profile, store)
 # the longest public test that a defence of this kind has had. The networks are the challenge's, not those of the paper's tables.
 
 # %% tags=["remove-input"] mystnb={"figure": {"name": "fig-madry-boards", "caption": "White-box attacks on the challenge networks, as published on the challenges' pages. Nothing here is measured by us."}}
-show_drawing(board_figures.leaderboards())
+show_drawing(drawn.leaderboards())
 
 # %% tags=["remove-input", "hide-output"]
 boards = groups("madry2018/leaderboards")
@@ -756,7 +759,7 @@ show_markdown(
 # %% tags=["remove-input"]
 small, large = (madry.accuracy(madry.network(scale=s), madry.PGD_40) for s in (1, 16))
 natural_large = madry.accuracy(madry.network("natural"), Clean())
-spent = [drawn.record_of(evaluation, profile, store) for evaluation in (natural_large, large)]
+spent = [record_of(evaluation, profile, store) for evaluation in (natural_large, large)]
 times = (
     f" Training took {spent[1].training_cpu_s / max(spent[0].training_cpu_s, 0.1):.0f} times the processor time of the natural network's, "
     f"on {images_seen(large) / images_seen(natural_large):.1f} times the images."

@@ -32,7 +32,7 @@ from robustlib.papers.madry2018 import networks as madry
 from robustlib.report.plots import brackets as bracket_figures
 from robustlib.papers.comparison.display import show_aged, show_grand_table
 from robustlib.report.display import cite, show_drawing, show_item, show_markdown, show_statements
-from robustlib.papers.madry2018.figures import record_of
+from robustlib.report.plots.records import record_of
 
 store = prepare("comparison", profile, device, recompute=recompute)
 

@@ -258,7 +258,9 @@ def check_records(args: argparse.Namespace) -> int:
     for line in found:
         print(line)
     if not found:
-        print(f"{len(_store(args).records())} records are sound")
+        records = _store(args).records()
+        stale = sum(record.source_digest != source_digest() for record in records)
+        print(f"{len(records)} records are sound; other source than {source_digest()} made {stale} of them")
     return 1 if found else 0
 
 

@@ -1,8 +1,12 @@
 """Attacks: ``attack(model, x, y, threat, *, knobs, generator) -> adversarial x``, one file per family.
 
 Minimum-norm attacks take a ``norm`` and a ``domain`` in the threat's place. Every attack checks its inputs,
-needs the model in eval mode and leaves it exactly as it found it.
+needs the model in eval mode and leaves it exactly as it found it. Beside each stands its description, with which
+:mod:`robustlib.attacks.suite` runs it and keys name it.
 """
+
+import importlib
+import pkgutil
 
 from .apgd import apgd
 from .autoattack import auto_attack
@@ -38,3 +42,7 @@ __all__ = [
     "square",
     "uniform_noise",
 ]
+
+for _found in pkgutil.iter_modules(__path__):
+    # A description is known to keys and records as soon as its module is loaded.
+    importlib.import_module(f"{__name__}.{_found.name}")

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
 from ..batches import per_example
 from ..errors import RobustlibError
+from ..registry import spec
 from ..threat import Ball
 from ._model import Loss, Standing, check_steps, frozen, gradient_and_logits, look
 from .contract import under_contract
+from .description import Attack
 from .losses import check_classes, dlr_targeted, named_loss
 
 MOMENTUM = 0.75
@@ -148,3 +151,21 @@ def _run(
                 z = threat.project(z, s["x0"])
             s["x"], s["before"] = z, s["x"]
     standing.found[standing.rows] = s["best"]
+
+
+@spec
+@dataclass(frozen=True)
+class Apgd(Attack):
+    """Auto-PGD; see :func:`robustlib.attacks.apgd`."""
+
+    steps: int = 100
+    restarts: int = 1
+    loss: str = "cross_entropy"
+    target_classes: int = 0
+    protocol: int = 1
+
+    function = staticmethod(apgd)
+
+    @property
+    def passes(self) -> float:
+        return 2.0 * (self.steps + 1) * self.restarts * max(1, self.target_classes)

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor, nn
 
 from ..batches import per_example
+from ..registry import spec
 from ..threat import Ball
 from ._model import Standing, check_steps, frozen, logits_of, look
 from .apgd import apgd
 from .contract import under_contract
+from .description import Attack
 from .fab import fab
 from .square import check_norm, square
 
@@ -85,3 +89,21 @@ def auto_attack(
             with frozen(model), torch.no_grad():
                 standing.leave(points, logits_of(model, points, y[standing.rows]))
     return standing.found
+
+
+@spec
+@dataclass(frozen=True)
+class AutoAttack(Attack):
+    """Four attacks in a row; see :func:`robustlib.attacks.auto_attack`."""
+
+    steps: int = 100
+    queries: int = 5_000
+    target_classes: int = 9
+    protocol: int = 1
+
+    function = staticmethod(auto_attack)
+
+    @property
+    def passes(self) -> float:
+        targets = self.target_classes
+        return 2.0 * (self.steps + 1) * (1 + targets) + 3.0 * self.steps * targets + self.queries

@@ -7,13 +7,17 @@ misclassified. Step sizes follow the share of steps that succeed, example by exa
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor, nn
 
 from ..batches import drawn, per_example, unit
+from ..registry import spec
 from ..threat import Ball, Domain, ball
 from ._model import check_steps, frozen, look, lost
 from .contract import under_contract
+from .description import MinimumNorm, raised
 
 TRIES = 20
 """Draws of uniform noise for a starting point, before other points of the batch are tried."""
@@ -136,3 +140,18 @@ def _walk(
             inward = torch.where(share > 0.25, 1.3 * inward, shorter).clamp(1e-5, 0.5)
             kept.zero_()
     return point
+
+
+@spec
+@dataclass(frozen=True)
+class Boundary(MinimumNorm):
+    """Decision-based boundary attack; see :func:`robustlib.attacks.boundary.boundary`."""
+
+    steps: int
+    protocol: int = raised()
+
+    function = staticmethod(boundary)
+
+    @property
+    def passes(self) -> float:
+        return float(self.steps)

@@ -15,9 +15,11 @@ from torch import Tensor, nn
 
 from ..batches import at_least_float32, per_example
 from ..errors import RobustlibError
+from ..registry import spec
 from ..threat import Ball, Domain, ball
 from ._model import Loss, asked, check_steps, frozen, gradient_and_logits, look
 from .contract import under_contract
+from .description import MinimumNorm, raised
 from .losses import margin
 
 SEARCH = (0.04, 0.2)
@@ -189,3 +191,22 @@ class _Problem:
 
     def _between(self, share: Tensor, delta: Tensor) -> Tensor:
         return self.around.clip(self.x + per_example(share, delta) * delta)
+
+
+@spec
+@dataclass(frozen=True)
+class CarliniWagner(MinimumNorm):
+    """Penalised minimum norm; see :func:`robustlib.attacks.carlini_wagner`."""
+
+    steps: int = 40
+    binary_steps: int = 1
+    initial_c: float = 1.0
+    kappa: float = 0.0
+    lr: float = 0.6
+    protocol: int = raised()
+
+    function = staticmethod(carlini_wagner)
+
+    @property
+    def passes(self) -> float:
+        return 2.0 * self.steps * self.binary_steps

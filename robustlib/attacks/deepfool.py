@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor, nn
 
 from ..batches import at_least_float32, per_example
 from ..errors import RobustlibError
+from ..registry import spec
 from ..threat import Ball, Domain, ball
 from ._model import asked, beaten, check_gradient, check_steps, frozen, look, slope_of
 from .contract import under_contract
+from .description import MinimumNorm, raised
 
 
 @under_contract
@@ -101,3 +105,19 @@ def _nearest(logits: Tensor, point: Tensor, y: Tensor, rivals: Tensor, around: B
         best = torch.where(nearer, length, best).to(step.dtype)
         step = torch.where(per_example(nearer, step), per_example(length, step) * around.steepest(slope), step)
     return step
+
+
+@spec
+@dataclass(frozen=True)
+class DeepFool(MinimumNorm):
+    """Steps to the nearest linearised boundary; see :func:`robustlib.attacks.deepfool`."""
+
+    steps: int = 50
+    overshoot: float = 0.02
+    protocol: int = raised()
+
+    function = staticmethod(deepfool)
+
+    @property
+    def passes(self) -> float:
+        return 11.0 * self.steps

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
+from typing import Self
+
 import torch
 from torch import Tensor, nn
 
 from ..batches import at_least_float32, levelled, per_example
+from ..budget import Budget, at_most
+from ..registry import spec
 from ..threat import Ball, Domain, ball, parse_number
 from ._model import check_steps, frozen, gradient_and_logits, look, lost
 from .apgd import ranked_targets
 from .contract import under_contract
+from .description import MinimumNorm
 
 MIX_MOST, OVERSHOOT, BACK = 0.1, 1.05, 0.9
 """alpha_max, eta and beta of the paper's algorithm 1."""
@@ -160,3 +166,23 @@ def onto_plane(z: Tensor, w: Tensor, gap: Tensor, around: Ball) -> Tensor:
     t = torch.where(fits.any(1, keepdim=True), t_each.gather(1, first), torch.inf)
     length = t.expand_as(v) if around.norm == "linf" else torch.where(v != 0, t * v.abs(), 0.0)
     return (v.sign() * torch.minimum(length, way)).view_as(z)
+
+
+@spec
+@dataclass(frozen=True)
+class Fab(MinimumNorm):
+    """Fast adaptive boundary attack; see :func:`robustlib.attacks.fab`."""
+
+    steps: int = 100
+    target_classes: int = 9
+    protocol: int = 1
+
+    function = staticmethod(fab)
+
+    @property
+    def passes(self) -> float:
+        return 3.0 * self.steps * self.target_classes
+
+    def within(self, budget: Budget) -> Self:
+        classes = at_most(self.target_classes, budget.target_classes)
+        return replace(self, steps=at_most(self.steps, budget.steps), target_classes=classes)

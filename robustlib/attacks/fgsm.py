@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
 
 from ..errors import RobustlibError
+from ..registry import spec
 from ..threat import Ball
 from ._model import check_finite, frozen, gradient_and_logits, look, unless_wrong
 from .contract import under_contract
+from .description import Attack
 from .losses import check_classes, named_loss
 
 
@@ -71,3 +73,18 @@ def fgsm(
         gradient, _, logits = gradient_and_logits(guide, start, y, objective)
     moved = threat.project(start + (threat.eps - random_step) * threat.steepest(gradient), x)
     return moved if last_iterate else unless_wrong(moved, x, y, check_finite(logits) if own else clean)
+
+
+@spec
+@dataclass(frozen=True)
+class Fgsm(Attack):
+    """One signed step of full length; see :func:`robustlib.attacks.fgsm`."""
+
+    random_step: float = 0.0
+    protocol: int = 1
+
+    function = staticmethod(fgsm)
+
+    @property
+    def passes(self) -> float:
+        return 2.0

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor, nn
 
 from ..batches import at_least_float32
 from ..errors import RobustlibError, suggest
+from ..registry import spec
 from ..threat import Domain
 from ._model import asked, check_gradient, check_steps, check_temperature, frozen, logits_of, slope_of
 from .contract import under_contract
+from .description import Description, raised
 from .losses import margin
 
 OUTPUTS = ("softmax", "logits")
@@ -147,3 +151,27 @@ def best_pair(alpha: Tensor, gain: Tensor, allowed: Tensor, *, size: int = 2) ->
     best = torch.cat([values for values, _ in best_of])
     flat = torch.cat([places for _, places in best_of])
     return order.gather(1, torch.stack([flat // width, flat % width], 1)), best > -torch.inf
+
+
+@spec
+@dataclass(frozen=True)
+class Jsma(Description):
+    """Few features, changed fully, towards a class; see :func:`robustlib.attacks.jsma`.
+
+    Args:
+        features, fill, outputs, temperature, pairs: as there. "logits", or on softmax outputs the temperature that a
+            network was distilled at, undoes defensive distillation.
+    """
+
+    features: int = 112
+    fill: float = 1.0
+    outputs: str = "softmax"
+    temperature: float = 1.0
+    pairs: bool = True
+    protocol: int = raised()
+
+    function = staticmethod(jsma)
+
+    @property
+    def passes(self) -> float:
+        return (2.0 if self.outputs == "softmax" else 3.0) * (self.features // (2 if self.pairs else 1))

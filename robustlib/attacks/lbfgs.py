@@ -7,15 +7,18 @@ length and a c of its own for each example. Own code, since scipy's L-BFGS-B tak
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
 from ..batches import at_least_float32, per_example
 from ..errors import RobustlibError
+from ..registry import spec
 from ..threat import Domain, L2Ball, ball
 from ._model import asked, check_gradient, check_steps, frozen, look, slope_of
 from .contract import under_contract
+from .description import MinimumNorm, raised
 from .losses import cross_entropy, margin
 
 Evaluate = Callable[[Tensor], tuple[Tensor, Tensor]]
@@ -171,3 +174,20 @@ def _direction(point: Tensor, slope: Tensor, pairs: list[Pair], gamma: Tensor, d
 def _dot(a: Tensor, b: Tensor) -> Tensor:
     """Inner product of each row, shaped to broadcast."""
     return per_example((a * b).flatten(1).sum(1), a)
+
+
+@spec
+@dataclass(frozen=True)
+class Lbfgs(MinimumNorm):
+    """Quasi-Newton search in the box, for the Euclidean norm; see :func:`robustlib.attacks.lbfgs`."""
+
+    steps: int = 50
+    binary_steps: int = 9
+    initial_c: float = 0.01
+    protocol: int = raised()
+
+    function = staticmethod(lbfgs)
+
+    @property
+    def passes(self) -> float:
+        return 2.0 * self.steps * self.binary_steps

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor, nn
 
 from ..batches import at_least_float32, unit
+from ..registry import spec
 from ..threat import Ball, parse_number
 from ._model import check_steps, frozen, input_gradient, look, unless_wrong
 from .contract import under_contract
+from .description import Attack
 from .losses import cross_entropy
 
 
@@ -61,3 +65,20 @@ def mi_fgsm(
             velocity = mu * velocity + unit(at_least_float32(gradient), order=1)
             x_adv = threat.project(x_adv + alpha * threat.steepest(velocity).to(x.dtype), x)
     return x_adv if last_iterate else unless_wrong(x_adv, x, y, clean)
+
+
+@spec
+@dataclass(frozen=True)
+class MiFgsm(Attack):
+    """Momentum iterative FGSM; see :func:`robustlib.attacks.mi_fgsm`."""
+
+    steps: int
+    step_size: float | None = None
+    decay: float = 1.0
+    protocol: int = 1
+
+    function = staticmethod(mi_fgsm)
+
+    @property
+    def passes(self) -> float:
+        return 2.0 * self.steps

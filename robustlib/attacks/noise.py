@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor, nn
 
+from ..registry import spec
 from ..threat import Ball
 from ._model import look, unless_wrong
 from .contract import under_contract
+from .description import Attack
 
 
 @under_contract
@@ -32,3 +36,17 @@ def uniform_noise(
     if last_iterate or len(x) == 0:
         return moved
     return unless_wrong(moved, x, y, look(model, None, x, y, rows=None))
+
+
+@spec
+@dataclass(frozen=True)
+class Noise(Attack):
+    """Uniform noise in the ball."""
+
+    protocol: int = 1
+
+    function = staticmethod(uniform_noise)
+
+    @property
+    def passes(self) -> float:
+        return 0.0

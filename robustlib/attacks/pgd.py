@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
+from typing import Self
+
 import torch
 from torch import Tensor, nn
 
 from ..batches import per_example
+from ..budget import Budget, at_most
 from ..errors import RobustlibError
+from ..registry import spec
 from ..threat import Ball, parse_number
 from ._model import Loss, captured, check_steps, frozen, input_gradient, logits_of, look, unless_wrong
 from .contract import under_contract
+from .description import Attack
 from .losses import check_classes, cross_entropy, named_loss
 
 
@@ -169,3 +175,37 @@ def pgd_trace(
         with torch.no_grad():
             losses.append(cross_entropy(logits_of(model, x_adv, y), y))
     return torch.stack(losses), x_adv if last_iterate else unless_wrong(x_adv, x, y, clean)
+
+
+@spec
+@dataclass(frozen=True)
+class Pgd(Attack):
+    """Projected gradient descent; see :func:`robustlib.attacks.pgd`.
+
+    Args:
+        steps, step_size, restarts, loss, kappa: as in :func:`robustlib.attacks.pgd`.
+        targeted: aim at one class drawn uniformly among the wrong ones for each example.
+        random_start: begin at a uniform point of the ball, else at x.
+    """
+
+    steps: int
+    step_size: float
+    restarts: int = 1
+    loss: str = "cross_entropy"
+    kappa: float = 0.0
+    targeted: bool = False
+    protocol: int = 1
+    random_start: bool = True
+
+    function = staticmethod(pgd)
+
+    @property
+    def passes(self) -> float:
+        return 2.0 * self.steps * self.restarts
+
+    def within(self, budget: Budget) -> Self:
+        if budget.steps is None:
+            return self
+        steps = at_most(self.steps, budget.steps)
+        size = self.step_size * self.steps / steps if budget.reach else self.step_size
+        return replace(self, steps=steps, restarts=at_most(self.restarts, budget.restarts), step_size=size)

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
+from typing import Self
+
 import torch
 from torch import Tensor, nn
 
 from ..batches import at_least_float32, per_example
+from ..budget import Budget, at_most
 from ..errors import RobustlibError
+from ..registry import spec
 from ..threat import BALLS, Ball
 from ._model import Standing, check_steps, frozen, look
 from .contract import under_contract
+from .description import Attack
 from .losses import margin
 
 SHARE = 0.8
@@ -207,3 +213,22 @@ class _L2(_Linf):
 def _or_one(length: Tensor) -> Tensor:
     """Lengths to divide by: what has none is zero, and stays so."""
     return torch.where(length > 0, length, 1.0)
+
+
+@spec
+@dataclass(frozen=True)
+class Square(Attack):
+    """Random search on scores; see :func:`robustlib.attacks.square`."""
+
+    queries: int = 5_000
+    restarts: int = 1
+    protocol: int = 1
+
+    function = staticmethod(square)
+
+    @property
+    def passes(self) -> float:
+        return float(self.queries * self.restarts)
+
+    def within(self, budget: Budget) -> Self:
+        return replace(self, queries=at_most(self.queries, budget.queries))

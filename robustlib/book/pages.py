@@ -19,7 +19,7 @@ from ..report.display import record_target
 from ..report.table_files import write_exports
 from ..report.verdicts import RULE
 from ..spec.records import Record
-from . import changes, independent
+from . import independent
 from . import inversions as findings
 from .browser_demo import SCRIPT, demo_script
 from .cards import cards, data_cards
@@ -93,7 +93,6 @@ def generate(
         "scorecard.md": scorecard(profile, store, tables),
         "verdict_rule.md": RULE,
         "slides.md": slides.page(profile, store),
-        "changes.md": changes.page(root, store),
         "independent.md": independent.page(root, store),
         "findings.md": findings.page(profile, store),
         "data_cards.md": data_cards(),

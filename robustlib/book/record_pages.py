@@ -1,4 +1,4 @@
-"""The record pages of the book: one for each trained network, with every measurement of it."""
+"""The record pages of the book: one for each paper and profile, with an anchor for each record."""
 
 from __future__ import annotations
 
@@ -7,40 +7,63 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from ..catalogue import plan
-from ..catalogue.base import find_item
+from ..catalogue.base import find_item, papers
 from ..experiments import profiles
 from ..experiments.store import Store
 from ..report.display import record_target
+from ..spec.keys import key
 from ..spec.records import Record
 
 SHOWN = 16
 """Numbers of a record on its page."""
+EARLIER = "earlier"
+"""Page of networks that no paper's plan contains any more."""
 
 
-def _record_section(record: Record, item: str | None, tables: Mapping[str, str], *, committed: bool) -> str:
-    name = Path(record.path).name
+def _folded(summary: str, lines: Iterable[str]) -> list[str]:
+    """Lines of MyST that unfold from a summary."""
+    return [f'<details class="specification"><summary>{summary}</summary>', "", *lines, "", "</details>", ""]
+
+
+def _listing(values: Mapping[str, object]) -> list[str]:
+    """A block with a line for each value; as plain text, since coloured JSON makes pages five times as long."""
+    lines = [f"{name}: {json.dumps(value, ensure_ascii=False)}" for name, value in values.items()]
+    return ["```{code-block} text", *lines, "```"]
+
+
+def _record_section(record: Record, item: str | None, tables: Mapping[str, str], *, committed: bool) -> list[str]:
+    name = Path(record.path).stem
     measurement = record.evaluation["measurement"]
-    settings = json.dumps({**measurement, "source": _source(measurement.get("source"))}, ensure_ascii=False)
     subset = record.evaluation["subset"]
-    points = "whole split" if subset["n"] is None else f"{subset['n']:,} class-balanced points, seed {subset['seed']}"
-    lines = [
-        f"({record_target(record.path)})=",
-        f"## {name.removesuffix('.json')}",
-        "",
-        f"- settings: `{settings}`",
-        f"- points: {subset['split']} split, {points}",
-        f"- evaluation key `{record.evaluation_key}`, {record.created}, {record.wall_s:g} s, {record.device}",
-        "- of a protocol that this edition no longer runs"
+    split = f"{subset['split']} split"
+    balanced = (
+        "" if subset["n"] is None else f"{subset['n']:,} class-balanced points of the {split}, seed {subset['seed']}"
+    )
+    again = (
+        "of a protocol that this edition no longer runs"
         if item is None
-        else f"- to make it again: `robustlib run {item} --profile {record.profile} --recompute "
+        else f"to make it again: `robustlib run {item} --profile {record.profile} --recompute "
         f"--only {record.evaluation_key}`"
-        + (f"; or, of the committed weights and without training, `robustlib verify {item}`" if committed else ""),
-        *([f"- shown in: [{find_item(item).title}](#table-{tables[item]})"] if item and item in tables else []),
+        + (f"; or, of the committed weights and without training, `robustlib verify {item}`" if committed else "")
+    )
+    specification = [
+        *_listing({**measurement, "source": _source(measurement.get("source"))}),
+        "",
+        f"- evaluation key `{record.evaluation_key}`, {record.created}, {record.wall_s:g} s, {record.device}",
+        f"- {again}",
         f"- file: {{download}}`{record.path} <../{record.path}>`",
+    ]
+    shown = f"; shown in [{find_item(item).title}](#table-{tables[item]})" if item and item in tables else ""
+    return [
+        f"({record_target(record.path)})=",
+        f"### {name}",
+        "",
+        f"{balanced or f'Whole {split}'}{shown}.",
         "",
         *_metrics(record),
+        "",
+        *_folded("Settings, key and file", specification),
     ]
-    return "\n".join(lines)
 
 
 def _metrics(record: Record) -> list[str]:
@@ -58,10 +81,14 @@ def _source(source: object) -> object:
     return {"training": source} if isinstance(source, dict) else source
 
 
-def record_page(
+def _anchor(profile: str, network: str) -> str:
+    return record_target(f"{profile}/{network}").replace("record-", "network-", 1)
+
+
+def network_section(
     records: Sequence[Record], items: Mapping[str, str], tables: Mapping[str, str], committed: Collection[str] = ()
 ) -> str:
-    """The page of one network in one profile: how it was made, then each measurement of it.
+    """One network in one profile: how it was made, then each measurement of it.
 
     Args:
         records: of the network in that profile, at least one.
@@ -72,55 +99,84 @@ def record_page(
     first = records[0]
     network = Path(first.path).parent.name
     inexact = sum(first.dataset["inexact"].values())
-    findings = [f"- finding: {text}" for text in first.findings]
     deviations = sorted({text for record in records for text in record.deviations if text.startswith("subject")})
-    head = [
-        f"# {network} ({first.profile})",
-        "",
+    training = [
         f"- training key `{first.training_key}`, weights `{first.weights_digest[:16]}`",
         f"- data: {first.dataset['name']}, digest `{first.dataset['digest'][:16]}`, "
         + ("official bytes" if not inexact else f"{inexact} rows are not the official bytes"),
         f"- training: {first.training_s:g} s, {first.training_cpu_s:g} s of processor time",
         f"- code: commit `{first.commit[:12]}`, source `{first.source_digest}`; "
         + ", ".join(f"{name} {version}" for name, version in first.versions.items()),
-        *findings,
         "",
         "Departures from the paper's training:" if deviations else "Trained as in the paper.",
         "",
         *(f"- {text.removeprefix('subject.')}" for text in deviations),
         "",
-        "```{code-block} json",
-        json.dumps(first.training, indent=1, ensure_ascii=False),
-        "```",
-        "",
+        *_listing(first.training),
     ]
     kept = first.training_key[:8] in committed
-    sections = [_record_section(record, items.get(record.evaluation_key), tables, committed=kept) for record in records]
-    return "\n".join(head) + "\n" + "\n\n".join(sections) + "\n"
+    lines = [
+        f"({_anchor(first.profile, network)})=",
+        f"## {network}",
+        "",
+        *(f"- finding: {text}" for text in first.findings),
+        *([""] if first.findings else []),
+        *_folded("How it was trained", training),
+    ]
+    for record in records:
+        lines += _record_section(record, items.get(record.evaluation_key), tables, committed=kept)
+    return "\n".join(lines)
+
+
+def _first_papers(profile: str) -> dict[str, str]:
+    """By key of an evaluation, the first paper of the book whose plan has it."""
+    found: dict[str, str] = {}
+    for paper in papers():
+        for job in plan.jobs(plan.select([paper]), profile):
+            found.setdefault(key(job.evaluation), paper)
+    return found
+
+
+def _by_paper(records: Iterable[Record], profile: str) -> dict[str, dict[str, list[Record]]]:
+    """Records by paper, in the book's order, and by network: all of a network stands with the first paper that has it.
+
+    Args:
+        records: of the profile.
+        profile: its name.
+    """
+    first, order = _first_papers(profile), [*papers(), EARLIER]
+    networks: dict[str, list[Record]] = {}
+    for record in records:
+        networks.setdefault(Path(record.path).parent.name, []).append(record)
+    found: dict[str, dict[str, list[Record]]] = {name: {} for name in order}
+    for network, group in networks.items():
+        owner = min((first.get(record.evaluation_key, EARLIER) for record in group), key=order.index)
+        found[owner][network] = group
+    return {name: groups for name, groups in found.items() if groups}
 
 
 def write_records(destination: Path, store: Store, names: Iterable[str], tables: Mapping[str, str]) -> None:
-    """One page a network and profile, and their index."""
+    """One page a paper and profile, and their index."""
     destination.mkdir(parents=True, exist_ok=True)
     committed = {path.stem[-8:] for path in (store.root / "weights").glob("*.safetensors")}
-    index = ["# Records", "", "Each page is one trained network: how it was made, and every measurement of it.", ""]
+    titles = {name: paper.authors for name, paper in papers().items()} | {EARLIER: "Earlier protocols"}
+    index = [
+        "# Records",
+        "",
+        "Each page has the networks of one paper: how each was made, and every measurement of it.",
+        "",
+    ]
     for profile in names:
-        items = plan.makers(profile)
-        groups: dict[str, list[Record]] = {}
-        for record in store.records(profile):
-            groups.setdefault(Path(record.path).parent.name, []).append(record)
-        if groups:
-            index += [
-                f"## {profile}",
-                "",
-                profiles.profile(profile).note + ".",
-                "",
-                "| network | records |",
-                "|---|---|",
-            ]
-        for network, group in groups.items():
-            stem = f"{profile}-{network}"
-            (destination / f"{stem}.md").write_text(record_page(group, items, tables, committed), encoding="utf-8")
-            index.append(f"| [{network}]({stem}.md) | {len(group)} |")
+        items, note = plan.makers(profile), f"Profile {profile}: {profiles.profile(profile).note}."
+        by_paper = _by_paper(store.records(profile), profile)
+        if by_paper:
+            index += [f"## {profile}", "", note, "", "| network | records |", "|---|---|"]
+        for paper, networks in by_paper.items():
+            stem = f"{profile}-{paper}"
+            head = ["---", "tocdepth: 2", "---", "", f"# Records of {titles[paper]} ({profile})", "", note, "", ""]
+            sections = [network_section(group, items, tables, committed) for group in networks.values()]
+            (destination / f"{stem}.md").write_text("\n".join(head) + "\n".join(sections), encoding="utf-8")
+            index.append(f"| **[{titles[paper]}]({stem}.md)** | {sum(map(len, networks.values()))} |")
+            index += [f"| [{name}](#{_anchor(profile, name)}) | {len(group)} |" for name, group in networks.items()]
         index.append("")
     (destination / "index.md").write_text("\n".join([*index, ""]), encoding="utf-8")

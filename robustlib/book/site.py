@@ -75,9 +75,10 @@ def with_buttons(config: str) -> str:
 def _shorten(staging: Path) -> None:
     """Leave to a printed book what its readers turn to: of each record the numbers, of the library nothing."""
     for page in (staging / "records").glob("*-*.md"):
-        lines = page.read_text(encoding="utf-8").splitlines()
-        kept = [line for line in lines if line.startswith(("# ", "## ", "(record-", "- measured"))]
-        page.write_text("\n\n".join(kept).replace(")=\n\n", ")=\n") + "\n", encoding="utf-8")
+        text = page.read_text(encoding="utf-8")
+        page.write_text(
+            re.sub(r"^<details.*?^</details>\n", "", text, flags=re.DOTALL | re.MULTILINE), encoding="utf-8"
+        )
     contents = staging / "_toc.yml"
     toc = yaml.safe_load(contents.read_text(encoding="utf-8"))
     for part in toc["parts"]:
@@ -141,6 +142,7 @@ def build(
     jobs: int = 2,
     builder: str = "html",
     reuse: bool = False,
+    committed: bool = False,
     generator: str = GENERATOR,
 ) -> Path:
     """Execute, generate, stage and build; returns the folder of the built pages.
@@ -151,6 +153,7 @@ def build(
         jobs: notebooks at a time.
         builder: ``html``, or ``singlehtml`` for printing.
         reuse: return what stands there, when it was made from the same sources.
+        committed: take the notebooks as they are published instead of executing them.
         generator: module with ``main([destination])`` that writes the generated pages.
 
     Raises:
@@ -163,7 +166,10 @@ def build(
     if reuse and stamp.exists() and stamp.read_text(encoding="utf-8") == digest:
         return stamp.parent
     shutil.rmtree(work / "notebooks", ignore_errors=True)
-    notebooks.execute(target=work / "notebooks", folder=root / notebooks.FOLDER, jobs=jobs)
+    if committed:
+        shutil.copytree(root / notebooks.FOLDER, work / "notebooks", ignore=shutil.ignore_patterns("*.py", ".*"))
+    else:
+        notebooks.execute(target=work / "notebooks", folder=root / notebooks.FOLDER, jobs=jobs)
     print("writing tables and record pages", flush=True)
     generate(work / "generated", generator)
     print("building the pages", flush=True)

@@ -8,9 +8,10 @@ import importlib
 import io
 import pkgutil
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from importlib import resources
+from typing import Any
 
 from ..errors import RobustlibError, suggest
 from ..spec.evaluation import Evaluation
@@ -55,6 +56,28 @@ class Paper:
         return self.title.rpartition("(")[2].rstrip(")")
 
 
+_NUMBER = re.compile(r"-?[0-9]+(\.[0-9]*)?(e-?[0-9]+)?")
+_SETTING = re.compile(r"(?P<name>[^=]+)=(?P<value>.*)|(?P<word>[a-z ]+) (?P<number>[0-9.]+)")
+
+
+def place(row: str, column: str) -> dict[str, Any]:
+    """What a row and a column name, by name: ``"(a) MNIST linf; eps=0.30"`` has a panel, and the number 0.3 as eps.
+
+    Parts are separated by semicolons. "name=value", or words and a number, is a setting; a number is a float. Another
+    part is the "panel" if parts follow it, else the "row"; a column that is no setting is the "column".
+    """
+    found: dict[str, Any] = {}
+    parts = [*(part.strip() for part in row.split(";")), column]
+    for at, part in enumerate(parts):
+        match = _SETTING.fullmatch(part)
+        if match is not None:
+            name, value = match["name"] or match["word"], match["value"] or match["number"]
+            found[name] = float(value) if _NUMBER.fullmatch(value) else value
+        else:
+            found["column" if at == len(parts) - 1 else "panel" if at < len(parts) - 2 else "row"] = part
+    return found
+
+
 @dataclass(frozen=True)
 class Published:
     """One line of published.csv. ``value`` is None where the paper prints none; ``text`` is what it prints."""
@@ -69,6 +92,11 @@ class Published:
     verified: bool
     source: str
     table: str = ""
+
+    @functools.cached_property
+    def where(self) -> dict[str, Any]:
+        """Its place, see :func:`place`."""
+        return place(self.row, self.column)
 
     @property
     def decimals(self) -> int:
@@ -127,6 +155,7 @@ class Cell:
         spread: it is about differences that single seeds hide, so that profiles run more of them.
         distribution: it is about all of its seeds together; a reduced profile runs those of its own number.
         derived: the value itself, in ``unit``, where it follows from definitions without any network.
+        whole_row: its row is shown from one profile alone, the one that has most of the row's records.
     """
 
     item: str
@@ -145,6 +174,12 @@ class Cell:
     distribution: bool = False
     offset: float = 0.0
     ablation: tuple[Factor, ...] = ()
+    whole_row: bool = False
+
+    @functools.cached_property
+    def where(self) -> dict[str, Any]:
+        """Its place, see :func:`place`: that of its published number where it has one."""
+        return place(self.row, self.column) if self.published is None else self.published.where
 
 
 @dataclass(frozen=True)
@@ -155,6 +190,52 @@ class Predicate:
     text: str
     needs: tuple[Evaluation, ...]
     test: Callable[[Sequence[Record]], bool]
+
+
+def cell(
+    item: str,
+    row: str,
+    column: str,
+    evaluations: Iterable[Evaluation],
+    metric: str = "accuracy",
+    *,
+    number: Published | None = None,
+    scale: float = 100.0,
+    offset: float = 0.0,
+    unit: str = "%",
+    note: str = "",
+    unknown: str = "",
+    spread: bool = False,
+    ablation: tuple[Factor, ...] = (),
+) -> Cell:
+    """A measured :class:`Cell`; ``unknown`` says what of its protocol the paper leaves open, and joins the note."""
+    return Cell(
+        item=item,
+        row=row,
+        column=column,
+        published=number,
+        evaluations=tuple(evaluations),
+        metric=metric,
+        scale=scale,
+        offset=offset,
+        unit=unit,
+        protocol_known=not unknown,
+        note="; ".join(filter(None, (note, unknown))),
+        spread=spread,
+        ablation=ablation,
+    )
+
+
+def values(records: Iterable[Record], metric: str) -> list[float]:
+    """A metric's value in each record."""
+    return [record.metrics[metric].value for record in records]
+
+
+def claim(
+    item: str, text: str, needs: Iterable[Evaluation], metric: str, holds: Callable[[list[float]], bool]
+) -> Predicate:
+    """A statement about one metric: ``holds`` is given its values in the needed records, in their order."""
+    return Predicate(item, text, tuple(needs), lambda records: bool(holds(values(records, metric))))
 
 
 @functools.cache

@@ -4,32 +4,50 @@ from __future__ import annotations
 
 import functools
 import importlib
+import importlib.util
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 from ..experiments.cost import evaluation_seconds, training_seconds
-from ..experiments.profiles import FAITHFUL_FIRST, Profile, profile
+from ..experiments.profiles import FAITHFUL_FIRST, Profile, Reduction, Scale, profile, reduce, reduction_of
 from ..experiments.runner import Job
 from ..experiments.store import Store
 from ..spec.evaluation import Evaluation
 from ..spec.keys import key
 from ..spec.records import Record
-from .base import PACKAGE, Cell, Item, Predicate, find_item, items
+from .base import PACKAGE, Cell, Item, Predicate, find_item, items, papers
 
 
-def _tables(paper: str) -> Any:
-    """A paper's module of cells and claims; importing it builds that paper's specifications alone."""
-    return importlib.import_module(f"{PACKAGE}.{paper}.tables")
+def _module(paper: str, name: str) -> Any:
+    """A module of a paper's package; importing it builds that paper's specifications alone."""
+    return importlib.import_module(f"{PACKAGE}.{paper}.{name}")
 
 
 @functools.cache
 def _cells(paper: str) -> tuple[Cell, ...]:
-    return tuple(_tables(paper).cells())
+    return tuple(_module(paper, "tables").cells())
+
+
+def _profiles(paper: str) -> Any:
+    """A paper's module of reductions; None where it has none, so that the full profile alone runs what it asks."""
+    return _module(paper, "profiles") if importlib.util.find_spec(f"{PACKAGE}.{paper}.profiles") else None
+
+
+@functools.cache
+def reductions_of(paper: str) -> tuple[Reduction, ...]:
+    """What profiles make of a paper's evaluations."""
+    return tuple(getattr(_profiles(paper), "REDUCTIONS", ()))
+
+
+@functools.cache
+def scales() -> dict[str, Scale]:
+    """How the full profile scales networks that are too large for it, by architecture."""
+    return {name: scale for paper in papers() for name, scale in getattr(_profiles(paper), "SCALED", {}).items()}
 
 
 @functools.cache
 def _predicates(paper: str) -> tuple[Predicate, ...]:
-    return tuple(_tables(paper).predicates())
+    return tuple(_module(paper, "claims").predicates())
 
 
 def _belongs(part: str, item: str) -> bool:
@@ -56,10 +74,10 @@ def select(names: Sequence[str]) -> list[Item]:
     """
     if not names:
         return list(items())
-    papers = {item.paper for item in items()}
+    known = {item.paper for item in items()}
     chosen: dict[str, Item] = {}
     for name in names:
-        if name in papers:
+        if name in known:
             chosen.update({item.id: item for item in items() if item.paper == name})
         else:
             found = find_item(name)
@@ -69,28 +87,43 @@ def select(names: Sequence[str]) -> list[Item]:
 
 def evaluations(cell: Cell, profile_name: str) -> list[Job]:
     """What the profile runs for a cell: one job for each of its seeds, none where it leaves the cell out."""
-    found = []
+    found, paper = [], find_item(cell.item).paper
     for place, full in enumerate(cell.evaluations):
-        job = job_of(full, profile_name)
+        job = job_of(full, profile_name, paper)
         if job is not None and place < _seeds(cell, profile(job.home(profile_name)), whole=job.evaluation == full):
             found.append(job)
     return found
 
 
-def shrink(evaluation: Evaluation, profile_name: str) -> Evaluation | None:
-    """The profile's version of one evaluation."""
-    return profile(profile_name).evaluation(evaluation)
+@functools.cache
+def shrink(full: Evaluation, profile_name: str, paper: str = "") -> Evaluation | None:
+    """The profile's version of one evaluation, None where the profile leaves it out.
+
+    Args:
+        full: in the paper's own protocol.
+        profile_name: of the profile.
+        paper: whose cell or claim it is; "": the first paper that says what profiles make of it.
+
+    Raises:
+        RobustlibError: an unknown profile.
+    """
+    profile(profile_name)
+    owner = paper or next((name for name in papers() if reduction_of(full, reductions_of(name))), "")
+    return reduce(full, profile_name, reductions_of(owner) if owner else ())
 
 
-def job_of(full: Evaluation, profile_name: str) -> Job | None:
-    """What the profile runs for one evaluation; what it leaves whole is the full profile's, seeds and records alike."""
-    shrunk = shrink(full, profile_name)
+def job_of(full: Evaluation, profile_name: str, paper: str = "") -> Job | None:
+    """What the profile runs for one evaluation of a paper's, see :func:`shrink`.
+
+    What it leaves whole is the full profile's, seeds and records alike.
+    """
+    shrunk = shrink(full, profile_name, paper)
     return None if shrunk is None else Job(full, shrunk, FAITHFUL_FIRST[0] if shrunk == full else "")
 
 
-def find_record(full: Evaluation, profile_name: str, store: Store) -> Record | None:
+def find_record(full: Evaluation, profile_name: str, store: Store, paper: str = "") -> Record | None:
     """The profile's record of one evaluation, if there is one."""
-    job = job_of(full, profile_name)
+    job = job_of(full, profile_name, paper)
     return None if job is None else store.find(job.evaluation, job.home(profile_name))
 
 
@@ -119,7 +152,7 @@ def jobs(chosen: Iterable[Item], profile_name: str) -> list[Job]:
                 found.setdefault(key(job.evaluation), job)
         for predicate in predicates_of(item.id):
             for full in predicate.needs:
-                needed = job_of(full, profile_name)
+                needed = job_of(full, profile_name, item.paper)
                 if needed is not None:
                     found.setdefault(key(needed.evaluation), needed)
     return list(found.values())
@@ -192,5 +225,6 @@ def state(item: Item, profile_name: str, store: Store) -> str:
 
 def records_of(predicate: Predicate, profile_name: str, store: Store) -> list[Record] | None:
     """The records that a predicate is about, or None while one is missing."""
-    found = [find_record(full, profile_name, store) for full in predicate.needs]
+    paper = find_item(predicate.item).paper
+    found = [find_record(full, profile_name, store, paper) for full in predicate.needs]
     return None if None in found else [record for record in found if record is not None]

@@ -13,19 +13,7 @@ from ..attacks._model import check_eval, frozen, look, lost
 from ..attacks.contract import checked
 from ..attacks.losses import cross_entropy
 from ..attacks.pgd import ascend
-from ..attacks.suite import (
-    UNTARGETED,
-    Apgd,
-    Attack,
-    Fab,
-    Fgsm,
-    Noise,
-    Pgd,
-    Square,
-    check_description,
-    passes,
-    run_attack,
-)
+from ..attacks.suite import Apgd, Attack, Fab, Fgsm, Noise, Pgd, Square, check_description, run_attack
 from ..errors import RobustlibError
 from ..statistics import wilson
 from ..threat import Ball
@@ -176,7 +164,9 @@ def evaluate(
     with counted(model) as cost:
         logits = torch.cat([look(model, None, a, b, rows=None) for a, b in _split(x, y)])
     standing = logits.argmax(1) == y
-    suite = sorted(standard(threat, classes=logits.shape[1]) if chosen is None else chosen, key=passes)
+    suite = sorted(
+        standard(threat, classes=logits.shape[1]) if chosen is None else chosen, key=lambda attack: attack.passes
+    )
     lines = [_line(None, "", len(x), standing, cost)]
     runs: list[tuple[Attack, str, nn.Module | None]] = [(attack, "", copy) for attack in suite]
     runs += [(Pgd(20, threat.eps / 8), source, other) for source, other in (sources or {}).items()]
@@ -198,11 +188,11 @@ def _checked_suite(attacks: object) -> list[Attack] | None:
     if attacks is None:
         return None
     if isinstance(attacks, str) or not isinstance(attacks, Iterable):
-        check_description(attacks, *UNTARGETED)
+        check_description(attacks, Attack)
         raise RobustlibError(f"attacks={attacks!r} is one attack; give a sequence of them, [{attacks!r}]")
     suite = list(attacks)
     for attack in suite:
-        check_description(attack, *UNTARGETED)
+        check_description(attack, Attack)
     return suite
 
 

@@ -42,7 +42,8 @@ class FirstLayer(Measurement):
         layers = [m for m in model.modules() if isinstance(m, nn.Linear | nn.Conv2d)]
         if not -len(layers) <= self.layer < len(layers):
             raise RobustlibError(
-                f"layer={self.layer} of a network with {len(layers)} linear and convolutional layers; give one it has"
+                f"layer={self.layer} of a network with {len(layers)} linear layers and convolutions; "
+                "give one that it has"
             )
         layer = layers[self.layer]
         weight = layer.weight.detach().double().cpu().numpy()

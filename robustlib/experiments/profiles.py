@@ -1,53 +1,34 @@
-"""Profiles: functions from the paper's full specification to the one that is run. No other module knows their names.
+"""Profiles: from a paper's own evaluation to the one that is run.
 
 ``smoke``   scikit-learn's digits in place of every dataset, seconds on a CPU: proves that the code runs.
 ``quick``   the real datasets under a reduced protocol, at most 30 minutes a paper on two CPU cores.
 ``full``    the paper's own protocol; the largest networks under a scaled one, which their records say.
 
-What a profile changes is written into each record by comparing the two specifications field by field.
+Which evaluations become what is data of each paper: ``REDUCTIONS`` in ``robustlib.papers.<id>.profiles``. No model,
+paper or dataset is named here, and no profile elsewhere. A record lists what its profile changed, field by field.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
-from ..attacks.suite import Fab, Pgd, Square
+from ..budget import WHOLE, Budget, at_most
+from ..data.registry import facts_of
 from ..errors import RobustlibError, suggest
-from ..evaluate.accuracy import Accuracy, AccuracyVariation, Attacked
-from ..evaluate.attempts import Targeted
-from ..evaluate.directions import Directions
-from ..evaluate.distances import Distances
-from ..evaluate.hinge import HingeBound
-from ..evaluate.inner_loop import InnerLoop
-from ..evaluate.losses import LocalMaxima, LossTrace, TrainingCurve
-from ..evaluate.pictures import Pictures
-from ..evaluate.worst_case import WorstCase
-from ..models import ModelSpec
 from ..parameters import BEST as BEST
 from ..parameters import NAMES as NAMES
-from ..spec.evaluation import Evaluation, Subset
+from ..spec.evaluation import Evaluation
 from ..spec.network import Network
-from ..training import FgsmTraining, PgdTraining, Schedule, Standard
-from ..training.inner import Inner
-from . import (
-    profiles_certified,
-    profiles_comparison,
-    profiles_distilled,
-    profiles_full,
-    profiles_madry,
-    profiles_scaling,
-    profiles_small,
-)
 
 
 @dataclass(frozen=True)
 class Profile:
-    """A named transformation.
+    """A named way of running every paper's evaluations.
 
     Args:
         name: folder of its records.
-        evaluation: full evaluation to the one that is run, or None when the profile leaves it out.
         table_seeds: at most how many seeds of a table's cell it runs.
         figure_seeds: the same for a figure's cell.
         spread_seeds: the same for a cell that is about the spread between seeds.
@@ -58,7 +39,6 @@ class Profile:
     """
 
     name: str
-    evaluation: Callable[[Evaluation], Evaluation | None]
     table_seeds: int
     figure_seeds: int
     spread_seeds: int
@@ -68,213 +48,36 @@ class Profile:
     suffix: str = ""
 
 
-# smoke: everything on digits ---------------------------------------------------------------------------------
-
-
-def _smoke_network(network: Network) -> Network:
-    if network.model.name in profiles_distilled.MODELS:
-        return profiles_distilled.smoke_network(network)
-    defence = network.defence
-    if isinstance(defence, Inner):
-        defence = replace(defence, ramp=(3,), eps_warmup=0.3)
-    model = replace(network.model, width=min(network.model.width, 8))
-    if model.name == "wide_resnet":
-        model = replace(model, width=1, depth=10)
-    elif model.name == "resnet18":
-        model = replace(model, width=2)
-    elif model.name == profiles_madry.NAME:
-        model = profiles_madry.stand_in(network.model)
-    steps = 200 if model.name in ("madry_cnn", "small_cnn") else 8 if model.name == "resnet18" else 80
-    return replace(
-        network,
-        dataset="digits",
-        model=model,
-        defence=defence,
-        schedule=Schedule(steps=steps, batch=64, lr=2e-3, shape="one_cycle"),
-        rows=None,
-    )
-
-
-def _fewer(attack: Pgd) -> Pgd:
-    """At most ten steps and two restarts of PGD, of steps that reach as far."""
-    steps = min(attack.steps, 10)
-    return replace(
-        attack, steps=steps, restarts=min(attack.restarts, 2), step_size=attack.step_size * attack.steps / steps
-    )
-
-
-def _smoke(evaluation: Evaluation) -> Evaluation | None:
-    if evaluation.subject.model.name == profiles_madry.NAME and not profiles_madry.runs(evaluation):
-        return None
-    if profiles_small.small(evaluation):
-        return profiles_small.smoke(evaluation)
-    if profiles_comparison.compared(evaluation):
-        return profiles_comparison.smoke(evaluation)
-    if evaluation.subject.model.name in profiles_certified.MODELS:
-        return profiles_certified.smoke(evaluation)
-    if evaluation.subject.model.name in profiles_scaling.MODELS:
-        return profiles_scaling.smoke(evaluation)
-    what = evaluation.measurement
-    n: int | None = min(100, evaluation.subset.n or 100)
-    if isinstance(what, Accuracy):
-        attack = what.attack
-        if isinstance(attack, Pgd):
-            attack = _fewer(attack)
-        elif isinstance(attack, Square | Fab):
-            attack = _shorter(attack, 100, 10, 2)
-        source = None if what.source is None else _smoke_network(what.source)
-        what = replace(what, attack=attack, source=source)
-    elif isinstance(what, Attacked):
-        attacks = tuple(_fewer(attack) if isinstance(attack, Pgd) else attack for attack in what.attacks)
-        what = replace(what, attacks=attacks, sources=tuple(map(_smoke_network, what.sources)))
-    elif isinstance(what, Directions):
-        what = replace(what, attack=_fewer(what.attack), source=_smoke_network(what.source), stops=6)
-        n = min(20, evaluation.subset.n or 20)
-    elif isinstance(what, Pictures):
-        what = replace(what, attack=_fewer(what.attack))
-    elif isinstance(what, Distances):
-        what, n = replace(what, attack=replace(what.attack, steps=50)), 20
-    elif isinstance(what, WorstCase):
-        what, n = replace(what, steps=10, queries=100, target_classes=2), 40
-    elif isinstance(what, HingeBound | InnerLoop):
-        n = 60
-    elif isinstance(what, LossTrace):
-        what = replace(what, steps=20, step_size=5 * what.step_size, runs=5)
-    elif isinstance(what, LocalMaxima):
-        what = replace(what, steps=20, step_size=5 * what.step_size, starts=50)
-    elif isinstance(what, TrainingCurve):
-        what, n = replace(what, blocks=50), evaluation.subset.n
-    elif isinstance(what, AccuracyVariation):
-        what, n = replace(what, baseline=_smoke_network(what.baseline)), None
-    elif isinstance(what, Targeted):
-        # 64 features: budgets keep their share of the image.
-        cap = max(2, round(64 * what.cap / profiles_distilled.FEATURES[evaluation.subject.dataset]))
-        features = 64 if what.attack.features > what.cap else cap
-        what, n = replace(what, attack=replace(what.attack, features=features), cap=cap), 20
-    return Evaluation(_smoke_network(evaluation.subject), what, replace(evaluation.subset, n=n))
-
-
-def _shorter(attack: Square | Fab, queries: int, steps: int, classes: int) -> Square | Fab:
-    if isinstance(attack, Square):
-        return replace(attack, queries=queries)
-    return replace(attack, steps=steps, target_classes=classes)
-
-
-# quick: real data, reduced protocol --------------------------------------------------------------------------
-
-# Updates of PGD training (batch) for each capacity scale of Madry et al.'s family; 16 is network A.
-# Chosen on the 5,000 training images that the paper's recipe holds out, never on the test set.
-_PGD_UPDATES = {1: (800, 128), 2: (800, 128), 4: (1_000, 128), 8: (1_200, 128), 16: (8_500, 64)}
-
-
-# Networks of TRADES: what is trained in place of each, and for how many updates. Chosen on 5,000 training images that
-# the trials held out.
-_TRADES = {
-    "small_cnn": (ModelSpec("small_cnn", 32, init="kaiming_uniform"), 1_500, 1.5e-3),
-    "trades_net": (ModelSpec("trades_net", 10), 600, 3e-3),
-    "trades_binary": (ModelSpec("trades_binary", 10), 600, 3e-3),
-    "wide_resnet": (ModelSpec("madry_cnn", 4, init="kaiming_uniform"), 1_500, 1.5e-3),
-}
-
-
-def _quick_network(network: Network) -> Network:
-    defence, width = network.defence, network.model.width
-    if network.model.name in _TRADES:
-        model, steps, lr = _TRADES[network.model.name]
-        if isinstance(defence, Inner):
-            defence = replace(defence, ramp=(3, 5, 7), eps_warmup=0.15)
-        schedule = Schedule(steps=steps, batch=128, lr=lr, shape="one_cycle", precision="bfloat16")
-        return replace(network, model=model, defence=defence, schedule=schedule)
-    schedule = Schedule(steps=860, batch=128, lr=1.5e-3, shape="one_cycle", precision="bfloat16")
-    if isinstance(defence, FgsmTraining):
-        defence = replace(defence, eps_warmup=0.3)
-    elif isinstance(defence, PgdTraining):
-        defence = replace(defence, ramp=(3, 5, 7), eps_warmup=0.15)
-        steps, batch = _PGD_UPDATES[min(_PGD_UPDATES, key=lambda known: abs(known - width))]
-        schedule = replace(schedule, steps=steps, batch=batch)
-    elif not isinstance(defence, Standard):
-        raise RobustlibError(f"the quick profile has no protocol for the defence {defence}; add one in profiles.py")
-    model = replace(network.model, init="kaiming_uniform")
-    return replace(network, model=model, defence=defence, schedule=schedule)
-
-
-def _quick_points(evaluation: Evaluation) -> int:
-    """Points for a measurement: fewer where each one costs more."""
-    what = evaluation.measurement
-    if isinstance(what, Distances):
-        return 100
-    if isinstance(what, Accuracy) and isinstance(what.attack, Pgd):
-        # A sweep over radii scales its step with eps; it repeats one attack at dozens of radii.
-        sweep = (
-            what.threat is not None and abs(what.attack.steps * what.attack.step_size - 2.5 * what.threat.eps) < 1e-9
-        )
-        return 200 if sweep or what.attack.restarts > 1 or what.attack.steps > 100 else 1000
-    return 1000
-
-
-def _halved(network: Network) -> Network:
-    """Half the filters and units: the very large network of the transfer figure takes minutes a seed as it is."""
-    return replace(network, model=replace(network.model, width=network.model.width // 2))
-
-
-def _quick(evaluation: Evaluation) -> Evaluation | None:
-    name = evaluation.subject.model.name
-    if profiles_small.small(evaluation):
-        return evaluation
-    if profiles_comparison.compared(evaluation):
-        return profiles_comparison.quick(evaluation)
-    if name in profiles_certified.MODELS:
-        return profiles_certified.quick(evaluation)
-    if name in profiles_scaling.MODELS:
-        return profiles_scaling.quick(evaluation)
-    if name in profiles_distilled.MODELS:
-        return profiles_distilled.quick(evaluation)
-    if name == profiles_madry.NAME:
-        return profiles_madry.quick(evaluation)
-    if evaluation.subject.dataset != "mnist" and name not in _TRADES:
-        return None
-    what, subject = evaluation.measurement, evaluation.subject
-    subset = evaluation.subset
-    n: int | None = min(_quick_points(evaluation), subset.n or 10**9)
-    if isinstance(what, Accuracy):
-        source = None if what.source is None else _quick_network(what.source)
-        attack, search = what.attack, "bfloat16" if isinstance(what.attack, Pgd) else what.search
-        if isinstance(attack, Square | Fab):
-            attack, n = _shorter(attack, 1_000, 20, 3), 200
-        what = replace(what, attack=attack, source=source, search=search)
-    elif isinstance(what, WorstCase):
-        # On 200 points of network A the classes that rank fourth and later and the queries beyond the first
-        # thousand broke nothing that the rest had left, in most of the suite's time.
-        what, n = replace(what, queries=1_000, target_classes=3, search="bfloat16"), 500
-    elif isinstance(what, LocalMaxima):
-        what = replace(what, starts=100, search="bfloat16")
-    elif isinstance(what, TrainingCurve):
-        n = subset.n
-    elif isinstance(what, Attacked):
-        subject, n = _halved(subject), 500
-        what = replace(what, sources=tuple(_quick_network(_halved(source)) for source in what.sources))
-    elif isinstance(what, Directions):
-        subject, n, what = _halved(subject), 200, replace(what, source=_quick_network(_halved(what.source)))
-    return Evaluation(_quick_network(subject), what, Subset(n, subset.split, subset.seed))
-
-
 _PROFILES = {
     profile.name: profile
     for profile in (
         Profile(
-            "smoke",
-            _smoke,
-            1,
-            1,
-            1,
-            2,
-            2,
-            "digits stand-in: proves that the code runs, says nothing of the paper",
-            " (digits stand-in)",
+            name="smoke",
+            table_seeds=1,
+            figure_seeds=1,
+            spread_seeds=1,
+            distribution_seeds=2,
+            scaled_seeds=2,
+            note="digits stand-in: proves that the code runs, says nothing of the paper",
+            suffix=" (digits stand-in)",
         ),
-        Profile("quick", _quick, 2, 1, 3, 12, 12, "real data, reduced protocol, two CPU cores"),
         Profile(
-            "full", profiles_full.full, 3, 3, 3, 3, 1, "the paper's own protocol, scaled down for the largest networks"
+            name="quick",
+            table_seeds=2,
+            figure_seeds=1,
+            spread_seeds=3,
+            distribution_seeds=12,
+            scaled_seeds=12,
+            note="real data, reduced protocol, two CPU cores",
+        ),
+        Profile(
+            name="full",
+            table_seeds=3,
+            figure_seeds=3,
+            spread_seeds=3,
+            distribution_seeds=3,
+            scaled_seeds=1,
+            note="the paper's own protocol, scaled down for the largest networks",
         ),
     )
 }
@@ -297,3 +100,175 @@ def profile(name: str) -> Profile:
 def search_order(name: str) -> tuple[str, ...]:
     """Profiles whose records a page asked for ``name`` shows, most faithful first."""
     return FAITHFUL_FIRST if name == BEST else (profile(name).name,)
+
+
+# Reductions ------------------------------------------------------------------------------------------------------
+
+NetworkMap = Callable[[Network], Network]
+
+
+def same(network: Network) -> Network:
+    """The paper's own network."""
+    return network
+
+
+@dataclass(frozen=True)
+class On:
+    """A kind of evaluation; an empty field allows everything.
+
+    Args:
+        models: names of the subject's architecture.
+        datasets: names of the subject's dataset.
+        measurements: classes of the measurement.
+        attacks: classes of the measurement's attack.
+        settings: a condition on that attack's fields.
+        among: the very evaluations.
+        outside: evaluations that are not meant.
+        also: a further condition on fields of the evaluation.
+    """
+
+    models: tuple[str, ...] = ()
+    datasets: tuple[str, ...] = ()
+    measurements: tuple[type, ...] = ()
+    attacks: tuple[type, ...] = ()
+    settings: Callable[[Any], bool] | None = None
+    among: frozenset[Evaluation] = frozenset()
+    outside: frozenset[Evaluation] = frozenset()
+    also: Callable[[Evaluation], bool] | None = None
+
+    def __call__(self, evaluation: Evaluation) -> bool:
+        """Whether the evaluation is of this kind."""
+        subject, what = evaluation.subject, evaluation.measurement
+        attack = getattr(what, "attack", None)
+        return (
+            (not self.models or subject.model.name in self.models)
+            and (not self.datasets or subject.dataset in self.datasets)
+            and (not self.measurements or type(what) in self.measurements)
+            and (not self.attacks or type(attack) in self.attacks)
+            and (self.settings is None or self.settings(attack))
+            and (self.also is None or self.also(evaluation))
+            and (not self.among or evaluation in self.among)
+            and (not self.outside or evaluation not in self.outside)
+        )
+
+
+@dataclass(frozen=True)
+class Version:
+    """What a profile makes of an evaluation.
+
+    Args:
+        network: the network that is trained in place of each of the evaluation's networks.
+        budget: of the measurement.
+        unless: evaluations of the kind that the profile leaves out all the same.
+        threat: a function that replaces the measurement's ball, for stand-in data on another scale.
+    """
+
+    network: NetworkMap = same
+    budget: Budget = WHOLE
+    unless: Callable[[Evaluation], bool] | None = None
+    threat: Callable[[Any], Any] | None = None
+
+    def __call__(self, evaluation: Evaluation) -> Evaluation | None:
+        """The profile's version of a paper's evaluation, or None where the profile leaves it out."""
+        if self.unless is not None and self.unless(evaluation):
+            return None
+        what: Any = evaluation.measurement.with_networks(self.network).within(self.budget)
+        if self.threat is not None:
+            what = replace(what, threat=self.threat(what.threat))
+        n, points = evaluation.subset.n, self.budget.points
+        subset = replace(evaluation.subset, n=n if points is None else at_most(points, n))
+        return Evaluation(self.network(evaluation.subject), what, subset)
+
+
+@dataclass(frozen=True)
+class Reduction:
+    """What the profiles make of one kind of a paper's evaluations; None: the profile leaves them out.
+
+    Args:
+        on: the kind.
+        smoke, quick, full: what each profile of :mod:`robustlib.experiments.profiles` makes of them.
+    """
+
+    on: On
+    smoke: Version | None
+    quick: Version | None
+    full: Version | None = Version()
+
+
+def reduction_of(evaluation: Evaluation, reductions: Sequence[Reduction]) -> Reduction | None:
+    """The one reduction of a paper's that applies; None where it has none.
+
+    Raises:
+        RobustlibError: several apply.
+    """
+    found = [reduction for reduction in reductions if reduction.on(evaluation)]
+    if len(found) > 1:
+        kinds = "; ".join(str(reduction.on) for reduction in found)
+        raise RobustlibError(
+            f"{len(found)} reductions apply to {evaluation.name} of {evaluation.subject.name} ({kinds:.200}); "
+            "make their conditions exclude each other in the paper's profiles.py"
+        )
+    return found[0] if found else None
+
+
+def reduce(evaluation: Evaluation, profile: str, reductions: Sequence[Reduction]) -> Evaluation | None:
+    """What a profile runs of a paper's evaluation, or None where it leaves it out.
+
+    An evaluation that no reduction is about is run by the profile of the papers' own protocols alone, as it is.
+
+    Args:
+        evaluation: in the paper's own protocol.
+        profile: one of :data:`NAMES`.
+        reductions: the paper's.
+
+    Raises:
+        RobustlibError: several reductions apply.
+    """
+    found = reduction_of(evaluation, reductions)
+    if found is None:
+        return evaluation if profile == FAITHFUL_FIRST[0] else None
+    version: Version | None = getattr(found, profile)
+    return None if version is None else version(evaluation)
+
+
+# Networks too large for the hardware -----------------------------------------------------------------------------
+
+EPOCHS = 15
+"""At most so many epochs of a scaled network's training."""
+
+
+@dataclass(frozen=True)
+class Scale:
+    """How a large network is scaled down in the profile of the papers' own protocols.
+
+    Args:
+        widest: its width is at most this.
+        cycle: whether its rate rises and falls once, in bfloat16; otherwise its own decay is kept, moved in proportion.
+    """
+
+    widest: int
+    cycle: bool
+
+
+def scaled(scales: Mapping[str, Scale]) -> NetworkMap:
+    """A function from a network to itself or, where its architecture has a :class:`Scale`, to its scaled version."""
+
+    def scale_down(full: Network) -> Network:
+        scale = scales.get(full.model.name)
+        if scale is None:
+            return full
+        plan = full.schedule
+        steps = min(plan.steps, EPOCHS * -(-facts_of(full.dataset).n_train // plan.batch))
+        if scale.cycle:
+            plan = replace(plan, shape="one_cycle", precision="bfloat16", decay=())
+        else:
+            plan = replace(plan, decay=tuple((step * steps // plan.steps, factor) for step, factor in plan.decay))
+        return replace(
+            full,
+            model=replace(full.model, width=min(full.model.width, scale.widest)),
+            schedule=replace(plan, steps=steps),
+            parents=tuple(map(scale_down, full.parents)),
+            earlier=tuple(map(scale_down, full.earlier)),
+        )
+
+    return scale_down

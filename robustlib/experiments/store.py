@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -204,8 +204,3 @@ def weights_path(folder: Path, network: Network) -> Path:
 def save_log(path: Path, log: dict[str, object]) -> None:
     """Training log beside cached weights."""
     write_atomically(path, json.dumps(log).encode())
-
-
-def stale(records: Iterable[Record], current: str) -> list[Record]:
-    """Records made by another source digest than ``current``: flagged, never invalid."""
-    return [record for record in records if record.source_digest != current]

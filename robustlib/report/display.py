@@ -10,8 +10,6 @@ import html
 import re
 from collections.abc import Callable, Sequence
 
-from matplotlib.figure import Figure
-
 from ..catalogue.base import find_item
 from ..catalogue.plan import find_record
 from ..experiments.profiles import search_order
@@ -22,10 +20,8 @@ from . import tables
 from .forms import show_forms
 from .join import Statement, rows, statements, title_suffix
 from .plots import style
+from .plots.records import Drawing
 from .rows import Row
-
-Drawing = tuple[Figure, str] | str
-"""A figure and its alt text, or the reason why there is none."""
 
 
 def record_target(path: str) -> str:

@@ -15,7 +15,6 @@ from ..errors import RobustlibError
 from ..experiments.profiles import profile as profile_of
 from ..experiments.profiles import search_order
 from ..experiments.store import Store
-from ..papers.comparison import tables as comparison
 from ..spec.records import Record
 from .rows import Row
 from .verdicts import Verdict, decide
@@ -39,10 +38,10 @@ COMPUTED = Verdict("measured", "computed from its definition, without a network"
 def measured(cell: Cell, profile: str, store: Store) -> tuple[str | None, list[Record]]:
     """(profile, one record a seed) of the most faithful profile that has any record of the cell.
 
-    A row of the grand table is of one network, hence of one profile: of the one that has most of it.
+    A cell whose whole row is of one profile is of the one that has most of the row.
     """
     names = search_order(profile)
-    if cell.item == comparison.ITEM:
+    if cell.whole_row:
         names = (max(names, key=lambda name: _present(cell, name, store)),)
     for name in names:
         found = [store.find(job.evaluation, job.home(name)) for job in evaluations(cell, name)]
@@ -151,8 +150,8 @@ def rows(item: str, profile: str, store: Store) -> list[Row]:
     return [row(cell, profile, store) for cell in cells_of(item)]
 
 
-def title_suffix(found: Sequence[Row]) -> str:
-    """What titles add for the profiles behind these rows, such as "digits stand-in"."""
+def title_suffix(found: Sequence[Row | Record]) -> str:
+    """What titles add for the profiles behind these rows or records, such as "digits stand-in"."""
     return "".join(dict.fromkeys(profile_of(row.profile).suffix for row in found if row.profile))
 
 

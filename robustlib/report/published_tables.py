@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import csv
 import html
-import io
 from collections.abc import Callable, Sequence
-from importlib import resources
 
 from ..catalogue.base import Published, published
 from ..errors import RobustlibError, suggest
@@ -24,12 +21,10 @@ def groups(item: str) -> dict[str, list[Published]]:
     Raises:
         RobustlibError: an item without published numbers.
     """
-    text = resources.files("robustlib.papers").joinpath("published.csv").read_text(encoding="utf-8")
-    table_of = {line["id"]: line["table"] for line in csv.DictReader(io.StringIO(text, newline=""))}
     found: dict[str, list[Published]] = {}
     for number in published():
         if number.item == item:
-            found.setdefault(table_of[number.id], []).append(number)
+            found.setdefault(number.table, []).append(number)
     if not found:
         raise RobustlibError(suggest("item with published numbers", item, {n.item for n in published() if n.item}))
     return found

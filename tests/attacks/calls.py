@@ -16,6 +16,8 @@ from torch import Tensor, nn
 import robustlib.attacks
 from robustlib.attacks import suite
 from robustlib.attacks.contract import ATTACKS
+from robustlib.attacks.description import Description
+from robustlib.registry import subclasses
 from robustlib.threat import ball
 
 for module in pkgutil.iter_modules(robustlib.attacks.__path__):
@@ -36,7 +38,7 @@ SHORT: dict[str, Any] = {
 
 DESCRIBED = {
     name: kind(**{f.name: SHORT[f.name] for f in dataclasses.fields(kind) if f.name in SHORT.keys() - {"random_step"}})
-    for name, kind in suite.DESCRIPTIONS.items()
+    for name, kind in ((kind.__name__, kind) for kind in subclasses(Description))
 }
 """One short description of each type that the library knows."""
 RUNNERS: dict[str, tuple[type, ...]] = {

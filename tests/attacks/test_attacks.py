@@ -28,7 +28,6 @@ from robustlib.attacks.suite import (
     Noise,
     Pgd,
     Square,
-    passes,
     random_targets,
     run_attack,
 )
@@ -275,8 +274,8 @@ def test_descriptions_run_inside_their_threat_and_cost_what_they_say(attack: Any
         found = run_attack(attack, model, x, y, threat, generator=_generator())
     assert bool(threat.contains(found, x).all())
     # Verdicts and the look at one input come on top of the search; backwards are part of it.
-    assert cost.backwards <= passes(attack) * len(x)
-    assert cost.forwards <= (passes(attack) + 45) * len(x)
+    assert cost.backwards <= attack.passes * len(x)
+    assert cost.forwards <= (attack.passes + 45) * len(x)
 
 
 BAD_CALLS: list[tuple[str, dict[str, Any], str]] = [

@@ -17,7 +17,9 @@ from torch import Tensor, nn
 import robustlib.attacks
 from robustlib.attacks import suite
 from robustlib.attacks.contract import ATTACKS, under_contract
+from robustlib.attacks.description import Description
 from robustlib.errors import RobustlibError
+from robustlib.registry import subclasses
 from robustlib.threat import Ball, FeatureBox, LinfBall, ball
 
 from .calls import CALLS, TARGETED, Call
@@ -85,7 +87,7 @@ def test_no_public_attack_goes_around_the_contract() -> None:
             if {"model", "x", "y"} <= known.keys() and function.__module__.startswith("robustlib.attacks."):
                 home = function.__module__.removeprefix("robustlib.attacks.")
                 assert home.startswith("_") or ATTACKS.get(name) is function, f"{home}.{name}"
-    for function in (*suite.WITHIN.values(), *suite.NEAREST.values()):
+    for function in (kind.function for kind in subclasses(Description) if kind is not suite.Clean):
         assert ATTACKS[function.__name__] is function
 
 

@@ -126,11 +126,11 @@ def test_a_printed_book_keeps_the_numbers_of_records_and_leaves_out_the_library(
         (tmp_path / folder).mkdir()
     (tmp_path / "book" / "api.md").write_text("# API\n")
     (tmp_path / "_toc.yml").write_text("root: index\nparts:\n- chapters: [{file: book/cite}, {file: book/api}]\n")
-    page = "# net (quick)\n\n- training key `a`\n\n(record-x)=\n## clean\n\n- measured: 0.5\n- settings: `{}`\n"
-    (tmp_path / "records" / "quick-net.md").write_text(page)
+    numbers = "# Paper (quick)\n\n## net\n\n{}(record-x)=\n### clean\n\n| a | b |\n|---|---|\n| accuracy | 0.5 |\n\n{}"
+    fold = '<details class="specification"><summary>how</summary>\n\n- settings\n\n</details>\n'
+    (tmp_path / "records" / "quick-paper.md").write_text(numbers.format(fold, fold))
     site_module._shorten(tmp_path)
-    text = (tmp_path / "records" / "quick-net.md").read_text()
-    assert text == "# net (quick)\n\n(record-x)=\n## clean\n\n- measured: 0.5\n"
+    assert (tmp_path / "records" / "quick-paper.md").read_text() == numbers.format("", "")
     assert "book/cite" in (tmp_path / "_toc.yml").read_text()
     assert "api" not in (tmp_path / "_toc.yml").read_text()
     assert not (tmp_path / "api").exists()

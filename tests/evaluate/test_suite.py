@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from robustlib.attacks.suite import Apgd, Fgsm, Noise, Pgd, Square, passes
+from robustlib.attacks.suite import Apgd, Fgsm, Noise, Pgd, Square
 from robustlib.errors import RobustlibError
 from robustlib.evaluate import convergence, diagnose, evaluate, in_pieces, outcomes, standard
 from robustlib.evaluate.counting import counted
@@ -74,7 +74,7 @@ def test_the_cheapest_comes_first_and_each_attacks_what_the_last_left() -> None:
     report = evaluate(model, x, y, BALL, reversed(SMALL), converge=False)
     assert report.lines[0].name == "clean"
     gradients = [line.attack for line in report.lines[1:] if not isinstance(line.attack, Square)]
-    assert gradients == sorted(gradients, key=passes)
+    assert gradients == sorted(gradients, key=lambda attack: attack.passes)
     assert isinstance(report.lines[-1].attack, Square)
     for before, line in zip(report.lines, report.lines[1:], strict=False):
         assert line.points == int(before.standing.sum())

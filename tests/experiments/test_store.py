@@ -17,15 +17,7 @@ from robustlib.environment import cache_root, repository
 from robustlib.errors import RobustlibError
 from robustlib.evaluate import outcomes_under
 from robustlib.experiments.networks import Networks
-from robustlib.experiments.store import (
-    Store,
-    half_precision,
-    load_weights,
-    save_weights,
-    stale,
-    weights_digest,
-    weights_path,
-)
+from robustlib.experiments.store import Store, half_precision, load_weights, save_weights, weights_digest, weights_path
 from robustlib.spec.keys import key
 from robustlib.spec.records import dumps, loads
 from tests.experiments.tiny import CLEAN, EVERY, FGSM, NETWORK, OTHER, PGD, Made, execute, fabricate, file
@@ -139,12 +131,6 @@ def test_a_record_that_does_not_validate_is_not_filed(tmp_path: Path) -> None:
     with pytest.raises(RobustlibError, match="above 100000"):
         Store(tmp_path).write(replace(fabricate(PGD), series={"x": [0.5] * 40_000}), PGD)
     assert not any(tmp_path.rglob("*.json"))
-
-
-def test_records_of_other_code_are_told_apart(made: Made) -> None:
-    records = Store(made.folder).records()
-    assert stale(records, records[0].source_digest) == []
-    assert stale(records, "another") == records
 
 
 def test_the_cache_is_where_the_environment_says(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from robustlib.evaluate.certificates import Certificate
 from robustlib.evaluate.exact import Exact
 from robustlib.evaluate.worst_case import WorstCase
 from robustlib.experiments import profiles
+from robustlib.papers.comparison import claims as claimed
 from robustlib.papers.comparison import slides
 from robustlib.papers.comparison import tables as comparison
 from robustlib.papers.comparison.aged import FATES, aged
@@ -100,7 +101,7 @@ def test_reduced_networks_keep_what_makes_their_defence(profile: str) -> None:
 
 
 def _records(predicate_text: str, values: Sequence[float]) -> tuple[bool, list[Record]]:
-    predicate = next(p for p in comparison.predicates() if p.text.startswith(predicate_text))
+    predicate = next(p for p in claimed.predicates() if p.text.startswith(predicate_text))
     records = [fabricate(need, correct=value) for need, value in zip(predicate.needs, values, strict=True)]
     return predicate.test(records), records
 

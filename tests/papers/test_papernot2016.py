@@ -9,13 +9,14 @@ import pytest
 
 from robustlib.attacks.suite import CarliniWagner, Jsma
 from robustlib.catalogue import plan
-from robustlib.catalogue.base import Cell, find_item, items, published
+from robustlib.catalogue.base import Cell
 from robustlib.evaluate.accuracy import AccuracyVariation
 from robustlib.evaluate.attempts import Targeted
 from robustlib.evaluate.distances import Distances
 from robustlib.evaluate.softmax import Outputs
 from robustlib.evaluate.worst_case import WorstCase
 from robustlib.experiments import profiles
+from robustlib.papers.papernot2016 import claims as claimed
 from robustlib.papers.papernot2016 import networks as specs
 from robustlib.papers.papernot2016 import tables as paper
 from robustlib.training import Distillation, Standard
@@ -26,29 +27,6 @@ CELLS = paper.cells()
 
 def of(item: str) -> list[Cell]:
     return [cell for cell in CELLS if cell.item == f"papernot2016/{item}"]
-
-
-def test_every_published_number_of_an_item_belongs_to_exactly_one_cell() -> None:
-    used = Counter(cell.published.id for cell in CELLS if cell.published)
-    wanted = {number.id for number in published() if number.item.startswith("papernot2016/")}
-    assert wanted <= set(used)
-    assert max(used.values()) == 1
-    assert len({(cell.item, cell.row, cell.column) for cell in CELLS}) == len(CELLS)
-
-
-def test_every_item_of_the_paper_has_cells() -> None:
-    for item in items():
-        if item.paper == "papernot2016":
-            assert plan.cells_of(item.id), item.id
-
-
-def test_each_cell_can_be_measured_or_says_why_not() -> None:
-    for cell in CELLS:
-        assert find_item(cell.item).paper == "papernot2016"
-        assert bool(cell.evaluations) != bool(cell.unavailable), f"{cell.item} {cell.row} {cell.column}"
-        assert cell.protocol_known or cell.note
-        for evaluation in cell.evaluations:
-            assert cell.metric in fabricate(evaluation).metrics
 
 
 @pytest.mark.parametrize("dataset", ["mnist", "cifar10"])
@@ -140,9 +118,9 @@ def test_reduced_profiles_begin_with_one_network_and_drop_no_temperature() -> No
 
 
 def test_claims_need_what_the_profiles_run() -> None:
-    planned = Counter(predicate.item for predicate in paper.predicates())
+    planned = Counter(predicate.item for predicate in claimed.predicates())
     assert all(1 <= count <= 3 for count in planned.values())
-    for predicate in paper.predicates():
+    for predicate in claimed.predicates():
         for profile in profiles.NAMES:
             assert all(plan.shrink(full, profile) is not None for full in predicate.needs)
 
@@ -165,14 +143,14 @@ CLAIMS: list[tuple[str, str, list[float], list[float]]] = [
 
 
 def test_every_claim_is_tried() -> None:
-    tried = [[words for words, *_ in CLAIMS if words in predicate.text] for predicate in paper.predicates()]
+    tried = [[words for words, *_ in CLAIMS if words in predicate.text] for predicate in claimed.predicates()]
     assert sorted(words for found in tried for words in found) == sorted(words for words, *_ in CLAIMS)
     assert all(len(found) == 1 for found in tried)
 
 
 @pytest.mark.parametrize(("words", "metric", "good", "bad"), CLAIMS, ids=[words for words, *_ in CLAIMS])
 def test_a_claim_can_hold_and_can_fail(words: str, metric: str, good: list[float], bad: list[float]) -> None:
-    (predicate,) = [p for p in paper.predicates() if words in p.text]
+    (predicate,) = [p for p in claimed.predicates() if words in p.text]
     for values, holds in ((good, True), (bad, False)):
         records = []
         for evaluation, value in zip(predicate.needs, values, strict=True):

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from robustlib.attacks.suite import Clean
 from robustlib.catalogue import plan
 from robustlib.catalogue.base import Cell, find_item, items
 from robustlib.errors import RobustlibError
@@ -16,8 +17,9 @@ from robustlib.evaluate.losses import LocalMaxima
 from robustlib.evaluate.update_time import Cost
 from robustlib.evaluate.worst_case import WorstCase
 from robustlib.experiments import profiles
-from robustlib.experiments.profiles_full import POINTS, SCALED
+from robustlib.experiments.profiles import On, reduce
 from robustlib.experiments.store import Store
+from robustlib.papers.madry2018 import networks as madry
 from robustlib.spec.keys import key
 from tests.experiments.tiny import CLEAN, FGSM, PGD, accuracy, file
 
@@ -48,19 +50,30 @@ def test_full_departs_from_the_paper_where_it_is_declared_and_nowhere_else() -> 
         what, subject = job.full.measurement, job.full.subject
         departs = job.evaluation != job.full
         assert bool(job.deviations) is departs
-        if subject.model.name in SCALED and not isinstance(what, Cost):
+        if subject.model.name in plan.scales() and not isinstance(what, Cost):
             scaled += 1
             assert departs
         elif departs:
             assert job.evaluation.subject == subject, "a network that is not declared is the paper's"
             long = isinstance(what, WorstCase | Targeted) and subject.dataset == "cifar10"
-            assert isinstance(what, LocalMaxima) or (long and job.evaluation.subset.n == POINTS)
+            assert isinstance(what, LocalMaxima) or (long and job.evaluation.subset.n == 500)
         for network in job.evaluation.lineage:  # those that others are attacked from or made of, too
-            if network.model.name in SCALED and not isinstance(what, Cost):
-                assert network.model.width <= SCALED[network.model.name].widest
+            if network.model.name in plan.scales() and not isinstance(what, Cost):
+                assert network.model.width <= plan.scales()[network.model.name].widest
                 assert network.schedule.steps * network.schedule.batch <= 15 * 60_000
                 assert all(step < network.schedule.steps for step, _ in network.schedule.decay)
     assert scaled > 50
+
+
+def test_two_reductions_of_one_evaluation_are_refused() -> None:
+    full = plan.cells_of("madry2018/table-1")[0].evaluations[0]
+    (found,) = (one for one in plan.reductions_of("madry2018") if one.on(full))
+    with pytest.raises(RobustlibError, match="2 reductions apply to clean of mnist-madry_cnn16"):
+        reduce(full, "quick", (found, replace(found, on=On())))
+
+
+def test_without_a_reduction_the_full_profile_alone_runs_an_evaluation() -> None:
+    assert [reduce(CLEAN, name, ()) for name in profiles.NAMES] == [None, None, CLEAN]
 
 
 def test_reduced_profiles_write_down_what_they_change() -> None:
@@ -184,7 +197,12 @@ def test_an_item_is_done_when_every_available_cell_has_all_its_records(tmp_path:
             seen.append(state(tmp_path))
     # One seed of two does not make the first cell.
     assert seen == ["missing", "missing", "partial", "done"]
-    assert state(tmp_path, profile="smoke") == "missing"
+    # Nor does a record of one profile stand for another's.
+    full = madry.accuracy(madry.network(), Clean())
+    three_cells.append(Cell(ITEM, "d", "x", evaluations=(full,)))
+    assert [state(tmp_path), state(tmp_path, profile="smoke")] == ["partial", "missing"]
+    file(tmp_path, full)
+    assert [state(tmp_path), state(tmp_path, profile="smoke")] == ["done", "missing"]
 
 
 def test_an_item_that_a_profile_leaves_out_is_unavailable(

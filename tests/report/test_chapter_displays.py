@@ -1,38 +1,19 @@
-"""What the Madry chapter shows: every figure draws from records, says so where there are none, and cites them."""
+"""Tables, claims and numbers of a chapter as its cells show them: both forms, links to records, units and intervals."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any
-
-import matplotlib as mpl
 import pytest
 
-from robustlib.environment import repository
 from robustlib.experiments.store import Store
-from robustlib.papers.madry2018 import figures as drawn
 from robustlib.papers.madry2018 import networks as madry
 from robustlib.report import display as shown
 from robustlib.report import forms
 from robustlib.spec.records import Metric
 
-mpl.use("Agg")
-
-DRAWINGS: dict[str, Callable[[str, Store], Any]] = {
-    "loss": drawn.loss_during_pgd,
-    "more losses": lambda p, s: drawn.loss_during_pgd(p, s, examples=5),
-    "maxima": drawn.local_maxima,
-    "capacity": drawn.capacity,
-    "linf": lambda p, s: drawn.accuracy_vs_eps(p, s, "linf"),
-    "l2": lambda p, s: drawn.accuracy_vs_eps(p, s, "l2"),
-    "training": drawn.training_loss,
-}
-
 
 @pytest.fixture(scope="module")
-def store() -> Store:
-    return Store(repository())
+def store(committed: Store) -> Store:
+    return committed
 
 
 @pytest.fixture
@@ -40,18 +21,6 @@ def bundles(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, str]]:
     found: list[dict[str, str]] = []
     monkeypatch.setattr(forms, "display", lambda data, raw: found.append(data))
     return found
-
-
-@pytest.mark.parametrize("name", DRAWINGS)
-def test_every_figure_draws_from_the_committed_smoke_records(name: str, store: Store) -> None:
-    figure, alt = DRAWINGS[name]("smoke", store)
-    assert len(figure.axes) >= 1
-    assert len(alt) > 40
-
-
-@pytest.mark.parametrize("name", DRAWINGS)
-def test_without_records_a_figure_says_so(name: str, tmp_path: Path) -> None:
-    assert DRAWINGS[name]("best", Store(tmp_path)) == drawn.MISSING
 
 
 def test_a_cited_number_is_its_records_and_links_to_it(store: Store) -> None:

@@ -16,28 +16,57 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from robustlib.errors import RobustlibError
-from robustlib.report.plots import curves as figures
 from robustlib.report.plots import style
+from robustlib.report.plots.bars import Bar, bar_panels, logit_bars
+from robustlib.report.plots.brackets import Mark, brackets
+from robustlib.report.plots.curves import Curve, curve_panels
+from robustlib.report.plots.histograms import histograms
+from robustlib.report.plots.images import image_grid
 from robustlib.report.plots.panels import rgb
+from robustlib.report.plots.regions import decision_regions
 
 X = np.array([0.0, 0.1, 0.3])
 Y = np.array([98.0, 95.0, 91.0])
-CURVES = {"natural": (X, Y[::-1] - 50, None, None, None), "PGD": (X, Y, Y - 1, Y + 1, np.array([99.0, np.nan, 93.2]))}
-TRACES = {"natural": np.outer([1.0, 1.2], [0.0, 5.0, 8.0]), "PGD": np.outer([1.0, 1.2], [0.0, 1.0, 1.5])}
+CURVES = {"natural": Curve(X, Y[::-1] - 50), "PGD": Curve(X, Y, Y - 1, Y + 1, np.array([99.0, np.nan, 93.2]))}
+RUNS = np.outer([1.0, 1.2], [0.0, 5.0, 8.0])
 COUNTS = {"natural": (np.linspace(5, 8, 4), [1, 4, 2]), "PGD": (np.linspace(0, 1, 3), [3, 2])}
 IMAGES = np.linspace(0, 1, 3 * 16, dtype=np.float32).reshape(3, 1, 4, 4)
+AXIS = np.linspace(-1, 1, 5)
+REGION = (AXIS, AXIS, np.add.outer(AXIS, AXIS))
+LOGITS = np.arange(3.0)
+NAMES: dict[str, Any] = {"xlabel": "x", "ylabel": "y"}
 
 BUILD: dict[str, Callable[[], Figure]] = {
-    "accuracy_curves": lambda: figures.accuracy_curves(CURVES, xlabel="ε", ylabel="Accuracy (%)", mark_eps=0.3),
-    "capacity_panels": lambda: figures.capacity_panels(
-        {"Standard": CURVES | {"PGD": (X + 1, Y, None, None, None), "natural": (X + 1, Y, None, None, None)}},
-        xlabel="Scale",
-        ylabel="Accuracy (%)",
+    "curves": lambda: curve_panels({"": CURVES}, xlabel="ε", ylabel="%", baseline="zero", mark=(0.3, "training ε")),
+    "panels of curves": lambda: curve_panels(
+        {"one": {"PGD": Curve(X + 1, Y)}, "two": {"natural": Curve(X + 1, Y)}},
+        xlabel="scale",
+        ylabel={"one": "accuracy (%)", "two": "loss (nats)"},
+        xscale="log",
+        ticks=(1, 1.1, 1.3),
+        levels={"one": {"no distillation": 92.0}},
+        baseline="line",
     ),
-    "loss_traces": lambda: figures.loss_traces(TRACES),
-    "loss_histograms": lambda: figures.loss_histograms([("one", COUNTS)]),
-    "training_loss": lambda: figures.training_loss([1, 2, 3, 4], [2.0, 1.0, 0.5, 0.4], smooth=2),
-    "image_grid": lambda: figures.image_grid(IMAGES, ["0 → 1", "2", "3\n80 %"], columns=2),
+    "runs": lambda: curve_panels({"natural": {"natural": Curve(X, RUNS.mean(0), runs=RUNS)}}, markers=False, **NAMES),
+    "loss": lambda: curve_panels({"": {"a": Curve([1, 2, 3], [2.0, 0.5, 0.1])}}, yscale="log", markers=False, **NAMES),
+    "histograms": lambda: histograms({"one": COUNTS}, **NAMES),
+    "seeds": lambda: histograms(
+        {"": {"seeds": ([0, 1, 2], [1, 2])}}, log=False, values=[0.5, 1.2, 1.3], marks={"published": 1.9}, **NAMES
+    ),
+    "bars": lambda: bar_panels(
+        {"a": {"one": Bar((20, 50, 30)), "two": Bar((10, 90, 0))}}, ("p", "q", "r"), xlabel="units (%)", beside=True
+    ),
+    "marked bars": lambda: bar_panels(
+        {"a": {"one": Bar([20], interval=(15, 25), mark=40)}}, ["certified"], xlabel="%", whole=True, mark="right"
+    ),
+    "logits": lambda: logit_bars({"a": (LOGITS, -LOGITS), "b": (LOGITS, LOGITS)}, classes=("x", "y", "z"), true=1),
+    "brackets": lambda: brackets(
+        {"MNIST": {"robust": {"PGD": Mark(4.0, 4.11, interval=(3, 5)), "bound": Mark(None, 5.82)}}}, xlabel="error (%)"
+    ),
+    "regions": lambda: decision_regions(
+        {"a": REGION}, [[0.5, 0.5], [-0.5, -0.5]], [1, 0], eps=0.2, certified={"a": [0.3, 0.0]}
+    ),
+    "images": lambda: image_grid(IMAGES, ["0 → 1", "2", "3\n80 %"], columns=2),
 }
 
 
@@ -72,44 +101,81 @@ def test_letters_are_legible_on_a_phone(name: str) -> None:
 
 
 def test_settings_of_the_user_do_not_show() -> None:
-    expected = style.png(BUILD["training_loss"]())
+    expected = style.png(BUILD["loss"]())
     with mpl.rc_context({"lines.linewidth": 9, "font.size": 4, "axes.grid": False, "path.sketch": (1, 100, 2)}):
-        assert style.png(BUILD["training_loss"]()) == expected
+        assert style.png(BUILD["loss"]()) == expected
 
 
 def test_published_points_are_hollow_and_named() -> None:
-    figure = BUILD["accuracy_curves"]()
+    figure = BUILD["curves"]()
     assert legend_words(figure) == ["natural", "PGD", "published"]
     hollow = [line for line in figure.axes[0].lines if line.get_markerfacecolor() == "none"]
     assert len(hollow) == 1
     np.testing.assert_array_equal(hollow[0].get_xdata(), [0.0, 0.3])
     np.testing.assert_array_equal(hollow[0].get_ydata(), [99.0, 93.2])
-    alone = figures.accuracy_curves({"natural": CURVES["natural"]}, xlabel="x", ylabel="y")
+    assert figure.axes[0].get_ylim()[0] <= 0
+    alone = curve_panels({"": {"natural": CURVES["natural"]}}, **NAMES)
     assert legend_words(alone) == ["natural"]
+    assert legend_words(curve_panels({"natural": {"natural": CURVES["natural"]}}, **NAMES)) == []
+
+
+def test_panels_have_their_own_labels_and_levels() -> None:
+    one, two = BUILD["panels of curves"]().axes
+    assert [ax.get_ylabel() for ax in (one, two)] == ["accuracy (%)", "loss (nats)"]
+    assert [text.get_text() for text in one.get_xticklabels()] == ["1", "1.1", "1.3"]
+    levels = [[line.get_ydata()[0] for line in ax.lines if line.get_linestyle() == "--"] for ax in (one, two)]  # type: ignore[index]
+    assert [set(found) & {92.0} for found in levels] == [{92.0}, set()]
+
+
+def test_a_gap_is_bridged_and_zero_has_a_place_on_a_symlog_axis() -> None:
+    curve = Curve([0.0, 0.3, 3.0], [1.0, np.nan, 2.0])
+    (ax,) = curve_panels({"": {"a": curve}}, xscale="symlog", ticks=(0.0, 0.3, 3.0), **NAMES).axes
+    np.testing.assert_array_equal(ax.lines[0].get_ydata(), [1.0, 2.0])
+    assert ax.get_xscale() == "symlog"
+    assert [text.get_text() for text in ax.get_xticklabels()] == ["0", "0.3", "3"]
 
 
 def test_a_histogram_shows_its_counts() -> None:
-    figure = BUILD["loss_histograms"]()
-    ax = figure.axes[0]
+    (ax,) = BUILD["histograms"]().axes
     assert ax.get_yscale() == "log"
-    tops = [float(path.vertices[:, 1].max()) for drawn in ax.collections for path in drawn.get_paths()]
-    assert sorted(tops) == [3, 4]
+    drawn = [patch.get_data().values.tolist() for patch in ax.patches]  # type: ignore[attr-defined]
+    assert drawn == [[1, 4, 2], [3, 2]]
+    assert legend_words(BUILD["seeds"]()) == ["seeds", "published"]
 
 
-def test_traces_hold_every_run_and_the_mean() -> None:
-    ax = BUILD["loss_traces"]().axes[0]
-    np.testing.assert_allclose(ax.lines[-1].get_ydata(), TRACES["natural"].mean(0))
-    assert len(ax.lines) == 3
+def test_runs_are_pale_lines_behind_their_mean_or_dots_among_marks() -> None:
+    lines = BUILD["runs"]().axes[0].lines
+    np.testing.assert_allclose([line.get_ydata() for line in lines], [*RUNS, RUNS.mean(0)])
+    marked = curve_panels({"": {"a": Curve(X, RUNS.mean(0), runs=RUNS)}}, **NAMES).axes[0].lines
+    np.testing.assert_allclose([line.get_ydata() for line in marked if line.get_marker() == "."], RUNS)
 
 
-def test_the_running_mean_is_a_mean() -> None:
-    ax = figures.training_loss([0, 1, 2], [1.0, 2.0, 6.0], smooth=3).axes[0]
-    np.testing.assert_allclose(ax.lines[1].get_ydata(), [1.5, 3.0, 4.0])
-    assert len(figures.training_loss([0, 1], [1.0, 2.0]).axes[0].lines) == 1
+def test_parts_of_a_bar_follow_each_other() -> None:
+    bars = BUILD["bars"]().axes[0].patches
+    first = [(bar.get_x(), bar.get_width()) for bar in bars[::2]]  # type: ignore[attr-defined]
+    assert first == [(0, 20), (20, 50), (70, 30)]
+    (ax,) = BUILD["marked bars"]().axes
+    assert legend_words(BUILD["marked bars"]()) == ["certified", "right"]
+    assert ax.lines[0].get_xdata() == [40]
+
+
+def test_brackets_show_ours_filled_and_the_papers_hollow() -> None:
+    lines = BUILD["brackets"]().axes[0].get_lines()
+    marks = [(line.get_xdata()[0], line.get_markerfacecolor()) for line in lines if line.get_marker() != "None"]  # type: ignore[index]
+    assert [x for x, _ in marks] == [4.0, 4.11, 5.82]
+    assert [face == "none" for _, face in marks] == [False, True, True]
+    assert legend_words(BUILD["brackets"]()) == ["PGD", "bound", "published"]
+    alone = brackets({"": {"attack": {"accuracy": Mark(None, 80.0)}}}, xlabel="%", whole=False)
+    assert legend_words(alone) == ["published"]
+
+
+def test_boxes_have_the_budget_and_what_is_certified_is_filled() -> None:
+    boxes = BUILD["regions"]().axes[0].patches
+    assert sorted(round(box.get_width(), 6) for box in boxes) == [0.4, 0.4, 0.6]  # type: ignore[attr-defined]
 
 
 def test_image_grid_keeps_the_pixels() -> None:
-    (ax,) = figures.image_grid(torch.from_numpy(IMAGES), ["a", "b", "c"]).axes
+    (ax,) = image_grid(torch.from_numpy(IMAGES), ["a", "b", "c"]).axes
     picture = ax.images[0].get_array()
     np.testing.assert_allclose(picture[:64:16, :64:16, 0], IMAGES[0, 0], atol=1e-6)
     assert [text.get_text() for text in ax.texts] == ["a", "b", "c"]
@@ -148,7 +214,7 @@ def test_unknown_theme() -> None:
 
 
 def test_show_gives_one_png_and_its_alt_text(monkeypatch: pytest.MonkeyPatch) -> None:
-    figure, outputs = BUILD["training_loss"](), []
+    figure, outputs = BUILD["loss"](), []
     monkeypatch.setattr("IPython.display.publish_display_data", lambda *output: outputs.append(output))
     style.show(figure, alt="The loss\n  falls.")
     ((data, metadata),) = outputs
@@ -160,7 +226,7 @@ def test_show_gives_one_png_and_its_alt_text(monkeypatch: pytest.MonkeyPatch) ->
 
 def test_an_empty_alt_text_is_refused() -> None:
     with pytest.raises(RobustlibError, match="alt text"):
-        style.show(BUILD["training_loss"](), alt=" \n")
+        style.show(BUILD["loss"](), alt=" \n")
 
 
 # Bad input -------------------------------------------------------------------------------------------------
@@ -169,20 +235,20 @@ def test_an_empty_alt_text_is_refused() -> None:
 @pytest.mark.parametrize(
     ("build", "told"),
     [
-        (lambda: figures.accuracy_curves({}, xlabel="x", ylabel="y"), "nothing"),
-        (lambda: figures.accuracy_curves({"a": (X, Y[:2], None, None, None)}, xlabel="x", ylabel="y"), "'a'"),
-        (lambda: figures.accuracy_curves({f"{i}": CURVES["PGD"] for i in range(9)}, xlabel="x", ylabel="y"), "9"),
-        (lambda: figures.capacity_panels({}, xlabel="x", ylabel="y"), "nothing"),
-        (lambda: figures.capacity_panels({"t": {}}, xlabel="x", ylabel="y"), "nothing"),
-        (lambda: figures.loss_traces({}), "nothing"),
-        (lambda: figures.loss_traces({"a": [1.0, 2.0]}), "runs, steps"),
-        (lambda: figures.loss_histograms([]), "nothing"),
-        (lambda: figures.loss_histograms([("t", {"a": ([0, 1], [1, 2])})]), "one edge more"),
-        (lambda: figures.training_loss([], []), "one length"),
-        (lambda: figures.training_loss([1], [1.0], smooth=0), "smooth=0"),
-        (lambda: figures.image_grid(IMAGES[0], ["a"]), "shape"),
-        (lambda: figures.image_grid(IMAGES, ["a"]), "1 labels"),
-        (lambda: figures.image_grid(2 * IMAGES, ["a", "b", "c"]), "0..1"),
+        (lambda: curve_panels({}, **NAMES), "nothing"),
+        (lambda: curve_panels({"t": {}}, **NAMES), "nothing"),
+        (lambda: curve_panels({"": {"a": Curve(X, Y[:2])}}, **NAMES), "'a'"),
+        (lambda: curve_panels({"": {"a": Curve(X, Y, runs=Y)}}, **NAMES), r"'a': runs of shape \(3,\)"),
+        (lambda: curve_panels({"": dict.fromkeys("abcdefghi", CURVES["PGD"])}, **NAMES), "9"),
+        (lambda: histograms({}, **NAMES), "nothing"),
+        (lambda: histograms({"t": {"a": ([0, 1], [1, 2])}}, **NAMES), "one edge more"),
+        (lambda: bar_panels({}, ["p"], xlabel="x"), "nothing"),
+        (lambda: brackets({}, xlabel="x"), "nothing"),
+        (lambda: logit_bars({"a": (LOGITS[:2], LOGITS)}, classes=("x", "y", "z"), true=1), "3 logits before and after"),
+        (lambda: decision_regions({"a": REGION}, [[0.5, 0.5]], [1, 0], eps=0.2), r"give \(n, 2\)"),
+        (lambda: image_grid(IMAGES[0], ["a"]), "shape"),
+        (lambda: image_grid(IMAGES, ["a"]), "1 labels"),
+        (lambda: image_grid(2 * IMAGES, ["a", "b", "c"]), "0..1"),
     ],
 )
 def test_what_cannot_be_drawn_is_refused(build: Callable[[], Any], told: str) -> None:

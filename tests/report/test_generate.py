@@ -17,12 +17,11 @@ from robustlib.book import pages as generated
 from robustlib.book.cards import ABOUT, cards, data_cards, threat_text
 from robustlib.book.costs import commands, costs
 from robustlib.book.pages import compare, generate
-from robustlib.book.record_pages import record_page, write_records
+from robustlib.book.record_pages import network_section, write_records
 from robustlib.book.scorecard import anchors, counts, fates, scorecard, summary
 from robustlib.catalogue import plan
 from robustlib.catalogue.base import OWN, find_item, items, papers
 from robustlib.data.registry import REGISTRY
-from robustlib.environment import repository
 from robustlib.errors import RobustlibError
 from robustlib.experiments import profiles
 from robustlib.experiments.runner import Job
@@ -141,8 +140,8 @@ def test_an_item_leads_to_its_first_table(root: Path, store: Store, tmp_path: Pa
     assert anchors(tmp_path) == {}
 
 
-def test_claims_are_counted_in_the_scorecard(root: Path) -> None:
-    text = scorecard("smoke", Store(root), {})
+def test_claims_are_counted_in_the_scorecard(committed: Store) -> None:
+    text = scorecard("smoke", committed, {})
     line = next(line for line in text.splitlines() if "Loss during PGD]" in line)
     assert re.search(r"\| \d of 3 \|", line)
 
@@ -172,8 +171,8 @@ def test_each_item_has_its_command_and_what_it_took(tmp_path: Path) -> None:
 
 def test_a_record_page_has_everything_to_judge_a_number(made: Made) -> None:
     records = [made.record(CLEAN), made.record(PGD), made.record(DISTANCES)]
-    text = record_page(records, {records[1].evaluation_key: TABLE.id}, {TABLE.id: "there"})
-    assert text.startswith(f"# {NETWORK.name} (smoke)\n")
+    text = network_section(records, {records[1].evaluation_key: TABLE.id}, {TABLE.id: "there"})
+    assert f"\n## {NETWORK.name}\n" in text
     for record in records:
         assert f"({record_target(record.path)})=" in text
         assert record.evaluation_key in text
@@ -190,11 +189,11 @@ def test_a_record_page_has_everything_to_judge_a_number(made: Made) -> None:
     assert f"| accuracy | {records[1].metrics['accuracy'].value:.6g} |" in text
     assert text.count("](#table-there)") == 1
     key = records[1].training_key[:8]
-    again = record_page(records[1:2], {records[1].evaluation_key: TABLE.id}, {}, {key})
+    again = network_section(records[1:2], {records[1].evaluation_key: TABLE.id}, {}, {key})
     assert "or, of the committed weights and without training, `robustlib verify madry2018/table-1`" in again
     assert "robustlib verify" not in text
     many = {f"m{i}": Metric(0.5, 7, 0.25, 0.75) for i in range(20)}
-    shown = record_page([replace(records[1], metrics=many)], {}, {})
+    shown = network_section([replace(records[1], metrics=many)], {}, {})
     assert shown.count("| 0.5 | 0.25 to 0.75 |") == 16
     assert "4 more are in the file." in shown
 
@@ -207,7 +206,7 @@ def test_a_record_page_says_what_departs_and_what_was_found() -> None:
         deviations=["subject.schedule.steps: 100000 -> 5", "subset.n: whole split -> 5"],
         dataset={"name": "cifar10", "digest": "0" * 64, "inexact": {"train": 0, "test": 20}},
     )
-    text = record_page([record], {}, {})
+    text = network_section([record], {}, {})
     assert "Departures from the paper's training:" in text
     assert "- schedule.steps: 100000 -> 5" in text
     assert "subset.n" not in text.split("```")[0]
@@ -215,19 +214,37 @@ def test_a_record_page_says_what_departs_and_what_was_found() -> None:
     assert "20 rows are not the official bytes" in text
 
 
-def test_each_network_of_each_profile_has_a_page(store: Store, tmp_path: Path) -> None:
+def test_each_paper_and_profile_has_a_page_with_each_record_once(store: Store, tmp_path: Path) -> None:
     target = tmp_path / "records"
+    # The second is of a network that no table shows.
+    for evaluation in (plan.predicates_of("zhang2019/lender")[0].needs[0], CLEAN):
+        file(store.root, evaluation)
+    store = Store(store.root)
     write_records(target, store, profiles.FAITHFUL_FIRST, {})
-    pages = sorted(path.name for path in target.iterdir())
-    assert "index.md" in pages
-    assert [name.split("-")[0] for name in pages if name != "index.md"] == ["full"] * 3 + ["quick"]
-    index = (target / "index.md").read_text()
-    assert all(f"]({name})" in index for name in pages if name != "index.md")
+    pages = {path.stem: path.read_text() for path in target.iterdir()}
+    index = pages.pop("index")
+    assert set(pages) == {"full-madry2018", "full-zhang2019", "full-earlier", "quick-madry2018"}
+    assert all(f"]({name}.md)" in index for name in pages)
     assert "smoke" not in index
+    text = index + "".join(pages.values())
+    for record in store.records():
+        assert text.count(f"({record_target(record.path)})=") == (record.profile != "smoke")
+    networks = re.findall(r"\]\((#network-[a-z0-9-]+)\) \| \d+ \|", index)
+    assert len(networks) == len({Path(r.path).parent for r in store.records() if r.profile != "smoke"})
+    assert all(text.count(f"({name[1:]})=") == 1 for name in networks)
 
 
-def test_targets_of_records_are_different_and_plain(root: Path) -> None:
-    paths = [record.path for record in Store(root).records()]
+def test_a_shared_network_stands_with_the_first_paper_that_has_it(tmp_path: Path) -> None:
+    ours, earlier = (
+        {key(j.evaluation): j for j in plan.jobs(plan.select([p]), "full")} for p in ("comparison", "wong2018")
+    )
+    file(tmp_path, next(job.evaluation for name, job in ours.items() if name in earlier))
+    write_records(tmp_path / "records", Store(tmp_path), ["full"], {})
+    assert {path.stem for path in (tmp_path / "records").iterdir()} == {"index", "full-wong2018"}
+
+
+def test_targets_of_records_are_different_and_plain(committed: Store) -> None:
+    paths = [record.path for record in committed.records()]
     targets = {record_target(path) for path in paths}
     assert len(targets) == len(paths)
     assert all(re.fullmatch("record-[a-z0-9-]+", target) for target in targets)
@@ -258,7 +275,7 @@ def test_an_export_of_stand_in_data_says_so(store: Store) -> None:
         assert "(digits stand-in)" in export(TABLE, form, profile="smoke", store=store)
 
 
-def test_a_citation_names_its_records(store: Store) -> None:
+def test_a_citation_names_its_records(store: Store, committed: Store) -> None:
     text = export(TABLE, "bibtex", profile=profiles.BEST, store=store)
     assert text.startswith("@misc{robustlib-madry2018-table-1,\n")
     assert text.count("{") == text.count("}")
@@ -266,10 +283,9 @@ def test_a_citation_names_its_records(store: Store) -> None:
     assert all(name in text for name in keys)
     empty = export(find_item("wong2018scaling/cost-vs-units"), "bibtex", profile=profiles.BEST, store=store)
     assert "Records none" in empty
-    full = Store(repository())
-    many = sorted({Path(p).stem[-8:] for row in rows(TABLE.id, profiles.BEST, full) for p in row.records})
+    many = sorted({Path(p).stem[-8:] for row in rows(TABLE.id, profiles.BEST, committed) for p in row.records})
     digest = hashlib.sha256("\n".join(many).encode()).hexdigest()[:16]
-    text = export(TABLE, "bibtex", profile=profiles.BEST, store=full)
+    text = export(TABLE, "bibtex", profile=profiles.BEST, store=committed)
     assert len(many) > 12
     assert f"{many[11]} and {len(many) - 12} more; SHA-256 of all {len(many)} keys, one a line: {digest}" in text
 

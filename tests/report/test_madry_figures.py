@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,22 +11,31 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from robustlib.catalogue.base import Published, published_of
-from robustlib.environment import repository
 from robustlib.errors import RobustlibError
 from robustlib.experiments.store import Store
 from robustlib.papers.madry2018 import figures as drawn
 from robustlib.papers.madry2018 import networks as madry
 from robustlib.report import forms, published_tables
-from robustlib.report.plots import boards as board_figures
-from robustlib.report.plots import regions as demo_figures
+from robustlib.report.plots.records import (
+    Drawing,
+    facts_of_label,
+    joined,
+    read_record,
+    read_row,
+    record_of,
+    share_at,
+    sources,
+)
+from robustlib.report.rows import Row
+from robustlib.report.verdicts import Verdict
 
 
 @pytest.fixture(scope="module")
-def store() -> Store:
-    return Store(repository())
+def store(committed: Store) -> Store:
+    return committed
 
 
-def drawn_figure(drawing: drawn.Drawing) -> tuple[Figure, str]:
+def drawn_figure(drawing: Drawing) -> tuple[Figure, str]:
     assert not isinstance(drawing, str), drawing
     return drawing
 
@@ -40,7 +49,7 @@ def test_the_curve_against_eps_is_the_records_and_the_hollow_markers_are_the_pap
     figure, alt = drawn_figure(drawn.accuracy_vs_eps("smoke", store, "linf"))
     measured = []
     for eps in madry.LINF_GRID:
-        record = drawn.record_of(madry.sweep("PGD", "linf", eps), "smoke", store)
+        record = record_of(madry.sweep("PGD", "linf", eps), "smoke", store)
         assert record is not None
         measured.append(100 * record.metrics["accuracy"].value)
     assert any(len(y) == len(measured) and np.allclose(y, measured) for _, y in lines(figure.axes[0]))
@@ -51,13 +60,40 @@ def test_the_curve_against_eps_is_the_records_and_the_hollow_markers_are_the_pap
 
 
 def test_published_points_stay_where_there_is_no_record(store: Store) -> None:
-    record = drawn.record_of(madry.accuracy(madry.network(), madry.PGD_40), "smoke", store)
-    curve = drawn._curve([(1.0, None, "accuracy", 11.4), (16.0, record, "accuracy", 93.3)])
+    record = record_of(madry.accuracy(madry.network(), madry.PGD_40), "smoke", store)
+    assert record is not None
+    missing = read_record(1.0, None, published=11.4)
+    curve = joined([missing, read_record(16.0, record, published=93.3)])
     assert curve is not None
-    _, ours, _, _, published = curve
-    assert np.isnan(ours[0])
-    assert published.tolist() == [11.4, 93.3]
-    assert drawn._curve([(1.0, None, "accuracy", 11.4)]) is None
+    metric = record.metrics["accuracy"]
+    np.testing.assert_allclose(curve.y, [np.nan, 100 * metric.value])  # type: ignore[arg-type]
+    np.testing.assert_allclose(curve.low, [np.nan, 100 * metric.low])  # type: ignore[arg-type,operator]
+    np.testing.assert_array_equal(curve.published, [11.4, 93.3])  # type: ignore[arg-type]
+    assert joined([missing]) is None
+    assert share_at([missing], 1.0) == "not run"
+    assert read_record(16.0, record, "no such metric", published=93.3).value is None
+
+
+def test_a_row_of_seeds_is_its_mean_with_every_seed_behind_it() -> None:
+    facts: dict[str, Any] = {"column": "c", "decimals": 1, "verified": True, "n": 100, "protocol": "quick"}
+    verdict = Verdict("measured", "")
+    rows = [
+        Row("T=1", published=4.0, values=(1.0, 3.0), low=0.5, high=3.5, profile="quick", verdict=verdict, **facts),
+        Row("T=2", published=None, values=(), low=None, high=None, profile=None, verdict=verdict, **facts),
+        Row("T=5", published=None, values=(6.0,), low=None, high=None, profile="quick", verdict=verdict, **facts),
+    ]
+    points = [read_row(place, row, scale=10.0) for place, row in enumerate(rows)]
+    curve = joined(points)
+    assert curve is not None
+    np.testing.assert_array_equal(curve.y, [20, np.nan, 60])  # type: ignore[arg-type]
+    np.testing.assert_array_equal(curve.published, [40, np.nan, np.nan])  # type: ignore[arg-type]
+    np.testing.assert_array_equal(curve.runs, [[10, np.nan, np.nan], [30, np.nan, np.nan]])  # type: ignore[arg-type]
+    assert sources(points) == [rows[0], rows[2]]
+
+
+def test_a_label_is_read_by_name() -> None:
+    assert facts_of_label("Method=PGD; Steps=40;Source=-") == {"Method": "PGD", "Steps": "40", "Source": "-"}
+    assert facts_of_label("(a) MNIST linf; eps=0.30") == {"": "(a) MNIST linf", "eps": "0.30"}
 
 
 def test_capacity_has_four_panels_and_every_published_accuracy(store: Store) -> None:
@@ -72,20 +108,9 @@ def test_capacity_has_four_panels_and_every_published_accuracy(store: Store) -> 
     assert "after PGD training (digits stand-in)" in alt
 
 
-@pytest.mark.parametrize("make", [drawn.local_maxima, drawn.capacity, drawn.training_loss, drawn.loss_during_pgd])
-def test_a_figure_says_at_its_foot_what_its_records_are(make: object, store: Store) -> None:
-    figure, _ = drawn_figure(make("smoke", store))  # type: ignore[operator]
-    assert figure.get_supxlabel() == "smoke records (digits stand-in)"
-
-
-def test_stand_in_records_never_reach_a_published_figure(store: Store) -> None:
-    for drawing in (drawn.local_maxima("best", store), drawn.training_loss("best", store)):
-        assert drawing == drawn.MISSING or "digits" not in drawing[1]
-
-
 def test_the_example_shown_alone_is_the_hardest_of_the_five(store: Store) -> None:
     figure, _ = drawn_figure(drawn.loss_during_pgd("smoke", store))
-    record = drawn.record_of(madry.trace("PGD"), "smoke", store)
+    record = record_of(madry.trace("PGD"), "smoke", store)
     assert record is not None
     ends = [np.asarray(runs, float)[:, -1].mean() for runs in record.series.values()]
     mean = lines(figure.axes[1])[-1][1]
@@ -102,7 +127,7 @@ def test_the_two_challenges_do_not_mix() -> None:
     assert sum(len(numbers) for numbers in boards.values()) == 41
     best = {title: min(n.value for n in numbers if n.value is not None) for title, numbers in boards.items()}
     assert best["MNIST challenge white-box"] > 80 > best["CIFAR10 challenge white-box"]
-    figure, alt = drawn_figure(board_figures.leaderboards())
+    figure, alt = drawn_figure(drawn.leaderboards())
     assert len(figure.axes) == 2
     assert f"{best['MNIST challenge white-box']:.2f} %" in alt
 
@@ -143,24 +168,3 @@ def test_a_pivot_marks_what_is_unverified_and_escapes(monkeypatch: pytest.Monkey
     published_tables.show_pivot([number], name="t", caption="C.", note="N.")
     assert found[0]["text/plain"] == "C. N."
     assert ":name: t" in found[0]["text/markdown"]
-
-
-# Demonstrations ----------------------------------------------------------------------------------------------
-
-
-def test_demo_figures_draw_and_refuse_other_shapes() -> None:
-    logits = np.arange(3.0)
-    figure = demo_figures.logit_bars({"a": (logits, -logits), "b": (logits, logits)}, classes=("x", "y", "z"), true=1)
-    assert len(figure.axes) == 2
-    with pytest.raises(RobustlibError, match="3 logits before and after"):
-        demo_figures.logit_bars({"a": (logits[:2], logits)}, classes=("x", "y", "z"), true=1)
-    axis = np.linspace(-1, 1, 5)
-    region = (axis, axis, np.add.outer(axis, axis))
-    plane = demo_figures.decision_regions({"a": region}, [[0.5, 0.5], [-0.5, -0.5]], [1, 0], eps=0.2)
-    assert sum(patch.get_width() == pytest.approx(0.4) for patch in plane.axes[0].patches) == 2  # type: ignore[attr-defined]
-    with pytest.raises(RobustlibError, match=r"give \(n, 2\)"):
-        demo_figures.decision_regions({"a": region}, [[0.5, 0.5]], [1, 0], eps=0.2)
-
-
-def test_an_empty_store_draws_nothing(tmp_path: Path) -> None:
-    assert drawn.capacity("smoke", Store(tmp_path)) == drawn.MISSING

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
@@ -12,30 +9,18 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from robustlib.catalogue.base import published_of
-from robustlib.environment import repository
 from robustlib.errors import RobustlibError
 from robustlib.experiments.store import Store
-from robustlib.papers.madry2018.figures import MISSING, record_of
 from robustlib.papers.papernot2016 import figures as drawn
 from robustlib.papers.papernot2016 import maps
 from robustlib.papers.papernot2016 import networks as papernot
 from robustlib.papers.papernot2016.overview import Bars, Picture, four_maps, mosaic
-from robustlib.report.display import Drawing
-
-Make = Callable[[str, Store], Drawing]
-CURVES: tuple[Make, ...] = (
-    drawn.success_rate,
-    drawn.accuracy_variation,
-    drawn.robustness,
-    drawn.confidence,
-    drawn.breaking,
-)
-MAPS: tuple[Make, ...] = (maps.gradient_amplitudes, maps.class_matrices)
+from robustlib.report.plots.records import Drawing, record_of
 
 
 @pytest.fixture(scope="module")
-def store() -> Store:
-    return Store(repository())
+def store(committed: Store) -> Store:
+    return committed
 
 
 def figure_of(drawing: Drawing) -> tuple[Figure, str]:
@@ -52,21 +37,6 @@ def measured(label: str, metric: str, store: Store) -> float:
     record = record_of(papernot.attempts(papernot.network("mnist", label)), "smoke", store)
     assert record is not None
     return 100 * record.metrics[metric].value
-
-
-@pytest.mark.parametrize("make", CURVES + MAPS)
-def test_a_figure_says_at_its_foot_what_its_records_are_and_an_empty_store_draws_none(
-    make: Make, store: Store, tmp_path: Path
-) -> None:
-    figure, _ = figure_of(make("smoke", store))
-    assert figure.get_supxlabel() == "smoke records (digits stand-in)"
-    assert make("smoke", Store(tmp_path)) == MISSING
-
-
-@pytest.mark.parametrize("make", CURVES)
-def test_stand_in_records_never_reach_a_published_figure(make: Make, store: Store) -> None:
-    drawing = make("best", store)
-    assert drawing == MISSING or "digits" not in drawing[1]
 
 
 def test_success_is_the_records_the_hollow_markers_the_papers_and_the_levels_those_without_distillation(
@@ -92,13 +62,6 @@ def test_losses_of_accuracy_are_drawn_below_zero(store: Store) -> None:
     for ax in figure.axes:
         lowest = min(float(np.nanmin(y)) for y in curves(ax))
         assert ax.get_ylim()[0] <= lowest < 0
-
-
-def test_single_seeds_are_dots_where_there_are_several() -> None:
-    curve = (np.array([1.0, 20.0]), np.array([0.5, -1.0]), None, None, None)
-    panel = drawn.Panel("points", {"distilled": curve}, seeds=[(1.0, 0.4), (1.0, 0.6)])
-    figure = drawn.temperature_panels({"MNIST": panel}, signed=True)
-    assert any(np.allclose(y, [0.4, 0.6]) for y in curves(figure.axes[0]) if len(y) == 2)
 
 
 def test_ten_networks_have_ten_ranges_that_fill_a_bar_and_zeros_beside_it(store: Store) -> None:

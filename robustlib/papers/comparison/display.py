@@ -6,17 +6,16 @@ import html
 import re
 from collections.abc import Sequence
 
-from ...book.costs import short
-from ...catalogue.base import find_item
+from ...catalogue.base import find_item, papers
 from ...experiments.cost import training_flops
 from ...experiments.store import Store
 from ...report.display import record_target
 from ...report.forms import html_table, list_table, show_forms
 from ...report.join import rows, title_suffix
+from ...report.plots.records import record_of
 from ...report.rows import NOTHING, Row
 from ...spec.keys import parse
 from ...spec.records import Record
-from ..madry2018.figures import record_of
 from . import tables as comparison
 from .aged import aged
 from .slide_pages import filled
@@ -76,7 +75,7 @@ def aged_table(profile: str, store: Store) -> tuple[list[str], list[list[str]]]:
         cited = f" {{cite}}`{line.later}`" if line.later else ""
         lines.append(
             [
-                short(line.paper),
+                papers()[line.paper].authors,
                 line.claim,
                 *(filled(text, profile, store) for text in (line.published, line.ours, line.strongest)),
                 line.fate,

@@ -6,18 +6,17 @@ certificates reach there; the ball is cut to the inputs' range, for all. Defence
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
 
 from ...attacks.suite import Pgd
-from ...catalogue.base import Cell, Predicate
+from ...catalogue.base import Cell
 from ...evaluate.accuracy import Attacked
 from ...evaluate.cascades import CascadeBound
 from ...evaluate.exact import Exact
 from ...evaluate.worst_case import WorstCase
 from ...spec.evaluation import Evaluation
 from ...spec.network import Network
-from ...spec.records import Record
 from ...training import Certified, Distillation, FgsmTraining, PgdTraining, Standard, Trades
 from ..wong2018 import networks as wong
 
@@ -140,8 +139,8 @@ def _cascade_cells() -> Iterator[Cell]:
 
 
 def cells() -> list[Cell]:
-    """Every network under every column, then the cascade's own."""
-    found = []
+    """Every network under every column, then the cascade's own; a row is of one network, hence of one profile."""
+    found: list[Cell] = []
     for name in NETWORKS:
         for column in COLUMNS:
             if (known := column_of(name, column)) is not None:
@@ -150,52 +149,4 @@ def cells() -> list[Cell]:
                 found.append(Cell(ITEM, name, column, evaluations=known[:1], metric=known[1], note=note))
             elif name != CASCADE:
                 found.append(Cell(ITEM, name, column, unavailable=_OUT_OF_REACH))
-    return [*found, *_cascade_cells()]
-
-
-# What is claimed ----------------------------------------------------------------------------------------------------
-
-
-def _values(records: Sequence[Record], metric: str) -> list[float]:
-    return [record.metrics[metric].value for record in records]
-
-
-def predicates() -> list[Predicate]:
-    """What the comparison is about, written down before it was run."""
-    single = [name for name in NETWORKS if name != CASCADE]
-    paper = "certified: slopes of the paper"
-    ordered = [evaluation for name in single for evaluation in (suite(name), *(bound(name, c) for c in BOUNDS))]
-    proven = [name for name in single if name.startswith("certified")]
-
-    def below(records: Sequence[Record]) -> bool:
-        parts = [records[i : i + 1 + len(BOUNDS)] for i in range(0, len(records), 1 + len(BOUNDS))]
-        return all(max(_values(rest, "certified")) <= first.metrics["accuracy"].value for first, *rest in parts)
-
-    def only_they(records: Sequence[Record]) -> bool:
-        shares = dict(zip(single, _values(records, "certified"), strict=True))
-        return all((share > 0.5) == (name in proven) for name, share in shares.items())
-
-    rows: list[tuple[str, Sequence[Evaluation], Callable[[Sequence[Record]], bool]]] = [
-        ("No network is certified on more points than the whole suite leaves", ordered, below),
-        (
-            "Training on a bound, and nothing else, leads to certificates on over half of the points",
-            [bound(name, paper) for name in single],
-            only_they,
-        ),
-        (
-            "In the worst case PGD training and TRADES keep more than either network trained on a bound",
-            [suite(name) for name in ("PGD training", "TRADES, 1/λ 6", *proven)],
-            lambda r: min(_values(r[:2], "accuracy")) > max(_values(r[2:], "accuracy")),
-        ),
-        (
-            "In the worst case distillation keeps no more than half of what PGD training keeps",
-            [suite(name) for name in ("distilled, T 100", "PGD training")],
-            lambda r: 2 * r[0].metrics["accuracy"].value <= r[1].metrics["accuracy"].value,
-        ),
-        (
-            "The strict rule certifies less of the cascade than the authors' rule counts",
-            [cascade()],
-            lambda r: r[0].metrics["strict_bound"].value > r[0].metrics["bound"].value,
-        ),
-    ]
-    return [Predicate(ITEM, text, tuple(needs), test) for text, needs, test in rows]
+    return [replace(cell, whole_row=True) for cell in (*found, *_cascade_cells())]

@@ -6,19 +6,16 @@ challenge; facts in ``book/ledger``. Radii and steps are the paper's, of 255.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-
-import numpy as np
+from collections.abc import Iterator
 
 from ...attacks.suite import Attack, Clean, Fgsm, Pgd
-from ...catalogue.base import Cell, Predicate, published_of
+from ...catalogue.base import Cell, published_of
 from ...evaluate.accuracy import Accuracy, Attacked
 from ...evaluate.directions import Directions
 from ...evaluate.losses import LocalMaxima, LossTrace, TrainingCurve
 from ...models import ModelSpec
 from ...spec.evaluation import Evaluation
 from ...spec.network import Network
-from ...spec.records import Record
 from ...threat import Ball, L2Ball, LinfBall
 from ...training import Defence, FgsmTraining, PgdTraining, Schedule, Standard
 from .networks import EXAMPLES, OVER, PAPER
@@ -135,23 +132,23 @@ def along(size: str, regime: str) -> Evaluation:
 _METHODS: dict[str, Attack] = {"Natural": Clean(), "FGSM": Fgsm(), "CW": CW_30, "PGD": PGD_20}
 
 
-def _metric(attack: Attack) -> str:
+def metric_of(attack: Attack) -> str:
+    """Metric of one of the attacks of :data:`WHITE`."""
     return f"accuracy {list(WHITE.values()).index(attack)}"
 
 
 def _tables() -> Iterator[Cell]:
     wide = ("Wide", "PGD")
     for number in published_of(f"{PAPER}/table-2").values():
-        facts = dict(part.split("=") for part in number.row.split(";"))
-        source, method = facts["Source"].replace(" _{nat}", " natural"), facts["Method"]
+        source, method = number.where["Source"].replace(" _{nat}", " natural"), number.where["Method"]
         attack = _METHODS[method]
-        if facts["Steps"] == "7":
+        if number.where["Steps"] == 7:
             attack = PGD_7
         if method == "CW":
             copy = network(*wide, seed=1) if source == "A'" else None
             run, metric = accuracy(network(*wide), attack, source=copy), "accuracy"
         elif source in ("A", "-"):
-            run, metric = white(*wide), _metric(attack)
+            run, metric = white(*wide), metric_of(attack)
         else:
             kind = wide if source == "A'" else ("Wide", "natural")
             run, metric = (black(*wide), f"accuracy {list(BLACK.values()).index(attack)} {NETWORKS.index(kind)}")
@@ -168,7 +165,7 @@ def _tables() -> Iterator[Cell]:
     names = {f"{size} ({regime})": (size, regime) for size, regime in NETWORKS}
     for i, item in enumerate(BLACK):
         for number in published_of(f"{PAPER}/{item}").values():
-            target, source = (text.partition("=")[2] for text in (number.row, number.column))
+            target, source = number.where["row"], number.where["column"]
             place = NETWORKS.index(names[source])
             yield Cell(
                 f"{PAPER}/{item}", number.row, number.column, number, (black(*names[target]),), f"accuracy {i} {place}"
@@ -181,7 +178,7 @@ def _tables() -> Iterator[Cell]:
             number.column,
             number,
             (white(*names[number.row]),),
-            _metric(WHITE[number.column]),
+            metric_of(WHITE[number.column]),
             protocol_known=not note,
             note=note,
         )
@@ -209,7 +206,7 @@ def _tables() -> Iterator[Cell]:
                 number.column,
                 number,
                 (white(size, regime),),
-                _metric(attacks[row]),
+                metric_of(attacks[row]),
             )
 
 
@@ -220,14 +217,14 @@ def _figures() -> Iterator[Cell]:
             f"{size}, {regime} training",
             "accuracy under 20 steps of PGD",
             evaluations=(white(size, regime),),
-            metric=_metric(PGD_20),
+            metric=metric_of(PGD_20),
             note="its published number stands in the table of the same figure",
         )
     for number in published_of(f"{PAPER}/accuracy-vs-eps").values():
-        panel, _, eps = number.row.partition("; eps=")
+        panel, eps = number.where["panel"], int(number.where["eps"])
         if panel in PANELS.values():
             norm = "linf" if panel == PANELS["linf"] else "l2"
-            yield Cell(f"{PAPER}/accuracy-vs-eps/cifar10", number.row, number.column, number, (sweep(norm, int(eps)),))
+            yield Cell(f"{PAPER}/accuracy-vs-eps/cifar10", number.row, number.column, number, (sweep(norm, eps),))
     yield Cell(
         f"{PAPER}/training-loss/cifar10",
         "PGD training",
@@ -267,78 +264,3 @@ def cells() -> Iterator[Cell]:
     """Every cell on CIFAR-10."""
     yield from _tables()
     yield from _figures()
-
-
-Test = Callable[[Sequence[Record]], bool]
-
-
-def of(metric: str, holds: Callable[[list[float]], bool]) -> Test:
-    """A test of one metric of the records, in their order."""
-    return lambda records: bool(holds([record.metrics[metric].value for record in records]))
-
-
-def _ordered(records: Sequence[Record]) -> bool:
-    losses = np.asarray(records[0].series["loss"], float)
-    tenth = max(1, len(losses) // 10)
-    return bool(losses[-tenth:].mean() < losses[:tenth].mean())
-
-
-def predicates() -> Iterator[Predicate]:
-    """What the figures claim on CIFAR-10, as tests over records."""
-    pgd, fgsm = _metric(PGD_20), _metric(Fgsm())
-    simple, wide = white("Simple", "PGD"), white("Wide", "PGD")
-    weak = [white(size, regime) for size in WIDTHS for regime in ("natural", "FGSM")]
-    landscape = [make(regime) for make in (trace, maxima) for regime in LANDSCAPE]
-    lower: Test = of("final_loss", lambda v: v[1] < v[0])
-    rows: list[tuple[str, str, Sequence[Evaluation], Test]] = [
-        (
-            "capacity/cifar10",
-            "Under PGD training, the wider network keeps more under 20 steps of PGD",
-            (simple, wide),
-            of(pgd, lambda v: v[1] > v[0]),
-        ),
-        (
-            "capacity/cifar10",
-            "Networks trained naturally or with FGSM keep at most 5 % under 20 steps of PGD",
-            weak,
-            of(pgd, lambda v: max(v) <= 0.05),
-        ),
-        (
-            "capacity/cifar10",
-            "FGSM-trained networks keep over half their points under FGSM",
-            weak[1::2],
-            of(fgsm, lambda v: min(v) > 0.5),
-        ),
-        (
-            "accuracy-vs-eps/cifar10",
-            "The accuracy of the PGD-trained network falls by half or more from eps 0 to 16",
-            [sweep("linf", eps) for eps in (0, 16)],
-            of("accuracy", lambda v: v[1] <= v[0] / 2),
-        ),
-        ("training-loss/cifar10", "The adversarial training loss falls", (curve(),), _ordered),
-        (
-            "loss-during-pgd/cifar10",
-            "On CIFAR-10, the loss on the PGD-trained network ends below the natural one's",
-            landscape[:2],
-            lower,
-        ),
-        (
-            "more-loss-curves/cifar10",
-            "On five CIFAR-10 images, adversarial training lowers the loss that PGD reaches",
-            landscape[:2],
-            lower,
-        ),
-        (
-            "local-maxima/cifar10",
-            "On CIFAR-10, final losses of PGD-trained networks lie below those of natural ones",
-            landscape[2:],
-            lower,
-        ),
-        (
-            "loss-along-directions",
-            "White-box PGD reaches a higher loss on the natural network than on the robust one",
-            [along(*kind) for kind in ALONG.values()],
-            of("end white Pgd", lambda v: v[0] > v[1]),
-        ),
-    ]
-    return (Predicate(f"{PAPER}/{item}", text, tuple(needs), test) for item, text, needs, test in rows)

@@ -2,57 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 
 import numpy as np
-from matplotlib.figure import Figure
+import pandas as pd
 
 from ...catalogue.base import published_of
-from ...catalogue.plan import find_record
 from ...evaluate.losses import TrainingCurve
-from ...experiments.profiles import profile as profile_of
-from ...experiments.profiles import search_order
 from ...experiments.store import Store
-from ...report.display import Drawing
-from ...report.plots import curves as figures
-from ...report.plots.curves import Curve
-from ...report.plots.style import current
+from ...report.join import title_suffix
+from ...report.plots.brackets import Bracket, Mark, brackets
+from ...report.plots.curves import Curve, curve_panels
+from ...report.plots.histograms import histograms
+from ...report.plots.records import (
+    MISSING,
+    Drawing,
+    joined,
+    read_record,
+    record_of,
+    records_of,
+    share_at,
+    sources,
+    stamped,
+)
+from ...report.published_tables import groups
 from ...report.rows import Row
 from ...spec.evaluation import Evaluation
 from ...spec.network import Network
 from ...spec.records import Record
 from . import networks as madry
 
-MISSING = "no record of this figure yet"
 REGIMES = {"natural": "natural training", "PGD": "PGD training"}
-
-
-def record_of(evaluation: Evaluation, profile: str, store: Store) -> Record | None:
-    """The record of an evaluation under the most faithful profile that has one."""
-    for name in search_order(profile):
-        record = find_record(evaluation, name, store)
-        if record is not None:
-            return record
-    return None
-
-
-def _suffix(records: Sequence[Record | Row]) -> str:
-    return "".join(dict.fromkeys(profile_of(record.profile).suffix for record in records if record.profile))
-
-
-def stamped(figure: Figure, records: Sequence[Record | Row]) -> Figure:
-    """The same figure with the protocol of its records at the foot, so that a copied picture still says it."""
-    names = ", ".join(dict.fromkeys(record.profile for record in records if record.profile))
-    figure.supxlabel(f"{names} records{_suffix(records)}", x=0.99, ha="right", fontsize=9, color=current().colours[4])
-    return figure
-
-
-def _mean(record: Record, metric: str = "final_loss") -> str:
-    return f"{record.metrics[metric].value:.3g}"
-
-
+SMOOTH = 5
+"""Batches in the running mean of the training loss."""
 Make = Callable[[str], Evaluation]
-"""From a way of training to an evaluation: what tells MNIST's figures from CIFAR-10's."""
+"""From a way of training to an evaluation, of MNIST's network or of CIFAR-10's."""
+
+
+def _final(record: Record) -> str:
+    return f"{record.metrics['final_loss'].value:.3g}"
 
 
 def loss_during_pgd(profile: str, store: Store, *, examples: int = 1, make: Make = madry.trace) -> Drawing:
@@ -63,25 +51,24 @@ def loss_during_pgd(profile: str, store: Store, *, examples: int = 1, make: Make
         examples: how many, those first on which the PGD-trained network's loss ends highest.
         make: the evaluation of each way of training.
     """
-    natural, robust = (record_of(make(regime), profile, store) for regime in REGIMES)
-    if natural is None or robust is None:
+    used = list(records_of({regime: make(regime) for regime in REGIMES}, profile, store).values())
+    if len(used) < len(REGIMES):
         return MISSING
-    used = [natural, robust]
-    ends = {name: float(np.asarray(runs, float)[:, -1].mean()) for name, runs in robust.series.items()}
+    ends = {name: float(np.asarray(runs, float)[:, -1].mean()) for name, runs in used[1].series.items()}
     names = sorted(ends, key=lambda name: -ends[name])[:examples]
     # Natural and robust side by side, one row an example.
-    traces = {
-        label if len(names) == 1 else f"{label}, example {index + 1}": np.asarray(record.series[name], float)
-        for index, name in enumerate(names)
-        for label, record in zip(REGIMES.values(), used, strict=True)
-    }
-    figure = figures.loss_traces(traces, xlabel="PGD iteration", ylabel="cross-entropy (nats)", columns=2)
-    runs = next(iter(traces.values()))
+    panels: dict[str, Mapping[str, Curve]] = {}
+    for index, name in enumerate(names):
+        for label, record in zip(REGIMES.values(), used, strict=True):
+            runs = np.asarray(record.series[name], float)
+            title = label if len(names) == 1 else f"{label}, example {index + 1}"
+            panels[title] = {label: Curve(np.arange(runs.shape[1]), runs.mean(0), runs=runs)}
+    figure = curve_panels(panels, xlabel="PGD iteration", ylabel="cross-entropy (nats)", baseline="zero", markers=False)
     final = [np.mean([np.asarray(record.series[name], float)[:, -1] for name in names]) for record in used]
     points = "one example" if examples == 1 else f"{examples} examples"
     alt = (
-        f"Cross-entropy along PGD from {len(runs)} random starts on {points}{_suffix(used)}, one line a start, natural "
-        "training left and PGD training right, on scales of their own. "
+        f"Cross-entropy along PGD from {len(used[0].series[names[0]])} random starts on {points}{title_suffix(used)}, "
+        "one line a start, natural training left and PGD training right, on scales of their own. "
         f"The loss ends at {final[0]:.3g} nats on average after natural and at {final[1]:.3g} after PGD training."
     )
     return stamped(figure, used), alt
@@ -89,111 +76,78 @@ def loss_during_pgd(profile: str, store: Store, *, examples: int = 1, make: Make
 
 def local_maxima(profile: str, store: Store, *, make: Make = madry.maxima) -> Drawing:
     """Histogram of final losses over many starts, five examples (arXiv figure 2)."""
-    natural, robust = (record_of(make(regime), profile, store) for regime in REGIMES)
-    if natural is None or robust is None:
+    used = list(records_of({regime: make(regime) for regime in REGIMES}, profile, store).values())
+    if len(used) < len(REGIMES):
         return MISSING
-    panels = [
-        (
-            f"example {index + 1}",
-            {
-                label: (np.asarray(record.histograms[name]["edges"]), np.asarray(record.histograms[name]["counts"]))
-                for label, record in zip(REGIMES.values(), (natural, robust), strict=True)
-            },
-        )
+    natural, robust = used
+    panels = {
+        f"example {index + 1}": {
+            label: (record.histograms[name]["edges"], record.histograms[name]["counts"])
+            for label, record in zip(REGIMES.values(), used, strict=True)
+        }
         for index, name in enumerate(sorted(natural.histograms))
-    ]
-    figure = figures.loss_histograms(panels, xlabel="final cross-entropy (nats)", ylabel="starts", columns=2)
+    }
+    figure = histograms(panels, xlabel="final cross-entropy (nats)", ylabel="starts")
     starts = int(sum(next(iter(natural.histograms.values()))["counts"]))
     alt = (
         f"Histograms of the loss at which PGD ends from {starts} random starts on each of {len(panels)} examples"
-        f"{_suffix([natural, robust])}, counts on a logarithmic axis. The mean is {_mean(natural)} nats after natural "
-        f"and {_mean(robust)} after PGD training."
+        f"{title_suffix(used)}, counts on a logarithmic axis. The mean is {_final(natural)} nats after natural "
+        f"and {_final(robust)} after PGD training."
     )
-    return stamped(figure, [natural, robust]), alt
-
-
-Point = tuple[float, Record | None, str, float | None]
-"""(x, record, metric, published)."""
-
-
-def _used(points: Sequence[Point]) -> list[Record]:
-    return [record for _, record, _, _ in points if record is not None]
-
-
-def _end(points: Sequence[Point], at: float) -> str:
-    """What was measured at x = ``at``, for an alt text: ``91.5 %``."""
-    found = [record.metrics[name].value for x, record, name, _ in points if record is not None and x == at]
-    return f"{found[0]:.1%}" if found else "not run"
-
-
-def _curve(points: Sequence[Point], factor: float = 100.0) -> Curve | None:
-    """x, y, low, high and published from (x, record, metric, published); None when nothing was measured."""
-    columns = []
-    for at, record, name, number in points:
-        metric = None if record is None else record.metrics.get(name)
-        ours = (None, None, None) if metric is None else (metric.value, metric.low, metric.high)
-        scaled = [np.nan if value is None else factor * value for value in ours]
-        # A published number stays in the picture where there is none of ours.
-        columns.append((at, *scaled, np.nan if number is None else number))
-    if all(np.isnan(column[1]) for column in columns):
-        return None
-    x, y, low, high, published = (np.asarray(column, float) for column in zip(*columns, strict=True))
-    return x, y, low, high, published
+    return stamped(figure, used), alt
 
 
 def capacity(profile: str, store: Store) -> Drawing:
     """Accuracy and training loss against capacity, three ways of training (arXiv figure 4)."""
     numbers = published_of("madry2018/capacity")
     panels: dict[str, dict[str, Curve]] = {}
-    used: list[Record] = []
+    used: list[Record | Row] = []
     under_pgd = []
-    for regime, title in madry.PANELS.items():
-        curves = {}
-        for name, attack in madry.ATTACKS.items():
-            points = [
-                (
-                    float(s),
-                    record_of(madry.accuracy(madry.network(regime, scale=s), attack), profile, store),
-                    "accuracy",
-                    numbers[f"{title}; capacity scale {s}", f"accuracy on {name} inputs"].value,
-                )
-                for s in madry.SCALES
-            ]
-            curve = _curve(points)
-            used += _used(points)
-            if name == "PGD":
-                under_pgd.append(f"{_end(points, madry.SCALES[-1])} after {regime} training")
-            if curve is not None:
-                curves[{"Natural": "clean"}.get(name, name)] = curve
-        if curves:
-            panels[title] = curves
-    losses = {}
-    for regime in madry.PANELS:
-        label = regime.replace("natural", "Natural")
+
+    def add(panel: str, name: str, runs: Mapping[int, Evaluation], metric: str, row: str, column: str) -> str:
+        """Add a curve to a panel, and return what its largest scale has."""
         points = [
-            (
-                float(s),
-                record_of(Evaluation(madry.network(regime, scale=s), TrainingCurve()), profile, store),
-                "final_loss",
-                numbers[f"(d) training loss; capacity scale {s}", f"cross-entropy, {label} training"].value,
+            read_record(
+                s,
+                record_of(run, profile, store),
+                metric,
+                published=numbers[f"{row}; capacity scale {s}", column].value,
+                scale=1.0 if metric == "final_loss" else 100.0,
             )
-            for s in madry.SCALES
+            for s, run in runs.items()
         ]
-        curve = _curve(points, 1.0)
-        used += _used(points)
+        used.extend(sources(points))
+        curve = joined(points)
         if curve is not None:
-            losses[f"{regime} training"] = curve
+            panels.setdefault(panel, {})[name] = curve
+        return share_at(points, madry.SCALES[-1])
+
+    for regime, title in madry.PANELS.items():
+        for name, attack in madry.ATTACKS.items():
+            runs = {s: madry.accuracy(madry.network(regime, scale=s), attack) for s in madry.SCALES}
+            label = {"Natural": "clean"}.get(name, name)
+            share = add(title, label, runs, "accuracy", title, f"accuracy on {name} inputs")
+            if name == "PGD":
+                under_pgd.append(f"{share} after {regime} training")
     if not panels:
         return MISSING
-    if losses:
-        panels["(d) training loss"] = losses
-    figure = figures.capacity_panels(
-        panels, xlabel="capacity scale", ylabel="accuracy (%)", ylabels={"(d) training loss": "cross-entropy (nats)"}
+    loss = "(d) training loss"
+    for regime in madry.PANELS:
+        runs = {s: Evaluation(madry.network(regime, scale=s), TrainingCurve()) for s in madry.SCALES}
+        column = f"cross-entropy, {regime.replace('natural', 'Natural')} training"
+        add(loss, f"{regime} training", runs, "final_loss", loss, column)
+    figure = curve_panels(
+        panels,
+        xlabel="capacity scale",
+        ylabel=dict.fromkeys(panels, "accuracy (%)") | {loss: "cross-entropy (nats)"},
+        xscale="log",
+        ticks=madry.SCALES,
+        baseline="zero",
     )
     alt = (
         "Four panels against capacity scale 1 to 16: accuracy on clean, FGSM and PGD inputs after (a) standard, "
         "(b) FGSM and (c) PGD training, and (d) the loss on training batches. Hollow markers are the paper's values. "
-        f"Under PGD the largest scale keeps {', '.join(under_pgd)}{_suffix(used)}."
+        f"Under PGD the largest scale keeps {', '.join(under_pgd)}{title_suffix(used)}."
     )
     return stamped(figure, used), alt
 
@@ -201,38 +155,40 @@ def capacity(profile: str, store: Store) -> Drawing:
 def accuracy_vs_eps(profile: str, store: Store, norm: str) -> Drawing:
     """Accuracy against the radius of the attack, one norm (arXiv figure 6, panels a and b)."""
     numbers = published_of("madry2018/accuracy-vs-eps")
-    panel, radii, digits, told = (
+    panel, radii, digits, chosen = (
         ("(a) MNIST linf", madry.LINF_GRID, 2, 0.3) if norm == "linf" else ("(b) MNIST l2", madry.L2_GRID, 1, 2.0)
     )
     curves: dict[str, Curve] = {}
-    used: list[Record] = []
+    used: list[Record | Row] = []
     outcome = []
     for regime, name in (("PGD", "adv. trained"), ("natural", "standard")):
         for decision, column in ((False, f"PGD {name}"), (True, f"DBA (2000 steps) {name}")):
-            points: list[Point] = []
+            points = []
             for eps in radii:
-                evaluation = madry.distances(regime, norm) if decision else madry.sweep(regime, norm, eps)
-                metric = f"accuracy@{eps:g}" if decision else "accuracy"
+                run = madry.distances(regime, norm) if decision else madry.sweep(regime, norm, eps)
                 number = numbers.get((f"{panel}; eps={eps:.{digits}f}", column))
-                points.append((eps, record_of(evaluation, profile, store), metric, number.value if number else None))
-            curve = _curve(points)
+                metric = f"accuracy@{eps:g}" if decision else "accuracy"
+                record = record_of(run, profile, store)
+                points.append(read_record(eps, record, metric, published=number.value if number else None))
+            curve = joined(points)
             if curve is not None:
                 label = column.replace("DBA (2000 steps)", "boundary attack,").replace("PGD ", "PGD, ")
                 curves[label] = curve
-                used += _used(points)
-                outcome.append(f"{label} {_end(points, told)}")
+                used += sources(points)
+                outcome.append(f"{label} {share_at(points, chosen)}")
     if not curves:
         return MISSING
-    figure = figures.accuracy_curves(
-        curves,
+    figure = curve_panels(
+        {"": curves},
         ylabel="accuracy (%)",
         xlabel=r"radius $\varepsilon$ ($\ell_\infty$)" if norm == "linf" else r"radius $\varepsilon$ ($\ell_2$)",
-        mark_eps=madry.THREAT.eps if norm == "linf" else None,
+        baseline="zero",
+        mark=(madry.THREAT.eps, "training ε") if norm == "linf" else None,
     )
     alt = (
         f"Accuracy against the {'l-infinity' if norm == 'linf' else 'l2'} radius for the PGD-trained and the standard "
         "network, under PGD and under the decision-based boundary attack, with 95 % bands; hollow markers are the "
-        f"paper's values. At radius {told:g}: {', '.join(outcome)}{_suffix(used)}."
+        f"paper's values. At radius {chosen:g}: {', '.join(outcome)}{title_suffix(used)}."
     )
     return stamped(figure, used), alt
 
@@ -243,10 +199,35 @@ def training_loss(profile: str, store: Store, *, network: Network | None = None)
     if record is None:
         return MISSING
     steps, loss = (np.asarray(record.series[name], float) for name in ("step", "loss"))
-    figure = figures.training_loss(steps, loss, smooth=5, xlabel="update", ylabel="cross-entropy (nats)")
+    # Centred, and shorter at both ends.
+    mean = pd.Series(loss).rolling(SMOOTH, center=True, min_periods=1).mean()
+    curve = Curve(steps, mean.to_numpy(), runs=[loss])
+    figure = curve_panels(
+        {"": {f"mean of {SMOOTH} batches, and each batch behind it": curve}},
+        xlabel="update",
+        ylabel="cross-entropy (nats)",
+        yscale="log",
+        markers=False,
+    )
     which = "network A" if network is None else "the network"
     alt = (
-        f"Cross-entropy on PGD batches during the training of {which}{_suffix([record])}, on a logarithmic axis: "
-        f"{loss[0]:.2f} nats over the first updates, {_mean(record)} over the last twentieth of training."
+        f"Cross-entropy on PGD batches during the training of {which}{title_suffix([record])}, on a logarithmic axis: "
+        f"{loss[0]:.2f} nats over the first updates, {_final(record)} over the last twentieth of training."
     )
     return stamped(figure, [record]), alt
+
+
+def leaderboards() -> Drawing:
+    """White-box attacks on the authors' two challenge networks, as published on the challenges' pages."""
+    panels: dict[str, dict[str, Bracket]] = {}
+    best = []
+    for title, numbers in groups("madry2018/leaderboards").items():
+        if "white-box" in title:
+            ranked = sorted(((n.value, n.row) for n in numbers if n.value is not None), reverse=True)
+            panels[title] = {name: {"accuracy": Mark(None, value)} for value, name in ranked}
+            best.append(f"{title}: {ranked[-1][0]:.2f} % ({ranked[-1][1]})")
+    alt = (
+        "Accuracy that each published white-box attack leaves on the authors' challenge networks, strongest attack at "
+        f"the bottom. The strongest: {'; '.join(best)}."
+    )
+    return brackets(panels, xlabel="accuracy that is left (%)", whole=False), alt

@@ -6,19 +6,17 @@ small network, the bracket.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 from ...attacks.suite import Fgsm
-from ...catalogue.base import STAGES, Cell, Predicate, published, published_of
+from ...catalogue.base import STAGES, Cell, published, published_of
 from ...evaluate.accuracy import Attacked
 from ...evaluate.directions import Directions
 from ...evaluate.pictures import Pictures
 from ...evaluate.weights import FirstLayer
 from ...spec.evaluation import Evaluation, Subset
 from ...spec.network import Network
-from ...spec.records import Record
 from ...threat import L2Ball
-from .cifar import Test, of
 from .cifar import white as cifar_white
 from .networks import ATTACKS, DEFENCES, PAPER, PGD_40, PGD_100, SCALES, THREAT, accuracy, network, sweep, worst_case
 
@@ -73,10 +71,9 @@ def many() -> tuple[Evaluation, ...]:
 def _transfer() -> Iterator[Cell]:
     item, order = f"{PAPER}/transferability", list(ATTACKS)
     for number in published_of(item).values():
-        who, method = number.row.split(";")
-        kind, regime = who.split(", ")
+        kind, regime = number.where["panel"].split(", ")
         run = steered(kind, regime, transfer=number.column == "Transfer")
-        place = order.index(method.replace("Clean", "Natural"))
+        place = order.index(number.where["row"].replace("Clean", "Natural"))
         metric = f"accuracy {place} 0" if number.column == "Transfer" else f"accuracy {place}"
         yield Cell(item, number.row, number.column, number, (run,), metric)
     for kind in KINDS:
@@ -188,53 +185,3 @@ def cells() -> Iterator[Cell]:
         "decision regions",
         unavailable="two small networks, trained in the chapter, which keeps no record",
     )
-
-
-def _fools_itself_more(records: Sequence[Record]) -> bool:
-    white, black = records
-    return white.metrics["accuracy 2"].value < black.metrics["accuracy 2 0"].value
-
-
-def _reaches(records: Sequence[Record]) -> bool:
-    return records[0].metrics["accuracy"].value < 1 and records[0].metrics["length"].value <= RADIUS + 1e-4
-
-
-def predicates() -> Iterator[Predicate]:
-    """What these figures claim, as tests over records."""
-    pair = ("Large", "natural")
-    ways = [angles(kind, regime) for kind in KINDS for regime in REGIMES]
-    first, last = ([layer(name, index) for name in INSIDE] for index in (0, -1))
-    rows: list[tuple[str, str, Sequence[Evaluation], Test]] = [
-        (
-            "transferability",
-            "PGD fools the network that it was made on more often than an independent copy",
-            [steered(*pair, transfer=transfer) for transfer in (False, True)],
-            _fools_itself_more,
-        ),
-        (
-            "transferability",
-            "Gradients of two copies are nearer to a right angle than to one direction",
-            ways,
-            of("angle", lambda v: min(v) > 45),
-        ),
-        (
-            "filters",
-            "PGD training leaves more first-layer weights near zero than natural training",
-            first,
-            of("near_zero", lambda v: min(v[1:]) > v[0]),
-        ),
-        (
-            "filters",
-            "PGD training leaves at most a quarter of the first layer's filters with any weight",
-            first,
-            of("empty", lambda v: min(v[1:]) >= 0.75),
-        ),
-        (
-            "softmax-layer",
-            "Softmax biases of PGD-trained networks differ more than the natural network's",
-            last,
-            of("bias_spread", lambda v: min(v[1:]) > v[0]),
-        ),
-        ("l2-examples", "At l_2 radius 4 PGD still fools the PGD-trained network on some image", (images(),), _reaches),
-    ]
-    return (Predicate(f"{PAPER}/{item}", text, tuple(needs), test) for item, text, needs, test in rows)

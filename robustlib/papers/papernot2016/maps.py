@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 import matplotlib as mpl
 import numpy as np
 import seaborn as sns
-from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import BoundaryNorm, ListedColormap
 from matplotlib.figure import Figure
@@ -16,27 +15,14 @@ from matplotlib.lines import Line2D
 from ...catalogue.base import published_of
 from ...evaluate.softmax import Amplitudes
 from ...experiments.store import Store
-from ...report.display import Drawing
+from ...report.plots.bars import draw_bars
 from ...report.plots.panels import grid, need, outside_legend
+from ...report.plots.records import MISSING, Drawing, records_of, stamped
 from ...report.plots.style import MARKERS, current, new_figure, styled
-from ...spec.records import Record
-from ..madry2018.figures import MISSING, record_of, stamped
 from .networks import DATASETS, LABELS, NONE, amplitudes, attempts, network
 
 ENDS = (NONE, "T=100")
 RANGES = len(Amplitudes().edges) + 1
-
-
-def _stack(ax: Axes, shares: Mapping[str, Sequence[float]]) -> None:
-    """A horizontal bar a network, cut into its shares (%) of the ranges, from the smallest derivatives on."""
-    left = np.zeros(len(shares))
-    values = np.asarray(list(shares.values()), float)
-    for place, colour in enumerate(_colours()):
-        ax.barh(range(len(shares)), values[:, place], left=left, color=colour, height=0.8, linewidth=0)
-        left += values[:, place]
-    ax.set_yticks(range(len(shares)), list(shares))
-    ax.set(xlim=(0, 100), ylim=(len(shares) - 0.4, -0.6), xlabel="points (%)")
-    ax.grid(visible=False)
 
 
 def _colours() -> list[tuple[float, float, float, float]]:
@@ -61,15 +47,14 @@ def amplitude_bars(
     figure, theme = new_figure(1.3 + 2.9 * len(stacks)), current()
     axes = figure.subplots(len(stacks), 2, squeeze=False, width_ratios=(3, 2))
     for (ax, beside), (title, shares) in zip(axes, stacks.items(), strict=True):
-        _stack(ax, shares)
-        ax.set_title(title)
+        draw_bars(ax, shares, [{"color": colour} for colour in _colours()])
+        ax.set(title=title, xlim=(0, 100), xlabel="points (%)")
+        ax.grid(visible=False)
         if title not in zeros:
             beside.set_axis_off()
             continue
-        found = [zeros[title].get(name, np.nan) for name in shares]
-        beside.barh(range(len(found)), found, color=theme.colours[1], height=0.8, linewidth=0)
-        beside.set_yticks(range(len(found)), [""] * len(found))
-        beside.set(title="exactly 0 in float32", xlim=(0, 100), ylim=ax.get_ylim(), xlabel="points (%)")
+        draw_bars(beside, {name: [zeros[title].get(name, np.nan)] for name in shares}, [{"color": theme.colours[1]}])
+        beside.set(title="exactly 0 in float32", xlim=(0, 100), xlabel="points (%)", yticklabels=[])
     edges = [f"$10^{{{power}}}$" for power in Amplitudes().edges]
     bar = figure.colorbar(
         ScalarMappable(BoundaryNorm(range(RANGES + 1), RANGES), ListedColormap(_colours())),
@@ -87,36 +72,32 @@ def gradient_amplitudes(profile: str, store: Store) -> Drawing:
     """Ten ranges of the derivatives' mean size for ten networks in float64, and what float32 makes zero (figure 9)."""
     stacks: dict[str, dict[str, list[float]]] = {}
     zeros: dict[str, dict[str, float]] = {}
-    used, said = list[Record](), []
-    for paper, dataset in DATASETS.items():
-        for label in LABELS:
-            record = record_of(amplitudes(dataset, label), profile, store)
-            if record is None:
-                continue
-            used.append(record)
-            counts = np.asarray(record.histograms["float64"]["counts"], float)
-            # A network without a record keeps its place, empty.
-            empty = {name: [0.0] * RANGES for name in LABELS}
-            stacks.setdefault(paper, empty)[label] = (100 * counts / counts.sum()).tolist()
-            zeros.setdefault(paper, {})[label] = 100 * record.metrics["zero_float32"].value
-            if label in ENDS:
-                said.append(
-                    f"{paper}, {label}: median 10 to the {record.metrics['median_log10'].value:.0f}, "
-                    f"{record.metrics['zero_float32'].value:.0%} of the points without any float32 derivative"
-                )
-    if not used:
+    runs = {(name, label): amplitudes(data, label) for name, data in DATASETS.items() for label in LABELS}
+    records, ends = records_of(runs, profile, store), []
+    for (dataset, label), record in records.items():
+        counts = np.asarray(record.histograms["float64"]["counts"], float)
+        # A network without a record keeps its place, empty.
+        empty = {name: [0.0] * RANGES for name in LABELS}
+        stacks.setdefault(dataset, empty)[label] = (100 * counts / counts.sum()).tolist()
+        zeros.setdefault(dataset, {})[label] = 100 * record.metrics["zero_float32"].value
+        if label in ENDS:
+            ends.append(
+                f"{dataset}, {label}: median 10 to the {record.metrics['median_log10'].value:.0f}, "
+                f"{record.metrics['zero_float32'].value:.0%} of the points without any float32 derivative"
+            )
+    if not records:
         return MISSING
     theirs: dict[str, list[float]] = {}
     for number in published_of("papernot2016/gradient-amplitudes").values():
-        label = number.row.removeprefix("CIFAR10 ").partition(";")[0]
+        label = next(name for name in LABELS if number.row.startswith(f"CIFAR10 {name};"))
         theirs.setdefault(label, []).append(number.value or 0.0)
     stacks["CIFAR10, as published"] = {label: theirs[label] for label in LABELS}
     alt = (
         "Stacked bars, one a network, of the share of test points in ten logarithmic ranges of the mean absolute "
         "derivative of the outputs, in float64; beside them the share of points whose derivatives are all exactly zero "
-        "in float32. " + "; ".join(said) + "."
+        "in float32. " + "; ".join(ends) + "."
     )
-    return stamped(amplitude_bars(stacks, zeros), used), alt
+    return stamped(amplitude_bars(stacks, zeros), list(records.values())), alt
 
 
 @styled
@@ -156,23 +137,20 @@ def class_panels(panels: Mapping[str, np.ndarray], *, labels: Mapping[str, str])
 
 def class_matrices(profile: str, store: Store) -> Drawing:
     """Success and mean number of changed features by class and target, without distillation and at T = 100."""
-    panels, labels, used, said = dict[str, np.ndarray](), dict[str, str](), list[Record](), []
-    for label in ENDS:
-        record = record_of(attempts(network("mnist", label)), profile, store)
-        if record is None:
-            continue
-        used.append(record)
+    panels, labels, ends = dict[str, np.ndarray](), dict[str, str](), []
+    records = records_of({label: attempts(network("mnist", label)) for label in ENDS}, profile, store)
+    for label, record in records.items():
         tries, hits, features = (np.asarray(record.series[name], float) for name in ("tries", "hits", "features"))
         with np.errstate(invalid="ignore"):
             # Nothing tried, or no attempt that reached its target: 0 / 0.
             shares, means = 100 * hits / tries, features / hits
         for title, values, what in ((label, shares, "succeed (%)"), (f"{label}: features", means, "mean features")):
             panels[title], labels[title] = values, what
-        said.append(f"{label}: {record.metrics['success'].value:.1%} of {record.metrics['success'].n} attempts succeed")
-    if not used:
+        ends.append(f"{label}: {record.metrics['success'].value:.1%} of {record.metrics['success'].n} attempts succeed")
+    if not records:
         return MISSING
-    alt = "Matrices of the ten classes of samples against ten target classes. " + "; ".join(said) + "."
-    return stamped(class_panels(panels, labels=labels), used), alt
+    alt = "Matrices of the ten classes of samples against ten target classes. " + "; ".join(ends) + "."
+    return stamped(class_panels(panels, labels=labels), list(records.values())), alt
 
 
 @styled
@@ -226,10 +204,10 @@ def target_rays(panels: Mapping[str, Sequence[float]], *, cap: float, name: str)
 
 def hardness(profile: str, store: Store) -> Drawing:
     """Figure 4 with data: one sample, the features that each target costs, the nearest as the disc's radius."""
-    records = {label: record_of(attempts(network("mnist", label)), profile, store) for label in ENDS}
-    plain, distilled = records.values()
-    if plain is None or distilled is None:
+    records = records_of({label: attempts(network("mnist", label)) for label in ENDS}, profile, store)
+    if len(records) < len(ENDS):
         return MISSING
+    plain, distilled = (records[label] for label in ENDS)
     tables = [
         dict(zip(np.asarray(found.series["rows"]).tolist(), np.asarray(found.series["changed"]), strict=True))
         for found in (plain, distilled)
@@ -242,15 +220,15 @@ def hardness(profile: str, store: Store) -> Drawing:
     row = sorted(whole, key=lambda one: (sorted(whole[one])[1], one))[len(whole) // 2]
     own = int(whole[row].argmin())
     cap = int(plain.evaluation["measurement"]["attack"]["features"])
-    panels, said = {}, []
+    panels, ends = {}, []
     for label, changed in zip(ENDS, tables, strict=True):
         values = np.asarray(changed[row], float)
         values[own] = np.nan
         panels[label] = values.tolist()
         hits = np.count_nonzero(values > 0)
-        said.append(f"{label}: {hits} of 9 classes reached")
+        ends.append(f"{label}: {hits} of 9 classes reached")
     alt = (
         f"Two polar drawings of one test sample: a ray towards each other class, as long as the number of features "
-        f"that JSMA changes to reach it, the rim at {cap}. {'; '.join(said)}."
+        f"that JSMA changes to reach it, the rim at {cap}. {'; '.join(ends)}."
     )
     return stamped(target_rays(panels, cap=cap, name=f"{cap} features"), [plain, distilled]), alt

@@ -7,14 +7,14 @@ said in each cell's note.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
+from typing import Any
 
 from ...attacks.suite import Clean
-from ...catalogue.base import Cell, Predicate, Published, published, published_of
+from ...catalogue.base import Cell, Published, cell, published, published_of
 from ...evaluate.accuracy import Accuracy
 from ...evaluate.weights import Recipe
 from ...spec.evaluation import Evaluation
-from ...spec.records import Record
 from .networks import (
     BROKEN,
     DATASETS,
@@ -54,33 +54,10 @@ def _extra(identity: str) -> Published:
 
 
 def _cell(
-    item: str,
-    dataset: str,
-    row: str,
-    column: str,
-    evaluations: tuple[Evaluation, ...],
-    metric: str,
-    *,
-    number: Published | None = None,
-    unit: str = "%",
-    scale: float = 100.0,
-    note: str = "",
-    spread: bool = False,
+    item: str, dataset: str, row: str, column: str, evaluations: tuple[Evaluation, ...], metric: str, **more: Any
 ) -> Cell:
     """A cell of one dataset's panel; no setting of the paper is fully known, and the note says why."""
-    return Cell(
-        item=f"{PAPER}/{item}",
-        row=row,
-        column=column,
-        published=number,
-        evaluations=evaluations,
-        metric=metric,
-        unit=unit,
-        scale=scale,
-        protocol_known=False,
-        note="; ".join(filter(None, (note, _OPEN[dataset]))),
-        spread=spread,
-    )
+    return cell(f"{PAPER}/{item}", row, column, evaluations, metric, unknown=_OPEN[dataset], **more)
 
 
 def _settings() -> Iterator[Cell]:
@@ -423,97 +400,3 @@ def cells() -> list[Cell]:
         *_class_matrix(),
         *_breaking(),
     ]
-
-
-# What the figures claim ---------------------------------------------------------------------------------------
-
-
-def _of(metric: str, holds: Callable[[list[float]], bool]) -> Callable[[Sequence[Record]], bool]:
-    """A test of one metric of the records, in their order."""
-    return lambda records: bool(holds([record.metrics[metric].value for record in records]))
-
-
-def predicates() -> list[Predicate]:
-    """The statements that each figure makes, as tests over records, on MNIST."""
-    ends = (NONE, "T=100")
-    crafted = tuple(attempts(network("mnist", label)) for label in ends)
-    least = tuple(minimal(network("mnist", label)) for label in ends)
-    told = tuple(outputs("mnist", label) for label in ends)
-    changes = tuple(variation("mnist", label) for label in LABELS[1:])
-    slopes = tuple(amplitudes("mnist", label) for label in LABELS)
-    known = (Evaluation(baseline("mnist"), Accuracy(Clean())),)
-    rows: list[tuple[str, str, tuple[Evaluation, ...], Callable[[Sequence[Record]], bool]]] = [
-        (
-            "network-overview",
-            "At T = 100 training makes the logits at least ten times larger",
-            told,
-            _of("logit_size", lambda v: v[1] >= 10 * v[0]),
-        ),
-        (
-            "crafting-framework",
-            "On the undistilled network an attempt that succeeds changes under 112 features",
-            crafted[:1],
-            _of("features", lambda v: v[0] < 112),
-        ),
-        (
-            "hardness",
-            "Distillation at T = 100 raises the least number of features that JSMA on softmax outputs needs",
-            least,
-            _of("rho", lambda v: v[1] > v[0]),
-        ),
-        (
-            "distillation-overview",
-            "At T = 100 the largest output is smaller at that temperature than at T = 1",
-            told[1:],
-            lambda r: r[0].metrics["max_output_at_T"].value < r[0].metrics["max_output"].value,
-        ),
-        (
-            "class-samples/mnist",
-            "The undistilled network knows over 95 % of the test samples",
-            known,
-            _of("accuracy", lambda v: v[0] > 0.95),
-        ),
-        (
-            "adversarial-examples/mnist",
-            "Over half of the attempts on the undistilled network succeed",
-            crafted[:1],
-            _of("success", lambda v: v[0] > 0.5),
-        ),
-        (
-            "success-rate/mnist",
-            "Distillation at T = 100 brings the success of JSMA on softmax outputs below 5 %",
-            crafted[1:],
-            _of("success", lambda v: v[0] < 0.05),
-        ),
-        (
-            "success-rate/mnist",
-            "Without distillation over 80 % of the attempts succeed",
-            crafted[:1],
-            _of("success", lambda v: v[0] > 0.8),
-        ),
-        (
-            "accuracy-variation/mnist",
-            "On MNIST distillation costs at most 1.5 points of accuracy at every temperature",
-            changes,
-            _of("variation", lambda v: min(v) >= -1.5),
-        ),
-        (
-            "gradient-amplitudes",
-            "The median amplitude at T = 100 is smaller than without distillation by 10^30 or more",
-            (slopes[0], slopes[-1]),
-            _of("median_log10", lambda v: v[0] - v[1] >= 30),
-        ),
-        (
-            "gradient-amplitudes",
-            "At T = 100 float32 leaves over half the points without any derivative",
-            slopes[-1:],
-            _of("zero_float32", lambda v: v[0] > 0.5),
-        ),
-        (
-            "robustness/mnist",
-            "At T = 100 a point needs at least eight times as many features",
-            least,
-            _of("rho", lambda v: v[1] >= 8 * v[0]),
-        ),
-    ]
-    return [Predicate(f"{PAPER}/{item}", text, needs, test) for item, text, needs, test in rows]

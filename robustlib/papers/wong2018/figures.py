@@ -7,15 +7,17 @@ import torch
 
 from ...catalogue.plan import cells_of
 from ...experiments.store import Store
-from ...report.display import Drawing
 from ...report.join import rows
-from ...report.plots.certificates import Stage, error_brackets, loss_lines, sorted_radii, unit_shares
+from ...report.plots.bars import Bar, bar_panels
+from ...report.plots.brackets import brackets, row_brackets
+from ...report.plots.curves import Curve, curve_panels
 from ...report.plots.images import image_grid
+from ...report.plots.records import MISSING, Drawing, facts_of_label, record_of, stamped
+from ...report.rows import Row
 from ...spec.records import Record
 from ...training import Standard
-from ..madry2018.figures import MISSING, record_of, stamped
 from .networks import PROBLEMS
-from .sketches import against_optimum
+from .sketches import against_optimum, sorted_radii
 
 DRAWN = {
     "TEST ERROR": "test error",
@@ -43,27 +45,24 @@ def of_item(item: str, series: str, profile: str, store: Store) -> dict[str, Rec
 
 def bracket(profile: str, store: Store) -> Drawing:
     """Certified against empirical, on the same points (Table 1)."""
-    panels: dict[str, dict[str, dict[str, Stage]]] = {}
-    measured, said = [], []
-    for row in rows("wong2018/table-1", profile, store):
-        if row.column not in DRAWN:
-            continue
-        facts = dict(part.split("=", 1) for part in row.label.split(";") if "=" in part)
-        name = "robust" if facts.get("ROBUST") == "✓" else "standard"
-        ours = float(np.mean(row.values)) if row.values else None
-        panels.setdefault(facts.get("PROBLEM", row.label), {}).setdefault(name, {})[row.column] = (ours, row.published)
-        if ours is not None:
-            measured.append(row)
-            if row.column == "ROBUST ERROR BOUND":
-                said.append(f"{facts.get('PROBLEM')}, {name}: {ours:.1f} % not certified")
+    found = [row for row in rows("wong2018/table-1", profile, store) if row.column in DRAWN]
+    measured = [row for row in found if row.values]
     if not measured:
         return MISSING
-    panels = {
-        problem: {name: {DRAWN[key]: net[key] for key in DRAWN if key in net} for name, net in nets.items()}
-        for problem, nets in panels.items()
-    }
-    alt = f"Errors from the clean one over FGSM and PGD to the proven bound, one line a network. {'; '.join(said)}."
-    return stamped(error_brackets(panels), measured), alt
+
+    def place(row: Row) -> tuple[str, str, str]:
+        facts = facts_of_label(row.label)
+        name = "robust" if facts.get("ROBUST") == "✓" else "standard"
+        return facts.get("PROBLEM", row.label), name, DRAWN[row.column]
+
+    figure = brackets(row_brackets(found, place), xlabel="error, or not certified (%)", stages=list(DRAWN.values()))
+    ends = [
+        f"{', '.join(place(row)[:2])}: {row.value:.1f} % not certified"
+        for row in measured
+        if row.column == "ROBUST ERROR BOUND"
+    ]
+    alt = f"Errors from the clean one over FGSM and PGD to the proven bound, one line a network. {'; '.join(ends)}."
+    return stamped(figure, measured), alt
 
 
 def certified_radii(profile: str, store: Store) -> Drawing:
@@ -86,13 +85,14 @@ def unstable_units(profile: str, store: Store) -> Drawing:
     found = of_item("wong2018/unstable-units", "shares", profile, store)
     if not found:
         return MISSING
-    panels = {
-        name: ([f"layer {i + 1}" for i in range(len(r.series["shares"]))], np.asarray(r.series["shares"], float))
-        for name, r in found.items()
-    }
+    panels: dict[str, dict[str, Bar]] = {}
+    for name, record in found.items():
+        for i, (active, dead, unstable) in enumerate(100 * np.asarray(record.series["shares"], float)):
+            panels.setdefault(name, {})[f"layer {i + 1}"] = Bar((unstable, active, dead))
+    figure = bar_panels(panels, ("unstable", "active", "dead"), xlabel="units (%)", whole=True, line=0.5, beside=True)
     said = ", ".join(f"{r.metrics['unstable'].value:.1%} after training on the {name}" for name, r in found.items())
     alt = f"Shares of unstable, active and dead units in each layer. Unstable in all: {said}."
-    return stamped(unit_shares(panels), list(found.values())), alt
+    return stamped(figure, list(found.values())), alt
 
 
 def filters(profile: str, store: Store) -> Drawing:
@@ -118,7 +118,8 @@ def training_curves(profile: str, store: Store) -> Drawing:
     found = of_item("wong2018/training-curves", "loss", profile, store)
     if not found:
         return MISSING
-    figure = loss_lines({name: (r.series["step"], r.series["loss"]) for name, r in found.items()})
+    curves = {name: Curve(r.series["step"], r.series["loss"]) for name, r in found.items()}
+    figure = curve_panels({"": curves}, xlabel="update", ylabel="training loss (nats)", yscale="log", markers=False)
     ends = ", ".join(f"{name} {r.metrics['final_loss'].value:.3g} nats" for name, r in found.items())
     alt = f"Each network's own loss on its training batches, on a logarithmic axis. At the end: {ends}."
     return stamped(figure, list(found.values())), alt

@@ -1,9 +1,8 @@
-"""Figures of the convex outer polytope, from plain arrays: output sets, one ReLU, bound against optimum."""
+"""Figures of the convex outer polytope, from plain arrays: output sets, one ReLU, bound against optimum, radii."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -13,15 +12,10 @@ from numpy.typing import ArrayLike
 
 from ...errors import RobustlibError
 from ...report.plots.panels import grid, need, outside_legend
-from ...report.plots.style import LINES, MARKERS, current, new_figure, styled
+from ...report.plots.style import MARKERS, current, dash, new_figure, styled
 
 OutputSet = tuple[ArrayLike, Mapping[str, ArrayLike]]
 """Sampled outputs (n, 2), and outer polygons (m, 2) by the name of their bound."""
-
-
-def dash(place: int) -> Any:
-    """A series' line style as matplotlib takes it."""
-    return 0, LINES[place] or None
 
 
 @styled
@@ -127,4 +121,36 @@ def against_optimum(bounds: Mapping[str, tuple[ArrayLike, ArrayLike]], *, xlabel
         )
     ax.set(xlabel=xlabel, ylabel=ylabel)
     outside_legend(figure, ax.get_legend_handles_labels()[0])
+    return figure
+
+
+@styled
+def sorted_radii(panels: Mapping[str, tuple[ArrayLike, ArrayLike]], *, eps: float, bins: int = 100) -> Figure:
+    """Largest certified radius of each point, sorted, coloured by the share of right classes around it.
+
+    Args:
+        panels: by network, (radii, whether the class is right).
+        eps: radius of training, a dashed line.
+        bins: groups of neighbouring points that a mark stands for, at most.
+
+    Raises:
+        RobustlibError: nothing to draw.
+    """
+    need(panels, "sorted_radii")
+    figure, theme = new_figure(3.4), current()
+    axes = grid(figure, len(panels), len(panels), sharey=True)
+    for ax, (title, (radii, right)) in zip(axes, panels.items(), strict=True):
+        values, known = np.asarray(radii, float), np.asarray(right, float)
+        order = np.argsort(values, kind="stable")
+        groups = np.array_split(order, min(bins, len(order)))
+        # A point that is not certified at any radius has no place on a logarithmic axis.
+        height = np.array([values[group].mean() for group in groups])
+        shown = height > 0
+        place = np.array([100 * (group.size * (i + 0.5)) / len(order) for i, group in enumerate(groups)])
+        share = np.array([100 * known[group].mean() for group in groups])
+        drawn = ax.scatter(place[shown], height[shown], c=share[shown], cmap="viridis", vmin=35, vmax=100, s=16)
+        ax.axhline(eps, color=theme.text, linewidth=1.2, linestyle="--")
+        ax.set(title=title, xlabel="points, sorted (%)", yscale="log")
+    axes[0].set_ylabel(r"largest certified $\varepsilon$")
+    figure.colorbar(drawn, ax=axes, label="right class (%)")
     return figure

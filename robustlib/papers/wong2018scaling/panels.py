@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from ...catalogue.base import Cell, Predicate, Published
+from ...catalogue.base import Cell, cell
 from ...models import ModelSpec
 from ...spec.evaluation import Evaluation
-from ...spec.records import Record
 from .networks import (
     COLOUR,
     COLUMNS,
@@ -40,36 +39,6 @@ COUNTS = (10, 50, 200)
 """Random columns of the variability figure."""
 
 
-def cell(
-    item: str,
-    row: str,
-    column: str,
-    runs: Sequence[Evaluation],
-    metric: str,
-    *,
-    number: Published | None = None,
-    scale: float = 100.0,
-    offset: float = 0.0,
-    unit: str = "%",
-    open_: str = "",
-    note: str = "",
-) -> Cell:
-    """A cell of ``item``; ``open_`` says what of its protocol is not known."""
-    return Cell(
-        item=f"{PAPER}/{item}",
-        row=row,
-        column=column,
-        published=number,
-        evaluations=tuple(runs),
-        metric=metric,
-        scale=scale,
-        offset=offset,
-        unit=unit,
-        protocol_known=not open_,
-        note="; ".join(filter(None, (note, open_))),
-    )
-
-
 def cost_runs() -> dict[str, dict[str, list[Evaluation]]]:
     """By family of networks and kind of bound, timings in the order of growing networks."""
     families = {
@@ -83,14 +52,19 @@ def cost_runs() -> dict[str, dict[str, list[Evaluation]]]:
     }
 
 
+def exponent(units: Sequence[float], seconds: Sequence[float]) -> float:
+    """Slope of log seconds over log units: 1 is linear, 2 quadratic cost."""
+    return float(np.polyfit(np.log(units), np.log(seconds), 1)[0])
+
+
 def _costs() -> Iterator[Cell]:
     for family, kinds in cost_runs().items():
         for kind, runs in kinds.items():
             for run in runs:
                 row = f"{family}, width {run.subject.model.width}"
-                yield cell("cost-vs-units", row, f"{kind}: an update", [run], "seconds", scale=1.0, unit="s")
+                yield cell(f"{PAPER}/cost-vs-units", row, f"{kind}: an update", [run], "seconds", scale=1.0, unit="s")
                 if kind == "exact":
-                    yield cell("cost-vs-units", row, "hidden units", [run], "units", scale=1.0, unit="units")
+                    yield cell(f"{PAPER}/cost-vs-units", row, "hidden units", [run], "units", scale=1.0, unit="units")
 
 
 def curves(split: str) -> dict[str, list[Evaluation]]:
@@ -109,7 +83,7 @@ def _curves() -> Iterator[Cell]:
         for name, runs in curves(split).items():
             for epoch, run in zip(MARKS, runs, strict=True):
                 column = f"{label} robust error, epoch {epoch}"
-                yield cell("projection-curves", name, column, [run], "bound", open_=note)
+                yield cell(f"{PAPER}/projection-curves", name, column, [run], "bound", unknown=note)
 
 
 def grown(line: Line) -> list[Evaluation]:
@@ -121,14 +95,22 @@ def _grown(item: str, line: Line) -> Iterator[Cell]:
     for place, run in enumerate(grown(line), start=1):
         row = f"{line.data}, {line.model}, eps {line.eps}, {place} stage{'s' * (place > 1)}"
         for column, metric in (("robust error", "bound"), ("strict rule", "strict_bound"), ("error", "error")):
-            yield cell(item, row, column, [run], metric, open_=OPEN, note=OWN if metric == "strict_bound" else "")
+            yield cell(
+                f"{PAPER}/{item}",
+                row,
+                column,
+                [run],
+                metric,
+                unknown=OPEN,
+                note=OWN if metric == "strict_bound" else "",
+            )
         for column, metric in (
             ("last stage alone: error", f"error_{place}"),
             ("points answered by the last stage", f"answered_{place}"),
         ):
-            yield cell(item, row, column, [run], metric, note=OWN)
+            yield cell(f"{PAPER}/{item}", row, column, [run], metric, note=OWN)
         yield cell(
-            item,
+            f"{PAPER}/{item}",
             row,
             "classes that the last stage tells",
             [run],
@@ -138,7 +120,7 @@ def _grown(item: str, line: Line) -> Iterator[Cell]:
             note=OWN,
         )
         yield cell(
-            item,
+            f"{PAPER}/{item}",
             row,
             "last stage: loss at the end of training",
             [curve(line, place)],
@@ -147,7 +129,7 @@ def _grown(item: str, line: Line) -> Iterator[Cell]:
             unit="nats",
         )
     yield cell(
-        item,
+        f"{PAPER}/{item}",
         f"{line.data}, {line.model}, eps {line.eps}, {STAGES} stages",
         "verdicts overturned by a search",
         [grown(line)[-1]],
@@ -162,7 +144,7 @@ def _variability() -> Iterator[Cell]:
             run, row = estimated(columns, estimator), f"{estimator}, {columns} projections"
             for column, metric in (("robust error by estimates", "estimated"), ("robust error", "exact")):
                 yield cell(
-                    "estimator-variability",
+                    f"{PAPER}/estimator-variability",
                     row,
                     column,
                     [run],
@@ -170,7 +152,7 @@ def _variability() -> Iterator[Cell]:
                     note="an estimate, not a bound" if metric == "estimated" else "",
                 )
             for column, metric in (("margins: deviation over draws", "scatter"), ("margins: mean error", "offset")):
-                yield cell("estimator-variability", row, column, [run], metric, scale=1.0, unit="logits")
+                yield cell(f"{PAPER}/estimator-variability", row, column, [run], metric, scale=1.0, unit="logits")
 
 
 def _groups() -> Iterator[Cell]:
@@ -180,7 +162,7 @@ def _groups() -> Iterator[Cell]:
             ("robust error", "bound"),
             *((f"certified, {edge} {kind}", f"{edge}_{kind}") for kind in kinds for edge in ("worst", "best")),
         ]:
-            yield cell(f"groups/{name.lower()}", name, column, [run], metric, note=OWN)
+            yield cell(f"{PAPER}/groups/{name.lower()}", name, column, [run], metric, note=OWN)
 
 
 def cells() -> Iterator[Cell]:
@@ -191,90 +173,13 @@ def cells() -> Iterator[Cell]:
     yield from _grown("more-curves/mnist", HARD)
     row = f"MNIST, Small, eps {HARD.eps}, 1 stage"
     yield cell(
-        "more-curves/mnist", row, "robust error, hidden layers by intervals", [over_intervals(HARD)], "bound", note=OWN
+        f"{PAPER}/more-curves/mnist",
+        row,
+        "robust error, hidden layers by intervals",
+        [over_intervals(HARD)],
+        "bound",
+        note=OWN,
     )
     yield from _grown("more-curves/cifar10", LINES[8])
     yield from _variability()
     yield from _groups()
-
-
-# What the figures claim ---------------------------------------------------------------------------------------------
-
-
-def exponent(units: Sequence[float], seconds: Sequence[float]) -> float:
-    """Slope of log seconds over log units: 1 is linear, 2 quadratic cost."""
-    return float(np.polyfit(np.log(units), np.log(seconds), 1)[0])
-
-
-def _grows_faster(records: Sequence[Record]) -> bool:
-    """Of the records, the first half is exact and the second projected."""
-    half = len(records) // 2
-    found = [
-        exponent([r.metrics["units"].value for r in part], [r.metrics["seconds"].value for r in part])
-        for part in (records[:half], records[half:])
-    ]
-    return found[0] > found[1]
-
-
-def _values(records: Sequence[Record], metric: str) -> list[float]:
-    return [record.metrics[metric].value for record in records]
-
-
-def _smaller_gap(records: Sequence[Record]) -> bool:
-    """Test and training error exactly trained, then with projections."""
-    exact_test, exact_train, test, train = _values(records, "bound")
-    return test - train < exact_test - exact_train
-
-
-def predicates() -> list[Predicate]:
-    """The statements that each figure and the cascades make, as tests over records."""
-    hard, wide = grown(HARD), cost_runs()["Wide(k)"]
-    ends = {split: curves(split) for split in ("test", "train")}
-    fewest = f"k = {COLUMNS[0]}"
-    gap = tuple(ends[split][name][-1] for name in ("exact", fewest) for split in ("test", "train"))
-    spread = tuple(estimated(columns, "median") for columns in COUNTS)
-    rows: list[tuple[str, str, tuple[Evaluation, ...], Callable[[Sequence[Record]], bool]]] = [
-        (
-            "results/mnist",
-            "At 0.3 a cascade's robust error is below its first network's",
-            (hard[0], hard[-1]),
-            lambda r: _values(r, "bound")[1] < _values(r, "bound")[0],
-        ),
-        (
-            "results/mnist",
-            "At 0.3 a cascade's standard error is above its first network's",
-            (hard[0], hard[-1]),
-            lambda r: _values(r, "error")[1] > _values(r, "error")[0],
-        ),
-        (
-            "more-curves/mnist",
-            "The strict rule certifies less of the cascade than the released one",
-            (hard[-1],),
-            lambda r: _values(r, "strict_bound")[0] > _values(r, "bound")[0],
-        ),
-        (
-            "more-curves/mnist",
-            "The last stage tells fewer than half of the classes",
-            (hard[-1],),
-            lambda r: _values(r, f"classes_{len(r[0].training['earlier']) + 1}")[0] < 5,
-        ),
-        (
-            "cost-vs-units",
-            "The exact bound's cost grows faster with the units than the projected one's",
-            (*wide["exact"], *wide[f"{PROJECTIONS} projections"]),
-            _grows_faster,
-        ),
-        (
-            "projection-curves",
-            f"With {COLUMNS[0]} projection the gap from training to testing is smaller than exactly",
-            gap,
-            _smaller_gap,
-        ),
-        (
-            "estimator-variability",
-            "More projections spread less",
-            spread,
-            lambda r: _values(r, "scatter")[-1] < _values(r, "scatter")[0],
-        ),
-    ]
-    return [Predicate(f"{PAPER}/{item}", text, needs, test) for item, text, needs, test in rows]

@@ -5,22 +5,19 @@ The plane, the lender and the checkpoints are small: a CPU runs them as they are
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 
-from ...catalogue.base import Cell, Predicate
+from ...catalogue.base import Cell
 from ...evaluate.inner_loop import InnerLoop
 from ...evaluate.lending import Lending
 from ...evaluate.pictures import DecisionMap, Pictures
-from ...evaluate.theory import counterexample
 from ...models import ModelSpec
 from ...spec.evaluation import Evaluation, Subset
 from ...spec.network import Network
-from ...spec.records import Record
 from ...threat import FeatureBox, LinfBall
 from ...training import Schedule, Standard, Trades
 from .networks import FGSM_K, INNER, PAPER, SMALL_THREAT, THREATS, network, under
+from .theory import counterexample
 
 PLANE = LinfBall(0.05)
 METHODS = {"natural training": None, "TRADES, 1/λ 6": 6.0}
@@ -173,53 +170,3 @@ def cells() -> list[Cell]:
                     )
                 )
     return found
-
-
-def _money(record: Record, state: str) -> float:
-    return record.metrics[f"money_{state}"].value
-
-
-def predicates() -> list[Predicate]:
-    """What the figures claim, and what the two experiments are about."""
-
-    def errors(records: Sequence[Record], kind: str) -> list[float]:
-        return [record.metrics[kind].value for record in records]
-
-    sweep = [lender(beta) for beta in LENDER_BETAS]
-
-    rows: list[tuple[str, str, Sequence[Evaluation], object]] = [
-        (
-            "decision-boundary",
-            "Both networks classify all points, TRADES fewer of them near its boundary",
-            [plane(beta) for beta in METHODS.values()],
-            lambda r: errors(r, "natural") == [0, 0] and errors(r, "boundary")[1] < errors(r, "boundary")[0],
-        ),
-        (
-            "algorithm-1",
-            "At x' = x the gradient of KL is zero but for rounding: below 1e-5 nats a unit of pixel",
-            [loop("mnist")],
-            lambda r: r[0].metrics["gradient_at_x"].value < 1e-5,
-        ),
-        (
-            "algorithm-1",
-            "The loop ends at ten times the KL of the kick or more",
-            [loop("mnist")],
-            lambda r: r[0].metrics["kl"].value > 10 * r[0].metrics["kl_of_kick"].value,
-        ),
-        (
-            "lender",
-            "Edits cost the lender with natural training more than half of the money it made",
-            sweep[:1],
-            lambda r: _money(r[0], "edited") < _money(r[0], "honest") / 2,
-        ),
-        (
-            "lender",
-            "Some 1/lambda earns more once applicants edit than natural training, and less from the honest",
-            sweep,
-            lambda r: any(
-                _money(x, "edited") > _money(r[0], "edited") and _money(x, "honest") < _money(r[0], "honest")
-                for x in r[1:]
-            ),
-        ),
-    ]
-    return [Predicate(f"{PAPER}/{item}", text, tuple(needs), test) for item, text, needs, test in rows]  # type: ignore[arg-type]

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from ...attacks.losses import margin
 from ...errors import RobustlibError
 from .panels import grid, need
-from .regions import Region
+from .regions import Region, draw_region
 from .style import WIDTH, current, new_figure, styled
 
 # Inches of an image, between images, between the two cards of a row; of a card: a title, three images, two lines, air.
@@ -101,12 +101,11 @@ def attack_paths(panels: Mapping[str, Sequence[ArrayLike]], region: Region, *, s
         RobustlibError: nothing to draw, or a path of another shape.
     """
     need(panels, "attack_paths")
-    x, y, scores, corner = (np.asarray(values, float) for values in (*region, start))
+    x, y, corner = (np.asarray(values, float) for values in (*region[:2], start))
     tall = 0.4 + 2.75 * np.ptp(y) / np.ptp(x)
     figure, theme = new_figure(float(tall) * -(-len(panels) // 2)), current()
     for ax, (title, paths) in zip(grid(figure, len(panels), 2), panels.items(), strict=True):
-        ax.contourf(x, y, scores, levels=[-1e9, 0, 1e9], colors=theme.colours[:2], alpha=0.22)
-        ax.contour(x, y, scores, levels=[0], colors=[theme.text], linewidths=1.2)
+        draw_region(ax, region)
         for path in map(np.asarray, paths):
             if path.ndim != 2 or path.shape[1] != 2:
                 raise RobustlibError(f"attack_paths {title!r}: a path of shape {path.shape}; give (n, 2)")
@@ -115,6 +114,5 @@ def attack_paths(panels: Mapping[str, Sequence[ArrayLike]], region: Region, *, s
         ax.add_patch(Rectangle(tuple(corner - eps), 2 * eps, 2 * eps, fill=False, edgecolor=theme.text, linestyle="--"))
         ax.plot(*corner, marker="o", color=theme.text, markersize=6)
         ax.set_title(title, fontsize=_LETTERS)
-        ax.set(aspect="equal", xticks=[], yticks=[])
-        ax.grid(visible=False)
+        ax.set(xticks=[], yticks=[])
     return figure

@@ -1,8 +1,10 @@
-"""The bracket: what is left of each network from clean inputs to a suite's worst case, and what of it is certified."""
+"""Brackets: values on a line for each name; of networks, from clean inputs to the worst case and what is certified."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -12,95 +14,123 @@ from ...catalogue.base import STAGES
 from ...data.registry import facts_of
 from ...experiments.profiles import search_order
 from ...experiments.store import Store
-from ...papers.madry2018.figures import MISSING, record_of, stamped
 from ...spec.evaluation import Evaluation
 from ...spec.keys import parse
-from ...spec.measurement import share
-from ...spec.records import Metric, Record
-from ..display import Drawing
+from ...spec.records import Record
+from ..rows import Row
+from .curves import HOLLOW
 from .panels import need, outside_legend
+from .records import MISSING, Drawing, records_of, stamped
 from .style import MARKERS, current, new_figure, styled
-
-Bracket = Mapping[str, Metric]
-"""Accuracy by stage, in the order of the stages; what a stage leaves is never more than what the last one left."""
-
 
 EXACT, CERTIFIED = "exact", "certified"
 """The last stages: points that are proven by any means, and those that at least one bound certifies, where there are
 records for the same points and ball. Of the exact stage ``low`` and ``high`` are the two ends that leave nothing to
 chance: proven, and broken by no means."""
+ORDER = (*STAGES, EXACT, CERTIFIED)
 MANY = 20
-"""Networks in one figure from which its lines stand closer."""
-_TOLD = {"clean": "clean", "worst case": "in the worst case", EXACT: "exactly", CERTIFIED: "certified"}
+"""Networks in one figure from which its alt text no longer names each."""
+_WORDS = {"clean": "clean", "worst case": "in the worst case", EXACT: "exactly", CERTIFIED: "certified"}
+
+
+@dataclass(frozen=True)
+class Mark:
+    """One stage of a bracket, in the unit of the axis; None where there is no number.
+
+    Args:
+        ours, published: the measured value, and the paper's, which is drawn hollow.
+        interval: ends of a confidence interval, a thin line.
+        span: ends between which the value lies for certain, a bar.
+    """
+
+    ours: float | None
+    published: float | None = None
+    interval: tuple[float, float] | None = None
+    span: tuple[float, float] | None = None
+
+
+Bracket = Mapping[str, Mark]
+"""Marks by stage."""
 
 
 @styled
-def brackets(panels: Mapping[str, Mapping[str, Bracket]], *, xlabel: str) -> Figure:
-    """One line a network, from what is least to its clean accuracy, with a mark for each stage.
+def brackets(
+    panels: Mapping[str, Mapping[str, Bracket]], *, xlabel: str, stages: Sequence[str] = (), whole: bool = True
+) -> Figure:
+    """A line for each name from its least to its greatest value, with a mark for each stage, a panel for each title.
 
     Args:
-        panels: by title, networks by name, accuracies (fractions) by stage.
-        xlabel: axis label; the axis is in per cent.
+        panels: by title ("" for none), brackets by name.
+        xlabel: axis label, with the unit.
+        stages: all that there are, in the order that gives colours and markers; by default those of the panels.
+        whole: the axis is 0 to 100 %.
 
     Raises:
-        RobustlibError: nothing to draw.
+        RobustlibError: nothing to draw, more panels or stages than can be told apart.
     """
     need(panels, "brackets")
-    theme, stages = current(), [*STAGES, EXACT, CERTIFIED]
-    heights = [len(networks) for networks in panels.values()]
-    line = 0.42 if sum(heights) <= MANY else 0.3
-    figure = new_figure(0.9 + sum(line * networks + 0.67 for networks in heights))
-    axes = figure.subplots(len(panels), 1, squeeze=False, height_ratios=heights).ravel().tolist()
-    for ax, (title, networks) in zip(axes, panels.items(), strict=True):
-        for place, bracket in enumerate(networks.values()):
-            values = {stage: 100 * metric.value for stage, metric in bracket.items()}
-            ends = min(values.values()), max(values.values())
-            ax.plot(ends, [place, place], color=theme.grid, linewidth=5, zorder=1)
-            worst = bracket.get("worst case")
-            if worst is not None and worst.low is not None and worst.high is not None:
-                ax.plot([100 * worst.low, 100 * worst.high], [place, place], color=theme.text, linewidth=1.2, zorder=2)
-            exact = bracket.get(EXACT)
-            if exact is not None and exact.low is not None and exact.high is not None:
-                ends = 100 * exact.low, 100 * exact.high
-                ax.plot(ends, [place, place], color=theme.colours[stages.index(EXACT)], linewidth=5, zorder=2)
-            for stage, value in values.items():
+    shown = dict.fromkeys(stage for lines in panels.values() for bracket in lines.values() for stage in bracket)
+    stages, heights = list(stages or shown), [len(lines) for lines in panels.values()]
+    need(dict.fromkeys(stages), "brackets")
+    theme, marks = current(), [m for lines in panels.values() for bracket in lines.values() for m in bracket.values()]
+    line = min(0.42 if len(stages) > 1 else 0.3, max(0.22, 7 / sum(heights)))
+    figure = new_figure(0.9 + sum(line * lines + 0.67 for lines in heights))
+    axes = figure.subplots(len(panels), 1, squeeze=False, height_ratios=heights).ravel()
+    look: dict[str, Any] = {"linestyle": "none", "clip_on": False}
+    for ax, (title, lines) in zip(axes, panels.items(), strict=True):
+        for place, bracket in enumerate(lines.values()):
+            values = [value for one in bracket.values() for value in (one.ours, one.published) if value is not None]
+            ax.plot([min(values), max(values)], [place, place], color=theme.grid, linewidth=5, zorder=1)
+            for stage, one in bracket.items():
                 # The last stage is drawn on top: where stages coincide, it is what counts.
                 i = stages.index(stage)
-                ax.plot(
-                    value,
-                    place,
-                    marker=MARKERS[i],
-                    color=theme.colours[i],
-                    markersize=9 if i else 11,
-                    markeredgecolor=theme.ground,
-                    linestyle="none",
-                    zorder=3 + i,
-                    clip_on=False,
-                )
-        ax.set_yticks(range(len(networks)), list(networks))
-        ax.set(title=title, xlim=(0, 100), ylim=(len(networks) - 0.5, -0.5), xlabel=xlabel)
-    shown = {stage for networks in panels.values() for bracket in networks.values() for stage in bracket}
+                colour = look | {"marker": MARKERS[i], "color": theme.colours[i], "zorder": 3 + i}
+                if one.interval is not None:
+                    ax.plot(one.interval, [place, place], color=theme.text, linewidth=1.2, zorder=2)
+                if one.span is not None:
+                    ax.plot(one.span, [place, place], color=theme.colours[i], linewidth=5, zorder=2)
+                if one.ours is not None:
+                    ax.plot(one.ours, place, markersize=8 if i else 10, markeredgecolor=theme.ground, **colour)
+                if one.published is not None:
+                    ax.plot(one.published, place, markersize=12, markerfacecolor="none", **colour)
+        ax.set_yticks(range(len(lines)), list(lines))
+        ax.set(title=title, ylim=(len(lines) - 0.5, -0.5), xlabel=xlabel)
+        if whole:
+            ax.set_xlim(0, 100)
+    named = [stage for stage in stages if stage in shown] if any(mark.ours is not None for mark in marks) else []
+    places = {stage: stages.index(stage) for stage in named}
     handles = [
-        Line2D([], [], marker=MARKERS[i], color=theme.colours[i], linestyle="none", label=stage)
-        for i, stage in enumerate(stages)
-        if stage in shown
+        Line2D([], [], marker=MARKERS[i], color=theme.colours[i], label=stage, **look) for stage, i in places.items()
     ]
+    if any(mark.published is not None for mark in marks):
+        handles.append(Line2D([], [], color=theme.text, marker="o", label="published", **HOLLOW))
     outside_legend(figure, handles)
     return figure
 
 
+def row_brackets(found: Sequence[Row], place: Callable[[Row], tuple[str, str, str]]) -> dict[str, dict[str, Bracket]]:
+    """The panels that rows of a table make, ours beside the published.
+
+    Args:
+        found: rows.
+        place: (title, name, stage) of a row.
+    """
+    panels: dict[str, dict[str, dict[str, Mark]]] = {}
+    for row in found:
+        title, name, stage = place(row)
+        panels.setdefault(title, {}).setdefault(name, {})[stage] = Mark(row.value, row.published)
+    return panels  # type: ignore[return-value]
+
+
 def bracket(panels: Mapping[str, Mapping[str, Evaluation]], profile: str, store: Store) -> Drawing:
     """The figure for these worst-case evaluations, or cascades' bounds, those without a record left out."""
-    found = {
-        title: {name: record_of(evaluation, profile, store) for name, evaluation in networks.items()}
-        for title, networks in panels.items()
-    }
+    found = {title: records_of(networks, profile, store) for title, networks in panels.items()}
     return _drawing(found, store)
 
 
 def every_bracket(profile: str, store: Store) -> Drawing:
     """The figure for every network of the book that the whole suite was run on, by data set and radius."""
-    found: dict[str, dict[str, Record | None]] = {}
+    found: dict[str, dict[str, Record]] = {}
     for record in (record for name in search_order(profile) for record in store.records(name)):
         if record.evaluation["measurement"]["type"] == "WorstCase":
             evaluation = parse(record.evaluation)
@@ -126,60 +156,63 @@ def _proofs(record: Record, store: Store, kind: str) -> list[Record]:
     ]
 
 
-def _exact(record: Record, proofs: list[Record]) -> Metric:
-    """The share proven by any of the records, between its two ends."""
-    proven = np.any([proof.outcome("certified") for proof in proofs], axis=0)
-    left = np.all([other.outcome() for other in (record, *proofs) if "correct" in other.outcomes], axis=0)
-    return Metric(float(proven.mean()), len(proven), float(proven.mean()), float(left.mean()))
+def _of_cascade(record: Record) -> dict[str, Mark]:
+    """What a cascade's record leaves: its accuracy, and what the strict rule certifies, in per cent."""
+    errors = {"clean": "error", CERTIFIED: "strict_bound"}
+    return {stage: Mark(100 * (1 - record.metrics[metric].value)) for stage, metric in errors.items()}
 
 
-def _between(metric: Metric, stage: str) -> str:
+def _stages(record: Record, bounds: Sequence[Record], solved: Sequence[Record]) -> dict[str, Mark]:
+    """What a worst case and the proofs about the same points leave of a network, in per cent."""
+    stages = {stage: Mark(100 * record.metrics[metric].value) for stage, metric in STAGES.items()}
+    worst = record.metrics[STAGES["worst case"]]
+    if worst.low is not None and worst.high is not None:
+        stages["worst case"] = replace(stages["worst case"], interval=(100 * worst.low, 100 * worst.high))
+    if solved:
+        proven = np.any([proof.outcome("certified") for proof in (*bounds, *solved)], axis=0)
+        left = [other.outcome() for other in (record, *bounds, *solved) if "correct" in other.outcomes]
+        ends = 100 * float(proven.mean()), 100 * float(np.all(left, axis=0).mean())
+        stages[EXACT] = Mark(ends[0], span=ends)
+    if bounds:
+        stages[CERTIFIED] = Mark(100 * float(np.any([proof.outcome("certified") for proof in bounds], axis=0).mean()))
+    return stages
+
+
+def _in_words(mark: Mark, words: str) -> str:
     """A share in words; an exact one that is not settled by its two ends."""
-    if stage == EXACT and metric.high is not None and metric.high > metric.value:
-        return f"{metric.value:.0%} to {metric.high:.0%}"
-    return f"{metric.value:.0%}"
+    if mark.span is not None and mark.span[1] > mark.span[0]:
+        return f"{mark.span[0]:.0f}% to {mark.span[1]:.0f}% {words}"
+    return f"{mark.ours:.0f}% {words}"
 
 
-def _said(panels: Mapping[str, Mapping[str, Bracket]]) -> Iterator[str]:
+def _described(panels: Mapping[str, Mapping[str, Bracket]]) -> Iterator[str]:
     """What the figure shows, in words: network by network, or panel by panel where that would be a page."""
     many = sum(map(len, panels.values())) > MANY
     for title, networks in panels.items():
         if many:
-            ends = {stage: [b[stage].value for b in networks.values() if stage in b] for stage in _TOLD}
-            told = [f"{min(v):.0%} to {max(v):.0%} {_TOLD[stage]}" for stage, v in ends.items() if v]
+            ends = {stage: [b[stage].ours or 0.0 for b in networks.values() if stage in b] for stage in _WORDS}
+            told = [f"{min(v):.0f}% to {max(v):.0f}% {_WORDS[stage]}" for stage, v in ends.items() if v]
             yield f"{title}, {len(networks)} networks: {', '.join(told)}"
         for name, stages in () if many else networks.items():
-            told = [f"{_between(stages[stage], stage)} {words}" for stage, words in _TOLD.items() if stage in stages]
+            told = [_in_words(stages[stage], words) for stage, words in _WORDS.items() if stage in stages]
             yield f"{title}, {name}: {', '.join(told)}"
 
 
-def _rest(metric: Metric) -> Metric:
-    """One minus a share that is an error."""
-    return Metric(1 - metric.value, metric.n)
-
-
-def _drawing(panels: Mapping[str, Mapping[str, Record | None]], store: Store) -> Drawing:
+def _drawing(panels: Mapping[str, Mapping[str, Record]], store: Store) -> Drawing:
     found: dict[str, dict[str, Bracket]] = {}
     used = list[Record]()
     for title, networks in panels.items():
         for name, record in networks.items():
-            if record is None:
-                continue
-            used.append(record)
             if "strict_bound" in record.metrics:
-                stages = {"clean": _rest(record.metrics["error"]), CERTIFIED: _rest(record.metrics["strict_bound"])}
-            else:
-                stages = {stage: record.metrics[metric] for stage, metric in STAGES.items()}
-                bounds, solved = (_proofs(record, store, kind) for kind in ("Certificate", "Exact"))
-                used += bounds + solved
-                if solved:
-                    stages[EXACT] = _exact(record, bounds + solved)
-                if bounds:
-                    stages[CERTIFIED] = share(np.any([bound.outcome("certified") for bound in bounds], axis=0))
-            found.setdefault(title, {})[name] = stages
+                found.setdefault(title, {})[name] = _of_cascade(record)
+                used.append(record)
+                continue
+            bounds, solved = (_proofs(record, store, kind) for kind in ("Certificate", "Exact"))
+            found.setdefault(title, {})[name] = _stages(record, bounds, solved)
+            used += [record, *bounds, *solved]
     if not used:
         return MISSING
     counts = sorted({record.metrics["accuracy"].n for record in used if "accuracy" in record.metrics})
     points = f"{counts[0]} points" if len(counts) == 1 else f"{counts[0]} to {counts[-1]} points"
-    figure = brackets(found, xlabel=f"accuracy (%), {points}")
-    return stamped(figure, used), f"From clean inputs to the worst case. {'; '.join(_said(found))}."
+    figure = brackets(found, xlabel=f"accuracy (%), {points}", stages=ORDER)
+    return stamped(figure, used), f"From clean inputs to the worst case. {'; '.join(_described(found))}."

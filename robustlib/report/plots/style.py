@@ -42,6 +42,11 @@ LINES = ((), (5, 2), (1.5, 1.5), (6, 1.5, 1.5, 1.5), (3, 1), (8, 2, 2, 2), (1, 1
 P = ParamSpec("P")
 
 
+def dash(place: int) -> Any:
+    """The line style of the series at that place, as matplotlib takes it."""
+    return 0, LINES[place] or None
+
+
 @dataclass(frozen=True)
 class Theme:
     """Colours of one ground, as hexadecimal RGB."""

@@ -1,0 +1,106 @@
+"""What the figures of Papernot et al. 2016 claim, as tests over records, on MNIST."""
+
+from __future__ import annotations
+
+from ...attacks.suite import Clean
+from ...catalogue.base import Predicate, claim, values
+from ...evaluate.accuracy import Accuracy
+from ...spec.evaluation import Evaluation
+from .networks import LABELS, NONE, amplitudes, attempts, baseline, minimal, network, outputs, variation
+from .tables import PAPER
+
+
+def predicates() -> list[Predicate]:
+    """The statements that each figure makes."""
+    ends = (NONE, "T=100")
+    crafted = [attempts(network("mnist", label)) for label in ends]
+    least = [minimal(network("mnist", label)) for label in ends]
+    predicted = [outputs("mnist", label) for label in ends]
+    changes = [variation("mnist", label) for label in LABELS[1:]]
+    slopes = [amplitudes("mnist", label) for label in LABELS]
+    known = Evaluation(baseline("mnist"), Accuracy(Clean()))
+    return [
+        claim(
+            f"{PAPER}/network-overview",
+            "At T = 100 training makes the logits at least ten times larger",
+            predicted,
+            "logit_size",
+            lambda v: v[1] >= 10 * v[0],
+        ),
+        claim(
+            f"{PAPER}/crafting-framework",
+            "On the undistilled network an attempt that succeeds changes under 112 features",
+            crafted[:1],
+            "features",
+            lambda v: v[0] < 112,
+        ),
+        claim(
+            f"{PAPER}/hardness",
+            "Distillation at T = 100 raises the least number of features that JSMA on softmax outputs needs",
+            least,
+            "rho",
+            lambda v: v[1] > v[0],
+        ),
+        Predicate(
+            f"{PAPER}/distillation-overview",
+            "At T = 100 the largest output is smaller at that temperature than at T = 1",
+            tuple(predicted[1:]),
+            lambda r: values(r, "max_output_at_T") < values(r, "max_output"),
+        ),
+        claim(
+            f"{PAPER}/class-samples/mnist",
+            "The undistilled network knows over 95 % of the test samples",
+            [known],
+            "accuracy",
+            lambda v: v[0] > 0.95,
+        ),
+        claim(
+            f"{PAPER}/adversarial-examples/mnist",
+            "Over half of the attempts on the undistilled network succeed",
+            crafted[:1],
+            "success",
+            lambda v: v[0] > 0.5,
+        ),
+        claim(
+            f"{PAPER}/success-rate/mnist",
+            "Distillation at T = 100 brings the success of JSMA on softmax outputs below 5 %",
+            crafted[1:],
+            "success",
+            lambda v: v[0] < 0.05,
+        ),
+        claim(
+            f"{PAPER}/success-rate/mnist",
+            "Without distillation over 80 % of the attempts succeed",
+            crafted[:1],
+            "success",
+            lambda v: v[0] > 0.8,
+        ),
+        claim(
+            f"{PAPER}/accuracy-variation/mnist",
+            "On MNIST distillation costs at most 1.5 points of accuracy at every temperature",
+            changes,
+            "variation",
+            lambda v: min(v) >= -1.5,
+        ),
+        claim(
+            f"{PAPER}/gradient-amplitudes",
+            "The median amplitude at T = 100 is smaller than without distillation by 10^30 or more",
+            [slopes[0], slopes[-1]],
+            "median_log10",
+            lambda v: v[0] - v[1] >= 30,
+        ),
+        claim(
+            f"{PAPER}/gradient-amplitudes",
+            "At T = 100 float32 leaves over half the points without any derivative",
+            slopes[-1:],
+            "zero_float32",
+            lambda v: v[0] > 0.5,
+        ),
+        claim(
+            f"{PAPER}/robustness/mnist",
+            "At T = 100 a point needs at least eight times as many features",
+            least,
+            "rho",
+            lambda v: v[1] >= 8 * v[0],
+        ),
+    ]

@@ -1,0 +1,92 @@
+"""Reduced profiles of distillation.
+
+Both begin teacher and student with one network trained at T = 1 (as Carlini and Wagner's re-implementation does), since
+at a high T the gradient is 1/T of what it is at 1.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from ...attacks.suite import Clean, Fgsm
+from ...budget import WHOLE, Budget
+from ...evaluate.accuracy import Accuracy, AccuracyVariation
+from ...evaluate.attempts import Targeted
+from ...evaluate.distances import Distances
+from ...evaluate.softmax import Amplitudes, Outputs
+from ...evaluate.weights import Recipe
+from ...evaluate.worst_case import WorstCase
+from ...experiments.profiles import On, Reduction, Version
+from ...spec.network import Network
+from ...training import Schedule, Standard
+from .networks import DATASETS, LABELS, MODELS, NONE, SEEDS, attempts, minimal, modified, network
+
+_WIDTH = {"digits": 16, "mnist": 32, "cifar10": 16}
+_ROWS = {"digits": None, "mnist": (5_000, 60_000), "cifar10": (5_000, 50_000)}
+
+
+def _distilled(full: Network, dataset: str, schedule: Schedule, warm: int) -> Network:
+    """The network under a reduced schedule, from weights that ``warm`` updates at T = 1 left."""
+    model = replace(full.model, width=_WIDTH[dataset])
+    start = Network(dataset, model, Standard(), replace(schedule, steps=warm), _ROWS[dataset], full.seed % 10)
+    parents = (*(_distilled(parent, dataset, schedule, warm) for parent in full.parents), start)
+    return replace(full, dataset=dataset, model=model, schedule=schedule, rows=_ROWS[dataset], parents=parents)
+
+
+def smoke_network(full: Network) -> Network:
+    """On digits, seconds."""
+    return _distilled(full, "digits", Schedule(60, 64, 5e-3, shape="one_cycle"), 200)
+
+
+# Updates of teacher and student, then of the network that both begin with; chosen on the first 5,000 training images,
+# which training does not see. Temperatures are trained one after another: stacked into one batched network they took
+# more than twice as long on a CPU core.
+_UPDATES = {"mnist": (860, 860), "cifar10": (1_000, 3_000)}
+
+
+def quick_network(full: Network) -> Network:
+    """On the paper's data, in minutes."""
+    steps, warm = _UPDATES[full.dataset]
+    schedule = Schedule(steps, batch=64, lr=2e-3, shape="one_cycle", precision="bfloat16")
+    return _distilled(full, full.dataset, schedule, warm)
+
+
+def _on(*measurements: type, attack: type | None = None, dataset: str = "") -> On:
+    models = tuple(model.name for model in MODELS.values())
+    return On(models, (dataset,) * bool(dataset), measurements, () if attack is None else (attack,))
+
+
+def _reduction(on: On, smoke: Budget, quick: Budget, full: Budget = WHOLE) -> Reduction:
+    return Reduction(on, Version(smoke_network, smoke), Version(quick_network, quick), Version(budget=full))
+
+
+LEAST = frozenset(minimal(network(dataset, label)) for dataset in DATASETS.values() for label in LABELS)
+"""Attempts without the cap on features: on CIFAR-10 one may take 1,536 derivatives of every class."""
+AS_DEPLOYED = frozenset(
+    [*(attempts(network("mnist", label, seed)) for label in LABELS for seed in SEEDS), modified(NONE)]
+)
+"""Attempts on softmax outputs at T = 1; those that undo the saturation take longer."""
+
+_SUITE = Budget(points=200, queries=1_000, target_classes=3, search="bfloat16")
+_SMOKE_SUITE = Budget(points=40, steps=10, queries=100, target_classes=2)
+_COSTLY = Budget(points=500)
+
+# In smoke, budgets of features keep their share of the image: 9 of 64 are 112 of 784, 2 of 64 are 112 of 3,072.
+_MNIST, _CIFAR = _on(Targeted, dataset="mnist"), _on(Targeted, dataset="cifar10")
+_NINE, _TWO = Budget(points=20, features=9, cap=9), Budget(points=20, features=2, cap=2)
+
+REDUCTIONS = (
+    _reduction(_on(Accuracy, attack=Clean), Budget(points=100), WHOLE),
+    _reduction(_on(Accuracy, attack=Fgsm), Budget(points=100), Budget(points=1_000)),
+    _reduction(_on(AccuracyVariation), WHOLE, WHOLE),
+    _reduction(_on(Outputs, Recipe), Budget(points=100), WHOLE),
+    _reduction(_on(Amplitudes), Budget(points=100), Budget(points=200)),
+    _reduction(_on(Distances), Budget(points=20, steps=50), Budget(points=100)),
+    _reduction(_on(WorstCase, dataset="mnist"), _SMOKE_SUITE, _SUITE),
+    _reduction(_on(WorstCase, dataset="cifar10"), _SMOKE_SUITE, _SUITE, _COSTLY),
+    _reduction(replace(_MNIST, among=AS_DEPLOYED), _NINE, Budget(points=100)),
+    _reduction(replace(_MNIST, outside=AS_DEPLOYED | LEAST), _NINE, Budget(points=40)),
+    _reduction(replace(_MNIST, among=LEAST), replace(_NINE, features=64), Budget(points=40, features=784)),
+    _reduction(replace(_CIFAR, outside=LEAST), _TWO, Budget(points=20)),
+    _reduction(replace(_CIFAR, among=LEAST), replace(_TWO, features=64), Budget(points=20, features=784), _COSTLY),
+)

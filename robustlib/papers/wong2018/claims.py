@@ -1,0 +1,68 @@
+"""What the tables and figures of Wong & Kolter 2018 claim, as tests over records."""
+
+from __future__ import annotations
+
+from ...catalogue.base import Predicate, claim
+from ...evaluate.weights import FirstLayer
+from ...spec.evaluation import Evaluation
+from .networks import PROBLEMS, RADII, TOY_BALL, bound, network, programmed, random_polytope, shallow, toy
+from .tables import PAPER, radii
+
+
+def predicates() -> list[Predicate]:
+    """The statements that each figure makes, of the standard network and then of the robust one."""
+    ball = PROBLEMS["MNIST"].threat
+    kinds = (False, True)
+    pair = [network("MNIST", robust=robust) for robust in kinds]
+    both = [bound(net, ball) for net in pair]
+    return [
+        claim(
+            f"{PAPER}/unstable-units",
+            "Robust training leaves fewer units that cross zero",
+            both,
+            "unstable",
+            lambda v: v[1] < v[0],
+        ),
+        claim(
+            f"{PAPER}/table-1/mnist",
+            "The standard network has no certificate on over 99 % of the test points",
+            both[:1],
+            "bound",
+            lambda v: v[0] > 0.99,
+        ),
+        claim(
+            f"{PAPER}/certified-radius",
+            "Robust training raises the median certified radius tenfold",
+            [radii(kind) for kind in ("standard", "robust")],
+            "median_radius",
+            lambda v: v[1] > 10 * v[0],
+        ),
+        claim(
+            f"{PAPER}/filters",
+            "More first-layer weights of the robust network are near zero",
+            [Evaluation(net, FirstLayer()) for net in pair],
+            "near_zero",
+            lambda v: v[1] > v[0],
+        ),
+        claim(
+            f"{PAPER}/dual-vs-lp",
+            "Neither linear program lies below its dual bound",
+            [programmed(shallow(robust=robust), RADII[-1]) for robust in kinds],
+            "loosened",
+            lambda v: min(v) >= -1e-6,
+        ),
+        claim(
+            f"{PAPER}/true-polytope",
+            "No sampled output lies outside a proven polygon",
+            [random_polytope()],
+            "inside",
+            lambda v: v[0] == 1,
+        ),
+        claim(
+            f"{PAPER}/toy-2d",
+            "Training on the bound certifies all that standard training leaves open",
+            [bound(toy(robust=robust), TOY_BALL) for robust in kinds],
+            "bound",
+            lambda v: v[1] == 0 < v[0],
+        ),
+    ]

@@ -1,0 +1,138 @@
+"""Reduced profiles of TRADES: shorter trainings, small networks in place of the residual ones."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from ...attacks.suite import Clean, Fab, Fgsm, MiFgsm, Pgd, Square
+from ...budget import WHOLE, Budget
+from ...evaluate.accuracy import Accuracy
+from ...evaluate.distances import Distances
+from ...evaluate.hinge import HingeBound
+from ...evaluate.inner_loop import InnerLoop
+from ...evaluate.lending import Lending
+from ...evaluate.pictures import DecisionMap, Pictures
+from ...evaluate.worst_case import WorstCase
+from ...experiments.profiles import On, Reduction, Scale, Version, scaled
+from ...models import ModelSpec
+from ...spec.network import Network
+from ...training import Schedule
+from ...training.inner import Inner
+from ..madry2018.profiles import QUICK, QUICK_PGD, QUICK_SUITE, SMOKE, SMOKE_PGD, SMOKE_SUITE, on_digits
+from .own import PARTS, judged
+
+SCALED = {"wide_resnet": Scale(4, cycle=True), "resnet18": Scale(32, cycle=True)}
+full_network = scaled(SCALED)
+
+_SMALLEST = {"wide_resnet": (1, 10), "resnet18": (2, 0)}
+"""Width and depth on digits."""
+_UPDATES = {"small_cnn": 200, "resnet18": 8}
+
+
+def smoke_network(network: Network) -> Network:
+    """On digits, seconds."""
+    model = network.model
+    width, depth = _SMALLEST.get(model.name, (min(model.width, 8), model.depth))
+    return on_digits(network, replace(model, width=width, depth=depth), _UPDATES.get(model.name, 80))
+
+
+# What is trained in place of each network, and for how many updates. Chosen on 5,000 training images that the trials
+# held out.
+_QUICK = {
+    "small_cnn": (ModelSpec("small_cnn", 32, init="kaiming_uniform"), 1_500, 1.5e-3),
+    "trades_net": (ModelSpec("trades_net", 10), 600, 3e-3),
+    "trades_binary": (ModelSpec("trades_binary", 10), 600, 3e-3),
+    "wide_resnet": (ModelSpec("madry_cnn", 4, init="kaiming_uniform"), 1_500, 1.5e-3),
+}
+
+
+def quick_network(network: Network) -> Network:
+    """On the paper's data, in minutes."""
+    model, steps, lr = _QUICK[network.model.name]
+    defence = network.defence
+    if isinstance(defence, Inner):
+        defence = replace(defence, ramp=(3, 5, 7), eps_warmup=0.15)
+    schedule = Schedule(steps=steps, batch=128, lr=lr, shape="one_cycle", precision="bfloat16")
+    return replace(network, model=model, defence=defence, schedule=schedule)
+
+
+# Small by themselves: generated data, and a training in parts on few images -----------------------------------------
+
+CHECKPOINTS = frozenset(judged(part, split) for part in range(1, PARTS + 1) for split in ("validation", "test"))
+
+
+def _short(network: Network) -> Network:
+    return replace(network, schedule=replace(network.schedule, steps=50))
+
+
+def _short_parts(network: Network) -> Network:
+    return replace(
+        network,
+        dataset="digits",
+        rows=(0, 200),
+        parents=tuple(map(_short_parts, network.parents)),
+        model=replace(network.model, width=4),
+        schedule=replace(network.schedule, steps=5),
+    )
+
+
+# What is measured --------------------------------------------------------------------------------------------------
+
+
+def _brief(attack: Pgd) -> bool:
+    return attack.steps <= 100
+
+
+def _long(attack: Pgd) -> bool:
+    return attack.steps > 100
+
+
+def _on(*measurements: type, attacks: tuple[type, ...] = ()) -> On:
+    return On((), (), measurements, attacks, outside=CHECKPOINTS)
+
+
+def _mnist(on: On, smoke: Budget, quick: Budget) -> Reduction:
+    on = replace(on, models=("small_cnn", "trades_net", "trades_binary"))
+    return Reduction(on, Version(smoke_network, smoke), Version(quick_network, quick))
+
+
+def _cifar(on: On, smoke: Budget, quick: Budget | None, full: Budget = WHOLE, *, model: str) -> Reduction:
+    return Reduction(
+        replace(on, models=(model,)),
+        Version(smoke_network, smoke),
+        None if quick is None else Version(quick_network, quick),
+        Version(full_network, full),
+    )
+
+
+_CLEAN = _on(Accuracy, attacks=(Clean, Fgsm, MiFgsm))
+_PGD, _LONG_PGD = (replace(_on(Accuracy, attacks=(Pgd,)), settings=steps) for steps in (_brief, _long))
+_OTHER = _on(Accuracy, attacks=(Square, Fab))
+_SMOKE_OTHER = Budget(points=100, queries=100, steps=10, target_classes=2)
+_QUICK_OTHER = Budget(points=200, queries=1_000, steps=20, target_classes=3)
+_SMOKE_NEAREST, _QUICK_NEAREST = Budget(points=20, steps=50), Budget(points=100)
+_FEW = Budget(points=500)
+"""On CIFAR-10, of what costs hundreds of passes a point or more."""
+_LOW = Budget(search="bfloat16")
+
+REDUCTIONS = (
+    Reduction(On(datasets=("plane", "lender"), measurements=(DecisionMap, Lending)), Version(_short), Version()),
+    Reduction(On(among=CHECKPOINTS), Version(_short_parts, Budget(points=100, steps=10, reach=False)), Version()),
+    _mnist(_CLEAN, SMOKE, QUICK),
+    _mnist(_PGD, SMOKE_PGD, QUICK_PGD),
+    _mnist(_LONG_PGD, SMOKE_PGD, replace(QUICK_PGD, points=200)),
+    _mnist(_OTHER, _SMOKE_OTHER, _QUICK_OTHER),
+    _mnist(_on(Distances), _SMOKE_NEAREST, _QUICK_NEAREST),
+    _mnist(_on(Pictures), SMOKE_PGD, QUICK),
+    _mnist(_on(HingeBound, InnerLoop), Budget(points=60), QUICK),
+    _mnist(_on(WorstCase), SMOKE_SUITE, QUICK_SUITE),
+    _cifar(_CLEAN, SMOKE, None, model="resnet18"),
+    _cifar(_PGD, SMOKE_PGD, None, _LOW, model="resnet18"),
+    _cifar(_CLEAN, SMOKE, QUICK, model="wide_resnet"),
+    _cifar(_PGD, SMOKE_PGD, QUICK_PGD, _LOW, model="wide_resnet"),
+    _cifar(_LONG_PGD, SMOKE_PGD, replace(QUICK_PGD, points=200), replace(_FEW, search="bfloat16"), model="wide_resnet"),
+    _cifar(_OTHER, _SMOKE_OTHER, _QUICK_OTHER, _FEW, model="wide_resnet"),
+    _cifar(_on(Distances), _SMOKE_NEAREST, _QUICK_NEAREST, _FEW, model="wide_resnet"),
+    _cifar(_on(Pictures), SMOKE_PGD, QUICK, model="wide_resnet"),
+    _cifar(_on(WorstCase), SMOKE_SUITE, QUICK_SUITE, replace(_FEW, search="bfloat16"), model="wide_resnet"),
+)

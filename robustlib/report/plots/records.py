@@ -1,0 +1,117 @@
+"""Records behind a figure: the most faithful ones there are, joined to curves, and named at the figure's foot."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from ...catalogue.plan import find_record
+from ...experiments.profiles import search_order
+from ...experiments.store import Store
+from ...spec.evaluation import Evaluation
+from ...spec.records import Record
+from ..join import title_suffix
+from ..rows import Row
+from .curves import Curve
+from .style import current
+
+Drawing = tuple[Figure, str] | str
+"""A figure and its alt text, or the reason why there is none."""
+MISSING = "no record of this figure yet"
+Name = TypeVar("Name", bound=Hashable)
+
+
+def record_of(evaluation: Evaluation, profile: str, store: Store) -> Record | None:
+    """The record of an evaluation under the most faithful profile that has one."""
+    for name in search_order(profile):
+        record = find_record(evaluation, name, store)
+        if record is not None:
+            return record
+    return None
+
+
+def records_of(evaluations: Mapping[Name, Evaluation], profile: str, store: Store) -> dict[Name, Record]:
+    """Those of the evaluations that have a record, each under the most faithful profile, by the same names."""
+    found = {name: record_of(evaluation, profile, store) for name, evaluation in evaluations.items()}
+    return {name: record for name, record in found.items() if record is not None}
+
+
+def stamped(figure: Figure, records: Sequence[Record | Row]) -> Figure:
+    """The same figure with the profiles of its records at the foot, so that a copied picture still names them."""
+    names = ", ".join(dict.fromkeys(record.profile for record in records if record.profile))
+    text = f"{names} records{title_suffix(records)}"
+    figure.supxlabel(text, x=0.99, ha="right", fontsize=9, color=current().colours[4])
+    return figure
+
+
+@dataclass(frozen=True)
+class Point:
+    """One x of a curve: the measured value with its interval, and the published one, in the unit of the axis.
+
+    Args:
+        x: place on the axis.
+        value, low, high: measured, and its 95 % interval; None where there is none.
+        published: the paper's value.
+        runs: values of the single seeds that ``value`` is the mean of, where there are several.
+        source: the record or the row of a table that the value stands in.
+    """
+
+    x: float
+    value: float | None = None
+    low: float | None = None
+    high: float | None = None
+    published: float | None = None
+    runs: tuple[float, ...] = ()
+    source: Record | Row | None = None
+
+
+def read_record(
+    x: float, record: Record | None, metric: str = "accuracy", *, published: float | None = None, scale: float = 100.0
+) -> Point:
+    """The point that a record's metric makes; without a value where the record, or the metric in it, is missing."""
+    found = None if record is None else record.metrics.get(metric)
+    if found is None:
+        return Point(x, published=published, source=record)
+    low, high = (None if end is None else scale * end for end in (found.low, found.high))
+    return Point(x, scale * found.value, low, high, published, source=record)
+
+
+def read_row(x: float, row: Row, *, scale: float = 1.0) -> Point:
+    """The point that a row of a table makes: the mean over seeds, each seed, and the published number."""
+    numbers = (row.value, row.low, row.high, row.published)
+    value, low, high, published = (None if number is None else scale * number for number in numbers)
+    runs = tuple(scale * run for run in row.values) if row.seeds > 1 else ()
+    return Point(x, value, low, high, published, runs, row if row.values else None)
+
+
+def joined(points: Sequence[Point]) -> Curve | None:
+    """The points as a curve, None where nothing was measured; published values stay where ours are missing."""
+    if all(point.value is None for point in points):
+        return None
+    runs = np.full((max(len(point.runs) for point in points), len(points)), np.nan)
+    for place, point in enumerate(points):
+        runs[: len(point.runs), place] = point.runs
+    columns = zip(*((p.x, p.value, p.low, p.high, p.published) for p in points), strict=True)
+    x, y, low, high, published = (np.asarray(column, float) for column in columns)
+    return Curve(x, y, low, high, published, runs)
+
+
+def sources(points: Sequence[Point]) -> list[Record | Row]:
+    """Where the points' values stand, for a figure's foot."""
+    return [point.source for point in points if point.source is not None]
+
+
+def share_at(points: Sequence[Point], x: float) -> str:
+    """What was measured at ``x``, in per cent, for an alt text: ``91.5%``, or "not run"."""
+    found = [point.value for point in points if point.x == x and point.value is not None]
+    return f"{found[0]:.1f}%" if found else "not run"
+
+
+def facts_of_label(label: str) -> dict[str, str]:
+    """What the label of a published row says: ``Method=PGD;Steps=40`` by name; a part without a name by ""."""
+    parts = [part.partition("=") for part in label.split(";")]
+    return {name.strip() if sign else "": (value if sign else name).strip() for name, sign, value in parts}

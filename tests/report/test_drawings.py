@@ -1,0 +1,111 @@
+"""What every figure of every paper keeps to: its records' profile at its foot, alt text, nothing without records."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import pkgutil
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from robustlib.catalogue.base import PACKAGE, papers
+from robustlib.experiments.store import Store
+from robustlib.papers.wong2018scaling.networks import COLOUR
+from robustlib.report.plots.brackets import every_bracket
+from robustlib.report.plots.records import MISSING, Drawing
+
+Draw = Callable[..., Drawing]
+ARGUMENTS: dict[str, list[dict[str, Any]]] = {
+    "madry2018.figures.loss_during_pgd": [{}, {"examples": 5}],
+    "madry2018.figures.accuracy_vs_eps": [{"norm": "linf"}, {"norm": "l2"}],
+    "madry2018.inside_figures.accuracy_vs_eps": [{"norm": "linf"}, {"norm": "l2"}],
+    "madry2018.inside_figures.transfer": [{"angles": True}, {"angles": False}],
+    "wong2018scaling.figures.results": [{"item": "wong2018scaling/results"}],
+    "wong2018scaling.figures.cascade_growth": [{"line": COLOUR}],
+    "wong2018scaling.figures.groups": [{"names": dict.fromkeys(("MNIST", "CIFAR10", "HAR"), tuple("0123456789"))}],
+    "zhang2019.figures.aged": [{"dataset": "mnist"}],
+    "zhang2019.own_figures.adversarial_examples": [{"dataset": "mnist"}, {"dataset": "cifar10"}],
+}
+"""What figures take besides profile and store; a figure that is not here takes nothing else."""
+UNDRAWN = {"papernot2016.maps.hardness"}
+"""Figures whose stand-in records hold nothing to draw; they give the reason instead."""
+
+
+def _found() -> Iterator[tuple[str, Callable[..., Drawing]]]:
+    """Every public function of a paper's package that returns a drawing, by its address below ``papers``."""
+    for paper in papers():
+        package = importlib.import_module(f"{PACKAGE}.{paper}")
+        for info in pkgutil.iter_modules(package.__path__):
+            module = importlib.import_module(f"{package.__name__}.{info.name}")
+            for name, function in inspect.getmembers(module, inspect.isfunction):
+                own = function.__module__ == module.__name__ and not name.startswith("_")
+                if own and function.__annotations__.get("return") == "Drawing":
+                    yield f"{paper}.{info.name}.{name}", function
+
+
+FOUND = dict(_found())
+FROM_RECORDS: dict[str, Draw] = {"every_bracket": every_bracket} | {
+    f"{name}{f' {place}' if place else ''}": partial(function, **options)
+    for name, function in FOUND.items()
+    if "store" in inspect.signature(function).parameters
+    for place, options in enumerate(ARGUMENTS.get(name, [{}]))
+}
+PUBLISHED = {n: function for n, function in FOUND.items() if not inspect.signature(function).parameters}
+
+
+@pytest.fixture(scope="module")
+def store(root: Path) -> Store:
+    return Store(root)
+
+
+def _is_text(alt: str) -> bool:
+    return len(alt) > 40 and alt.endswith(".") and "nan" not in alt.replace("nant", "") and "None" not in alt
+
+
+def test_all_figures_are_covered() -> None:
+    assert len(FOUND) > 40
+    assert set(ARGUMENTS) <= set(FOUND)
+    assert {name.split()[0] for name in FROM_RECORDS} | set(PUBLISHED) == {*FOUND, "every_bracket"}
+
+
+@pytest.mark.parametrize("name", FROM_RECORDS)
+def test_a_figure_names_its_records_at_its_foot_and_has_alt_text(name: str, store: Store) -> None:
+    drawing = FROM_RECORDS[name](profile="smoke", store=store)
+    if name in UNDRAWN:
+        assert isinstance(drawing, str)
+        assert drawing != MISSING
+        return
+    assert not isinstance(drawing, str), drawing
+    figure, alt = drawing
+    assert figure.get_supxlabel() == "smoke records (digits stand-in)"
+    assert figure.axes
+    assert _is_text(alt), alt
+
+
+@pytest.mark.parametrize("name", FROM_RECORDS)
+def test_stand_in_records_never_reach_a_published_figure(name: str, store: Store) -> None:
+    drawing = FROM_RECORDS[name](profile="best", store=store)
+    assert not isinstance(drawing, str), drawing
+    figure, alt = drawing
+    assert "digits stand-in" not in alt
+    assert figure.get_supxlabel().replace("records", "").replace(",", "").split()[0] in ("full", "quick")
+    assert "smoke" not in figure.get_supxlabel()
+
+
+def test_without_records_there_is_no_figure(tmp_path: Path) -> None:
+    empty = Store(tmp_path)
+    found = {name: draw(profile="best", store=empty) for name, draw in FROM_RECORDS.items()}
+    assert found == dict.fromkeys(FROM_RECORDS, MISSING)
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_figures_without_records_have_alt_text_and_no_profile(name: str) -> None:
+    drawing = PUBLISHED[name]()
+    assert not isinstance(drawing, str)
+    figure, alt = drawing
+    assert figure.get_supxlabel() == ""
+    assert _is_text(alt), alt
