@@ -31,10 +31,10 @@ from ..spec.evaluation import Evaluation
 from ..spec.keys import key
 from ..spec.network import Network
 from ..training import TrainingDiverged, WeakTeacher
-from .host import exact_arithmetic, resolve_device, tune_allocator
 from .networks import Networks, Stopped
 from .progress import Tick, label
-from .runner import Interrupted, Job, Summary, headline, run_one
+from .provenance import resolve_device
+from .runner import Interrupted, Job, Summary, exact_arithmetic, headline, run_one, tune_allocator
 from .store import Store
 
 LINE_SECONDS, EVENT_SECONDS = 30.0, 0.5
