@@ -96,7 +96,9 @@ schedule = Schedule(steps=250, batch=64, lr=5e-3, shape="one_cycle")
 networks = {}
 for name, defence in {
     "natural": Standard(),
-    "PGD-trained": PgdTraining(linf, steps=4, step_size=0.1, eps_warmup=0.2),
+    "PGD-trained": PgdTraining(
+        linf, steps=4, step_size=0.1, eps_warmup=0.2
+    ),
 }.items():
     networks[name] = build(
         ModelSpec("madry_cnn", width=4, init="kaiming_uniform"),
@@ -107,7 +109,6 @@ for name, defence in {
     rows = torch.arange(len(digits.train))
     fit(networks[name], digits.train, rows, defence, schedule, seed=0)
 natural, model = networks.values()
-
 
 # %% tags=["remove-input"]
 def g(seed=1):
@@ -194,8 +195,13 @@ def show_attacks(calls, alt):
 one_step = {
     "noise": lambda x, y: uniform_noise(model, x, y, linf, generator=g()),
     "FGSM": lambda x, y: fgsm(model, x, y, linf),
-    "FGSM, random step": lambda x, y: fgsm(model, x, y, linf, random_step=0.1, generator=g()),
-    "transfer (PGD)": lambda x, y: pgd(model, x, y, linf, steps=20, step_size=0.025, generator=g(), surrogate=natural),
+    "FGSM, random step": lambda x, y: fgsm(
+        model, x, y, linf, random_step=0.1, generator=g()
+    ),
+    "transfer (PGD)": lambda x, y: pgd(
+        model, x, y, linf, steps=20, step_size=0.025,
+        generator=g(), surrogate=natural,
+    ),
 }
 
 # %% tags=["remove-input"] mystnb={"figure": {"name": "fig-attacks-one-step", "caption": "At most one step on the network's own gradient."}}
@@ -238,10 +244,18 @@ show_attacks(
 steps = {"steps": 20, "step_size": 0.025}
 many_steps = {
     "PGD": lambda x, y: pgd(model, x, y, linf, **steps, generator=g()),
-    "PGD, margin, κ = 0": lambda x, y: pgd(model, x, y, linf, **steps, loss="margin", generator=g()),
-    "PGD, margin, κ = 50": lambda x, y: pgd(model, x, y, linf, **steps, loss="margin", kappa=50, generator=g()),
-    "PGD, targeted": lambda x, y: pgd(model, x, y, linf, **steps, target=target, generator=g()),
-    "PGD in ℓ₂": lambda x, y: pgd(model, x, y, l2, steps=20, step_size=0.1, generator=g()),
+    "PGD, margin, κ = 0": lambda x, y: pgd(
+        model, x, y, linf, **steps, loss="margin", generator=g()
+    ),
+    "PGD, margin, κ = 50": lambda x, y: pgd(
+        model, x, y, linf, **steps, loss="margin", kappa=50, generator=g()
+    ),
+    "PGD, targeted": lambda x, y: pgd(
+        model, x, y, linf, **steps, target=target, generator=g()
+    ),
+    "PGD in ℓ₂": lambda x, y: pgd(
+        model, x, y, l2, steps=20, step_size=0.1, generator=g()
+    ),
     "MI-FGSM": lambda x, y: mi_fgsm(model, x, y, linf, steps=20),
 }
 
@@ -281,15 +295,20 @@ show_attacks(
 # %%
 own_length = {
     "APGD": lambda x, y: apgd(model, x, y, linf, steps=20, generator=g()),
-    "APGD, DLR": lambda x, y: apgd(model, x, y, linf, steps=20, loss="dlr", generator=g()),
-    "APGD, targeted DLR": lambda x, y: apgd(model, x, y, linf, steps=20, target_classes=3, generator=g()),
-    "AutoAttack": lambda x, y: auto_attack(model, x, y, linf, steps=20, queries=200, target_classes=3, generator=g()),
+    "APGD, DLR": lambda x, y: apgd(
+        model, x, y, linf, steps=20, loss="dlr", generator=g()
+    ),
+    "APGD, targeted DLR": lambda x, y: apgd(
+        model, x, y, linf, steps=20, target_classes=3, generator=g()
+    ),
+    "AutoAttack": lambda x, y: auto_attack(
+        model, x, y, linf, steps=20, queries=200, target_classes=3,
+        generator=g(),
+    ),
 }
 
 # %% tags=["remove-input"] mystnb={"figure": {"name": "fig-attacks-own-length", "caption": "APGD on three losses, and AutoAttack, which ends with the first of its four that succeeds."}}
-show_attacks(
-    own_length, "Four cards: APGD on the cross-entropy, on the DLR loss, on the targeted DLR loss, and AutoAttack."
-)
+show_attacks(own_length, "Four cards: APGD on the cross-entropy, on the DLR loss, on the targeted DLR loss, and AutoAttack.")
 
 # %% [markdown]
 # ## 2. The misclassification is fixed: shrink a norm
@@ -334,9 +353,15 @@ smallest = {
     "DeepFool ℓ∞": lambda x, y: deepfool(model, x, y, norm="linf"),
     "C&W ℓ₂": lambda x, y: carlini_wagner(model, x, y, norm="l2"),
     "C&W ℓ∞": lambda x, y: carlini_wagner(model, x, y, norm="linf"),
-    "FAB ℓ₂": lambda x, y: fab(model, x, y, norm="l2", steps=20, target_classes=3),
-    "FAB ℓ∞": lambda x, y: fab(model, x, y, norm="linf", steps=20, target_classes=3),
-    "L-BFGS": lambda x, y: lbfgs(model, x, y, steps=20, binary_steps=6),
+    "FAB ℓ₂": lambda x, y: fab(
+        model, x, y, norm="l2", steps=20, target_classes=3
+    ),
+    "FAB ℓ∞": lambda x, y: fab(
+        model, x, y, norm="linf", steps=20, target_classes=3
+    ),
+    "L-BFGS": lambda x, y: lbfgs(
+        model, x, y, steps=20, binary_steps=6
+    ),
 }
 
 # %% tags=["remove-input"] mystnb={"figure": {"name": "fig-attacks-smallest", "caption": "The nearest point of another class, as each attack finds it. The margin is just below zero: none goes further than it must."}}
@@ -363,8 +388,12 @@ show_attacks(
 
 # %%
 few_features = {
-    "JSMA, softmax": lambda x, y: jsma(model, x, y, target=target, features=16),
-    "JSMA, logits": lambda x, y: jsma(model, x, y, target=target, features=16, outputs="logits"),
+    "JSMA, softmax": lambda x, y: jsma(
+        model, x, y, target=target, features=16
+    ),
+    "JSMA, logits": lambda x, y: jsma(
+        model, x, y, target=target, features=16, outputs="logits"
+    ),
 }
 
 # %% tags=["remove-input"] mystnb={"figure": {"name": "fig-attacks-features", "caption": "Few pixels, changed fully, towards the most likely wrong class. A failed attempt returns the digit as it was."}}
@@ -392,10 +421,18 @@ show_attacks(few_features, "Two cards, JSMA on softmax outputs and on logits: a 
 
 # %%
 no_gradients = {
-    "Square ℓ∞": lambda x, y: square(model, x, y, linf, queries=500, generator=g()),
-    "Square ℓ₂": lambda x, y: square(model, x, y, l2, queries=500, generator=g()),
-    "boundary ℓ₂": lambda x, y: boundary(model, x, y, norm="l2", steps=500, generator=g()),
-    "boundary ℓ∞": lambda x, y: boundary(model, x, y, norm="linf", steps=500, generator=g()),
+    "Square ℓ∞": lambda x, y: square(
+        model, x, y, linf, queries=500, generator=g()
+    ),
+    "Square ℓ₂": lambda x, y: square(
+        model, x, y, l2, queries=500, generator=g()
+    ),
+    "boundary ℓ₂": lambda x, y: boundary(
+        model, x, y, norm="l2", steps=500, generator=g()
+    ),
+    "boundary ℓ∞": lambda x, y: boundary(
+        model, x, y, norm="linf", steps=500, generator=g()
+    ),
 }
 
 # %% tags=["remove-input"] mystnb={"figure": {"name": "fig-attacks-blind", "caption": "Attacks that see no gradient. The maximum-norm form of the boundary attack is this library's."}}
@@ -413,9 +450,7 @@ lines = []
 for name, (forwards, backwards, lost, lengths) in measured.items():
     means = {norm: float(values[lost].mean()) if lost.any() else float("nan") for norm, values in lengths.items()}
     shown = [f"{means['l0']:.0f}", f"{means['l2']:.2f}", f"{means['linf']:.2f}"] if lost.any() else ["–"] * 3
-    lines.append(
-        [name, f"{forwards:.0f}", f"{backwards:.0f}", f"{float(lost.double().mean()):.0%}".replace("%", " %"), *shown]
-    )
+    lines.append([name, f"{forwards:.0f}", f"{backwards:.0f}", f"{float(lost.double().mean()):.0%}".replace("%", " %"), *shown])
 show_table(
     ["attack", "forwards", "backwards", "broken", "ℓ₀", "ℓ₂", "ℓ∞"], lines, name="table-attacks-cost",
     caption=f"Cost per digit and outcome of each attack on the PGD-trained network, {len(x)} digits that both networks classify. "
@@ -424,7 +459,6 @@ show_table(
 
 # %% [markdown]
 # What of it holds on any machine:
-
 
 # %% tags=["remove-input"]
 def broken(name):
@@ -475,14 +509,7 @@ for layer in layers:
     torch.nn.init.kaiming_uniform_(layer.weight, generator=draw)
     torch.nn.init.zeros_(layer.bias)
 flat = torch.nn.Sequential(layers[0], torch.nn.ReLU(), layers[1], torch.nn.ReLU(), layers[2])
-fit(
-    flat,
-    Split(points, sides),
-    torch.arange(600),
-    Standard(),
-    Schedule(steps=400, batch=100, lr=1e-2, shape="one_cycle"),
-    seed=0,
-)
+fit(flat, Split(points, sides), torch.arange(600), Standard(), Schedule(steps=400, batch=100, lr=1e-2, shape="one_cycle"), seed=0)
 flat.eval()
 
 across, upwards = torch.linspace(0, 1, 161), torch.linspace(0.2, 1, 129)
@@ -570,8 +597,10 @@ say({
 # %%
 seen, told = images[:100], labels[:100]
 suite = standard(linf, steps=20, queries=200, targets=3)
-reports = {name: evaluate(net, seen, told, linf, suite) for name, net in networks.items()}
-
+reports = {
+    name: evaluate(net, seen, told, linf, suite)
+    for name, net in networks.items()
+}
 
 # %% tags=["remove-input", "nbval-ignore-output"]
 def percent(value):
@@ -580,14 +609,9 @@ def percent(value):
 
 def show_report(name, report):
     """The lines of a report."""
-
     def label(line):
         """The attack's type, and its loss where that is not the cross-entropy."""
-        loss = (
-            "targeted DLR"
-            if getattr(line.attack, "target_classes", 0) and line.name == "Apgd"
-            else getattr(line.attack, "loss", "")
-        )
+        loss = "targeted DLR" if getattr(line.attack, "target_classes", 0) and line.name == "Apgd" else getattr(line.attack, "loss", "")
         return f"{line.name}, {loss}" if loss not in ("", "cross_entropy") else line.name
 
     slug = name.lower().replace(" ", "-")
@@ -635,7 +659,6 @@ say({
 #
 # An evaluation is worth what it says of a network that only *looks* robust. Two such are made of the natural network, without training.
 
-
 # %%
 class LargeLogits(torch.nn.Module):
     """Logits times 1,000: the softmax is saturated in float32."""
@@ -659,9 +682,15 @@ class Rounded(torch.nn.Module):
         return self.net((x * 16).round() / 16)
 
 
-defences = {"large logits": LargeLogits(natural).eval(), "rounded inputs": Rounded(natural).eval()}
+defences = {
+    "large logits": LargeLogits(natural).eval(),
+    "rounded inputs": Rounded(natural).eval(),
+}
 for name, net in defences.items():
-    reports[name] = evaluate(net, seen, told, linf, suite, converge=False, sources={"natural": natural})
+    reports[name] = evaluate(
+        net, seen, told, linf, suite, converge=False,
+        sources={"natural": natural},
+    )
 
 # %% [markdown]
 # Both classify clean digits as before, and cross-entropy gradients are of no use on either. First each attack by itself, then what the one

@@ -111,7 +111,10 @@ def new(seed):
 
 
 plain, teacher, student = new(0), new(1), new(2)
-for seed, model, defence in ((0, plain, Standard()), (1, teacher, Standard(temperature=T))):
+for seed, model, defence in (
+    (0, plain, Standard()),
+    (1, teacher, Standard(temperature=T)),
+):
     fit(model, digits.train, rows, defence, schedule, seed=seed)
 distillation = Distillation(T, least_accuracy=0.9)
 soft = soft_labels(teacher, digits.train, rows, distillation)
@@ -138,11 +141,16 @@ def no_slope(model):
 def success(model, **outputs):
     """Share of 450 attempts that reach their target."""
     attack = Jsma(features=16, **outputs)
-    tried = targeted_attempts(model, digits.test, torch.arange(50), attack, domain=(0.0, 1.0))
+    tried = targeted_attempts(
+        model, digits.test, torch.arange(50), attack, domain=(0.0, 1.0)
+    )
     return float(tried.reached.mean())
 
 
-logits = {name: model(x).detach() for name, model in {"plain": plain, "student": student}.items()}
+logits = {
+    name: model(x).detach()
+    for name, model in {"plain": plain, "student": student}.items()
+}
 zero = {"plain": no_slope(plain), "student": no_slope(student)}
 share = {name: float(flags.float().mean()) for name, flags in zero.items()}
 size = {name: float(z.abs().mean()) for name, z in logits.items()}
@@ -229,13 +237,7 @@ def printed(row, column):
 
 def where(condition, holds, fails):
     """One of two readings of the records; None: they are not all there."""
-    return (
-        "The records that would decide it are not all there yet."
-        if condition is None
-        else holds
-        if condition
-        else fails
-    )
+    return "The records that would decide it are not all there yet." if condition is None else holds if condition else fails
 
 
 def known_all(*numbers):
@@ -420,7 +422,9 @@ for table in ("table-1", "table-2"):
 
 # %% tags=["remove-input"] mystnb={"figure": {"name": "fig-papernot-6", "caption": "One digit of each class (figure 6 of the paper, here of the digits that this page trains on)."}}
 each = [int(torch.nonzero(y == c)[0]) for c in range(10)]
-style.show(image_grid(x[each], [digits.classes[c] for c in range(10)]), alt="Ten small digits, one of each class.")
+style.show(
+    image_grid(x[each], [digits.classes[c] for c in range(10)]), alt="Ten small digits, one of each class."
+)
 
 # %% tags=["remove-input"]
 show_statements("papernot2016/class-samples/mnist", profile, store)
@@ -501,11 +505,7 @@ show_statements("papernot2016/gradient-amplitudes", profile, store)
 
 # %% tags=["remove-input", "hide-output"]
 show_item(
-    "papernot2016/gradient-amplitudes",
-    profile,
-    store,
-    part="medians and zeros",
-    keep=lambda row: "bin" not in row.label,
+    "papernot2016/gradient-amplitudes", profile, store, part="medians and zeros", keep=lambda row: "bin" not in row.label
 )
 show_item("papernot2016/gradient-amplitudes", profile, store, part="shares", keep=lambda row: "bin" in row.label)
 
@@ -542,7 +542,6 @@ for panel in ("mnist", "cifar10"):
 # %% tags=["remove-input"] mystnb={"figure": {"name": "fig-papernot-confidence", "caption": "Mean confidence of the deployed networks, and mean largest output of the same networks at the temperature of their training (table III and text of the paper). Hollow: as published."}}
 show_drawing(drawn.confidence(profile, store))
 
-
 # %% tags=["remove-input"]
 def of_table_3(row):
     """The rows that the paper prints."""
@@ -567,10 +566,7 @@ show_item("papernot2016/confidence", profile, store, part="the rest", keep=lambd
 show_drawing(drawn.breaking(profile, store))
 
 # %% tags=["remove-input"]
-three = [
-    value(e, "success")
-    for e in (papernot.attempts(B), papernot.undone("mnist", "T=100"), papernot.on_logits("mnist", "T=100"))
-]
+three = [value(e, "success") for e in (papernot.attempts(B), papernot.undone("mnist", "T=100"), papernot.on_logits("mnist", "T=100"))]
 show_markdown(
     f"On MNIST at $T = 100$ JSMA succeeds in {ours(papernot.attempts(B), 'success')} of its attempts on the outputs, in "
     f"{ours(papernot.undone('mnist', 'T=100'), 'success')} with the logits divided by $T$, and in "
@@ -681,7 +677,7 @@ agrees = papernot.outputs("mnist", "T=100")
 apart = [value(e, "mean_distance") for e in near]
 decided = value(agrees, "same_decision")
 show_markdown(
-    f'**"Smoother decision boundaries."** The decision at $T$ and at 1 is the same on {ours(agrees, "same_decision")} of the points, as '
+    f"**\"Smoother decision boundaries.\"** The decision at $T$ and at 1 is the same on {ours(agrees, 'same_decision')} of the points, as "
     "{eq}`eq-argmax` says it must be: setting $T$ back moves no boundary. The mean distance at which Carlini and Wagner's attack crosses one is "
     f"{ours(near[0], 'mean_distance')} without distillation and {ours(near[1], 'mean_distance')} at $T = 100$. "
     + where(
@@ -696,13 +692,9 @@ least = papernot.minimal(A), papernot.minimal(B)
 back = papernot.undone("mnist", "T=100")
 rho = [value(e, "rho") for e in least]
 times = f", {rho[1] / rho[0]:.1f} times as much" if known_all(*rho) and rho[0] else ""
-most = (
-    f" With 112 of 784 features as the cap no factor above {112 / 784 / rho[0]:.1f} can be measured."
-    if known_all(*rho) and rho[0]
-    else ""
-)
+most = f" With 112 of 784 features as the cap no factor above {112 / 784 / rho[0]:.1f} can be measured." if known_all(*rho) and rho[0] else ""
 show_markdown(
-    f'**"Perturbations require 8x more features."** The mean least share of changed features is {ours(least[0], "rho")} without '
+    f"**\"Perturbations require 8x more features.\"** The mean least share of changed features is {ours(least[0], 'rho')} without "
     f"distillation and {ours(least[1], 'rho')} at $T = 100${times}, where {ours(least[1], 'censored')} of the points count at the cap because JSMA never "
     f"breaks them. With the logits divided by $T$ it is {ours(back, 'rho')}. "
     + where(
@@ -718,7 +710,7 @@ slopes = papernot.amplitudes("mnist", "no distillation"), papernot.amplitudes("m
 powers = [value(e, "median_log10") for e in slopes]
 fall = f": a factor of 10 to the {powers[0] - powers[1]:.0f}" if known_all(*powers) else ""
 show_markdown(
-    f'**"Gradients reduced by $10^{{30}}$."** The logarithm (base 10) of the median derivative is {ours(slopes[0], "median_log10")} without distillation '
+    f"**\"Gradients reduced by $10^{{30}}$.\"** The logarithm (base 10) of the median derivative is {ours(slopes[0], 'median_log10')} without distillation "
     f"and {ours(slopes[1], 'median_log10')} at $T = 100${fall}. In 32 bits {ours(slopes[1], 'zero_float32')} of the points have no derivative left. "
     + where(
         powers[0] - powers[1] >= 30 if known_all(*powers) else None,
@@ -734,7 +726,7 @@ variations = {label: papernot.variation("mnist", label) for label in papernot.LA
 costs = {label: found for label, e in variations.items() if (found := value(e, "variation")) is not None}
 lowest = min(costs, key=costs.get) if costs else "T=100"
 show_markdown(
-    f'**"At most 1.5 % accuracy."** The largest loss over the temperatures is at {lowest.replace("=", " = ")}: '
+    f"**\"At most 1.5 % accuracy.\"** The largest loss over the temperatures is at {lowest.replace('=', ' = ')}: "
     f"{ours(variations[lowest], 'variation')} against the undistilled network (percentage points). "
     + where(
         (min(costs.values()) >= -1.5) if len(costs) == len(variations) else None,
@@ -747,7 +739,7 @@ show_markdown(
 spiky = papernot.outputs("mnist", "no distillation"), papernot.outputs("mnist", "T=100")
 tops = [value(spiky[0], "max_output"), value(spiky[1], "max_output"), value(spiky[1], "max_output_at_T")]
 show_markdown(
-    f'**"High T: smooth outputs."** At $T = 100$ the mean largest output is {ours(spiky[1], "max_output_at_T")} at that temperature and '
+    f"**\"High T: smooth outputs.\"** At $T = 100$ the mean largest output is {ours(spiky[1], 'max_output_at_T')} at that temperature and "
     f"{ours(spiky[1], 'max_output')} as deployed, against {ours(spiky[0], 'max_output')} without distillation. "
     + where(
         tops[1] >= tops[2] if known_all(*tops) else None,
@@ -795,9 +787,7 @@ wide = papernot.nearest("mnist", "T=100", "linf")
 show_markdown(
     "**Does distillation work for all attack types?** "
     + where(
-        numbers[1] > numbers[0] and numbers[3] < numbers[1] - 0.2 and three[1] > three[0] + 0.2
-        if known_all(*numbers, *three)
-        else None,
+        numbers[1] > numbers[0] and numbers[3] < numbers[1] - 0.2 and three[1] > three[0] + 0.2 if known_all(*numbers, *three) else None,
         "It works against attacks that read derivatives of the deployed outputs in 32 bits, and against none of the others.",
         "Less plainly than the theory says, in these records.",
     )
@@ -807,7 +797,6 @@ show_markdown(
     f"{ours(worst[1])}. *What would change this answer:* a distilled network on which an attack on logit differences needs clearly longer ways than "
     "on the undistilled one of the same training."
 )
-
 
 # %% tags=["remove-input"]
 def at(label):

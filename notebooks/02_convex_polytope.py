@@ -101,7 +101,6 @@ store = prepare("wong2018", profile, device, recompute=recompute)
 # the outputs of sampled inputs. For the outer set, a linear layer behind the network turns 72 directions into "logits"; `certify` bounds each of them, and the
 # bounds cut a polygon out of the plane.
 
-
 # %%
 def dense(*sizes, seed):
     """A ReLU network with PyTorch's default distribution of weights."""
@@ -149,7 +148,6 @@ style.show(
     alt="Four panels, for growing radii. A small, bent cloud of outputs lies inside two polygons: the paper's bound and the one "
     "with adaptive slopes, which is smaller. With the radius the polygons grow far faster than the cloud.",
 )
-
 
 # %% tags=["remove-input"]
 def tell(verdicts):
@@ -212,10 +210,18 @@ def train(net, loss, steps, weight_decay=0.0):
 
 losses = {
     "standard loss": lambda net, _: cross_entropy(net(plane), sides),
-    "robust loss": lambda net, _: cross_entropy(-margins(net, plane, sides, box), sides),
+    "robust loss": lambda net, _: cross_entropy(
+        -margins(net, plane, sides, box), sides
+    ),
 }
-toys = {name: train(dense(2, 100, 100, 100, 100, 2, seed=0), loss, 500) for name, loss in losses.items()}
-radii = {name: largest_certified_radius(net, plane, sides, norm="linf", domain=None) for name, net in toys.items()}
+toys = {
+    name: train(dense(2, 100, 100, 100, 100, 2, seed=0), loss, 500)
+    for name, loss in losses.items()
+}
+radii = {
+    name: largest_certified_radius(net, plane, sides, norm="linf", domain=None)
+    for name, net in toys.items()
+}
 
 # %% tags=["remove-input"] mystnb={"figure": {"name": "fig-polytope-plane", "caption": "Decision regions after training on the points and on the bound. Outlined: the box of the adversary; filled: the largest certified box (figure 3 of the paper, by recollection)."}}
 axis = torch.linspace(-0.25, 1.25, 121)
@@ -269,9 +275,7 @@ found = {name: torch.cat(values) for name, values in found.items()}
 # %% tags=["remove-input"] mystnb={"figure": {"name": "fig-polytope-lp", "caption": "Bounds on margins over their exact values, random tiny networks. On the dashed line a bound is tight."}}
 style.show(
     sketches.against_optimum(
-        {name: (found["exact"], found[name]) for name in METHODS},
-        xlabel="exact margin (logits)",
-        ylabel="bound (logits)",
+        {name: (found["exact"], found[name]) for name in METHODS}, xlabel="exact margin (logits)", ylabel="bound (logits)"
     ),
     alt="Bounds against exact margins. All points lie on or below the diagonal: the linear program nearest to it, the dual with either "
     "choice of slopes a little lower, and intervals far below.",
@@ -293,7 +297,6 @@ tell({
 #
 # The number of sign patterns doubles with each undecided unit. The deck names SMT solvers and integer programs as the exact alternative that does not scale; here is an integer program
 # beside the dual, on one input and growing networks. Times differ from machine to machine, so only what holds with a wide margin is told.
-
 
 # %% tags=["remove-input"]
 def seconds(call):
@@ -357,9 +360,7 @@ trained = {
 
 def attack(net, x, y, eps):
     """Twenty steps of PGD from one random start, unclipped."""
-    return pgd(
-        net, x, y, LinfBall(eps, domain=None), steps=20, step_size=eps / 5, generator=torch.Generator().manual_seed(1)
-    )
+    return pgd(net, x, y, LinfBall(eps, domain=None), steps=20, step_size=eps / 5, generator=torch.Generator().manual_seed(1))
 
 
 def errors(net, x, y, eps):
@@ -369,7 +370,6 @@ def errors(net, x, y, eps):
     kinds = {"slopes that adapt": {"slopes": "adaptive"}, "the paper's bound": {}, "intervals": {"method": "interval"}}
     unproven = {name: ~certify(net, x, y, ball, **options).certified for name, options in kinds.items()}
     return {name: 100 * float(lost.float().mean()) for name, lost in {"PGD": broken, **unproven}.items()}
-
 
 # %% tags=["remove-input"] mystnb={"figure": {"name": "fig-polytope-tightness", "caption": "Error under PGD and share of digits not certified, against the radius, in three ways of training. The true error lies between PGD and the lowest bound."}}
 x, y = digits.test.images(), digits.test.y
@@ -470,12 +470,7 @@ def show_measured(evaluations, text):
 
 def paper(problem, robust, column):
     line = wong.PROBLEMS[problem]
-    return (
-        published_of("wong2018/table-1")[
-            f"PROBLEM={problem};ROBUST={'✓' if robust else '×'};ϵ={line.eps:g}", column
-        ].text
-        + " %"
-    )
+    return published_of("wong2018/table-1")[f"PROBLEM={problem};ROBUST={'✓' if robust else '×'};ϵ={line.eps:g}", column].text + " %"
 
 
 # %% [markdown]
@@ -534,9 +529,7 @@ show_drawing(drawn.bracket(profile, store))
 
 # %% tags=["remove-input"]
 for name in wong.PROBLEMS:
-    show_item(
-        "wong2018/table-1", profile, store, keep=lambda row, name=name: f"PROBLEM={name};" in row.label, part=name
-    )
+    show_item("wong2018/table-1", profile, store, keep=lambda row, name=name: f"PROBLEM={name};" in row.label, part=name)
 show_statements("wong2018/table-1", profile, store)
 
 # %% tags=["remove-input"]
@@ -554,7 +547,7 @@ show_markdown(
     f"{paper('MNIST', False, 'PGD ERROR')} error, and for the rest of the points nothing is known either way. In the robust rows attack and proof nearly meet, "
     f"{paper('MNIST', True, 'PGD ERROR')} and {paper('MNIST', True, 'ROBUST ERROR BOUND')}, and that narrow gap is the result. The price is paid on clean inputs: on MNIST "
     f"{paper('MNIST', False, 'TEST ERROR')} error becomes {paper('MNIST', True, 'TEST ERROR')}, on Fashion-MNIST {paper('FASHION-MNIST', False, 'TEST ERROR')} "
-    f'becomes {paper("FASHION-MNIST", True, "TEST ERROR")}, which is more than the deck\'s "slightly higher test error".'
+    f"becomes {paper('FASHION-MNIST', True, 'TEST ERROR')}, which is more than the deck's \"slightly higher test error\"."
 )
 
 # %% [markdown]

@@ -97,7 +97,6 @@ def tell(verdicts):
 #
 # A residual network of three blocks, written as one would write it for training. No line of it knows of bounds.
 
-
 # %%
 class Residual(nn.Module):
     def __init__(self):
@@ -157,7 +156,9 @@ columns = (1, 3, 10, 50, 200)
 draw = torch.Generator().manual_seed(2)
 ratios = {}
 for count in columns:
-    cauchy = torch.stack([vector @ torch.empty(784, count).cauchy_(generator=draw) for _ in range(300)])
+    cauchy = torch.stack([
+        vector @ torch.empty(784, count).cauchy_(generator=draw) for _ in range(300)
+    ])
     ratios[count] = cauchy.abs().quantile(0.5, dim=1) / vector.abs().sum()
 
 # %% tags=["remove-input"] mystnb={"figure": {"name": "fig-scaling-estimator", "caption": "Estimated over true norm against the number of random columns: the middle half of the draws, and nineteen in twenty."}}
@@ -220,10 +221,7 @@ def projected(net, x, y, ball):
 everything = torch.arange(len(images))
 exactly = train(fresh(), everything, margins)
 first = train(fresh(), everything, projected)
-proven = {
-    name: certify(model, tested, truth, BALL).certified
-    for name, model in {"exact": exactly, "projected": first}.items()
-}
+proven = {name: certify(model, tested, truth, BALL).certified for name, model in {"exact": exactly, "projected": first}.items()}
 guessed = estimate(first, tested, truth, BALL, projections=10, generator=torch.Generator().manual_seed(0))
 
 # %% tags=["remove-input"]
@@ -250,7 +248,6 @@ moved, broken = undermine(pair, tested[counted], truth[counted], steps=20)
 # %% [markdown]
 # The authors' code counts a point as robust if the stage that answers *at $x$* certifies the right class there. That is a statement about one stage, and the adversary
 # moves the point before any stage is asked. Two things can go wrong, and both fit on a line. Stages are functions of one number $t$, the point is $t = 0$, its class is A, the ball is $[-1, 1]$.
-
 
 # %%
 def step_at(place, rising):
@@ -310,14 +307,11 @@ if len(shown):
     tiles = torch.stack([tested[counted][shown], moved[shown]], 1).flatten(0, 1)
     told = torch.stack([judged.labels[counted][shown], pair.answer(moved[shown]).labels], 1).flatten()
     style.show(
-        image_grid(
-            tiles, [f"{'moved' if i % 2 else 'digit'}: {int(label)}" for i, label in enumerate(told)], columns=10
-        ),
+        image_grid(tiles, [f"{'moved' if i % 2 else 'digit'}: {int(label)}" for i, label in enumerate(told)], columns=10),
         alt="Pairs of digits, each beside a barely different copy inside the ball to which the cascade gives another class.",
     )
 else:
     show_markdown("*The search overturned no verdict on these digits.*")
-
 
 # %% tags=["remove-input"]
 def ours(evaluation, metric="bound"):
@@ -540,6 +534,4 @@ show_markdown(
     f"{ours(group['CIFAR10'], 'worst_class')} to {ours(group['CIFAR10'], 'best_class')} on CIFAR-10, and by person on HAR from {ours(group['HAR'], 'worst_person')} to "
     f"{ours(group['HAR'], 'best_person')}: an average hides for whom there is no proof."
 )
-show_markdown(
-    "*What would change these answers:* the full protocol with several seeds, and a certificate for the cascade that is less strict and still sound."
-)
+show_markdown("*What would change these answers:* the full protocol with several seeds, and a certificate for the cascade that is less strict and still sound.")

@@ -106,7 +106,9 @@ schedule = Schedule(steps=400, batch=64, lr=5e-3, shape="one_cycle")
 networks = {}
 for name, defence in {
     "natural training": Standard(),
-    "PGD training": PgdTraining(threat, steps=5, step_size=0.1, eps_warmup=0.2),
+    "PGD training": PgdTraining(
+        threat, steps=5, step_size=0.1, eps_warmup=0.2
+    ),
 }.items():
     networks[name] = build(
         ModelSpec("madry_cnn", width=4, init="kaiming_uniform"),
@@ -433,9 +435,7 @@ signs = {
 }  # fmt: skip
 show_markdown(
     "Signs that an evaluation should be mistrusted, as the suite found them:\n\n"
-    + "\n".join(
-        f"- [{path.split('/')[2]}](#{record_target(path)}): {'; '.join(texts)}" for path, texts in signs.items()
-    )
+    + "\n".join(f"- [{path.split('/')[2]}](#{record_target(path)}): {'; '.join(texts)}" for path, texts in signs.items())
     if signs
     else "No evaluation above showed a sign of masked gradients, leaked labels or randomness, or none was run."
 )
@@ -661,7 +661,6 @@ for title, numbers in boards.items():
 for board in ("mnist", "cifar10"):
     show_item(f"madry2018/leaderboards/{board}", profile, store)
 
-
 # %% tags=["remove-input"]
 def paper(item, row, column):
     return published_of(f"madry2018/{item}")[row, column].text + " %"
@@ -698,11 +697,7 @@ two = {
 at = {name: ours(evaluation, metric=metric) for name, (evaluation, metric) in two.items()}
 numbers = {name: value(*pair) for name, pair in two.items()}
 known = all(number is not None for number in numbers.values())
-masked = (
-    known
-    and numbers["PGD", "PGD"] > numbers["PGD", "boundary"]
-    and numbers["natural", "PGD"] < numbers["natural", "boundary"]
-)
+masked = known and numbers["PGD", "PGD"] > numbers["PGD", "boundary"] and numbers["natural", "PGD"] < numbers["natural", "boundary"]
 reading = (
     "The attack that is much the weaker one on the natural network is the stronger one on the PGD-trained network. There is one "
     "good explanation: there the gradients mislead."
@@ -716,9 +711,7 @@ theirs = {
     for regime, name in (("natural", "standard"), ("PGD", "adv. trained"))
 }
 if known and all(100 * numbers[regime, "boundary"] > number for regime, number in theirs.items()):
-    reading += (
-        " Our boundary attack leaves more than the paper's on both networks, so its numbers are generous upper bounds."
-    )
+    reading += " Our boundary attack leaves more than the paper's on both networks, so its numbers are generous upper bounds."
 show_markdown(
     "**In $\\ell_2$ it did not.** The paper's first versions read robustness in $\\ell_2$ off gradient-based attacks. At radius 2, on its "
     f"PGD-trained network, PGD leaves {paper('accuracy-vs-eps', '(b) MNIST l2; eps=2.0', 'PGD adv. trained')} and the boundary attack "
@@ -816,5 +809,5 @@ show_markdown(
     "a statement about small networks under PGD training with one recipe, not about adversarial training.\n"
     "- *A small adversarial loss guarantees that no allowed attack fools the network.* It would if the maximum were known. PGD gives a lower "
     "bound on it, so a small loss under PGD is evidence and no guarantee.\n"
-    '- *"Projected gradient descendant".* Descent, on the negative loss.'
+    "- *\"Projected gradient descendant\".* Descent, on the negative loss."
 )

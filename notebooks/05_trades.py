@@ -304,7 +304,6 @@ show_item("zhang2019/checkpoints", profile, store)
 # %% tags=["remove-input"] mystnb={"figure": {"name": "fig-trades-lender", "caption": "Money made with honest and with edited applications against 1/λ, and the share of those who would repay that is approved, by group."}}
 show_drawing(more.lender(profile, store))
 
-
 # %% tags=["remove-input"]
 def told(beta, metric):
     """A metric of the lender's first seed."""

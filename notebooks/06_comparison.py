@@ -114,9 +114,7 @@ def told(name):
     return f"{asked}{limits}: no point is left open, and the exact share is {ours(run, 'certified')}."
 
 
-proven, attacked, distilled = (
-    value(comparison.suite(name)) for name in ("certified, exact", "PGD training", "distilled, T 100")
-)
+proven, attacked, distilled = (value(comparison.suite(name)) for name in ("certified, exact", "PGD training", "distilled, T 100"))
 known = None not in (proven, attacked, distilled)
 if known and proven >= attacked:
     order = (
@@ -124,9 +122,7 @@ if known and proven >= attacked:
         "and it can prove most of what it keeps."
     )
 elif known:
-    order = (
-        "Judged by attacks, the network trained on attacks keeps more; of what it keeps, it can prove next to nothing."
-    )
+    order = "Judged by attacks, the network trained on attacks keeps more; of what it keeps, it can prove next to nothing."
 else:
     order = "The records that would decide the order are not all there yet."
 by_pgd = value(comparison.longer("distilled, T 100"), "accuracy 0")

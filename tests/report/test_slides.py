@@ -10,7 +10,6 @@ import pytest
 from robustlib.book import sphinx_extension
 from robustlib.catalogue.base import find_item, items, papers, published
 from robustlib.catalogue.plan import predicates_of
-from robustlib.environment import repository
 from robustlib.errors import RobustlibError
 from robustlib.experiments.store import Store
 from robustlib.papers.comparison import tables as comparison
@@ -94,14 +93,13 @@ def test_a_page_of_prose_is_filled_line_by_line(tmp_path: Path, monkeypatch: pyt
     assert source == ["# T\n\nAs printed: 100 %. *(Its numbers are not run yet.)*\n:::\n"]
 
 
-def test_an_unknown_name_or_claim_is_refused() -> None:
-    store = Store(repository())
+def test_an_unknown_name_or_claim_is_refused(committed: Store) -> None:
     with pytest.raises(RobustlibError, match=r"unknown item 'nothing'"):
-        filled("{ours:nothing}", "best", store)
+        filled("{ours:nothing}", "best", committed)
     with pytest.raises(RobustlibError, match=r"no measured cell .* the nearest is madry2018/table-1:Natural\|Accuracy"):
-        filled("{ours:madry2018/table-1:Natural|Acuracy}", "best", store)
+        filled("{ours:madry2018/table-1:Natural|Acuracy}", "best", committed)
     with pytest.raises(RobustlibError, match="no published number 'wong2018-4'"):
-        filled("{paper:wong2018-4}", "best", store)
+        filled("{paper:wong2018-4}", "best", committed)
     with pytest.raises(RobustlibError, match="Robust accuracy is higher at 1/lambda 5"):
         find_claim("Robust accuracy is higher at 1/lambda 50 than at 0.1")
 
