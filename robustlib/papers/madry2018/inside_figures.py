@@ -15,7 +15,6 @@ from ...report.join import title_suffix
 from ...report.plots.curves import Curve, curve_handles, curve_panels, draw_curves
 from ...report.plots.histograms import draw_histogram, histograms
 from ...report.plots.images import image_grid
-from ...report.plots.panels import grid, outside_legend
 from ...report.plots.records import (
     MISSING,
     Drawing,
@@ -27,7 +26,7 @@ from ...report.plots.records import (
     sources,
     stamped,
 )
-from ...report.plots.style import new_figure, styled
+from ...report.plots.style import grid, new_figure, outside_legend, styled
 from ...spec.records import Record
 from . import cifar, inside
 

@@ -17,7 +17,7 @@ from ...spec.records import Record
 from ..join import title_suffix
 from ..rows import Row
 from .curves import Curve
-from .style import current
+from .style import NEUTRAL
 
 Drawing = tuple[Figure, str] | str
 """A figure and its alt text, or the reason why there is none."""
@@ -44,7 +44,7 @@ def stamped(figure: Figure, records: Sequence[Record | Row]) -> Figure:
     """The same figure with the profiles of its records at the foot, so that a copied picture still names them."""
     names = ", ".join(dict.fromkeys(record.profile for record in records if record.profile))
     text = f"{names} records{title_suffix(records)}"
-    figure.supxlabel(text, x=0.99, ha="right", fontsize=9, color=current().colours[4])
+    figure.supxlabel(text, x=0.99, ha="right", fontsize=9, color=NEUTRAL)
     return figure
 
 
