@@ -38,8 +38,13 @@ def pytest_collectstart(collector: pytest.Collector) -> None:
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    # Processes end together when what takes longest begins first: the built site, the runs from nothing.
-    items.sort(key=lambda item: item.path.name not in ("test_site.py", "test_cli.py"))
+    # Processes end together when what takes longest begins first, the built site, and short files come last, the
+    # notebooks; whoever opens the site in a browser would only wait for it in between.
+    def place(item: pytest.Item) -> int:
+        late = {"test_site.py": 0, "test_from_nothing.py": 1, "test_site_browser.py": 3}
+        return 4 if item.path.suffix == ".ipynb" else late.get(item.path.name, 2)
+
+    items.sort(key=place)
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:

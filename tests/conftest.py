@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import hypothesis
 import pytest
+
+if TYPE_CHECKING:
+    from robustlib.experiments.store import Store
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -18,3 +22,11 @@ hypothesis.settings.load_profile("robustlib")
 def root() -> Path:
     """The repository."""
     return ROOT
+
+
+@pytest.fixture(scope="session")
+def committed(root: Path) -> Store:
+    """The committed records, read once for all tests, which only look at them."""
+    from robustlib.experiments.store import Store
+
+    return Store(root)

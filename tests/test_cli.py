@@ -1,24 +1,20 @@
-"""The command line, and the smoke run of every implemented paper from nothing."""
+"""The command line."""
 
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from robustlib.catalogue import plan
-from robustlib.catalogue.base import OWN, items, papers
+from robustlib.catalogue.base import OWN, items
 from robustlib.cli import main
-from robustlib.environment import repository
 from robustlib.experiments import profiles
 from robustlib.experiments.host import source_digest
 from robustlib.experiments.store import Store
 
-pytestmark = pytest.mark.timeout(1800)  # what runs from nothing takes minutes, on busy cores many
 STATES = {"done", "partial", "missing", "unavailable"}
 MNIST_ITEMS = (
     "madry2018/table-1",
@@ -31,76 +27,9 @@ MNIST_ITEMS = (
 )
 
 
-@pytest.fixture(scope="session")
-def from_nothing(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
-    """``reproduce`` of every implemented paper in the smoke profile, once, in an empty folder."""
-    out = tmp_path_factory.mktemp("smoke")
-    said = ""
-    for paper in papers():
-        done = subprocess.run(
-            [
-                sys.executable,
-                "-m",
-                "robustlib",
-                "reproduce",
-                paper,
-                "--profile",
-                "smoke",
-                "--device",
-                "cpu",
-                "--no-notebook",
-                "--out",
-                str(out),
-            ],
-            capture_output=True,
-            text=True,
-            check=False,
-            cwd=repository(),
-            timeout=900,
-        )
-        assert done.returncode == 0, done.stderr[-3000:]
-        said += done.stdout
-    return out, said
-
-
 def _json(capsys: pytest.CaptureFixture[str], *arguments: str) -> Any:
     assert main(list(arguments)) == 0
     return json.loads(capsys.readouterr().out)
-
-
-def test_a_smoke_run_from_nothing_makes_every_item(from_nothing: tuple[Path, str]) -> None:
-    out, said = from_nothing
-    store = Store(out)
-    assert not store.faults
-    for name in MNIST_ITEMS:
-        (item,) = plan.select([name])
-        assert plan.state(item, "smoke", store) == "done", name
-        assert (out / "pages" / "tables" / f"{item.slug}.csv").exists()
-    assert "records equal the committed ones" in said
-
-
-def test_a_smoke_run_agrees_with_the_committed_records(from_nothing: tuple[Path, str]) -> None:
-    """Same code, other machine or threads: accuracies on 100 digits may move by a few points, no more."""
-    ours, theirs = Store(from_nothing[0]), Store(repository())
-    compared = 0
-    for record in ours.records("smoke"):
-        old = next((r for r in theirs.records("smoke") if r.evaluation_key == record.evaluation_key), None)
-        natural = record.evaluation["subject"]["defence"]["type"] == "Standard"
-        if old is None or "accuracy" not in record.metrics or not natural:
-            continue
-        compared += 1
-        assert abs(record.metrics["accuracy"].value - old.metrics["accuracy"].value) <= 0.08, record.path
-    assert compared >= 10
-
-
-def test_a_second_run_finds_everything_there(
-    from_nothing: tuple[Path, str], capsys: pytest.CaptureFixture[str]
-) -> None:
-    out, _ = from_nothing
-    before = {path: path.stat().st_mtime_ns for path in out.rglob("*.json")}
-    assert main(["--root", str(out), "run", "madry2018", "--profile", "smoke", "--device", "cpu"]) == 0
-    assert "0 records written" in capsys.readouterr().out
-    assert all(path.stat().st_mtime_ns == stamp for path, stamp in before.items() if "results" in path.parts)
 
 
 def test_items_as_json_follows_the_contract(capsys: pytest.CaptureFixture[str]) -> None:
@@ -119,9 +48,9 @@ def test_items_as_json_follows_the_contract(capsys: pytest.CaptureFixture[str]) 
 
 @pytest.mark.parametrize("profile", ["smoke", "quick"])
 @pytest.mark.parametrize("name", MNIST_ITEMS)
-def test_committed_records_cover_madry_on_mnist(name: str, profile: str) -> None:
+def test_committed_records_cover_madry_on_mnist(name: str, profile: str, committed: Store) -> None:
     (item,) = plan.select([name])
-    assert plan.state(item, profile, Store(repository())) == "done"
+    assert plan.state(item, profile, committed) == "done"
 
 
 def test_dry_run_lists_the_full_protocol(capsys: pytest.CaptureFixture[str]) -> None:
@@ -131,9 +60,9 @@ def test_dry_run_lists_the_full_protocol(capsys: pytest.CaptureFixture[str]) -> 
     assert "operations" in said
 
 
-def test_one_record_is_made_again_alone(capsys: pytest.CaptureFixture[str]) -> None:
+def test_one_record_is_made_again_alone(capsys: pytest.CaptureFixture[str], committed: Store) -> None:
     """The command on a record's page: it lists that evaluation and no other."""
-    for record in [r for r in Store(repository()).records("full") if "madry_cnn1-standard" in r.path][:3]:
+    for record in [r for r in committed.records("full") if "madry_cnn1-standard" in r.path][:2]:
         command = ["run", "madry2018/capacity/mnist", "--profile", "full", "--recompute"]
         assert main([*command, "--only", record.evaluation_key, "--dry-run"]) == 0
         assert "1 evaluations, 1 to run, 1 networks" in capsys.readouterr().out
@@ -150,9 +79,9 @@ def test_export(form: str, capsys: pytest.CaptureFixture[str]) -> None:
         assert len(json.loads(said)) == 17
 
 
-def test_check_is_clean_and_names_faults(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_check_is_clean_and_names_faults(tmp_path: Path, capsys: pytest.CaptureFixture[str], committed: Store) -> None:
     assert main(["check"]) == 0
-    records = Store(repository()).records()
+    records = committed.records()
     stale = sum(record.source_digest != source_digest() for record in records)
     said = f"{len(records)} records are sound; other source than {source_digest()} made {stale} of them\n"
     assert capsys.readouterr().out == said

@@ -13,30 +13,24 @@ import pytest
 import yaml
 
 # A module may import from lower numbers, and within its own package.
-LAYERS = {
-    "errors": 0,
-    "interrupt": 0,
-    "environment": 1,
-    "parameters": 1,
-    "statistics": 1,
-    "batches": 1,
-    "files": 1,
-    "threat": 2,
-    "data": 2,
-    "models": 2,
-    "attacks": 3,
-    "certify": 3,
-    "training": 4,
-    "evaluate": 5,
-    "experiments": 6,
-    "catalogue": 7,
-    "report": 8,
-    "papers": 9,
-    "book": 10,
-    "commands": 11,
-    "cli": 12,
-    "__main__": 13,
-}
+_ORDER = (
+    "errors interrupt",
+    "environment parameters statistics batches budget registry files",
+    "threat data models",
+    "attacks certify",
+    "training",
+    "spec",
+    "evaluate",
+    "experiments",
+    "catalogue",
+    "report",
+    "papers",
+    "book",
+    "commands",
+    "cli",
+    "__main__",
+)
+LAYERS = {name: place for place, names in enumerate(_ORDER) for name in names.split()}
 CONDA_NAMES = {"pytorch": "torch"}
 
 

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
-from typing import ClassVar
+from typing import ClassVar, Self
 
 from torch import Tensor
+
+from ..budget import Budget
 
 
 class Description:
@@ -23,6 +25,10 @@ class Description:
     def passes(self) -> float:
         """Upper bound on the cost for one example, in forward passes; a backward to the input counts as one."""
         raise NotImplementedError
+
+    def within(self, budget: Budget) -> Self:
+        """Itself, within upper limits on its effort."""
+        return self
 
 
 class Attack(Description):

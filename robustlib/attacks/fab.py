@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Self
 
 import torch
 from torch import Tensor, nn
 
 from ..batches import at_least_float32, levelled, per_example
+from ..budget import Budget, at_most
 from ..registry import spec
 from ..threat import Ball, Domain, ball, parse_number
 from ._model import check_steps, frozen, gradient_and_logits, look, lost
@@ -180,3 +182,7 @@ class Fab(MinimumNorm):
     @property
     def passes(self) -> float:
         return 3.0 * self.steps * self.target_classes
+
+    def within(self, budget: Budget) -> Self:
+        classes = at_most(self.target_classes, budget.target_classes)
+        return replace(self, steps=at_most(self.steps, budget.steps), target_classes=classes)

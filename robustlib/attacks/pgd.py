@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Self
 
 import torch
 from torch import Tensor, nn
 
 from ..batches import per_example
+from ..budget import Budget, at_most
 from ..errors import RobustlibError
 from ..registry import spec
 from ..threat import Ball, parse_number
@@ -200,3 +202,10 @@ class Pgd(Attack):
     @property
     def passes(self) -> float:
         return 2.0 * self.steps * self.restarts
+
+    def within(self, budget: Budget) -> Self:
+        if budget.steps is None:
+            return self
+        steps = at_most(self.steps, budget.steps)
+        size = self.step_size * self.steps / steps if budget.reach else self.step_size
+        return replace(self, steps=steps, restarts=at_most(self.restarts, budget.restarts), step_size=size)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Self
 
 import torch
 from torch import Tensor, nn
 
 from ..batches import at_least_float32, per_example
+from ..budget import Budget, at_most
 from ..errors import RobustlibError
 from ..registry import spec
 from ..threat import BALLS, Ball
@@ -227,3 +229,6 @@ class Square(Attack):
     @property
     def passes(self) -> float:
         return float(self.queries * self.restarts)
+
+    def within(self, budget: Budget) -> Self:
+        return replace(self, queries=at_most(self.queries, budget.queries))

@@ -142,6 +142,7 @@ def build(
     jobs: int = 2,
     builder: str = "html",
     reuse: bool = False,
+    committed: bool = False,
     generator: str = GENERATOR,
 ) -> Path:
     """Execute, generate, stage and build; returns the folder of the built pages.
@@ -152,6 +153,7 @@ def build(
         jobs: notebooks at a time.
         builder: ``html``, or ``singlehtml`` for printing.
         reuse: return what stands there, when it was made from the same sources.
+        committed: take the notebooks as they are published instead of executing them.
         generator: module with ``main([destination])`` that writes the generated pages.
 
     Raises:
@@ -164,7 +166,10 @@ def build(
     if reuse and stamp.exists() and stamp.read_text(encoding="utf-8") == digest:
         return stamp.parent
     shutil.rmtree(work / "notebooks", ignore_errors=True)
-    notebooks.execute(target=work / "notebooks", folder=root / notebooks.FOLDER, jobs=jobs)
+    if committed:
+        shutil.copytree(root / notebooks.FOLDER, work / "notebooks", ignore=shutil.ignore_patterns("*.py", ".*"))
+    else:
+        notebooks.execute(target=work / "notebooks", folder=root / notebooks.FOLDER, jobs=jobs)
     print("writing tables and record pages", flush=True)
     generate(work / "generated", generator)
     print("building the pages", flush=True)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Self
 
 import torch
 from torch import nn
 
 from ..attacks.suite import Attack
+from ..budget import Budget
 from ..registry import spec
 from ..spec.measurement import Measured, Measurement, Price, Subject, mean, share
 from ..spec.network import Network
@@ -63,6 +65,9 @@ class Accuracy(Measurement):
     def work(self, price: Price, network: Network, n: int) -> float:
         """Operations; see :meth:`Measurement.work`."""
         return (price.forward(network) + price.step(self.source or network) * self.attack.passes) * n
+
+    def within(self, budget: Budget) -> Self:
+        return replace(self, attack=self.attack.within(budget), search=budget.search or self.search)
 
 
 @spec
@@ -141,3 +146,6 @@ class Attacked(Measurement):
         """Operations; see :meth:`Measurement.work`."""
         steered = [price.step(source) for source in self.sources] or [price.step(network)]
         return n * sum(price.forward(network) + each * attack.passes for attack in self.attacks for each in steered)
+
+    def within(self, budget: Budget) -> Self:
+        return replace(self, attacks=tuple(attack.within(budget) for attack in self.attacks))

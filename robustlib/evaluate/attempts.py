@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Self
 
 import numpy as np
 
 from ..attacks.suite import Jsma
+from ..budget import Budget, at_most
 from ..data.registry import facts_of
 from ..registry import spec
 from ..spec.measurement import Measured, Measurement, Price, Subject, mean, share
@@ -68,3 +70,7 @@ class Targeted(Measurement):
     def work(self, price: Price, network: Network, n: int) -> float:
         """Operations; see :meth:`Measurement.work`."""
         return price.step(network) * n * (len(facts_of(network.dataset).classes) - 1) * self.attack.passes
+
+    def within(self, budget: Budget) -> Self:
+        features = at_most(self.attack.features, budget.features)
+        return replace(self, attack=replace(self.attack, features=features), cap=at_most(self.cap, budget.cap))

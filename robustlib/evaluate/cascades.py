@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Self
 
 import numpy as np
 import torch
 
+from ..budget import Budget, at_most
 from ..certify import Cascade, certify, estimate, undermine
 from ..registry import spec
 from ..spec.measurement import Measured, Measurement, Price, Subject, mean, share
@@ -90,6 +92,10 @@ class CascadeBound(Measurement):
         """The stages before the last."""
         return subject.earlier
 
+    def within(self, budget: Budget) -> Self:
+        searched = at_most(self.searched, budget.searched)
+        return replace(self, searched=searched, steps=at_most(self.steps, budget.steps))
+
 
 @spec
 @dataclass(frozen=True)
@@ -140,3 +146,6 @@ class Estimated(Measurement):
         """Operations; see :meth:`Measurement.work`."""
         estimates = price.certificate(network, projections=self.projections) * self.repeats
         return (price.certificate(network) + estimates) * n
+
+    def within(self, budget: Budget) -> Self:
+        return replace(self, repeats=at_most(self.repeats, budget.repeats))

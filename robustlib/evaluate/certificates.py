@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Self
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from ..attacks import pgd
+from ..budget import Budget, at_most
 from ..certify import certify, largest_certified_radius, margins, optimum, outer_polygon
 from ..registry import spec
 from ..spec.measurement import Measured, Measurement, Price, Subject, mean, share
@@ -216,3 +218,6 @@ class OutputSet(Measurement):
     def work(self, price: Price, network: Network, n: int) -> float:
         """Operations; see :meth:`Measurement.work`."""
         return (price.forward(network) * self.samples + price.certificate(network) * 2) * len(self.radii)
+
+    def within(self, budget: Budget) -> Self:
+        return replace(self, samples=at_most(self.samples, budget.samples), kept=at_most(self.kept, budget.kept))

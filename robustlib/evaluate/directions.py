@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Self
 
 import numpy as np
 import torch
@@ -11,6 +12,7 @@ from torch import Tensor
 from ..attacks._model import gradient_and_logits
 from ..attacks.losses import cross_entropy
 from ..attacks.suite import Fgsm, Pgd, run_attack
+from ..budget import Budget, at_most
 from ..registry import spec
 from ..spec.measurement import Measured, Measurement, Price, Subject, mean
 from ..spec.network import Network
@@ -78,3 +80,6 @@ class Directions(Measurement):
         # PGD and FGSM on each of the two, then both gradients.
         steered = (price.step(network) + price.step(self.source)) * (self.attack.passes + 4)
         return (steered + price.forward(network) * 4 * self.stops) * n
+
+    def within(self, budget: Budget) -> Self:
+        return replace(self, attack=self.attack.within(budget), stops=at_most(self.stops, budget.stops))

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any, Self
 
 import numpy as np
 
 from ..attacks.suite import MinimumNorm
+from ..budget import Budget
 from ..registry import spec
 from ..spec.measurement import Measured, Measurement, Price, Subject, mean, share
 from ..spec.network import Network
@@ -67,3 +69,7 @@ class Distances(Measurement):
     def work(self, price: Price, network: Network, n: int) -> float:
         """Operations; see :meth:`Measurement.work`."""
         return price.step(network) * n * self.attack.passes
+
+    def within(self, budget: Budget) -> Self:
+        attack: Any = self.attack
+        return self if budget.steps is None else replace(self, attack=replace(attack, steps=budget.steps))

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Self
 
 import numpy as np
 import torch
 
 from ..attacks.suite import Attack, Clean
+from ..budget import Budget
 from ..certify import certify, decide
 from ..registry import spec
 from ..spec.measurement import Measured, Measurement, Price, Subject, mean, share
@@ -87,3 +89,7 @@ class Exact(Measurement):
         bounds = (price.certificate(network, method=method, slopes=slopes) for method, slopes in CHEAP_FIRST)
         # The solver is no tensor arithmetic.
         return (price.step(network) * self.attack.passes + sum(bounds)) * n
+
+    def within(self, budget: Budget) -> Self:
+        tried = self.tried if budget.tried is None else round(budget.tried * self.tried)
+        return replace(self, attack=self.attack.within(budget), tried=tried)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Self
 
 import numpy as np
 
+from ..budget import Budget, at_most
 from ..errors import RobustlibError
 from ..registry import spec
 from ..spec.measurement import Measured, Measurement, Price, Subject, share
@@ -49,6 +51,11 @@ class LossTrace(Measurement):
     def work(self, price: Price, network: Network, n: int) -> float:
         """Operations; see :meth:`Measurement.work`."""
         return price.step(network) * n * self.runs * 2 * self.steps
+
+    def within(self, budget: Budget) -> Self:
+        steps = at_most(self.steps, budget.steps)
+        size = self.step_size * (self.steps / steps)
+        return replace(self, steps=steps, step_size=size, runs=at_most(self.runs, budget.starts))
 
 
 @spec
@@ -107,6 +114,12 @@ class LocalMaxima(Measurement):
         """Operations; see :meth:`Measurement.work`."""
         return price.step(network) * n * self.starts * 2 * self.steps
 
+    def within(self, budget: Budget) -> Self:
+        steps = at_most(self.steps, budget.steps)
+        size = self.step_size * (self.steps / steps)
+        starts = at_most(self.starts, budget.starts)
+        return replace(self, steps=steps, step_size=size, starts=starts, search=budget.search or self.search)
+
 
 @spec
 @dataclass(frozen=True)
@@ -145,6 +158,9 @@ class TrainingCurve(Measurement):
                 "accuracy": [round(float(accuracy[block].mean()), 4) for block in blocks],
             },
         )
+
+    def within(self, budget: Budget) -> Self:
+        return replace(self, blocks=at_most(self.blocks, budget.blocks))
 
 
 def _loss(values: np.ndarray) -> Metric:

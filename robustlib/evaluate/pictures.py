@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Self
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from ..attacks.suite import Pgd, run_attack
+from ..budget import Budget
 from ..registry import spec
 from ..spec.measurement import Measured, Measurement, Price, Subject, mean, share
 from ..spec.network import Network
@@ -66,6 +68,9 @@ class Pictures(Measurement):
     def work(self, price: Price, network: Network, n: int) -> float:
         """Operations; see :meth:`Measurement.work`."""
         return (price.forward(network) * 2 + price.step(network) * self.attack.passes) * n
+
+    def within(self, budget: Budget) -> Self:
+        return replace(self, attack=self.attack.within(budget))
 
 
 @spec

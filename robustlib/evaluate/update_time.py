@@ -6,11 +6,13 @@ import copy
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Self
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from ..budget import Budget, at_most
 from ..certify.trace import trace
 from ..registry import spec
 from ..spec.measurement import Measured, Measurement, Price, Subject
@@ -94,3 +96,6 @@ class Cost(Measurement):
         defence = Certified(self.threat, ramp=0.0, projections=self.projections)
         schedule = replace(network.schedule, batch=self.batch)
         return price.update(replace(network, defence=defence, schedule=schedule)) * self.repeats
+
+    def within(self, budget: Budget) -> Self:
+        return replace(self, repeats=at_most(self.repeats, budget.repeats))

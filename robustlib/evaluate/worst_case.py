@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Self
 
+from ..budget import Budget, at_most
 from ..registry import spec
 from ..spec.measurement import Measured, Measurement, Price, Subject
 from ..spec.network import Network
@@ -60,4 +62,13 @@ class WorstCase(Measurement):
         # At last whether PGD has converged: four starts of eighty steps on a hundred points.
         return price.forward(network) * n + price.step(network) * (
             n * sum(attack.passes for attack in suite) + min(n, 100) * 4 * 2 * 80
+        )
+
+    def within(self, budget: Budget) -> Self:
+        return replace(
+            self,
+            steps=at_most(self.steps, budget.steps),
+            queries=at_most(self.queries, budget.queries),
+            target_classes=at_most(self.target_classes, budget.target_classes),
+            search=budget.search or self.search,
         )

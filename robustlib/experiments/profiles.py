@@ -14,26 +14,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ..attacks.suite import Fab, Pgd, Square
+from ..budget import WHOLE, Budget, at_most
 from ..data.registry import facts_of
 from ..errors import RobustlibError, suggest
-from ..evaluate.accuracy import Accuracy, Attacked
-from ..evaluate.attempts import Targeted
-from ..evaluate.cascades import CascadeBound, Estimated
-from ..evaluate.certificates import OutputSet
-from ..evaluate.directions import Directions
-from ..evaluate.distances import Distances
-from ..evaluate.exact import Exact
-from ..evaluate.losses import LocalMaxima, LossTrace, TrainingCurve
-from ..evaluate.pictures import Pictures
-from ..evaluate.update_time import Cost
-from ..evaluate.worst_case import WorstCase
 from ..parameters import BEST as BEST
 from ..parameters import NAMES as NAMES
 from ..spec.evaluation import Evaluation
-from ..spec.measurement import Measurement
 from ..spec.network import Network
-from .budget import WHOLE, Budget, at_most
 
 
 @dataclass(frozen=True)
@@ -185,7 +172,7 @@ class Version:
         """The profile's version of a paper's evaluation, or None where the profile leaves it out."""
         if self.unless is not None and self.unless(evaluation):
             return None
-        what: Any = shrink_measurement(evaluation.measurement, self.budget, self.network)
+        what: Any = evaluation.measurement.with_networks(self.network).within(self.budget)
         if self.threat is not None:
             what = replace(what, threat=self.threat(what.threat))
         n, points = evaluation.subset.n, self.budget.points
@@ -285,69 +272,3 @@ def scaled(scales: Mapping[str, Scale]) -> NetworkMap:
         )
 
     return scale_down
-
-
-# Measurements ----------------------------------------------------------------------------------------------------
-
-
-def shrink_attack(attack: Any, budget: Budget) -> Any:
-    """An attack within a budget."""
-    if isinstance(attack, Pgd) and budget.steps is not None:
-        steps = at_most(attack.steps, budget.steps)
-        size = attack.step_size * attack.steps / steps if budget.reach else attack.step_size
-        return replace(attack, steps=steps, restarts=at_most(attack.restarts, budget.restarts), step_size=size)
-    if isinstance(attack, Square):
-        return replace(attack, queries=at_most(attack.queries, budget.queries))
-    if isinstance(attack, Fab):
-        classes = at_most(attack.target_classes, budget.target_classes)
-        return replace(attack, steps=at_most(attack.steps, budget.steps), target_classes=classes)
-    return attack
-
-
-def shrink_measurement(what: Measurement, budget: Budget, network: NetworkMap) -> Measurement:
-    """A measurement within a budget, on the profile's networks."""
-    what = what.with_networks(network)
-    if isinstance(what, Accuracy):
-        return replace(what, attack=shrink_attack(what.attack, budget), search=budget.search or what.search)
-    if isinstance(what, Attacked):
-        return replace(what, attacks=tuple(shrink_attack(attack, budget) for attack in what.attacks))
-    if isinstance(what, Directions):
-        return replace(what, attack=shrink_attack(what.attack, budget), stops=at_most(what.stops, budget.stops))
-    if isinstance(what, Pictures):
-        return replace(what, attack=shrink_attack(what.attack, budget))
-    if isinstance(what, Exact):
-        tried = what.tried if budget.tried is None else round(budget.tried * what.tried)
-        return replace(what, attack=shrink_attack(what.attack, budget), tried=tried)
-    if isinstance(what, Distances):
-        attack: Any = what.attack
-        return what if budget.steps is None else replace(what, attack=replace(attack, steps=budget.steps))
-    if isinstance(what, WorstCase):
-        return replace(
-            what,
-            steps=at_most(what.steps, budget.steps),
-            queries=at_most(what.queries, budget.queries),
-            target_classes=at_most(what.target_classes, budget.target_classes),
-            search=budget.search or what.search,
-        )
-    if isinstance(what, LossTrace):
-        steps = at_most(what.steps, budget.steps)
-        size = what.step_size * (what.steps / steps)
-        return replace(what, steps=steps, step_size=size, runs=at_most(what.runs, budget.starts))
-    if isinstance(what, LocalMaxima):
-        steps = at_most(what.steps, budget.steps)
-        size = what.step_size * (what.steps / steps)
-        starts = at_most(what.starts, budget.starts)
-        return replace(what, steps=steps, step_size=size, starts=starts, search=budget.search or what.search)
-    if isinstance(what, TrainingCurve):
-        return replace(what, blocks=at_most(what.blocks, budget.blocks))
-    if isinstance(what, Targeted):
-        features = at_most(what.attack.features, budget.features)
-        return replace(what, attack=replace(what.attack, features=features), cap=at_most(what.cap, budget.cap))
-    if isinstance(what, OutputSet):
-        return replace(what, samples=at_most(what.samples, budget.samples), kept=at_most(what.kept, budget.kept))
-    if isinstance(what, CascadeBound):
-        searched = at_most(what.searched, budget.searched)
-        return replace(what, searched=searched, steps=at_most(what.steps, budget.steps))
-    if isinstance(what, Estimated | Cost):
-        return replace(what, repeats=at_most(what.repeats, budget.repeats))
-    return what

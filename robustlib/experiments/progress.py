@@ -5,14 +5,13 @@ from __future__ import annotations
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 from ..spec.evaluation import Evaluation
 from ..spec.keys import key
 from ..spec.network import Network
-from . import cost
 
 LINE_SECONDS, EVENT_SECONDS = 30.0, 0.5
 """Between two lines of one job in a log, and between two reports of one job from another process."""
@@ -24,13 +23,6 @@ def label(what: Network | Evaluation) -> str:
     if isinstance(what, Network):
         return f"train {what.name}-{key(what)[:8]}"
     return f"{what.subject.name}/{what.name}-{key(what)[:8]}"
-
-
-def estimates(evaluations: Sequence[Evaluation], device: str) -> dict[str, float]:
-    """Estimated seconds of every training and measurement, by label; ``device`` is "cpu" or "cuda"."""
-    networks = {key(n): n for e in evaluations for n in e.lineage}
-    seconds = {label(network): cost.training_seconds(network, device) for network in networks.values()}
-    return seconds | {label(e): cost.evaluation_seconds(e, device) for e in evaluations}
 
 
 class Board:

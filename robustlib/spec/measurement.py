@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
 import numpy as np
 from torch import Tensor, nn
 
+from ..budget import Budget
 from ..data import Dataset, Split
 from ..statistics import mean_interval, wilson
 from .keys import key
@@ -125,6 +126,10 @@ class Measurement:
     def work(self, price: Price, network: Network, n: int) -> float:
         """Floating-point operations for n points, or an upper bound of them; 0 where no tensor arithmetic counts."""
         return 0.0
+
+    def within(self, budget: Budget) -> Self:
+        """Itself, within upper limits on its effort."""
+        return self
 
     @property
     def stem(self) -> str:

@@ -1,7 +1,8 @@
 """One training loop, one short objective per defence."""
 
 from .certified import Certified
-from .defences import Defence, FgsmTraining, PgdTraining, Standard, objective
+from .defence import Defence
+from .defences import FgsmTraining, PgdTraining, Standard, objective
 from .distillation import Distillation, WeakTeacher, soft_labels
 from .loop import Fit, TrainingDiverged, fit
 from .precision import low_precision_copy

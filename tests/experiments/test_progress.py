@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from robustlib.experiments.cost import evaluation_seconds, training_seconds
-from robustlib.experiments.progress import Board, duration, estimates, label, seldom
+from robustlib.experiments.forecast import estimates
+from robustlib.experiments.progress import Board, duration, label, seldom
 from tests.experiments.tiny import CLEAN, FGSM, NETWORK, TRANSFER, execute
 
 TRAIN, MEASURE = label(NETWORK), label(CLEAN)

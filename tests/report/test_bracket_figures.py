@@ -80,10 +80,10 @@ def test_what_a_solver_settles_stands_between_worst_case_and_certified(tmp_path:
     assert [list(map(float, bar)) for bar in bars] == [[30.0, 60.0], [40.0, 100 * min(left, 0.6)]]
 
 
-def test_every_network_of_the_book_is_on_one_axis() -> None:
-    figure, alt = bracket_figures.every_bracket("best", Store())
+def test_every_network_of_the_book_is_on_one_axis(committed: Store) -> None:
+    figure, alt = bracket_figures.every_bracket("best", committed)
     shown = sum(len(ax.get_yticklabels()) for ax in figure.axes)
-    kept = [r for name in ("full", "quick") for r in Store().records(name)]
+    kept = [r for name in ("full", "quick") for r in committed.records(name)]
     assert shown == sum(r.evaluation["measurement"]["type"] == "WorstCase" for r in kept) > 20
     # Words for each network would be pages: they are told panel by panel.
     assert alt.count("in the worst case") == len(figure.axes)
@@ -91,8 +91,8 @@ def test_every_network_of_the_book_is_on_one_axis() -> None:
     assert len(alt) < 1_500
 
 
-def test_committed_brackets_never_rise() -> None:
-    records = [r for r in Store().records() if r.evaluation["measurement"]["type"] == "WorstCase"]
+def test_committed_brackets_never_rise(committed: Store) -> None:
+    records = [r for r in committed.records() if r.evaluation["measurement"]["type"] == "WorstCase"]
     assert records
     for record in records:
         values = [record.metrics[metric].value for metric in STAGES.values()]

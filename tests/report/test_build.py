@@ -192,10 +192,9 @@ def test_a_claim_that_cannot_be_tested_names_its_records(tmp_path: Path, monkeyp
         assert record.path in str(caught.value)
 
 
-def test_the_committed_smoke_records_make_every_row_and_claim(root: Path) -> None:
-    store = Store(root)
+def test_the_committed_smoke_records_make_every_row_and_claim(committed: Store) -> None:
     for item in items():
-        for found in rows(item.id, "smoke", store):
+        for found in rows(item.id, "smoke", committed):
             available = next(c for c in plan.cells_of(item.id) if (c.row, c.column) == (found.label, found.column))
             computed = available.derived is not None
             # A training of 50 updates has no loss before the 100th.
@@ -209,15 +208,16 @@ def test_the_committed_smoke_records_make_every_row_and_claim(root: Path) -> Non
             fewer = (bool(beyond) and int(beyond[2]) > stages) or kind.endswith("_person")
             absent = bool(available.unavailable or late or fewer) or not (runs or computed)
             assert found.verdict.name == ("not run" if absent else "measured" if computed else "smoke")
-        for predicate, statement in zip(plan.predicates_of(item.id), statements(item.id, "smoke", store), strict=True):
+        for predicate, statement in zip(
+            plan.predicates_of(item.id), statements(item.id, "smoke", committed), strict=True
+        ):
             run = all(plan.job_of(needed, "smoke") for needed in predicate.needs)
             assert statement.state in (("holds", "fails") if run else ("not run",))
 
 
-def test_invented_records_are_like_measured_ones(root: Path) -> None:
-    store = Store(root)
+def test_invented_records_are_like_measured_ones(committed: Store) -> None:
     for job in plan.jobs(plan.select([]), "smoke"):
-        real, invented = store.find(job.evaluation, "smoke"), fabricate(job.evaluation, "smoke")
+        real, invented = committed.find(job.evaluation, "smoke"), fabricate(job.evaluation, "smoke")
         assert real is not None
         # "broken" is of what a rule counts, "switches" of what a solver is asked: there may be none. Persons are HAR's.
         few = {name for name in invented.metrics if re.search("_over_|^features$|^broken$|^switches$|_person$", name)}
@@ -235,10 +235,10 @@ def test_a_computed_value_stands_without_a_record(tmp_path: Path) -> None:
     assert shown.published == 1
 
 
-def test_a_row_of_the_grand_table_is_of_one_network(root: Path) -> None:
+def test_a_row_of_the_grand_table_is_of_one_network(committed: Store) -> None:
     """A full record of one cell beside quick ones of the others would be of another network."""
     profiles: dict[str, set[str | None]] = {}
-    for line in build.rows("comparison/grand-table", "best", Store(root)):
+    for line in build.rows("comparison/grand-table", "best", committed):
         profiles.setdefault(line.label, set()).update({line.profile} - {None})
     assert len(profiles) == 8
     assert {len(names) for names in profiles.values()} == {1}

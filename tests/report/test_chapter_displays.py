@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from robustlib.environment import repository
 from robustlib.experiments.store import Store
 from robustlib.papers.madry2018 import networks as madry
 from robustlib.report import display as shown
@@ -13,8 +12,8 @@ from robustlib.spec.records import Metric
 
 
 @pytest.fixture(scope="module")
-def store() -> Store:
-    return Store(repository())
+def store(committed: Store) -> Store:
+    return committed
 
 
 @pytest.fixture

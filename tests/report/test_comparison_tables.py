@@ -53,16 +53,19 @@ def test_the_cost_counts_each_ancestor_once() -> None:
     assert tables.training_cost(fabricate(plain, "quick")) < expected
 
 
-def shown(monkeypatch: pytest.MonkeyPatch, root: Path) -> dict[str, dict[str, str]]:
+@pytest.fixture(scope="module")
+def shown(committed: Store) -> dict[str, dict[str, str]]:
+    """What the chapter's two tables display."""
     found: list[dict[str, Any]] = []
-    monkeypatch.setattr(forms, "display", lambda data, raw: found.append(data))
-    tables.show_grand_table("best", Store(root))
-    tables.show_aged("best", Store(root))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(forms, "display", lambda data, raw: found.append(data))
+        tables.show_grand_table("best", committed)
+        tables.show_aged("best", committed)
     return dict(zip(("grand", "aged"), found, strict=True))
 
 
-def test_both_forms_have_every_line(monkeypatch: pytest.MonkeyPatch, root: Path) -> None:
-    for data, lines in zip(shown(monkeypatch, root).values(), (len(comparison.NETWORKS), len(aged())), strict=True):
+def test_both_forms_have_every_line(shown: dict[str, dict[str, str]]) -> None:
+    for data, lines in zip(shown.values(), (len(comparison.NETWORKS), len(aged())), strict=True):
         assert data["text/markdown"].count("\n* - ") == lines + 1
         assert data["text/html"].count("<tr>") == lines + 1
         assert "](#record-" in data["text/markdown"]
@@ -71,8 +74,8 @@ def test_both_forms_have_every_line(monkeypatch: pytest.MonkeyPatch, root: Path)
         assert "{cite}" not in data["text/html"]
 
 
-def test_every_claim_says_who_and_what_changed_it(monkeypatch: pytest.MonkeyPatch, root: Path) -> None:
-    text = shown(monkeypatch, root)["aged"]["text/markdown"]
+def test_every_claim_says_who_and_what_changed_it(shown: dict[str, dict[str, str]]) -> None:
+    text = shown["aged"]["text/markdown"]
     for line in aged():
         assert line.claim in text
         assert f"{{cite}}`{line.later}`" in text or not line.later

@@ -22,7 +22,6 @@ from robustlib.book.scorecard import anchors, counts, fates, scorecard, summary
 from robustlib.catalogue import plan
 from robustlib.catalogue.base import OWN, find_item, items, papers
 from robustlib.data.registry import REGISTRY
-from robustlib.environment import repository
 from robustlib.errors import RobustlibError
 from robustlib.experiments import profiles
 from robustlib.experiments.runner import Job
@@ -141,8 +140,8 @@ def test_an_item_leads_to_its_first_table(root: Path, store: Store, tmp_path: Pa
     assert anchors(tmp_path) == {}
 
 
-def test_claims_are_counted_in_the_scorecard(root: Path) -> None:
-    text = scorecard("smoke", Store(root), {})
+def test_claims_are_counted_in_the_scorecard(committed: Store) -> None:
+    text = scorecard("smoke", committed, {})
     line = next(line for line in text.splitlines() if "Loss during PGD]" in line)
     assert re.search(r"\| \d of 3 \|", line)
 
@@ -244,8 +243,8 @@ def test_a_shared_network_stands_with_the_first_paper_that_has_it(tmp_path: Path
     assert {path.stem for path in (tmp_path / "records").iterdir()} == {"index", "full-wong2018"}
 
 
-def test_targets_of_records_are_different_and_plain(root: Path) -> None:
-    paths = [record.path for record in Store(root).records()]
+def test_targets_of_records_are_different_and_plain(committed: Store) -> None:
+    paths = [record.path for record in committed.records()]
     targets = {record_target(path) for path in paths}
     assert len(targets) == len(paths)
     assert all(re.fullmatch("record-[a-z0-9-]+", target) for target in targets)
@@ -276,7 +275,7 @@ def test_an_export_of_stand_in_data_says_so(store: Store) -> None:
         assert "(digits stand-in)" in export(TABLE, form, profile="smoke", store=store)
 
 
-def test_a_citation_names_its_records(store: Store) -> None:
+def test_a_citation_names_its_records(store: Store, committed: Store) -> None:
     text = export(TABLE, "bibtex", profile=profiles.BEST, store=store)
     assert text.startswith("@misc{robustlib-madry2018-table-1,\n")
     assert text.count("{") == text.count("}")
@@ -284,10 +283,9 @@ def test_a_citation_names_its_records(store: Store) -> None:
     assert all(name in text for name in keys)
     empty = export(find_item("wong2018scaling/cost-vs-units"), "bibtex", profile=profiles.BEST, store=store)
     assert "Records none" in empty
-    full = Store(repository())
-    many = sorted({Path(p).stem[-8:] for row in rows(TABLE.id, profiles.BEST, full) for p in row.records})
+    many = sorted({Path(p).stem[-8:] for row in rows(TABLE.id, profiles.BEST, committed) for p in row.records})
     digest = hashlib.sha256("\n".join(many).encode()).hexdigest()[:16]
-    text = export(TABLE, "bibtex", profile=profiles.BEST, store=full)
+    text = export(TABLE, "bibtex", profile=profiles.BEST, store=committed)
     assert len(many) > 12
     assert f"{many[11]} and {len(many) - 12} more; SHA-256 of all {len(many)} keys, one a line: {digest}" in text
 

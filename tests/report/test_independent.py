@@ -146,8 +146,8 @@ def test_an_unknown_library_is_one_line(tmp_path: Path, capsys: pytest.CaptureFi
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_committed_file_is_of_the_committed_networks(root: Path) -> None:
-    text = page(root, Store(root))
+def test_the_committed_file_is_of_the_committed_networks(root: Path, committed: Store) -> None:
+    text = page(root, committed)
     assert "foolbox" in text
     assert "torchattacks" in text
     assert "not run" not in text

@@ -11,7 +11,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from robustlib.catalogue.base import Published, published_of
-from robustlib.environment import repository
 from robustlib.errors import RobustlibError
 from robustlib.experiments.store import Store
 from robustlib.papers.madry2018 import figures as drawn
@@ -32,8 +31,8 @@ from robustlib.report.verdicts import Verdict
 
 
 @pytest.fixture(scope="module")
-def store() -> Store:
-    return Store(repository())
+def store(committed: Store) -> Store:
+    return committed
 
 
 def drawn_figure(drawing: Drawing) -> tuple[Figure, str]:

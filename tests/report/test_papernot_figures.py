@@ -9,7 +9,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from robustlib.catalogue.base import published_of
-from robustlib.environment import repository
 from robustlib.errors import RobustlibError
 from robustlib.experiments.store import Store
 from robustlib.papers.papernot2016 import figures as drawn
@@ -20,8 +19,8 @@ from robustlib.report.plots.records import Drawing, record_of
 
 
 @pytest.fixture(scope="module")
-def store() -> Store:
-    return Store(repository())
+def store(committed: Store) -> Store:
+    return committed
 
 
 def figure_of(drawing: Drawing) -> tuple[Figure, str]:

@@ -10,7 +10,6 @@ import pytest
 from robustlib.book import sphinx_extension
 from robustlib.catalogue.base import find_item, items, papers, published
 from robustlib.catalogue.plan import predicates_of
-from robustlib.environment import repository
 from robustlib.errors import RobustlibError
 from robustlib.experiments.store import Store
 from robustlib.papers.comparison import tables as comparison
@@ -84,9 +83,9 @@ def test_a_page_of_prose_is_filled_line_by_line(tmp_path: Path, monkeypatch: pyt
     assert source == ["# T\n\nAs printed: 100 %. *(Its numbers are not run yet.)*\n:::\n"]
 
 
-def test_an_unknown_name_or_claim_is_refused() -> None:
+def test_an_unknown_name_or_claim_is_refused(committed: Store) -> None:
     with pytest.raises(RobustlibError, match="no such number"):
-        filled("{ours:nothing}", "best", Store(repository()))
+        filled("{ours:nothing}", "best", committed)
     with pytest.raises(RobustlibError, match="Robust accuracy is higher at 1/lambda 5"):
         claim("Robust accuracy is higher at 1/lambda 50 than at 0.1")
 
@@ -109,7 +108,7 @@ def test_a_verdict_follows_its_claims(written: str, states: list[str], told: str
 
 def test_the_page_shows_every_line_once_with_what_an_empty_store_leaves(tmp_path: Path) -> None:
     (tmp_path / "results").mkdir()
-    text = page("best", Store(tmp_path), {"madry2018": "notebooks/04_madry"})
+    text = page("best", Store(tmp_path))
     assert PLACE.findall(text) == []
     assert "leaves not run" not in text
     assert "*(Its numbers are not run yet.)*" in text

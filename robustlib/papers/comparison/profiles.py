@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from ...budget import Budget
 from ...evaluate.accuracy import Attacked
 from ...evaluate.cascades import CascadeBound
 from ...evaluate.certificates import Certificate
 from ...evaluate.exact import Exact
 from ...evaluate.worst_case import WorstCase
-from ...experiments.budget import Budget
 from ...experiments.profiles import On, Reduction, Version
 from ...spec.network import Network
 from ...training import Certified, Distillation, FgsmTraining, Schedule, Standard

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ...attacks.suite import Clean, Fgsm, Pgd
+from ...budget import WHOLE, Budget
 from ...errors import RobustlibError
 from ...evaluate.accuracy import Accuracy, Attacked
 from ...evaluate.directions import Directions
@@ -17,7 +18,6 @@ from ...evaluate.losses import LocalMaxima, LossTrace, TrainingCurve
 from ...evaluate.pictures import Pictures
 from ...evaluate.weights import FirstLayer
 from ...evaluate.worst_case import WorstCase
-from ...experiments.budget import WHOLE, Budget
 from ...experiments.profiles import On, Reduction, Scale, Version, scaled
 from ...models import ModelSpec
 from ...spec.network import Network

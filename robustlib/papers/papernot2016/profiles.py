@@ -9,13 +9,13 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ...attacks.suite import Clean, Fgsm
+from ...budget import WHOLE, Budget
 from ...evaluate.accuracy import Accuracy, AccuracyVariation
 from ...evaluate.attempts import Targeted
 from ...evaluate.distances import Distances
 from ...evaluate.softmax import Amplitudes, Outputs
 from ...evaluate.weights import Recipe
 from ...evaluate.worst_case import WorstCase
-from ...experiments.budget import WHOLE, Budget
 from ...experiments.profiles import On, Reduction, Version
 from ...spec.network import Network
 from ...training import Schedule, Standard

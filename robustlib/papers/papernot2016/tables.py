@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator
+from typing import Any
 
 from ...attacks.suite import Clean
-from ...catalogue.base import Cell, Published, published, published_of
+from ...catalogue.base import Cell, Published, cell, published, published_of
 from ...evaluate.accuracy import Accuracy
 from ...evaluate.weights import Recipe
 from ...spec.evaluation import Evaluation
@@ -53,33 +54,10 @@ def _extra(identity: str) -> Published:
 
 
 def _cell(
-    item: str,
-    dataset: str,
-    row: str,
-    column: str,
-    evaluations: tuple[Evaluation, ...],
-    metric: str,
-    *,
-    number: Published | None = None,
-    unit: str = "%",
-    scale: float = 100.0,
-    note: str = "",
-    spread: bool = False,
+    item: str, dataset: str, row: str, column: str, evaluations: tuple[Evaluation, ...], metric: str, **more: Any
 ) -> Cell:
     """A cell of one dataset's panel; no setting of the paper is fully known, and the note says why."""
-    return Cell(
-        item=f"{PAPER}/{item}",
-        row=row,
-        column=column,
-        published=number,
-        evaluations=evaluations,
-        metric=metric,
-        unit=unit,
-        scale=scale,
-        protocol_known=False,
-        note="; ".join(filter(None, (note, _OPEN[dataset]))),
-        spread=spread,
-    )
+    return cell(f"{PAPER}/{item}", row, column, evaluations, metric, unknown=_OPEN[dataset], **more)
 
 
 def _settings() -> Iterator[Cell]:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ...attacks.suite import Clean, Fgsm, Pgd
+from ...budget import WHOLE, Budget
 from ...evaluate.accuracy import Accuracy
 from ...evaluate.certificates import Certificate, CertifiedRadii, OutputSet, Relaxed
 from ...evaluate.losses import TrainingCurve
 from ...evaluate.weights import FirstLayer
-from ...experiments.budget import WHOLE, Budget
 from ...experiments.profiles import On, Reduction, Version
 from ...spec.evaluation import Evaluation
 from ...spec.network import Network

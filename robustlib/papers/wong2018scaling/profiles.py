@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from ...budget import WHOLE, Budget
 from ...evaluate.accuracy import Accuracy
 from ...evaluate.cascades import CascadeBound, Estimated
 from ...evaluate.certificates import Certificate
 from ...evaluate.groups import Groups
 from ...evaluate.losses import TrainingCurve
 from ...evaluate.update_time import Cost
-from ...experiments.budget import WHOLE, Budget
 from ...experiments.profiles import On, Reduction, Scale, Version, scaled
 from ...spec.evaluation import Evaluation
 from ...spec.network import Network

@@ -7,7 +7,6 @@ from matplotlib.figure import Figure
 
 from ...catalogue.base import published_of
 from ...data.registry import facts_of
-from ...evaluate.theory import PSI, SURROGATES, counterexample, psi_transform
 from ...experiments.store import Store
 from ...report.join import rows
 from ...report.plots.bars import Bar, bar_panels
@@ -30,6 +29,7 @@ from ...report.plots.style import COLOURS, new_figure, styled
 from ...spec.records import Record
 from . import networks as specs
 from . import own
+from .theory import PSI, SURROGATES, counterexample, psi_transform
 
 BETAS = (0.1, 0.2, 0.4, 0.6, 0.8, 1.0, 2.0, 3.0, 4.0, 5.0)
 """1/lambda of Table 4."""

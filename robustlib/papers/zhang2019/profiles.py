@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ...attacks.suite import Clean, Fab, Fgsm, MiFgsm, Pgd, Square
+from ...budget import WHOLE, Budget
 from ...evaluate.accuracy import Accuracy
 from ...evaluate.distances import Distances
 from ...evaluate.hinge import HingeBound
@@ -12,7 +13,6 @@ from ...evaluate.inner_loop import InnerLoop
 from ...evaluate.lending import Lending
 from ...evaluate.pictures import DecisionMap, Pictures
 from ...evaluate.worst_case import WorstCase
-from ...experiments.budget import WHOLE, Budget
 from ...experiments.profiles import On, Reduction, Scale, Version, scaled
 from ...models import ModelSpec
 from ...spec.network import Network
