@@ -16,8 +16,8 @@ from ...report.plots.images import image_grid
 from ...report.plots.records import (
     MISSING,
     Drawing,
-    facts_of_label,
     joined,
+    printed_along,
     read_record,
     record_of,
     records_of,
@@ -110,10 +110,9 @@ def lambda_sweep(profile: str, store: Store) -> Drawing:
     panels: dict[str, dict[str, Curve]] = {}
     used, ends = [], []
     for title, column, robust in (("robust", "A_rob", True), ("natural", "A_nat", False)):
-        points = [
-            read_record(beta, record_of(specs.sweep("mnist", beta, robust=robust), profile, store), published=printed)
-            for beta, printed in _printed(column).items()
-        ]
+        theirs = printed_along("zhang2019/table-4", "1/lambda", f"MNIST {column}")
+        records = (record_of(specs.sweep("mnist", beta, robust=robust), profile, store) for beta in BETAS)
+        points = [read_record(beta, r, published=theirs.get(beta)) for beta, r in zip(BETAS, records, strict=True)]
         curve = joined(points)
         if curve is not None:
             panels[f"{title} accuracy"] = {"small net, ε 0.1": curve}
@@ -124,16 +123,6 @@ def lambda_sweep(profile: str, store: Store) -> Drawing:
         return MISSING
     figure = curve_panels(panels, xlabel="1/λ (large: robust)", ylabel="accuracy (%)", xscale="log", ticks=BETAS[::2])
     return stamped(figure, used), f"Accuracy against 1/λ, published values hollow. Ours, in %: {'; '.join(ends)}."
-
-
-def _printed(column: str) -> dict[float, float | None]:
-    """Table 4's column on MNIST, by 1/lambda."""
-    found: dict[float, float | None] = {}
-    for number in published_of("zhang2019/table-4").values():
-        (beta,) = facts_of_label(number.row).values()
-        if number.column.startswith("MNIST") and column in number.column and not number.column.endswith("std"):
-            found.setdefault(float(beta), number.value)
-    return {beta: found.get(beta) for beta in BETAS}
 
 
 def _split(clean: float, attacked: Record) -> Bar:

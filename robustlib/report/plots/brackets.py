@@ -105,16 +105,16 @@ def brackets(
     return figure
 
 
-def row_brackets(found: Sequence[Row], place: Callable[[Row], tuple[str, str, str]]) -> dict[str, dict[str, Bracket]]:
+def row_brackets(found: Sequence[Row], address: Callable[[Row], tuple[str, str, str]]) -> dict[str, dict[str, Bracket]]:
     """The panels that rows of a table make, ours beside the published.
 
     Args:
         found: rows.
-        place: (title, name, stage) of a row.
+        address: (title, name, stage) of a row.
     """
     panels: dict[str, dict[str, dict[str, Mark]]] = {}
     for row in found:
-        title, name, stage = place(row)
+        title, name, stage = address(row)
         panels.setdefault(title, {}).setdefault(name, {})[stage] = Mark(row.value, row.published)
     return panels  # type: ignore[return-value]
 

@@ -9,6 +9,7 @@ from typing import TypeVar
 import numpy as np
 from matplotlib.figure import Figure
 
+from ...catalogue.base import published_of
 from ...catalogue.plan import find_record
 from ...experiments.profiles import search_order
 from ...experiments.store import Store
@@ -111,7 +112,10 @@ def share_at(points: Sequence[Point], x: float) -> str:
     return f"{found[0]:.1f}%" if found else "not run"
 
 
-def facts_of_label(label: str) -> dict[str, str]:
-    """What the label of a published row says: ``Method=PGD;Steps=40`` by name; a part without a name by ""."""
-    parts = [part.partition("=") for part in label.split(";")]
-    return {name.strip() if sign else "": (value if sign else name).strip() for name, sign, value in parts}
+def printed_along(item: str, setting: str, column: str, panel: str | None = None) -> dict[float, float | None]:
+    """A column's published values by a setting of their rows, such as eps; of one panel where the item has several."""
+    return {
+        number.where[setting]: number.value
+        for number in published_of(item).values()
+        if number.column == column and setting in number.where and number.where.get("panel") == panel
+    }
