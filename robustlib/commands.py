@@ -302,7 +302,7 @@ def verify_item(args: argparse.Namespace) -> int:
 
 def export_item(args: argparse.Namespace) -> int:
     """One item's table in a format for other programs."""
-    from .report.table_files import export
+    from .report.exports import export
 
     item = find_item(args.item)
     profiles.search_order(args.profile)
