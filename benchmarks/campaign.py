@@ -25,7 +25,8 @@ import torch
 
 from robustlib.catalogue import plan
 from robustlib.environment import cache_root, repository
-from robustlib.experiments.progress import duration, estimates
+from robustlib.experiments.forecast import estimates
+from robustlib.experiments.progress import duration
 from robustlib.experiments.runner import Interrupted, Job, run
 from robustlib.experiments.store import Store
 from robustlib.files import write_atomically

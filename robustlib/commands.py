@@ -27,10 +27,10 @@ from .errors import RobustlibError, suggest
 from .experiments import profiles
 from .experiments.cluster import run_on
 from .experiments.exchange import collect, copying
-from .experiments.forecast import forecast
-from .experiments.host import device_name, resolve_device, source_digest, versions
+from .experiments.forecast import estimates, forecast
 from .experiments.processes import side_by_side
-from .experiments.progress import Board, duration, estimates
+from .experiments.progress import Board, duration
+from .experiments.provenance import device_name, resolve_device, source_digest, versions
 from .experiments.runner import Interrupted, Job, Summary, run, verify
 from .experiments.store import Store
 from .spec.keys import key

@@ -7,7 +7,8 @@ from collections.abc import Iterable
 from ..catalogue import plan
 from ..catalogue.base import items, papers
 from ..experiments import profiles
-from ..experiments.progress import duration, estimates
+from ..experiments.forecast import estimates
+from ..experiments.progress import duration
 from ..experiments.store import Store
 from ..spec.keys import key
 from ..spec.records import Record
@@ -43,7 +44,7 @@ def costs(store: Store) -> str:
             lines += [
                 "",
                 f"Of {short(paper)}'s full profile {len(left)} of {len(jobs)} evaluations are not run: by estimate "
-                f"about {duration(seconds['cuda'])} on one GPU or {duration(seconds['cpu'])} on two cores.",
+                f"about {duration(seconds['cuda'])} on one GPU or {duration(seconds['cpu'])} of one processor core.",
             ]
     return "\n".join(lines) + "\n"
 

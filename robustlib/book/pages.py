@@ -19,7 +19,7 @@ from ..report.display import record_target
 from ..report.exports import write_exports
 from ..report.verdicts import RULE
 from ..spec.records import Record
-from . import budget, independent
+from . import independent
 from . import inversions as findings
 from .browser_demo import SCRIPT, demo_script
 from .cards import cards, data_cards
@@ -101,8 +101,8 @@ def generate(
         f"static/{SCRIPT}": demo_script(root / "weights"),
     }
     if not names:
-        # What everything would take is asked for the whole book alone: the estimates need half a minute.
-        pages |= {"costs.md": costs(store), "commands.md": commands(store), "budget.md": budget.page(store)}
+        # Estimates of everything take seconds, and stand in the whole book alone.
+        pages |= {"costs.md": costs(store), "commands.md": commands(store)}
     (destination / "static").mkdir(exist_ok=True)
     for name, text in pages.items():
         (destination / name).write_text(text, encoding="utf-8")

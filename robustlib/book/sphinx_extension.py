@@ -5,7 +5,7 @@ Docstrings here hold formulas such as ``x^{t+1} = Proj(x^t + alpha g)`` and name
 reStructuredText would take for markup. Their stars, bars, single backticks and trailing underscores are
 escaped; a docstring that still does not parse is shown as it is written.
 
-A page of prose cites a number as ``{ours:NAME}`` or ``{paper:ID}``: see :mod:`robustlib.papers.comparison.slides`.
+A page of prose cites a number as ``{ours:ADDRESS}`` or ``{paper:ID}``: see :mod:`robustlib.report.citations`.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from docutils.utils import Reporter
 
 from ..experiments.profiles import BEST
 from ..experiments.store import Store
-from ..papers.comparison.slide_pages import PLACE, filled
+from ..report.citations import PLACE, filled
 
 DEMO = "book/demo"
 _LITERAL = re.compile(r"(``.+?``)")

@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from importlib import resources
+from typing import Any
 
 from ..errors import RobustlibError, suggest
 from ..spec.evaluation import Evaluation
@@ -55,6 +56,28 @@ class Paper:
         return self.title.rpartition("(")[2].rstrip(")")
 
 
+_NUMBER = re.compile(r"-?[0-9]+(\.[0-9]*)?(e-?[0-9]+)?")
+_SETTING = re.compile(r"(?P<name>[^=]+)=(?P<value>.*)|(?P<word>[a-z ]+) (?P<number>[0-9.]+)")
+
+
+def place(row: str, column: str) -> dict[str, Any]:
+    """What a row and a column name, by name: ``"(a) MNIST linf; eps=0.30"`` has a panel, and the number 0.3 as eps.
+
+    Parts are separated by semicolons. "name=value", or words and a number, is a setting; a number is a float. Another
+    part is the "panel" if parts follow it, else the "row"; a column that is no setting is the "column".
+    """
+    found: dict[str, Any] = {}
+    parts = [*(part.strip() for part in row.split(";")), column]
+    for at, part in enumerate(parts):
+        match = _SETTING.fullmatch(part)
+        if match is not None:
+            name, value = match["name"] or match["word"], match["value"] or match["number"]
+            found[name] = float(value) if _NUMBER.fullmatch(value) else value
+        else:
+            found["column" if at == len(parts) - 1 else "panel" if at < len(parts) - 2 else "row"] = part
+    return found
+
+
 @dataclass(frozen=True)
 class Published:
     """One line of published.csv. ``value`` is None where the paper prints none; ``text`` is what it prints."""
@@ -69,6 +92,11 @@ class Published:
     verified: bool
     source: str
     table: str = ""
+
+    @functools.cached_property
+    def where(self) -> dict[str, Any]:
+        """Its place, see :func:`place`."""
+        return place(self.row, self.column)
 
     @property
     def decimals(self) -> int:
@@ -147,6 +175,11 @@ class Cell:
     offset: float = 0.0
     ablation: tuple[Factor, ...] = ()
     whole_row: bool = False
+
+    @functools.cached_property
+    def where(self) -> dict[str, Any]:
+        """Its place, see :func:`place`: that of its published number where it has one."""
+        return place(self.row, self.column) if self.published is None else self.published.where
 
 
 @dataclass(frozen=True)

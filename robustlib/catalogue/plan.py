@@ -6,7 +6,6 @@ import functools
 import importlib
 import importlib.util
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from ..experiments.cost import evaluation_seconds, training_seconds
@@ -169,65 +168,33 @@ def makers(profile_name: str) -> dict[str, str]:
     return found
 
 
-@dataclass(frozen=True)
-class Purchase:
-    """What one network costs and gives: its jobs, verified published cells, estimated seconds with its training."""
+def by_value(chosen: Sequence[Job], profile_name: str, device: str) -> list[Job]:
+    """The jobs by network, in the order of verified published cells per estimated second; one of k seeds is a k-th.
 
-    jobs: tuple[Job, ...]
-    cells: float
-    seconds: float
-
-
-def purchases(chosen: Sequence[Job], profile_name: str, device: str, together: int = 1) -> list[Purchase]:
-    """Networks in the order of verified published cells per estimated second, each with all its evaluations.
-
-    A network that others need (a transfer's source) is paid for by the first that needs it. Those that no published
-    number waits for come last, the cheapest first.
+    A network that several need counts for each of them, so that the order is a guide and no optimum.
 
     Args:
         chosen: jobs, in any order.
-        profile_name: whose cells count; one of k seeds is a k-th of a cell.
-        device: "cpu" or "cuda", for the estimate.
-        together: how many networks ask the device at a time.
+        profile_name: whose cells count.
+        device: "cpu" or "cuda", for the estimates.
     """
     worth: dict[str, float] = {}
-    for item in items():
-        for cell in () if item.parent else cells_of(item.id):
-            if cell.published is not None and cell.published.verified:
-                parts = evaluations(cell, profile_name)
-                for job in parts:
-                    name = key(job.evaluation)
-                    worth[name] = worth.get(name, 0.0) + 1 / len(parts)
+    for cell in (cell for item in items() if not item.parent for cell in cells_of(item.id)):
+        if cell.published is not None and cell.published.verified:
+            parts = evaluations(cell, profile_name)
+            for name in (key(job.evaluation) for job in parts):
+                worth[name] = worth.get(name, 0.0) + 1 / len(parts)
     groups: dict[str, list[Job]] = {}
     for job in chosen:
         groups.setdefault(key(job.evaluation.subject), []).append(job)
-    # What a group is worth, what measuring it takes, and the networks it needs: asked for again and again below.
-    gain, work, needs = dict[str, float](), dict[str, float](), dict[str, dict[str, float]]()
-    for name, group in groups.items():
-        gain[name] = sum(worth.get(key(job.evaluation), 0.0) for job in group)
-        work[name] = sum(evaluation_seconds(job.evaluation, device, together) for job in group)
-        networks = {n for job in group for n in job.evaluation.lineage}
-        needs[name] = {key(n): training_seconds(n, device, together) for n in networks}
-    trained: set[str] = set()
 
-    def seconds(name: str) -> float:
-        return work[name] + sum(cost for network, cost in needs[name].items() if network not in trained)
+    def value(group: list[Job]) -> tuple[float, float]:
+        networks = {key(n): n for job in group for n in job.evaluation.lineage}
+        seconds = sum(training_seconds(network, device) for network in networks.values())
+        seconds += sum(evaluation_seconds(job.evaluation, device) for job in group)
+        return sum(worth.get(key(job.evaluation), 0.0) for job in group) / max(seconds, 1e-9), -seconds
 
-    def value(name: str) -> tuple[float, float]:
-        cost = seconds(name)
-        return gain[name] / max(cost, 1e-9), -cost
-
-    ordered: list[Purchase] = []
-    while groups:
-        best = max(groups, key=value)
-        ordered.append(Purchase(tuple(groups.pop(best)), gain[best], seconds(best)))
-        trained |= set(needs[best])
-    return ordered
-
-
-def by_value(chosen: Sequence[Job], profile_name: str, device: str) -> list[Job]:
-    """The jobs in the order of :func:`purchases`."""
-    return [job for purchase in purchases(chosen, profile_name, device) for job in purchase.jobs]
+    return [job for group in sorted(groups.values(), key=value, reverse=True) for job in group]
 
 
 def state(item: Item, profile_name: str, store: Store) -> str:

@@ -21,7 +21,6 @@ from .outcomes import (
     worst_case,
 )
 from .suite import Report, convergence, evaluate, standard
-from .theory import hinge_risks
 
 __all__ = [
     "Finding",
@@ -34,7 +33,6 @@ __all__ = [
     "distances_under",
     "evaluate",
     "final_losses",
-    "hinge_risks",
     "in_pieces",
     "loss_traces",
     "outcomes_under",

@@ -1,55 +1,55 @@
-"""What a run would do and about how long it would take, before anything is run."""
+"""What a run would do, and estimates of how long it would take."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from ..spec.evaluation import Evaluation
 from ..spec.keys import key
+from ..spec.network import Network
 from . import cost
 from .progress import duration, label
 from .runner import Job
 from .store import Store
 
 
-def forecast(jobs: Sequence[Job], profile: str, kind: str, store: Store, *, recompute: bool = False) -> Iterator[str]:
-    """A line a training and one a measurement: operations, launches, estimated time, memory, what it waits for.
+def estimates(evaluations: Sequence[Evaluation], device: str) -> dict[str, float]:
+    """Estimated seconds of every training and evaluation, by label; ``device`` is "cpu" or "cuda"."""
+    networks = {key(n): n for e in evaluations for n in e.lineage}
+    seconds = {label(network): cost.training_seconds(network, device) for network in networks.values()}
+    return seconds | {label(e): cost.evaluation_seconds(e, device) for e in evaluations}
+
+
+def forecast(jobs: Sequence[Job], profile: str, device: str, store: Store, *, recompute: bool = False) -> Iterator[str]:
+    """A line for each training and evaluation: operations, estimated time, what it waits for; then the total.
 
     Args:
         jobs: in the order of the run.
         profile: whose records count as present.
-        kind: "cpu" or "cuda", for the estimates.
+        device: "cpu" or "cuda".
         store: where records are looked for.
         recompute: whether what is present would be measured again.
     """
     missing = [job for job in jobs if recompute or store.find(job.evaluation, job.home(profile)) is None]
-    seen: set[str] = set()
-    total = 0.0
+    seconds, seen, absent = estimates([job.evaluation for job in jobs], device), set[str](), set(map(id, missing))
     for job in jobs:
-        evaluation, state = job.evaluation, "to run" if job in missing else "present"
-        for network in evaluation.lineage if state == "to run" else ():
-            if key(network) not in seen:
-                seen.add(key(network))
-                work, seconds = cost.training_work(network), cost.training_seconds(network, kind)
-                total += seconds
-                yield (
-                    f"{label(network)}: {cost.training_flops(network):.3g} operations, "
-                    f"{work.kernels:.3g} launches, about {duration(seconds)}, "
-                    f"{cost.training_memory(network) / 2**20:.0f} MB"
-                    + _after(label(parent) for parent in network.needs)
-                )
-        seconds = cost.evaluation_seconds(evaluation, kind)
-        flops = cost.evaluation_flops(evaluation, evaluation.points)
-        total += seconds if state == "to run" else 0.0
-        others = _after(label(network) for network in evaluation.networks[1:])
-        yield f"{state:<8} {label(evaluation)}: {flops:.3g} operations, about {duration(seconds)}{others}"
-    rate = cost.RATES[kind]
+        evaluation, wanted = job.evaluation, id(job) in absent
+        for network in evaluation.lineage if wanted else ():
+            if (name := label(network)) not in seen:
+                seen.add(name)
+                flops = cost.training_flops(network)
+                yield f"{name}: {flops:.3g} operations, about {duration(seconds[name])}{_after(network.needs)}"
+        name, flops = label(evaluation), cost.evaluation_flops(evaluation, evaluation.points)
+        state = "to run" if wanted else "present"
+        about = duration(seconds[name])
+        yield f"{state:<8} {name}: {flops:.3g} operations, about {about}{_after(evaluation.networks[1:])}"
+    total = sum(seconds[name] for name in seen | {label(job.evaluation) for job in missing})
     yield (
-        f"{len(jobs)} evaluations, {len(missing)} to run, {len(seen)} networks: about {total / 60:.1f} min on {kind} "
-        f"(an estimate: {rate.flops / 1e9:.0f} GFLOP/s, {rate.bytes / 1e9:.0f} GB/s and {rate.launch * 1e6:.0f} us a "
-        "launch assumed)"
+        f"{len(jobs)} evaluations, {len(missing)} to run, {len(seen)} networks: about {duration(total)} on {device}"
+        f" (an estimate, good to a factor of four: {cost.RATES[device]['float32'] / 1e9:.0f} GFLOP/s)"
     )
 
 
-def _after(names: Iterator[str]) -> str:
-    found = ", ".join(name.removeprefix("train ") for name in names)
-    return f", after {found}" if found else ""
+def _after(networks: Sequence[Network]) -> str:
+    names = ", ".join(label(network).removeprefix("train ") for network in networks)
+    return f", after {names}" if names else ""

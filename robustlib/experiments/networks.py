@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -148,16 +148,16 @@ class Networks:
                     f"rows=({first}, {end}) of {network.name}: {network.dataset} has {len(dataset.train)} training rows"
                 )
             rows, soft = torch.arange(first, end, device=self.device), None
-            if isinstance(network.defence, Distillation):
+            if network.teacher is not None:
                 try:
-                    soft = soft_labels(self.obtain(network.parents[0]), dataset.train, rows, network.defence)
+                    defence = cast(Distillation, network.defence)
+                    soft = soft_labels(self.obtain(network.teacher), dataset.train, rows, defence)
                 except WeakTeacher as error:
                     self.diverged[key(network)] = f"{network.name}: {error}"
                     raise
             whole, schedule = len(rows), network.schedule
-            if isinstance(network.defence, Certified):
-                for stage in network.earlier:
-                    rows = self._left(stage, dataset.train, rows, network.defence.threat)
+            for stage in network.earlier:
+                rows = self._left(stage, dataset.train, rows, cast(Certified, network.defence).threat)
             if not len(rows):
                 self.diverged[key(network)] = f"{network.name}: the stages before it leave nothing to train on"
                 raise TrainingDiverged(self.diverged[key(network)], Fit())

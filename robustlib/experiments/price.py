@@ -7,6 +7,7 @@ Counted on PyTorch's "meta" device, which knows shapes and computes nothing: mat
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -32,6 +33,8 @@ What = tuple[ModelSpec, tuple[int, ...], int]
 """Model, shape of its inputs, number of classes: all that the operations depend on."""
 BALL = LinfBall(0.1)
 """Stands for any: radius and norm hardly change the operations."""
+LANES, IMAGES = 16, (1, 3)
+"""Numbers in a vector, and channels that convolutions have a way of their own for."""
 EXAMPLES = 2
 """Batch that is counted; a single example takes short cuts."""
 
@@ -41,11 +44,17 @@ class Counter(TorchDispatchMode):
 
     ``FlopCounterMode`` itself cannot run code that looks at values or draws random numbers, and takes three times as
     long.
+
+    Attributes:
+        flops: those that the arithmetic needs.
+        issued: those that a device does for them: a convolution of fewer channels than a vector has lanes leaves the
+            others idle.
     """
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.flops: list[float] = []
+        self.issued: list[float] = []
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if func is torch.ops.aten._local_scalar_dense.default:
@@ -55,6 +64,9 @@ class Counter(TorchDispatchMode):
         result = func(*args, **kwargs)
         if count := flop_registry.get(func._overloadpacket):
             self.flops.append(float(count(*args, **kwargs, out_val=result)))
+            narrow = args[1].shape[:2] if func._overloadpacket is torch.ops.aten.convolution else ()
+            idle = math.prod(LANES * math.ceil(n / LANES) / n for n in narrow if n not in IMAGES)
+            self.issued.append(self.flops[-1] * idle)
         return result
 
 
@@ -68,11 +80,12 @@ def _shapes(what: What) -> Iterator[tuple[nn.Module, Tensor, Tensor]]:
 
 
 @functools.cache
-def _forward(what: What) -> tuple[float, float]:
-    """Operations of a forward pass and of its first layer, for one example."""
+def _forward(what: What) -> tuple[float, float, float]:
+    """Operations of a forward pass, of its first layer, and those issued, for one example."""
     with _shapes(what) as (model, x, _), torch.no_grad(), Counter() as counter:
         model(x)
-    return sum(counter.flops) / EXAMPLES, (counter.flops or [0.0])[0] / EXAMPLES
+    total, first, issued = sum(counter.flops), counter.flops[0], sum(counter.issued)
+    return total / EXAMPLES, first / EXAMPLES, issued / EXAMPLES
 
 
 @functools.cache
@@ -95,11 +108,21 @@ def _certificate(what: What, method: str, slopes: str, projections: int) -> floa
 
 @dataclass(frozen=True)
 class Price:
-    """Operations for one example, as measurements and trainings add them up."""
+    """Operations for one example, as measurements and trainings add them up.
+
+    Args:
+        issued: with those of idle lanes, in proportion to a forward pass: for estimates of time.
+    """
+
+    issued: bool = False
+
+    def _times(self, network: Network, operations: float) -> float:
+        total, _, issued = _forward(_what(network))
+        return operations * issued / total if self.issued else operations
 
     def forward(self, network: Network) -> float:
         """A forward pass."""
-        return _forward(_what(network))[0]
+        return self._times(network, _forward(_what(network))[0])
 
     def step(self, network: Network) -> float:
         """One pass of an attack, as ``passes`` counts them: a step is two, forward and back to the input."""
@@ -109,21 +132,20 @@ class Price:
         self, network: Network, *, method: str = "dual", slopes: str = "fixed", projections: int = 0
     ) -> float:
         """Lower bounds on all margins; with projections, their estimate."""
-        return _certificate(_what(network), method, slopes, projections)
+        return self._times(network, _certificate(_what(network), method, slopes, projections))
 
     def update(self, network: Network) -> float:
-        """The mean update of its training, divided by the batch."""
-        defence = network.defence
+        """The mean update of a training, of its whole batch."""
+        defence, (forward, first, _) = network.defence, _forward(_what(network))
         if isinstance(defence, Certified):
             # A gradient takes twice the operations of what it is the gradient of.
-            bound = self.certificate(
-                network, method=defence.method, slopes=defence.slopes, projections=defence.projections
-            )
-            first = self.certificate(network, method="interval") if defence.interval else 0.0
-            return 3 * (defence.interval * first + (1 - defence.interval) * bound)
-        # Backwards to the weights and to the input take as much as forwards, but the data ask for no gradient.
-        forward, first = _forward(_what(network))
-        return (3 * forward - first) * defence.points + 2 * forward * defence.mean_steps
+            bound = _certificate(_what(network), defence.method, defence.slopes, defence.projections)
+            early = _certificate(_what(network), "interval", "fixed", 0) if defence.interval else 0.0
+            example = 3 * (defence.interval * early + (1 - defence.interval) * bound)
+        else:
+            # Backwards to the weights and to the input take as much as forwards, but the data ask for no gradient.
+            example = (3 * forward - first) * defence.points + 2 * forward * defence.mean_steps
+        return self._times(network, example) * network.schedule.batch
 
 
 def _what(network: Network) -> What:

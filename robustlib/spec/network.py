@@ -9,7 +9,7 @@ from ..data.registry import facts_of
 from ..errors import RobustlibError, suggest
 from ..models import ModelSpec
 from ..registry import spec
-from ..training import Certified, Defence, Distillation, Schedule
+from ..training import Defence, Schedule
 
 
 @spec
@@ -45,15 +45,15 @@ class Network:
     def __post_init__(self) -> None:
         if self.dataset not in DATASETS:
             raise RobustlibError(suggest("dataset", self.dataset, DATASETS))
-        if isinstance(self.defence, Distillation) and not self.parents:
+        if self.defence.taught and not self.parents:
             raise RobustlibError(f"parents=() of a network under {self.defence}; the first one is its teacher")
-        if self.earlier and not isinstance(self.defence, Certified):
+        if self.earlier and not self.defence.staged:
             raise RobustlibError(f"earlier stages of a network under {self.defence}; give it a Certified defence")
 
     @property
     def teacher(self) -> Network | None:
         """The network that a distillation learns from."""
-        return self.parents[0] if isinstance(self.defence, Distillation) else None
+        return self.parents[0] if self.defence.taught else None
 
     @property
     def start(self) -> Network | None:

@@ -1,7 +1,11 @@
 """One training loop, one short objective per defence."""
 
+import importlib
+import pkgutil
+
 from .certified import Certified
-from .defences import Defence, FgsmTraining, PgdTraining, Standard, objective
+from .defence import Defence
+from .defences import FgsmTraining, PgdTraining, Standard, objective
 from .distillation import Distillation, WeakTeacher, soft_labels
 from .loop import Fit, TrainingDiverged, fit
 from .precision import low_precision_copy
@@ -27,3 +31,7 @@ __all__ = [
     "objective",
     "soft_labels",
 ]
+
+for _found in pkgutil.iter_modules(__path__):
+    # A defence is known to keys and records as soon as its module is loaded.
+    importlib.import_module(f"{__name__}.{_found.name}")

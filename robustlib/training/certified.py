@@ -13,11 +13,12 @@ from ..certify import ESTIMATORS, estimated_margins, margins
 from ..errors import RobustlibError, suggest
 from ..registry import spec
 from ..threat import Ball
+from .defence import Defence
 
 
 @spec
 @dataclass(frozen=True)
-class Certified:
+class Certified(Defence):
     """min E[L(-J(x), y)], J the margins proven over the ball (Theorem 2 and eq. 14): above the worst loss in it.
 
     Args:
@@ -32,6 +33,7 @@ class Certified:
     """
 
     name: ClassVar[str] = "certified"
+    staged: ClassVar[bool] = True
     threat: Ball
     start: float = 0.0
     ramp: float = 0.5
@@ -61,6 +63,11 @@ class Certified:
         if progress >= self.ramp:
             return self.threat
         return replace(self.threat, eps=self.start + (self.threat.eps - self.start) * progress / self.ramp)
+
+    def losses(
+        self, model: nn.Module, x: Tensor, y: Tensor, *, progress: float, generator: torch.Generator
+    ) -> tuple[Tensor, Tensor]:
+        return certified_loss(self, model, x, y, progress=progress, generator=generator)
 
 
 def certified_loss(

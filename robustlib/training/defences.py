@@ -18,25 +18,22 @@ from ..attacks.pgd import ascend
 from ..errors import RobustlibError
 from ..registry import spec
 from ..threat import Ball
-from .certified import Certified, certified_loss
-from .distillation import Distillation
+from .defence import Defence
+from .distillation import softened
 from .inner import Inner, held, warmed
-from .trades import BinaryTrades, LogitPairing, Trades, objective_at_two_points
 
 CRAFTING = ("eval", "train")
 
 
 @spec
 @dataclass(frozen=True)
-class Standard:
+class Standard(Defence):
     """min E[L(theta, x, y)]: cross-entropy on clean inputs ("natural training" in Madry et al.).
 
     Args:
         temperature: T > 0 of the softmax in training, softmax(z / T); another than 1 makes a teacher for distillation.
     """
 
-    mean_steps: ClassVar[float] = 0.0
-    points: ClassVar[int] = 1
     protocol: int = 1
     temperature: float = 1.0
 
@@ -48,10 +45,15 @@ class Standard:
         """``standard``, or ``standard_T20`` at another temperature than 1."""
         return "standard" if self.temperature == 1 else f"standard_T{self.temperature:g}"
 
+    def losses(
+        self, model: nn.Module, x: Tensor, y: Tensor, *, progress: float, generator: torch.Generator
+    ) -> tuple[Tensor, Tensor]:
+        return softened(model, x, y, self.temperature)
+
 
 @spec
 @dataclass(frozen=True)
-class FgsmTraining:
+class FgsmTraining(Defence):
     """Every minibatch replaced by its FGSM examples (Madry et al. 2018, section 4).
 
     Args:
@@ -61,8 +63,6 @@ class FgsmTraining:
     """
 
     name: ClassVar[str] = "fgsm"
-    mean_steps: ClassVar[float] = 1.0
-    points: ClassVar[int] = 1
     threat: Ball
     eps_warmup: float = 0.0
     protocol: int = 1
@@ -70,6 +70,16 @@ class FgsmTraining:
 
     def __post_init__(self) -> None:
         _check_crafting(self.crafting)
+
+    @property
+    def mean_steps(self) -> float:
+        """One step of full length."""
+        return 1.0
+
+    def losses(
+        self, model: nn.Module, x: Tensor, y: Tensor, *, progress: float, generator: torch.Generator
+    ) -> tuple[Tensor, Tensor]:
+        return _at_examples(self, model, x, y, progress=progress, generator=generator)
 
 
 @spec
@@ -90,14 +100,15 @@ class PgdTraining(Inner):
         super().__post_init__()
         _check_crafting(self.crafting)
 
+    def losses(
+        self, model: nn.Module, x: Tensor, y: Tensor, *, progress: float, generator: torch.Generator
+    ) -> tuple[Tensor, Tensor]:
+        return _at_examples(self, model, x, y, progress=progress, generator=generator)
+
 
 def _check_crafting(crafting: str) -> None:
     if crafting not in CRAFTING:
         raise RobustlibError(f"crafting={crafting!r}; known: {', '.join(CRAFTING)}")
-
-
-TwoPoints = Trades | BinaryTrades | LogitPairing
-Defence = Standard | Distillation | FgsmTraining | PgdTraining | TwoPoints | Certified
 
 
 def adversarial_batch(
@@ -123,24 +134,25 @@ def adversarial_batch(
         return ascend(model, x, y, threat, start=start, steps=steps, step_size=step_size, loss=cross_entropy)
 
 
+def _at_examples(
+    defence: FgsmTraining | PgdTraining,
+    model: nn.Module,
+    x: Tensor,
+    y: Tensor,
+    *,
+    progress: float,
+    generator: torch.Generator,
+) -> tuple[Tensor, Tensor]:
+    logits = model(adversarial_batch(defence, model, x, y, progress=progress, generator=generator))
+    return cross_entropy(logits, y), logits.detach()
+
+
 def objective(
     defence: Defence, model: nn.Module, x: Tensor, y: Tensor, *, progress: float, generator: torch.Generator
 ) -> tuple[Tensor, Tensor]:
-    """(N,) losses to be minimised over theta and the (N, K) logits they were computed from.
+    """(N,) losses to be minimised over theta and the (N, K) logits they were computed from: the defence's own.
 
     For adversarial training this is L(theta, x + delta, y) at delta approximately maximal: by
-    Danskin's theorem its gradient is a descent direction for the saddle-point problem. For distillation y holds
-    the (N, K) soft labels, else (N,) classes. TRADES and logit pairing:
-    :func:`robustlib.training.trades.objective_at_two_points`; on certificates:
-    :func:`robustlib.training.certified.certified_loss`.
+    Danskin's theorem its gradient is a descent direction for the saddle-point problem.
     """
-    if isinstance(defence, Standard | Distillation):
-        logits = model(x)
-        return cross_entropy(logits / defence.temperature, y), logits.detach()
-    if isinstance(defence, Certified):
-        return certified_loss(defence, model, x, y, progress=progress, generator=generator)
-    if isinstance(defence, TwoPoints):
-        return objective_at_two_points(defence, model, x, y, progress=progress, generator=generator)
-    x = adversarial_batch(defence, model, x, y, progress=progress, generator=generator)
-    logits = model(x)
-    return cross_entropy(logits, y), logits.detach()
+    return defence.losses(model, x, y, progress=progress, generator=generator)

@@ -9,9 +9,11 @@ import torch
 from torch import Tensor, nn
 
 from ..attacks._model import check_eval, check_temperature
+from ..attacks.losses import cross_entropy
 from ..data import Split
 from ..errors import RobustlibError
 from ..registry import spec
+from .defence import Defence
 
 CHUNK = 1_000
 
@@ -22,7 +24,7 @@ class WeakTeacher(RobustlibError):
 
 @spec
 @dataclass(frozen=True)
-class Distillation:
+class Distillation(Defence):
     """min_theta -(1/|D|) sum_X sum_i F_i(X) log F^d_i(X): the student F^d fits the teacher's outputs, both at T.
 
     F(X) = softmax(z(X) / T). Only soft labels count: no share of hard ones and no factor T^2, unlike Hinton et al.
@@ -36,8 +38,7 @@ class Distillation:
     Source: arXiv 1511.04508, section IV.
     """
 
-    mean_steps: ClassVar[float] = 0.0
-    points: ClassVar[int] = 1
+    taught: ClassVar[bool] = True
     temperature: float
     least_accuracy: float = 0.0
     protocol: int = 1
@@ -51,6 +52,17 @@ class Distillation:
     def name(self) -> str:
         """``distilled_T20``."""
         return f"distilled_T{self.temperature:g}"
+
+    def losses(
+        self, model: nn.Module, x: Tensor, y: Tensor, *, progress: float, generator: torch.Generator
+    ) -> tuple[Tensor, Tensor]:
+        return softened(model, x, y, self.temperature)
+
+
+def softened(model: nn.Module, x: Tensor, y: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
+    """(N,) cross-entropy of softmax(z / T) under y, classes or soft labels, and the (N, K) logits z."""
+    logits = model(x)
+    return cross_entropy(logits / temperature, y), logits.detach()
 
 
 @torch.no_grad()

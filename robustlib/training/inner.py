@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import ClassVar
 
 from torch import nn
 
 from ..attacks._model import frozen
 from ..errors import RobustlibError
 from ..threat import Ball
+from .defence import Defence
 
 
 @dataclass(frozen=True)
-class Inner:
+class Inner(Defence):
     """An iterated attack inside training, and how it grows.
 
     Args:
@@ -27,8 +27,6 @@ class Inner:
             a phase with k steps uses alpha = 2 eps / k.
     """
 
-    points: ClassVar[int] = 1
-    """Inputs for each example at which an update takes the gradient to the weights."""
     threat: Ball
     steps: int
     step_size: float

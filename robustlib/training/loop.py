@@ -21,7 +21,8 @@ from torch import Tensor, nn
 from ..data import Split
 from ..errors import RobustlibError
 from .augment import crop_and_flip
-from .defences import Defence, objective
+from .defence import Defence
+from .defences import objective
 from .precision import LowPrecisionCopy
 from .schedule import Schedule, optimiser_of
 

@@ -51,6 +51,11 @@ class Trades(Inner):
                 "divergence is 'kl' or 'cross_entropy'"
             )
 
+    def losses(
+        self, model: nn.Module, x: Tensor, y: Tensor, *, progress: float, generator: torch.Generator
+    ) -> tuple[Tensor, Tensor]:
+        return objective_at_two_points(self, model, x, y, progress=progress, generator=generator)
+
 
 @spec
 @dataclass(frozen=True)
@@ -69,6 +74,11 @@ class BinaryTrades(Inner):
         if not self.scale > 0:
             raise RobustlibError(f"scale={self.scale} (lambda) of BinaryTrades; give a number above 0")
 
+    def losses(
+        self, model: nn.Module, x: Tensor, y: Tensor, *, progress: float, generator: torch.Generator
+    ) -> tuple[Tensor, Tensor]:
+        return objective_at_two_points(self, model, x, y, progress=progress, generator=generator)
+
 
 @spec
 @dataclass(frozen=True)
@@ -86,6 +96,11 @@ class LogitPairing(Inner):
         super().__post_init__()
         if self.weight < 0:
             raise RobustlibError(f"weight={self.weight} of LogitPairing; give 0 or more")
+
+    def losses(
+        self, model: nn.Module, x: Tensor, y: Tensor, *, progress: float, generator: torch.Generator
+    ) -> tuple[Tensor, Tensor]:
+        return objective_at_two_points(self, model, x, y, progress=progress, generator=generator)
 
 
 def kl(logits: Tensor, reference: Tensor) -> Tensor:

@@ -19,11 +19,11 @@ from robustlib.evaluate import (
     distances_under,
     evaluate,
     final_losses,
-    hinge_risks,
     loss_traces,
     outcomes_under,
     standard,
 )
+from robustlib.evaluate.hinge import hinge_risks
 from robustlib.evaluate.saturation import amplitudes
 from robustlib.evaluate.targeted import correct_rows, targeted_attempts
 from robustlib.threat import Ball, L2Ball, LinfBall

@@ -18,8 +18,9 @@ from robustlib.evaluate.accuracy import AccuracyVariation
 from robustlib.evaluate.attempts import Targeted
 from robustlib.evaluate.softmax import Amplitudes, Outputs
 from robustlib.evaluate.weights import Recipe
+from robustlib.experiments.forecast import estimates
 from robustlib.experiments.networks import Networks
-from robustlib.experiments.progress import estimates, label
+from robustlib.experiments.progress import label
 from robustlib.experiments.store import Store
 from robustlib.models import ModelSpec, build
 from robustlib.papers.papernot2016 import networks as paper

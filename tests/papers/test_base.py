@@ -8,7 +8,7 @@ from importlib import resources
 import pytest
 
 from robustlib.catalogue import base, plan
-from robustlib.catalogue.base import Published, find_item, items, papers, published, published_of
+from robustlib.catalogue.base import Cell, Published, find_item, items, papers, published, published_of
 from robustlib.errors import RobustlibError
 
 
@@ -93,3 +93,30 @@ def test_slugs_are_plain() -> None:
 def test_each_item_has_cells_and_a_name_of_its_own() -> None:
     assert all(plan.cells_of(item.id) for item in items())
     assert len({item.slug for item in items()}) == len(items())
+
+
+@pytest.mark.parametrize(
+    ("row", "column", "where"),
+    [
+        ("(a) MNIST linf; eps=0.30", "PGD standard", {"panel": "(a) MNIST linf", "eps": 0.3, "column": "PGD standard"}),
+        (
+            "Method=PGD;Steps=-;Source=A'",
+            "Accuracy",
+            {"Method": "PGD", "Steps": "-", "Source": "A'", "column": "Accuracy"},
+        ),
+        ("row=Simple (PGD)", "column=Wide (PGD)", {"row": "Simple (PGD)", "column": "Wide (PGD)"}),
+        ("(b) FGSM; capacity scale 4", "x", {"panel": "(b) FGSM", "capacity scale": 4.0, "column": "x"}),
+        ("Large, natural;FGSM", "Source", {"panel": "Large, natural", "row": "FGSM", "column": "Source"}),
+        (
+            "Defense=TRADES (1/ λ = 6);Dataset=MNIST",
+            "x",
+            {"Defense": "TRADES (1/ λ = 6)", "Dataset": "MNIST", "column": "x"},
+        ),
+        ("Natural", "1/lambda=0.1", {"row": "Natural", "1/lambda": 0.1}),
+    ],
+)
+def test_a_place_is_read_from_row_and_column(row: str, column: str, where: dict[str, object]) -> None:
+    assert base.place(row, column) == where
+    number = Published("x", "i", row, column, None, "", "%", verified=True, source="")
+    assert number.where == Cell("i", "another label", "y", number).where == where
+    assert Cell("i", row, column).where == where

@@ -18,11 +18,10 @@ from robustlib.evaluate.exact import Exact
 from robustlib.evaluate.worst_case import WorstCase
 from robustlib.experiments import profiles
 from robustlib.papers.comparison import claims as claimed
-from robustlib.papers.comparison import slides
 from robustlib.papers.comparison import tables as comparison
 from robustlib.papers.comparison.aged import FATES, aged
-from robustlib.papers.comparison.slide_pages import PLACE
 from robustlib.papers.wong2018 import networks as table
+from robustlib.report.citations import PLACE, measured_at
 from robustlib.spec.evaluation import Evaluation
 from robustlib.spec.keys import key
 from robustlib.spec.records import Record
@@ -159,7 +158,7 @@ def test_every_paper_has_claims_and_every_place_a_number(root: Path) -> None:
         assert {kind for kind, _ in places[line.ours]} == {"ours"}
         for found in places.values():
             for kind, name in found:
-                assert name in {"ours": set(slides.NUMBERS), "paper": numbers}[kind], (line.claim, name)
+                assert measured_at(name) if kind == "ours" else name in numbers, (line.claim, name)
 
 
 def test_what_was_broken_names_who_broke_it() -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from robustlib.attacks.suite import Boundary, Clean, Fgsm, Pgd
 from robustlib.catalogue import plan
-from robustlib.catalogue.base import Cell, Predicate, find_item, published, published_of
+from robustlib.catalogue.base import Cell, Predicate, find_item, published_of
 from robustlib.evaluate.accuracy import Accuracy, Attacked
 from robustlib.evaluate.distances import Distances
 from robustlib.evaluate.losses import LocalMaxima, LossTrace, TrainingCurve
@@ -46,36 +46,6 @@ def test_table_1_has_its_seventeen_rows_with_published_numbers() -> None:
     assert values["PGD 100/20, source A"] == 89.3
     sources = Counter(cell.row.rpartition("source ")[2] for cell in rows)
     assert sources == {"Natural": 1, "A": 8, "A'": 5, "B": 3}
-
-
-@pytest.mark.parametrize(
-    ("item", "panel"),
-    [
-        ("madry2018/table-1", "madry2018/table-1"),
-        ("madry2018/capacity", "madry2018/capacity/mnist"),
-        ("madry2018/accuracy-vs-eps", "madry2018/accuracy-vs-eps/mnist"),
-        ("madry2018/table-2", "madry2018/table-2"),
-        ("madry2018/table-3", "madry2018/table-3"),
-        ("madry2018/table-4", "madry2018/table-4"),
-        ("madry2018/table-5", "madry2018/table-5"),
-        ("madry2018/capacity-cifar10", "madry2018/capacity-cifar10"),
-        ("madry2018/transferability", "madry2018/transferability"),
-    ],
-)
-def test_every_published_number_of_an_item_belongs_to_exactly_one_cell(item: str, panel: str) -> None:
-    used = Counter(cell.published.id for cell in of(panel) if cell.published)
-    wanted = [n.id for n in published() if n.item == item and "CIFAR" not in f"{n.row} {n.column}"]
-    assert set(used) == set(wanted)
-    assert max(used.values()) == 1
-    assert len({(cell.row, cell.column) for cell in of(panel)}) == len(of(panel))
-
-
-def test_each_cell_can_be_measured_or_says_why_not() -> None:
-    assert CELLS
-    for cell in CELLS:
-        assert find_item(cell.item).paper == "madry2018"
-        assert bool(cell.evaluations) != bool(cell.unavailable), f"{cell.item} {cell.row} {cell.column}"
-        assert cell.protocol_known or cell.note
 
 
 def test_each_cells_metric_is_one_that_its_measurement_makes() -> None:

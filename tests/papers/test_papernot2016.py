@@ -9,7 +9,7 @@ import pytest
 
 from robustlib.attacks.suite import CarliniWagner, Jsma
 from robustlib.catalogue import plan
-from robustlib.catalogue.base import Cell, find_item, items, published
+from robustlib.catalogue.base import Cell
 from robustlib.evaluate.accuracy import AccuracyVariation
 from robustlib.evaluate.attempts import Targeted
 from robustlib.evaluate.distances import Distances
@@ -27,29 +27,6 @@ CELLS = paper.cells()
 
 def of(item: str) -> list[Cell]:
     return [cell for cell in CELLS if cell.item == f"papernot2016/{item}"]
-
-
-def test_every_published_number_of_an_item_belongs_to_exactly_one_cell() -> None:
-    used = Counter(cell.published.id for cell in CELLS if cell.published)
-    wanted = {number.id for number in published() if number.item.startswith("papernot2016/")}
-    assert wanted <= set(used)
-    assert max(used.values()) == 1
-    assert len({(cell.item, cell.row, cell.column) for cell in CELLS}) == len(CELLS)
-
-
-def test_every_item_of_the_paper_has_cells() -> None:
-    for item in items():
-        if item.paper == "papernot2016":
-            assert plan.cells_of(item.id), item.id
-
-
-def test_each_cell_can_be_measured_or_says_why_not() -> None:
-    for cell in CELLS:
-        assert find_item(cell.item).paper == "papernot2016"
-        assert bool(cell.evaluations) != bool(cell.unavailable), f"{cell.item} {cell.row} {cell.column}"
-        assert cell.protocol_known or cell.note
-        for evaluation in cell.evaluations:
-            assert cell.metric in fabricate(evaluation).metrics
 
 
 @pytest.mark.parametrize("dataset", ["mnist", "cifar10"])

@@ -17,7 +17,7 @@ from robustlib.evaluate.losses import LocalMaxima
 from robustlib.evaluate.update_time import Cost
 from robustlib.evaluate.worst_case import WorstCase
 from robustlib.experiments import profiles
-from robustlib.experiments.profiles import On, reduce, reduction_of
+from robustlib.experiments.profiles import On, reduce
 from robustlib.experiments.store import Store
 from robustlib.papers.madry2018 import networks as madry
 from robustlib.spec.keys import key
@@ -63,16 +63,6 @@ def test_full_departs_from_the_paper_where_it_is_declared_and_nowhere_else() -> 
                 assert network.schedule.steps * network.schedule.batch <= 15 * 60_000
                 assert all(step < network.schedule.steps for step, _ in network.schedule.decay)
     assert scaled > 50
-
-
-def test_one_reduction_applies_to_every_evaluation_of_every_paper() -> None:
-    """Whichever paper is asked, the same is run: a record that one of two papers has made serves the other."""
-    for item in items():
-        cells = [full for cell in plan.cells_of(item.id) for full in cell.evaluations]
-        for full in dict.fromkeys((*cells, *(full for claim in plan.predicates_of(item.id) for full in claim.needs))):
-            assert reduction_of(full, plan.reductions_of(item.paper)) is not None, (item.id, full.name, full.subject)
-            for name in profiles.NAMES:
-                assert plan.shrink(full, name, item.paper) == plan.shrink(full, name), (item.id, full.name, name)
 
 
 def test_two_reductions_of_one_evaluation_are_refused() -> None:

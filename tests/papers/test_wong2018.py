@@ -2,43 +2,17 @@
 
 from __future__ import annotations
 
-from collections import Counter
-
 import pytest
 
 from robustlib.attacks.suite import Pgd
 from robustlib.catalogue import plan
-from robustlib.catalogue.base import find_item, items, published
 from robustlib.evaluate.accuracy import Accuracy
 from robustlib.evaluate.certificates import Certificate
 from robustlib.papers.wong2018 import networks as specs
 from robustlib.papers.wong2018 import tables as paper
 from robustlib.training import Certified, Standard
-from tests.experiments.tiny import fabricate
 
 CELLS = paper.cells()
-
-
-def test_every_published_number_of_an_item_belongs_to_exactly_one_cell() -> None:
-    used = Counter(cell.published.id for cell in CELLS if cell.published)
-    assert set(used) == {number.id for number in published() if number.item.startswith("wong2018/")}
-    assert max(used.values()) == 1
-    assert len({(cell.item, cell.row, cell.column) for cell in CELLS}) == len(CELLS)
-
-
-def test_every_item_of_the_paper_has_cells() -> None:
-    for item in items():
-        if item.paper == "wong2018":
-            assert plan.cells_of(item.id), item.id
-
-
-def test_each_cell_can_be_measured_or_says_why_not() -> None:
-    for cell in CELLS:
-        assert find_item(cell.item).paper == "wong2018"
-        assert bool(cell.evaluations) != bool(cell.unavailable), f"{cell.item} {cell.row} {cell.column}"
-        assert cell.protocol_known or cell.note
-        for evaluation in cell.evaluations:
-            assert cell.metric in fabricate(evaluation).metrics
 
 
 @pytest.mark.parametrize(

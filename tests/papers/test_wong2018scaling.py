@@ -2,42 +2,16 @@
 
 from __future__ import annotations
 
-from collections import Counter
-
 import pytest
 
 from robustlib.catalogue import plan
-from robustlib.catalogue.base import items, published
 from robustlib.evaluate.cascades import CascadeBound
 from robustlib.papers.wong2018scaling import networks as specs
 from robustlib.papers.wong2018scaling import panels as drawn
 from robustlib.papers.wong2018scaling import tables as paper
 from robustlib.training import Certified
-from tests.experiments.tiny import fabricate
 
 CELLS = paper.cells()
-
-
-def test_every_published_number_of_an_item_belongs_to_exactly_one_cell() -> None:
-    used = Counter(cell.published.id for cell in CELLS if cell.published)
-    assert set(used) == {number.id for number in published() if number.item.startswith("wong2018scaling/")}
-    assert max(used.values()) == 1
-    assert len({(cell.item, cell.row, cell.column) for cell in CELLS}) == len(CELLS)
-
-
-def test_every_item_of_the_paper_has_cells() -> None:
-    for item in items():
-        if item.paper == "wong2018scaling":
-            assert plan.cells_of(item.id), item.id
-
-
-def test_each_cell_can_be_measured_or_says_why_not() -> None:
-    for cell in CELLS:
-        ways = (bool(cell.evaluations), bool(cell.unavailable), cell.derived is not None)
-        assert sum(ways) == 1, f"{cell.item} {cell.row} {cell.column}"
-        assert cell.protocol_known or cell.note
-        for evaluation in cell.evaluations:
-            assert cell.metric in fabricate(evaluation).metrics, cell
 
 
 def test_radii_are_in_pixels_and_the_box_is_mnists() -> None:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections import Counter
-
 import pytest
 
 from robustlib.attacks.suite import CarliniWagner, DeepFool, Pgd
 from robustlib.catalogue import plan
-from robustlib.catalogue.base import Cell, find_item, published
+from robustlib.catalogue.base import Cell, find_item
 from robustlib.evaluate.accuracy import Accuracy
 from robustlib.evaluate.distances import Distances
 from robustlib.evaluate.hinge import HingeBound
@@ -24,13 +22,6 @@ CELLS = paper.cells()
 
 def of(item: str) -> list[Cell]:
     return [cell for cell in CELLS if cell.item == f"zhang2019/{item}" or cell.item.startswith(f"zhang2019/{item}/")]
-
-
-def test_every_published_number_belongs_to_exactly_one_cell() -> None:
-    used = Counter(cell.published.id for cell in CELLS if cell.published)
-    assert set(used.values()) == {1}
-    assert set(used) == {number.id for number in published() if number.item.startswith("zhang2019/")}
-    assert all(find_item(cell.item).paper == "zhang2019" for cell in CELLS)
 
 
 def test_table_5_has_its_27_rows_ours_measured() -> None:

@@ -1,4 +1,4 @@
-"""How the papers' headline claims aged. The lines are data, in ``aged.csv``; numbers are those of ``slides``."""
+"""How the papers' headline claims aged. The lines are data, in ``aged.csv``; numbers have places as in the slides."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ FATES = ("held", "held, then surpassed", "qualified", "broken")
 
 @dataclass(frozen=True)
 class Aged:
-    """One claim, in our words; Markdown with places for numbers as in :mod:`robustlib.papers.comparison.slides`.
+    """One claim, in our words; Markdown with places for numbers see :mod:`robustlib.report.citations`.
 
     Args:
         paper, claim: whose it is, and in which quantity.

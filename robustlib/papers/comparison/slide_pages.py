@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import itertools
-import re
 from collections import Counter
 
-from ...catalogue.base import find_item, papers, published
-from ...errors import RobustlibError
+from ...catalogue.base import papers
 from ...experiments.store import Store
-from ...report.display import cite, record_target
-from ...report.join import Statement, item_verdicts, stated
-from .slides import NUMBERS, QUESTION, VERDICTS, Line, claim, lines
-
-PLACE = re.compile(r"\{(ours|paper|tally):([^}]+)\}")
-"""Where a reason has a number."""
+from ...report.citations import filled
+from ...report.display import record_target
+from ...report.join import Statement, stated
+from .slides import QUESTION, VERDICTS, Line, find_claim, lines
 
 
 def verdict(line: Line, found: list[Statement]) -> str:
@@ -29,39 +25,6 @@ def verdict(line: Line, found: list[Statement]) -> str:
     if "fails" in states:
         return "qualified" if line.verdict == "fails" else "fails"
     return line.verdict
-
-
-def filled(text: str, profile: str, store: Store) -> str:
-    """A reason with its numbers: ``{ours:NAME}``, ``{paper:ID}``, ``{tally:ITEM}``.
-
-    A sentence whose measurement is not there yet is left out, and a note says so.
-
-    Raises:
-        RobustlibError: a name that nothing has.
-    """
-    kept, missing = [], False
-    # None of our sentences ends within a number or a name.
-    for sentence in re.split(r"(?<=[.!?]) (?=[A-Z$])", text):
-        values = {(kind, name): _value(kind, name, profile, store) for kind, name in PLACE.findall(sentence)}
-        if any(place[0] == "ours" and value == "not run" for place, value in values.items()):
-            missing = True
-        else:
-            kept.append(PLACE.sub(lambda match, values=values: values[match.groups()], sentence))
-    return " ".join([*kept, *(["*(Its numbers are not run yet.)*"] if missing else [])])
-
-
-def _value(kind: str, name: str, profile: str, store: Store) -> str:
-    if kind == "ours" and name in NUMBERS:
-        evaluation, metric = NUMBERS[name]
-        return cite(evaluation, profile, store, metric=metric)
-    if kind == "tally":
-        counts = item_verdicts(find_item(name), profile, store)
-        return ", ".join(f"{word} {count}" if count else word for word, count in sorted(counts.items()))
-    number = next((n for n in published() if kind == "paper" and n.id == name), None)
-    if number is None:
-        raise RobustlibError(f"slides.csv names {kind}:{name}: no such number; see papers/slides.py")
-    # A few numbers of the papers' prose carry no unit of their own.
-    return f"{number.text} {number.unit.split(' (')[0]}".strip() + ("" if number.verified else " (unverified)")
 
 
 def _evidence(found: list[Statement]) -> str:
@@ -88,7 +51,7 @@ def page(profile: str, store: Store) -> str:
         profile: whose records are looked at, such as "best".
         store: the records.
     """
-    evidence = {line.id: [stated(claim(text), profile, store) for text in line.claims] for line in lines()}
+    evidence = {line.id: [stated(find_claim(text), profile, store) for text in line.claims] for line in lines()}
     told = [line for line in lines() if line.verdict != QUESTION]
     words = {line.id: verdict(line, evidence[line.id]) for line in told}
     counts = Counter(words.values())

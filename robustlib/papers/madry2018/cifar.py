@@ -140,10 +140,9 @@ def metric_of(attack: Attack) -> str:
 def _tables() -> Iterator[Cell]:
     wide = ("Wide", "PGD")
     for number in published_of(f"{PAPER}/table-2").values():
-        facts = dict(part.split("=") for part in number.row.split(";"))
-        source, method = facts["Source"].replace(" _{nat}", " natural"), facts["Method"]
+        source, method = number.where["Source"].replace(" _{nat}", " natural"), number.where["Method"]
         attack = _METHODS[method]
-        if facts["Steps"] == "7":
+        if number.where["Steps"] == 7:
             attack = PGD_7
         if method == "CW":
             copy = network(*wide, seed=1) if source == "A'" else None
@@ -166,7 +165,7 @@ def _tables() -> Iterator[Cell]:
     names = {f"{size} ({regime})": (size, regime) for size, regime in NETWORKS}
     for i, item in enumerate(BLACK):
         for number in published_of(f"{PAPER}/{item}").values():
-            target, source = (text.partition("=")[2] for text in (number.row, number.column))
+            target, source = number.where["row"], number.where["column"]
             place = NETWORKS.index(names[source])
             yield Cell(
                 f"{PAPER}/{item}", number.row, number.column, number, (black(*names[target]),), f"accuracy {i} {place}"
@@ -222,10 +221,10 @@ def _figures() -> Iterator[Cell]:
             note="its published number stands in the table of the same figure",
         )
     for number in published_of(f"{PAPER}/accuracy-vs-eps").values():
-        panel, _, eps = number.row.partition("; eps=")
+        panel, eps = number.where["panel"], int(number.where["eps"])
         if panel in PANELS.values():
             norm = "linf" if panel == PANELS["linf"] else "l2"
-            yield Cell(f"{PAPER}/accuracy-vs-eps/cifar10", number.row, number.column, number, (sweep(norm, int(eps)),))
+            yield Cell(f"{PAPER}/accuracy-vs-eps/cifar10", number.row, number.column, number, (sweep(norm, eps),))
     yield Cell(
         f"{PAPER}/training-loss/cifar10",
         "PGD training",

@@ -71,10 +71,9 @@ def many() -> tuple[Evaluation, ...]:
 def _transfer() -> Iterator[Cell]:
     item, order = f"{PAPER}/transferability", list(ATTACKS)
     for number in published_of(item).values():
-        who, method = number.row.split(";")
-        kind, regime = who.split(", ")
+        kind, regime = number.where["panel"].split(", ")
         run = steered(kind, regime, transfer=number.column == "Transfer")
-        place = order.index(method.replace("Clean", "Natural"))
+        place = order.index(number.where["row"].replace("Clean", "Natural"))
         metric = f"accuracy {place} 0" if number.column == "Transfer" else f"accuracy {place}"
         yield Cell(item, number.row, number.column, number, (run,), metric)
     for kind in KINDS:

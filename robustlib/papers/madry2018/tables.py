@@ -98,7 +98,7 @@ def _losses(item: str, kind: str) -> list[Cell]:
 def _capacity() -> list[Cell]:
     item, cells = "madry2018/capacity/mnist", []
     for number in published_of("madry2018/capacity").values():
-        panel, _, scale = number.row.partition("; capacity scale ")
+        panel, scale = number.where["panel"], int(number.where["capacity scale"])
         unit, factor, metric, seeds, unavailable, note = "%", 100.0, "accuracy", SEEDS[:3], "", ""
         evaluations: tuple[Evaluation, ...] = ()
         if number.column.startswith("error bar"):
@@ -107,13 +107,11 @@ def _capacity() -> list[Cell]:
             named = number.column.removeprefix("cross-entropy, ").removesuffix(" training")
             regime = named.replace("Natural", "natural")
             unit, factor, metric, note = "nats", 1.0, "final_loss", OVER
-            evaluations = tuple(
-                Evaluation(network(regime, scale=int(scale), seed=seed), TrainingCurve()) for seed in seeds
-            )
+            evaluations = tuple(Evaluation(network(regime, scale=scale, seed=seed), TrainingCurve()) for seed in seeds)
         else:
             regime = next(name for name, title in PANELS.items() if title == panel)
             attack = ATTACKS[number.column.removeprefix("accuracy on ").removesuffix(" inputs")]
-            evaluations = tuple(accuracy(network(regime, scale=int(scale), seed=seed), attack) for seed in seeds)
+            evaluations = tuple(accuracy(network(regime, scale=scale, seed=seed), attack) for seed in seeds)
         cells.append(
             Cell(
                 item=item,
@@ -135,10 +133,10 @@ def _capacity() -> list[Cell]:
 def _accuracy_vs_eps() -> list[Cell]:
     cells = []
     for number in published_of("madry2018/accuracy-vs-eps").values():
-        panel, _, eps_text = number.row.partition("; eps=")
+        panel, eps = number.where["panel"], number.where["eps"]
         if "MNIST" not in panel:
             continue
-        norm, eps = ("linf" if "linf" in panel else "l2"), float(eps_text)
+        norm = "linf" if "linf" in panel else "l2"
         regime = "natural" if number.column.endswith("standard") else "PGD"
         decision = number.column.startswith("DBA")
         cells.append(

@@ -6,8 +6,7 @@ from ...attacks.suite import Clean
 from ...catalogue.base import Predicate, claim, values
 from ...evaluate.accuracy import Accuracy
 from ...spec.evaluation import Evaluation
-from .networks import LABELS, NONE, amplitudes, attempts, baseline, minimal, network, outputs, variation
-from .tables import PAPER
+from .networks import LABELS, NONE, PAPER, amplitudes, attempts, baseline, minimal, network, outputs, variation
 
 
 def predicates() -> list[Predicate]:

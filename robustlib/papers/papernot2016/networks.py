@@ -18,6 +18,7 @@ from ...spec.network import Network
 from ...threat import LinfBall
 from ...training import Distillation, Schedule, Standard
 
+PAPER = "papernot2016"
 TEMPERATURES = (1, 2, 5, 10, 20, 30, 40, 50, 100)
 NONE = "no distillation"
 SEEDS = (0, 1, 2)

@@ -1,7 +1,6 @@
-"""Papernot et al. 2016, defensive distillation: what each table and figure needs, and how the defence broke.
+"""Papernot et al. 2016, defensive distillation: what each table and figure needs.
 
-Source: arXiv 1511.04508v2; the attacks that broke it: arXiv 1607.04311 and 1608.04644. What the paper leaves open is
-said in each cell's note.
+Source: arXiv 1511.04508v2. What the paper leaves open is said in each cell's note.
 """
 
 from __future__ import annotations
@@ -14,72 +13,29 @@ from ...catalogue.base import Cell, Published, published, published_of
 from ...evaluate.accuracy import Accuracy
 from ...evaluate.weights import Recipe
 from ...spec.evaluation import Evaluation
+from . import breaking
+from .breaking import OWN, panel_cell
 from .networks import (
-    BROKEN,
     DATASETS,
     LABELS,
     NONE,
+    PAPER,
     SEEDS,
     amplitudes,
     attempts,
     baseline,
-    fgsm,
     minimal,
-    modified,
-    nearest,
     network,
-    on_logits,
     outputs,
     teacher,
     temperature_of,
-    undone,
     variation,
-    worst_case,
 )
-
-PAPER = "papernot2016"
-
-_OPEN = {
-    "mnist": "padding and initial weights are not printed; here no padding, Glorot uniform weights",
-    "cifar10": "padding, initial weights and preprocessing are not printed; here no padding, Glorot uniform weights, "
-    "and [0, 1] mapped onto the printed range [-2.22, 2.62]",
-}
-_OWN = "an evaluation of this book's"
 
 
 def _extra(identity: str) -> Published:
     """A number of the text, which belongs to no table or figure of its own."""
     return next(number for number in published() if number.id == f"{PAPER}-{identity}")
-
-
-def _cell(
-    item: str,
-    dataset: str,
-    row: str,
-    column: str,
-    evaluations: tuple[Evaluation, ...],
-    metric: str,
-    *,
-    number: Published | None = None,
-    unit: str = "%",
-    scale: float = 100.0,
-    note: str = "",
-    spread: bool = False,
-) -> Cell:
-    """A cell of one dataset's panel; no setting of the paper is fully known, and the note says why."""
-    return Cell(
-        item=f"{PAPER}/{item}",
-        row=row,
-        column=column,
-        published=number,
-        evaluations=evaluations,
-        metric=metric,
-        unit=unit,
-        scale=scale,
-        protocol_known=False,
-        note="; ".join(filter(None, (note, _OPEN[dataset]))),
-        spread=spread,
-    )
 
 
 def _settings() -> Iterator[Cell]:
@@ -106,7 +62,7 @@ def _pictures() -> Iterator[Cell]:
     """Figures 1 to 6 are drawn from networks at hand; their cells say which, and how these do."""
     for paper, dataset in DATASETS.items():
         plain, panel = baseline(dataset), f"/{paper.lower()}"
-        yield _cell(
+        yield panel_cell(
             f"class-samples{panel}",
             dataset,
             paper,
@@ -114,11 +70,11 @@ def _pictures() -> Iterator[Cell]:
             (Evaluation(plain, Accuracy(Clean())),),
             "accuracy",
         )
-        yield _cell(
+        yield panel_cell(
             f"adversarial-examples{panel}", dataset, NONE, "attempts that succeed", (attempts(plain),), "success"
         )
     for label in (NONE, "T=100"):
-        yield _cell(
+        yield panel_cell(
             "network-overview",
             "mnist",
             label,
@@ -128,7 +84,7 @@ def _pictures() -> Iterator[Cell]:
             unit="logits",
             scale=1.0,
         )
-        yield _cell(
+        yield panel_cell(
             "hardness",
             "mnist",
             label,
@@ -137,7 +93,7 @@ def _pictures() -> Iterator[Cell]:
             "rho",
             unit="% of features",
         )
-        yield _cell(
+        yield panel_cell(
             "crafting-framework",
             "mnist",
             label,
@@ -145,7 +101,7 @@ def _pictures() -> Iterator[Cell]:
             (attempts(network("mnist", label)),),
             "success",
         )
-        yield _cell(
+        yield panel_cell(
             "distillation-overview",
             "mnist",
             label,
@@ -165,12 +121,12 @@ def _success_rate() -> Iterator[Cell]:
             row = f"Distillation Temperature={label.removeprefix('T=').replace('no', 'No')}"
             runs = tuple(attempts(network(dataset, label, seed)) for seed in SEEDS)
             number = numbers[row, f"{paper} Adversarial Samples Success Rate (%)"]
-            yield _cell(
+            yield panel_cell(
                 f"success-rate/{paper.lower()}", dataset, label, "attempts that succeed", runs, "success", number=number
             )
             for identity, place in _TEXT.items():
                 if place == (paper, label):
-                    yield _cell(
+                    yield panel_cell(
                         f"success-rate/{paper.lower()}",
                         dataset,
                         f"{label}, text of section V.B",
@@ -187,10 +143,10 @@ def _accuracy_variation() -> Iterator[Cell]:
     for paper, dataset in DATASETS.items():
         item = f"accuracy-variation/{paper.lower()}"
         runs = tuple(Evaluation(baseline(dataset, seed), Accuracy(Clean())) for seed in SEEDS)
-        yield _cell(item, dataset, NONE, "accuracy", runs, "accuracy", number=plain[paper])
+        yield panel_cell(item, dataset, NONE, "accuracy", runs, "accuracy", number=plain[paper])
         for label in LABELS[1:]:
             runs = tuple(variation(dataset, label, seed) for seed in SEEDS)
-            yield _cell(
+            yield panel_cell(
                 item,
                 dataset,
                 label,
@@ -203,18 +159,18 @@ def _accuracy_variation() -> Iterator[Cell]:
                 number=numbers[f"{paper} {label}", "accuracy variation"],
             )
             text = {("MNIST", "T=20"): "075", ("CIFAR10", "T=20"): "076"}.get((paper, label))
-            yield _cell(item, dataset, label, "accuracy", runs, "accuracy", number=_extra(text) if text else None)
+            yield panel_cell(item, dataset, label, "accuracy", runs, "accuracy", number=_extra(text) if text else None)
             first = tuple(
                 Evaluation(teacher(dataset, temperature_of(label), seed), Accuracy(Clean())) for seed in SEEDS
             )
-            yield _cell(item, dataset, label, "accuracy of the teacher", first, "accuracy")
+            yield panel_cell(item, dataset, label, "accuracy of the teacher", first, "accuracy")
 
 
 def _gradients() -> Iterator[Cell]:
     for number in published_of(f"{PAPER}/gradient-amplitudes").values():
         label, _, borders = number.row.removeprefix("CIFAR10 ").partition("; bin ")
         low, high = (float(border) for border in borders.split(" - "))
-        yield _cell(
+        yield panel_cell(
             "gradient-amplitudes",
             "cifar10",
             number.row,
@@ -229,7 +185,7 @@ def _gradients() -> Iterator[Cell]:
                 ("points whose float32 derivatives are all exactly zero", "zero_float32", "%", 100.0),
                 ("median amplitude", "median_log10", "log10", 1.0),
             ):
-                yield _cell(
+                yield panel_cell(
                     "gradient-amplitudes",
                     dataset,
                     f"{paper} {label}",
@@ -238,7 +194,7 @@ def _gradients() -> Iterator[Cell]:
                     metric,
                     unit=unit,
                     scale=scale,
-                    note=_OWN,
+                    note=OWN,
                 )
 
 
@@ -263,8 +219,10 @@ def _robustness() -> Iterator[Cell]:
             rows = {"robustness rho_adv": numbers.get((f"{paper} {label}", "robustness rho_adv"))}
             rows |= {f"robustness rho_adv, {where}": _extra(identity) for where, identity in text[paper, label]}
             for column, number in rows.items():
-                yield _cell(item, dataset, label, column, run, "rho", number=number, unit="% of features", note=_CAP)
-            yield _cell(
+                yield panel_cell(
+                    item, dataset, label, column, run, "rho", number=number, unit="% of features", note=_CAP
+                )
+            yield panel_cell(
                 item,
                 dataset,
                 label,
@@ -274,7 +232,9 @@ def _robustness() -> Iterator[Cell]:
                 unit="% of features",
                 note="points that are never broken count as all features",
             )
-            yield _cell(item, dataset, label, "points beyond 112 features or never broken", run, "censored", note=_OWN)
+            yield panel_cell(
+                item, dataset, label, "points beyond 112 features or never broken", run, "censored", note=OWN
+            )
 
 
 def _confidence() -> Iterator[Cell]:
@@ -285,9 +245,9 @@ def _confidence() -> Iterator[Cell]:
             run, row = (outputs(dataset, label),), f"{paper} {label}"
             printed = paper == "CIFAR10"
             number = numbers.get((label, "mean confidence C")) if printed else None
-            yield _cell("confidence", dataset, row, "mean confidence C", run, "confidence", number=number)
+            yield panel_cell("confidence", dataset, row, "mean confidence C", run, "confidence", number=number)
             average = _extra(text[label]) if printed and label in text else None
-            yield _cell(
+            yield panel_cell(
                 "confidence",
                 dataset,
                 row,
@@ -303,8 +263,8 @@ def _confidence() -> Iterator[Cell]:
 def _class_matrix() -> Iterator[Cell]:
     for label in (NONE, "T=100"):
         run = (attempts(network("mnist", label)),)
-        yield _cell("class-matrix", "mnist", label, "attempts that succeed", run, "success", note=_OWN)
-        yield _cell(
+        yield panel_cell("class-matrix", "mnist", label, "attempts that succeed", run, "success", note=OWN)
+        yield panel_cell(
             "class-matrix",
             "mnist",
             label,
@@ -312,101 +272,8 @@ def _class_matrix() -> Iterator[Cell]:
             run,
             "rho",
             unit="% of features",
-            note=_OWN,
+            note=OWN,
         )
-
-
-# How it broke -------------------------------------------------------------------------------------------------
-
-
-def _breaking() -> Iterator[Cell]:
-    numbers = published_of(f"{PAPER}/breaking")
-    far = "prints the mean over points and the share broken; ours goes to the nearest class, theirs to the best of nine"
-    for paper, dataset in DATASETS.items():
-        item, short = f"breaking/{paper.lower()}", paper.removesuffix("10")
-        for label in LABELS:
-            for column, evaluation, metric in (
-                ("JSMA on softmax outputs", attempts(network(dataset, label)), "success"),
-                ("JSMA on logits", on_logits(dataset, label), "success"),
-                ("JSMA on logits / T", undone(dataset, label), "success"),
-                ("accuracy under FGSM", fgsm(dataset, label), "accuracy"),
-                ("same decision at T and at 1", outputs(dataset, label), "same_decision"),
-            ):
-                yield _cell(item, dataset, label, column, (evaluation,), metric, note=_OWN)
-        for label in BROKEN:
-            for norm, name in (("l2", "L2"), ("linf", "Linf")):
-                run = (nearest(dataset, label, norm),)
-                number = (
-                    numbers[f"Our {name}; Best Case {short}", "mean distance / success %"] if label == "T=100" else None
-                )
-                yield _cell(
-                    item,
-                    dataset,
-                    label,
-                    f"C&W {norm}: mean distance",
-                    run,
-                    "mean_distance",
-                    number=number,
-                    unit=norm,
-                    scale=1.0,
-                    note=far if number else _OWN,
-                )
-                yield _cell(item, dataset, label, f"C&W {norm}: points broken", run, "broken", note=_OWN)
-            yield _cell(
-                item, dataset, label, "accuracy in the worst case", (worst_case(dataset, label),), "accuracy", note=_OWN
-            )
-    for label, which in ((NONE, "undistilled"), ("T=100", "distilled T=100")):
-        number = numbers[f"MNIST logits L1 mean (std), {which}", "value"]
-        yield _cell(
-            "breaking/mnist",
-            "mnist",
-            label,
-            "mean size of a logit",
-            (outputs("mnist", label),),
-            "logit_size",
-            number=number,
-            unit="logits",
-            scale=1.0,
-        )
-        number = numbers[f"MNIST {which}, modified JSMA", "targeted success / mean pixels changed"]
-        for column, metric, unit, scale in (
-            ("JSMA on logits / T, one feature at a time", "success", "%", 100.0),
-            ("JSMA on logits / T, one feature at a time: features changed", "features", "features", 1.0),
-        ):
-            yield _cell(
-                "breaking/mnist",
-                "mnist",
-                label,
-                column,
-                (modified(label),),
-                metric,
-                unit=unit,
-                scale=scale,
-                number=number if metric == "success" else None,
-            )
-    for label, row, column in (
-        (NONE, "MNIST / CIFAR10 undistilled re-implementation", "test accuracy"),
-        ("T=100", "MNIST accuracy", "baseline / distilled"),
-    ):
-        yield _cell(
-            "breaking/mnist",
-            "mnist",
-            label,
-            column,
-            (outputs("mnist", label),),
-            "accuracy",
-            number=numbers[row, column],
-        )
-    for number in numbers.values():
-        if "Our L0" in number.row or "Average" in number.row or "Worst" in number.row or "overfit" in number.row:
-            panel = "mnist" if "MNIST" in number.row else "cifar10"
-            yield Cell(
-                item=f"{PAPER}/breaking/{panel}",
-                row=number.row,
-                column=number.column,
-                published=number,
-                unavailable="Carlini and Wagner's own attacks towards nine classes, on their own networks",
-            )
 
 
 def cells() -> list[Cell]:
@@ -420,5 +287,5 @@ def cells() -> list[Cell]:
         *_robustness(),
         *_confidence(),
         *_class_matrix(),
-        *_breaking(),
+        *breaking.cells(),
     ]

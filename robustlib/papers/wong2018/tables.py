@@ -6,9 +6,9 @@ are not clipped either, except in rows that say so. What the paper leaves open i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 
-from ...catalogue.base import Cell, Factor, Published, published_of
+from ...catalogue.base import Cell, Factor, cell, published_of
 from ...evaluate.certificates import CertifiedRadii
 from ...evaluate.losses import TrainingCurve
 from ...evaluate.weights import FirstLayer
@@ -41,37 +41,6 @@ PAPER = "wong2018"
 _OWN = "an evaluation of this book's"
 _KINDS = {"standard": False, "robust": True}
 _MARKS = {False: "×", True: "✓"}
-
-
-def _cell(
-    item: str,
-    row: str,
-    column: str,
-    runs: Sequence[Evaluation],
-    metric: str,
-    *,
-    number: Published | None = None,
-    scale: float = 100.0,
-    offset: float = 0.0,
-    unit: str = "%",
-    open_: str = "",
-    note: str = "",
-    ablation: tuple[Factor, ...] = (),
-) -> Cell:
-    return Cell(
-        item=f"{PAPER}/{item}",
-        row=row,
-        column=column,
-        published=number,
-        evaluations=tuple(runs),
-        metric=metric,
-        scale=scale,
-        offset=offset,
-        unit=unit,
-        protocol_known=not open_,
-        note="; ".join(filter(None, (note, open_))),
-        ablation=ablation,
-    )
 
 
 def _epochs(problem: str, robust: bool, column: str) -> tuple[Factor, ...]:
@@ -116,8 +85,8 @@ def _table() -> Iterator[Cell]:
                 "PGD error, clipped": [attacked(net, PGD, line.clipped) for net in nets],
             }
             for column, runs in errors.items():
-                yield _cell(
-                    item,
+                yield cell(
+                    f"{PAPER}/{item}",
                     row,
                     column,
                     runs,
@@ -125,7 +94,7 @@ def _table() -> Iterator[Cell]:
                     number=numbers.get((row, column)),
                     scale=-100.0,
                     offset=100.0,
-                    open_=OPEN[problem],
+                    unknown=OPEN[problem],
                     note="" if column.isupper() else _OWN,
                     ablation=_epochs(problem, robust, column),
                 )
@@ -136,14 +105,14 @@ def _table() -> Iterator[Cell]:
                 "bound, intervals": [bound(net, line.threat, method="interval") for net in nets],
             }
             for column, runs in bounds.items():
-                yield _cell(
-                    item,
+                yield cell(
+                    f"{PAPER}/{item}",
                     row,
                     column,
                     runs,
                     "bound",
                     number=numbers.get((row, column)),
-                    open_=OPEN[problem],
+                    unknown=OPEN[problem],
                     ablation=_epochs(problem, robust, column),
                     note="" if column.isupper() else _OWN,
                 )
@@ -163,19 +132,19 @@ def _figures() -> Iterator[Cell]:
     for kind, robust in _KINDS.items():
         net = _mnist(kind)
         certified = (bound(net, ball),)
-        yield _cell(
-            "polytope-sketch",
+        yield cell(
+            f"{PAPER}/polytope-sketch",
             kind,
             "two classes: robust error bound",
             (bound(pair(robust=robust), ball),),
             "bound",
             note=_OWN,
         )
-        yield _cell("relu-relaxation", kind, "units with l < 0 < u", certified, "unstable", note=_OWN)
+        yield cell(f"{PAPER}/relu-relaxation", kind, "units with l < 0 < u", certified, "unstable", note=_OWN)
         for name in ("unstable", "dead", "active"):
-            yield _cell("unstable-units", kind, f"{name} units at eps 0.1", certified, name)
-        yield _cell(
-            "training-curves",
+            yield cell(f"{PAPER}/unstable-units", kind, f"{name} units at eps 0.1", certified, name)
+        yield cell(
+            f"{PAPER}/training-curves",
             kind,
             "loss at the end of training",
             (Evaluation(net, TrainingCurve()),),
@@ -185,8 +154,8 @@ def _figures() -> Iterator[Cell]:
             note="on the batches of training: the robust loss of the robust network",
         )
         for name, column in (("near_zero", "weights near zero"), ("empty", "filters without any other")):
-            yield _cell(
-                "filters",
+            yield cell(
+                f"{PAPER}/filters",
                 kind,
                 column,
                 (Evaluation(net, FirstLayer()),),
@@ -194,7 +163,9 @@ def _figures() -> Iterator[Cell]:
                 note="near zero: under 1 % of the largest weight's size",
             )
         for name in ("radius", "median_radius", "radius_right"):
-            yield _cell("certified-radius", kind, name.replace("_", " "), (radii(kind),), name, unit="linf", scale=1.0)
+            yield cell(
+                f"{PAPER}/certified-radius", kind, name.replace("_", " "), (radii(kind),), name, unit="linf", scale=1.0
+            )
 
 
 def _tightness() -> Iterator[Cell]:
@@ -205,27 +176,29 @@ def _tightness() -> Iterator[Cell]:
             run, row = programmed(net, eps), f"{kind}, eps {eps:g}"
             threat = LinfBall(eps, domain=None)
             note = "the radii and the network's training are not known; here eps 0.1 as in table 1"
-            yield _cell(
-                "bound-tightness",
+            yield cell(
+                f"{PAPER}/bound-tightness",
                 row,
                 "PGD error",
                 (attacked(net, PGD, threat),),
                 "accuracy",
                 scale=-100.0,
                 offset=100.0,
-                open_=note,
+                unknown=note,
             )
-            yield _cell("bound-tightness", row, "robust error bound", (bound(net, threat),), "bound", open_=note)
+            yield cell(
+                f"{PAPER}/bound-tightness", row, "robust error bound", (bound(net, threat),), "bound", unknown=note
+            )
             for name, column in (("dual", "dual bound"), ("program", "linear program"), ("attack", "under PGD")):
-                yield _cell(
-                    "dual-vs-lp",
+                yield cell(
+                    f"{PAPER}/dual-vs-lp",
                     row,
                     f"least margin, {column}",
                     (run,),
                     name,
                     unit="logits",
                     scale=1.0,
-                    open_="on the network with one hidden layer",
+                    unknown="on the network with one hidden layer",
                 )
 
 
@@ -235,20 +208,20 @@ def _plane() -> Iterator[Cell]:
     runs = {robust: [toy(robust=robust, seed=seed) for seed in SEEDS] for robust in _KINDS.values()}
     for number in published_of(f"{PAPER}/toy-2d").values():
         nets, name = runs["robust" in number.column], number.column.split()[-1]
-        yield _cell(
-            "toy-2d",
+        yield cell(
+            f"{PAPER}/toy-2d",
             number.row,
             number.column,
             [toy_curve(net) for net in nets],
-            f"{name}@{number.row.split()[-1]}",
+            f"{name}@{number.where['step']:g}",
             number=number,
             scale=1.0,
             unit="",
             note=note,
         )
     for kind, robust in _KINDS.items():
-        yield _cell(
-            "toy-2d",
+        yield cell(
+            f"{PAPER}/toy-2d",
             f"2D toy, {kind}",
             "robust error bound at the end",
             [bound(net, TOY_BALL) for net in runs[robust]],
@@ -257,15 +230,15 @@ def _plane() -> Iterator[Cell]:
         )
     for eps in POLYTOPE_RADII:
         for metric, column in (("fixed", "the paper's bound"), ("adaptive", "slopes that adapt")):
-            yield _cell(
-                "true-polytope",
+            yield cell(
+                f"{PAPER}/true-polytope",
                 f"eps {eps:g}",
                 f"area over the samples' hull, {column}",
                 [random_polytope(seed) for seed in SEEDS],
                 f"{metric}@{eps:g}",
                 unit="times",
                 scale=1.0,
-                open_="the paper's weights and point are not known",
+                unknown="the paper's weights and point are not known",
             )
 
 

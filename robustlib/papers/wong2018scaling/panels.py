@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from ...catalogue.base import Cell, Published
+from ...catalogue.base import Cell, cell
 from ...models import ModelSpec
 from ...spec.evaluation import Evaluation
 from .networks import (
@@ -39,36 +39,6 @@ COUNTS = (10, 50, 200)
 """Random columns of the variability figure."""
 
 
-def cell(
-    item: str,
-    row: str,
-    column: str,
-    runs: Sequence[Evaluation],
-    metric: str,
-    *,
-    number: Published | None = None,
-    scale: float = 100.0,
-    offset: float = 0.0,
-    unit: str = "%",
-    open_: str = "",
-    note: str = "",
-) -> Cell:
-    """A cell of ``item``; ``open_`` says what of its protocol is not known."""
-    return Cell(
-        item=f"{PAPER}/{item}",
-        row=row,
-        column=column,
-        published=number,
-        evaluations=tuple(runs),
-        metric=metric,
-        scale=scale,
-        offset=offset,
-        unit=unit,
-        protocol_known=not open_,
-        note="; ".join(filter(None, (note, open_))),
-    )
-
-
 def cost_runs() -> dict[str, dict[str, list[Evaluation]]]:
     """By family of networks and kind of bound, timings in the order of growing networks."""
     families = {
@@ -92,9 +62,9 @@ def _costs() -> Iterator[Cell]:
         for kind, runs in kinds.items():
             for run in runs:
                 row = f"{family}, width {run.subject.model.width}"
-                yield cell("cost-vs-units", row, f"{kind}: an update", [run], "seconds", scale=1.0, unit="s")
+                yield cell(f"{PAPER}/cost-vs-units", row, f"{kind}: an update", [run], "seconds", scale=1.0, unit="s")
                 if kind == "exact":
-                    yield cell("cost-vs-units", row, "hidden units", [run], "units", scale=1.0, unit="units")
+                    yield cell(f"{PAPER}/cost-vs-units", row, "hidden units", [run], "units", scale=1.0, unit="units")
 
 
 def curves(split: str) -> dict[str, list[Evaluation]]:
@@ -113,7 +83,7 @@ def _curves() -> Iterator[Cell]:
         for name, runs in curves(split).items():
             for epoch, run in zip(MARKS, runs, strict=True):
                 column = f"{label} robust error, epoch {epoch}"
-                yield cell("projection-curves", name, column, [run], "bound", open_=note)
+                yield cell(f"{PAPER}/projection-curves", name, column, [run], "bound", unknown=note)
 
 
 def grown(line: Line) -> list[Evaluation]:
@@ -125,14 +95,22 @@ def _grown(item: str, line: Line) -> Iterator[Cell]:
     for place, run in enumerate(grown(line), start=1):
         row = f"{line.data}, {line.model}, eps {line.eps}, {place} stage{'s' * (place > 1)}"
         for column, metric in (("robust error", "bound"), ("strict rule", "strict_bound"), ("error", "error")):
-            yield cell(item, row, column, [run], metric, open_=OPEN, note=OWN if metric == "strict_bound" else "")
+            yield cell(
+                f"{PAPER}/{item}",
+                row,
+                column,
+                [run],
+                metric,
+                unknown=OPEN,
+                note=OWN if metric == "strict_bound" else "",
+            )
         for column, metric in (
             ("last stage alone: error", f"error_{place}"),
             ("points answered by the last stage", f"answered_{place}"),
         ):
-            yield cell(item, row, column, [run], metric, note=OWN)
+            yield cell(f"{PAPER}/{item}", row, column, [run], metric, note=OWN)
         yield cell(
-            item,
+            f"{PAPER}/{item}",
             row,
             "classes that the last stage tells",
             [run],
@@ -142,7 +120,7 @@ def _grown(item: str, line: Line) -> Iterator[Cell]:
             note=OWN,
         )
         yield cell(
-            item,
+            f"{PAPER}/{item}",
             row,
             "last stage: loss at the end of training",
             [curve(line, place)],
@@ -151,7 +129,7 @@ def _grown(item: str, line: Line) -> Iterator[Cell]:
             unit="nats",
         )
     yield cell(
-        item,
+        f"{PAPER}/{item}",
         f"{line.data}, {line.model}, eps {line.eps}, {STAGES} stages",
         "verdicts overturned by a search",
         [grown(line)[-1]],
@@ -166,7 +144,7 @@ def _variability() -> Iterator[Cell]:
             run, row = estimated(columns, estimator), f"{estimator}, {columns} projections"
             for column, metric in (("robust error by estimates", "estimated"), ("robust error", "exact")):
                 yield cell(
-                    "estimator-variability",
+                    f"{PAPER}/estimator-variability",
                     row,
                     column,
                     [run],
@@ -174,7 +152,7 @@ def _variability() -> Iterator[Cell]:
                     note="an estimate, not a bound" if metric == "estimated" else "",
                 )
             for column, metric in (("margins: deviation over draws", "scatter"), ("margins: mean error", "offset")):
-                yield cell("estimator-variability", row, column, [run], metric, scale=1.0, unit="logits")
+                yield cell(f"{PAPER}/estimator-variability", row, column, [run], metric, scale=1.0, unit="logits")
 
 
 def _groups() -> Iterator[Cell]:
@@ -184,7 +162,7 @@ def _groups() -> Iterator[Cell]:
             ("robust error", "bound"),
             *((f"certified, {edge} {kind}", f"{edge}_{kind}") for kind in kinds for edge in ("worst", "best")),
         ]:
-            yield cell(f"groups/{name.lower()}", name, column, [run], metric, note=OWN)
+            yield cell(f"{PAPER}/groups/{name.lower()}", name, column, [run], metric, note=OWN)
 
 
 def cells() -> Iterator[Cell]:
@@ -195,7 +173,12 @@ def cells() -> Iterator[Cell]:
     yield from _grown("more-curves/mnist", HARD)
     row = f"MNIST, Small, eps {HARD.eps}, 1 stage"
     yield cell(
-        "more-curves/mnist", row, "robust error, hidden layers by intervals", [over_intervals(HARD)], "bound", note=OWN
+        f"{PAPER}/more-curves/mnist",
+        row,
+        "robust error, hidden layers by intervals",
+        [over_intervals(HARD)],
+        "bound",
+        note=OWN,
     )
     yield from _grown("more-curves/cifar10", LINES[8])
     yield from _variability()

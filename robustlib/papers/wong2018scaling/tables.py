@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 import torch
 from torch import nn
 
-from ...catalogue.base import Cell, published_of
+from ...catalogue.base import Cell, cell, published_of
 from ...certify.trace import trace
 from ...data.registry import facts_of
 from ...errors import RobustlibError
@@ -37,7 +37,7 @@ from .networks import (
     stage,
     updates,
 )
-from .panels import OWN, PAPER, cell
+from .panels import OWN, PAPER
 from .panels import cells as figure_cells
 
 _CASCADE = f"{STAGES} stages; the authors' script trains up to six"
@@ -69,13 +69,13 @@ def _results(item: str, lines: Sequence[Line]) -> Iterator[Cell]:
                 continue
             scale, offset = (-100.0, 100.0) if metric == "accuracy" else (100.0, 0.0)
             yield cell(
-                panel,
+                f"{PAPER}/{panel}",
                 line.row,
                 column,
                 runs,
                 metric,
                 number=number,
-                open_=OPEN,
+                unknown=OPEN,
                 note=_CASCADE if runs is whole else "",
                 scale=scale,
                 offset=offset,
@@ -83,7 +83,7 @@ def _results(item: str, lines: Sequence[Line]) -> Iterator[Cell]:
         if numbers.get((line.row, "Cascade error: Robust"), None) is None or line.exact:
             continue
         for column, metric in (("cascade, guarded rule", "guarded_bound"), ("cascade, strict rule", "strict_bound")):
-            yield cell(panel, line.row, column, whole, metric, note=f"{OWN}; {_CASCADE}")
+            yield cell(f"{PAPER}/{panel}", line.row, column, whole, metric, note=f"{OWN}; {_CASCADE}")
 
 
 @functools.cache
@@ -103,7 +103,7 @@ def _sizes() -> Iterator[Cell]:
                 number = numbers[row, column]
                 yield Cell(item, row, column, number, derived=float(value), unit=number.unit)
             yield cell(
-                f"model-sizes/{dataset}",
+                f"{PAPER}/model-sizes/{dataset}",
                 row,
                 "time per epoch",
                 [epoch_cost(data, name)],
@@ -122,16 +122,16 @@ def _shapes() -> Iterator[Cell]:
         for k in sizes_:
             row, net = f"{kind} {k}", shaped(kind, k)
             yield cell(
-                "width-depth",
+                f"{PAPER}/width-depth",
                 row,
                 "Robust error",
                 [bound(net, ball)],
                 "bound",
                 number=numbers[row, "Robust error"],
-                open_=OPEN,
+                unknown=OPEN,
             )
             yield cell(
-                "width-depth",
+                f"{PAPER}/width-depth",
                 row,
                 "Standard error",
                 [clean(net)],
@@ -139,7 +139,7 @@ def _shapes() -> Iterator[Cell]:
                 scale=-100.0,
                 offset=100.0,
                 number=numbers[row, "Standard error"],
-                open_=OPEN,
+                unknown=OPEN,
             )
 
 

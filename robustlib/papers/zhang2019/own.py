@@ -11,13 +11,13 @@ from ...catalogue.base import Cell
 from ...evaluate.inner_loop import InnerLoop
 from ...evaluate.lending import Lending
 from ...evaluate.pictures import DecisionMap, Pictures
-from ...evaluate.theory import counterexample
 from ...models import ModelSpec
 from ...spec.evaluation import Evaluation, Subset
 from ...spec.network import Network
 from ...threat import FeatureBox, LinfBall
 from ...training import Schedule, Standard, Trades
 from .networks import FGSM_K, INNER, PAPER, SMALL_THREAT, THREATS, network, under
+from .theory import counterexample
 
 PLANE = LinfBall(0.05)
 METHODS = {"natural training": None, "TRADES, 1/λ 6": 6.0}

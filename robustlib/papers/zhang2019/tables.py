@@ -9,12 +9,12 @@ import numpy as np
 
 from ...attacks.suite import CarliniWagner, Clean, DeepFool, Fab, Fgsm, Lbfgs, MiFgsm, MinimumNorm, Square
 from ...catalogue.base import STAGES, Cell, Published, published, published_of
-from ...evaluate.theory import PSI, SURROGATES, psi_transform, table_1
 from ...evaluate.worst_case import WorstCase
 from ...spec.evaluation import Evaluation
 from ...spec.network import Network
 from . import own
 from .networks import BASELINES, FGSM_K, PAPER, SEEDS, THREATS, bound, nearest, network, sweep, under, worst_case
+from .theory import PSI, SURROGATES, psi_transform, table_1
 
 # Table 5 and the released networks' leaderboards --------------------------------------------------------------
 
@@ -53,15 +53,15 @@ _ATTACKS: dict[str, tuple[Measure, str, str]] = {
 _CW_MNIST = (lambda net: nearest(net, CarliniWagner(protocol=1), "l2", 0.005), "accuracy@0.005", _FOOLBOX)
 
 
-def _fields(row: str) -> dict[str, str]:
-    return dict(part.split("=", 1) for part in row.replace("1/ λ = ", "1/λ ").split(";"))
-
-
 def _table_5() -> list[Cell]:
     cells = []
     for number in published_of(f"{PAPER}/table-5").values():
-        row = _fields(number.row)
-        name, dataset, attack = row["Defense"], row["Dataset"].lower(), row["Under which attack"]
+        row = number.where
+        name, dataset, attack = (
+            row["Defense"].replace("1/ λ = ", "1/λ "),
+            row["Dataset"].lower(),
+            row["Under which attack"],
+        )
         robust = "rob" in number.column
         made: Callable[[int], Network] | None = None
         notes = []
@@ -144,7 +144,7 @@ def _table_4() -> list[Cell]:
     cells = []
     for number in published_of(f"{PAPER}/table-4").values():
         dataset, column = number.column.split(" ", 1)
-        dataset, beta = dataset.lower(), float(number.row.partition("=")[2])
+        dataset, beta = dataset.lower(), number.where["1/lambda"]
         spread = column.endswith("std")
         cells.append(
             Cell(
@@ -171,7 +171,7 @@ def _table_3() -> list[Cell]:
             row=number.row,
             column=number.column,
             published=number,
-            evaluations=tuple(bound(float(number.row.partition("=")[2]), seed=seed) for seed in SEEDS["mnist"]),
+            evaluations=tuple(bound(number.where["lambda"], seed=seed) for seed in SEEDS["mnist"]),
             metric=metrics[number.column],
             scale=100.0 if metrics[number.column] == "accuracy" else 1.0,
             unit="%" if metrics[number.column] == "accuracy" else "",
@@ -182,11 +182,11 @@ def _table_3() -> list[Cell]:
 
 def _black_box(item: str, dataset: str, beta: float) -> list[Cell]:
     def cell(number: Published) -> Cell:
-        words = number.row.partition(";")[2].split()
+        words = number.where["row"].split()
         target, source = ({"Madry": "PGD"}.get(words[i], words[i]) for i in (0, 2))
         return Cell(
             item=f"{PAPER}/{item}",
-            row=number.row.partition(";")[2],
+            row=number.where["row"],
             column=number.column,
             published=number,
             evaluations=tuple(

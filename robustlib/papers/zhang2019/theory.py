@@ -1,4 +1,4 @@
-"""What Zhang et al. 2019 prove, computed: risks on a line (Table 1), psi-transforms (Table 2), the bound (Table 3)."""
+"""What Zhang et al. 2019 prove, computed: risks on a line (Table 1) and psi-transforms (Table 2)."""
 
 from __future__ import annotations
 
@@ -6,17 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-import torch
-from torch import Tensor, nn
 
-from ..attacks._model import frozen, logits_of
-from ..attacks.contract import checked
-from ..attacks.pgd import ascend
-from ..data import Split
-from ..errors import RobustlibError
-from ..threat import Ball
-from ..training.trades import hinge, score
-from .outcomes import CHUNK, chunk_generator
+from ...errors import RobustlibError
 
 Surrogate = Callable[[np.ndarray], np.ndarray]
 
@@ -115,59 +106,3 @@ def table_1(cells: int = 10, points: int = 200) -> dict[str, LineRisks]:
     labels = np.where(eta == 1, 1, -1)
     rules = {"Bayes optimal classifier": labels, "all-one classifier": np.ones_like(labels)}
     return {name: line_risks(decisions, labels, points) for name, decisions in rules.items()}
-
-
-@dataclass(frozen=True)
-class HingeRisks:
-    """Per point: ``robust`` (n,) bool, ``natural`` phi(f y) and ``spread`` max phi(f(x) f(x') / lambda), (n,) each."""
-
-    robust: np.ndarray
-    natural: np.ndarray
-    spread: np.ndarray
-
-
-@checked
-def hinge_risks(
-    model: nn.Module, split: Split, rows: Tensor, threat: Ball, *, steps: int, step_size: float, scale: float, name: str
-) -> HingeRisks:
-    """Both sides of Theorem 3.1 on a network with two logits, f = z_1 - z_0, phi the hinge.
-
-    One ascent serves both: phi falls, so that the worst x' is where f(x') has gone furthest against f(x), whether
-    sign or size is asked. It follows -f(x') sign f(x), whose gradient never vanishes where the hinge's does; from
-    a uniform start. What it finds bounds the maximum, and so the theorem's right side, from below.
-
-    Args:
-        model: eval mode, two logits.
-        split, rows: points with labels 0 and 1.
-        threat: B(x, eps).
-        steps, step_size: of the ascent.
-        scale: lambda.
-        name: names the random choices.
-    """
-    parts: list[tuple[Tensor, Tensor, Tensor]] = []
-    for index, start in enumerate(range(0, len(rows), CHUNK)):
-        chosen = rows[start : start + CHUNK].to(split.y.device)
-        x, y = split.images(chosen), 2 * split.y[chosen] - 1
-        first = threat.random_start(x, generator=chunk_generator(name, index, x.device))
-        with frozen(model), torch.no_grad():
-            logits = logits_of(model, x, split.y[chosen])
-        if logits.shape[1] != 2:
-            raise RobustlibError(f"model has {logits.shape[1]} classes; the bound is for two, f = z_1 - z_0")
-        f = score(logits)
-        with frozen(model):
-            x_adv = ascend(
-                model,
-                x,
-                f.sign(),
-                threat,
-                start=first,
-                steps=steps,
-                step_size=step_size,
-                loss=lambda logits, sign: -score(logits) * sign,
-            )
-        with torch.no_grad():
-            # The maximum is over x' in the ball, and x lies in it.
-            against = torch.minimum(score(model(x_adv)) * f.sign(), f.abs())
-        parts.append(((y * f > 0) & (against > 0), hinge(y * f), hinge(f.abs() * against / scale)))
-    robust, natural, spread = (torch.cat(column).cpu().numpy() for column in zip(*parts, strict=True))
-    return HingeRisks(robust, natural, spread)

@@ -1,0 +1,69 @@
+"""Numbers in prose: places such as ``{ours:madry2018/table-1:Natural|Accuracy}``, and the text that fills them."""
+
+from __future__ import annotations
+
+import difflib
+import re
+
+from ..catalogue.base import find_item, published
+from ..catalogue.plan import cells_of
+from ..errors import RobustlibError
+from ..experiments.store import Store
+from ..spec.evaluation import Evaluation
+from .display import cite
+from .join import item_verdicts
+
+PLACE = re.compile(r"\{(ours|paper|tally):([^}]+)\}")
+"""Where a text has a number: ``{ours:ITEM:ROW|COLUMN}``, ``{paper:ID}`` of published.csv, ``{tally:ITEM}``."""
+
+
+def measured_at(address: str) -> tuple[Evaluation, str]:
+    """The first seed's evaluation and the metric of a cell.
+
+    Args:
+        address: "ITEM:ROW|COLUMN", or "ITEM:ROW|COLUMN|METRIC" for another metric of the same record.
+
+    Raises:
+        RobustlibError: no measured cell stands there; names the nearest.
+    """
+    name, _, place = address.partition(":")
+    row, column, metric = (*place.split("|"), "", "")[:3]
+    cells = {(cell.row, cell.column): cell for cell in cells_of(find_item(name).id) if cell.evaluations}
+    if (row, column) not in cells:
+        near = difflib.get_close_matches(f"{row}|{column}", ["|".join(known) for known in cells], n=1, cutoff=0.0)
+        raise RobustlibError(f"no measured cell at {address!r}; the nearest is {name}:{''.join(near)}")
+    cell = cells[row, column]
+    return cell.evaluations[0], metric or cell.metric
+
+
+def filled(text: str, profile: str, store: Store) -> str:
+    """A text with its numbers, see :data:`PLACE`.
+
+    A sentence whose measurement is not there yet is left out, and a note says so.
+
+    Raises:
+        RobustlibError: an address or a number that nothing has.
+    """
+    kept, missing = [], False
+    # None of our sentences ends within a number or an address.
+    for sentence in re.split(r"(?<=[.!?]) (?=[A-Z$])", text):
+        values = {(kind, name): _value(kind, name, profile, store) for kind, name in PLACE.findall(sentence)}
+        if any(place[0] == "ours" and value == "not run" for place, value in values.items()):
+            missing = True
+        else:
+            kept.append(PLACE.sub(lambda match, values=values: values[match.groups()], sentence))
+    return " ".join([*kept, *(["*(Its numbers are not run yet.)*"] if missing else [])])
+
+
+def _value(kind: str, name: str, profile: str, store: Store) -> str:
+    if kind == "ours":
+        evaluation, metric = measured_at(name)
+        return cite(evaluation, profile, store, metric=metric)
+    if kind == "tally":
+        counts = item_verdicts(find_item(name), profile, store)
+        return ", ".join(f"{word} {count}" if count else word for word, count in sorted(counts.items()))
+    number = next((n for n in published() if n.id == name), None)
+    if number is None:
+        raise RobustlibError(f"no published number {name!r}; give an id of a published.csv")
+    # A few numbers of the papers' prose carry no unit of their own.
+    return f"{number.text} {number.unit.split(' (')[0]}".strip() + ("" if number.verified else " (unverified)")
