@@ -31,8 +31,9 @@ from robustlib.catalogue.plan import shrink
 from robustlib.data import balanced_subset, load
 from robustlib.environment import cache_root, repository
 from robustlib.errors import RobustlibError, suggest
-from robustlib.experiments.host import device_name, exact_arithmetic, tune_allocator, versions
 from robustlib.experiments.networks import Networks
+from robustlib.experiments.provenance import device_name, versions
+from robustlib.experiments.runner import exact_arithmetic, tune_allocator
 from robustlib.papers.madry2018 import networks as madry
 
 from . import memory, report

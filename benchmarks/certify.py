@@ -26,7 +26,8 @@ from torch import Tensor, nn
 from robustlib.certify import certify, estimated_margins, margins
 from robustlib.data import balanced_subset, load
 from robustlib.errors import RobustlibError
-from robustlib.experiments.host import device_name, exact_arithmetic, tune_allocator, versions
+from robustlib.experiments.provenance import device_name, versions
+from robustlib.experiments.runner import exact_arithmetic, tune_allocator
 from robustlib.models import ModelSpec, build
 from robustlib.threat import LinfBall
 

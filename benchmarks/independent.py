@@ -27,8 +27,8 @@ from robustlib.errors import RobustlibError, suggest
 from robustlib.evaluate.accuracy import Accuracy
 from robustlib.evaluate.outcomes import CHUNK
 from robustlib.evaluate.worst_case import WorstCase
-from robustlib.experiments.host import exact_arithmetic
 from robustlib.experiments.networks import Networks
+from robustlib.experiments.runner import exact_arithmetic
 from robustlib.experiments.store import Store, read_weights
 from robustlib.spec.evaluation import Evaluation
 from robustlib.spec.keys import parse

@@ -32,7 +32,7 @@ def main() -> None:
     from robustlib.attacks.suite import Pgd
     from robustlib.data import load
     from robustlib.evaluate import outcomes_under
-    from robustlib.experiments.host import peak_memory_mb
+    from robustlib.experiments.provenance import peak_memory_mb
 
     from .attacks import setting
     from .works import THREAT

@@ -18,7 +18,8 @@ import torch
 from torch import Tensor, nn
 
 from robustlib.attacks.losses import cross_entropy
-from robustlib.experiments.host import device_name, tune_allocator, versions
+from robustlib.experiments.provenance import device_name, versions
+from robustlib.experiments.runner import tune_allocator
 from robustlib.models import ModelSpec, build
 from robustlib.threat import LinfBall
 from robustlib.training import Defence, PgdTraining, Trades, low_precision_copy, objective

@@ -21,7 +21,8 @@ from robustlib.attacks._model import frozen, input_gradient
 from robustlib.attacks.losses import cross_entropy
 from robustlib.attacks.pgd import ascend
 from robustlib.evaluate import steering
-from robustlib.experiments.host import device_name, exact_arithmetic, tune_allocator, versions
+from robustlib.experiments.provenance import device_name, versions
+from robustlib.experiments.runner import exact_arithmetic, tune_allocator
 from robustlib.models import ModelSpec, build
 from robustlib.threat import LinfBall
 

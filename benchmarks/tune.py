@@ -14,7 +14,7 @@ import itertools
 import torch
 
 from robustlib.data import balanced_subset, load
-from robustlib.experiments.host import tune_allocator
+from robustlib.experiments.runner import tune_allocator
 
 from .attacks import setting
 from .peers import VERSIONS

@@ -32,7 +32,6 @@ check_parameters(globals())
 from robustlib.papers.zhang2019 import own
 from robustlib.papers.zhang2019 import networks as trades
 from robustlib.report.plots import brackets as bracket_figures
-from robustlib.papers.zhang2019 import own_figures as more
 from robustlib.papers.zhang2019 import figures as drawn
 from robustlib.report.display import cite, show_drawing, show_item, show_markdown, show_statements
 
@@ -102,7 +101,7 @@ def ours(evaluation, **options):
 # needed by the algorithm as written, and the arithmetic often supplies what it leaves out.
 
 # %% tags=["remove-input"] mystnb={"figure": {"name": "fig-trades-loop", "caption": "Mean KL(p(x) ‖ p(x′)) along the inner loop, from the noisy start and from x."}}
-show_drawing(more.inner_loop(profile, store))
+show_drawing(drawn.inner_loop(profile, store))
 
 # %% tags=["remove-input"]
 show_statements("zhang2019/algorithm-1", profile, store)
@@ -213,10 +212,10 @@ show_item("zhang2019/table-7", profile, store)
 # The first of a few fixed test points, and what each network's own attack makes of them. The paper's third set, bird or bicycle, comes from data that this book does not have.
 
 # %% tags=["remove-input"] mystnb={"figure": {"name": "fig-trades-images", "caption": "Test digits and their attacked versions on three networks, with the class that each tells."}}
-show_drawing(more.adversarial_examples("mnist", profile, store))
+show_drawing(drawn.adversarial_examples("mnist", profile, store))
 
 # %% tags=["remove-input"] mystnb={"figure": {"name": "fig-trades-images-cifar", "caption": "The same on CIFAR-10 at ε = 0.031."}}
-show_drawing(more.adversarial_examples("cifar10", profile, store))
+show_drawing(drawn.adversarial_examples("cifar10", profile, store))
 
 # %% tags=["remove-input", "hide-output"]
 show_item("zhang2019/adversarial-examples", profile, store)
@@ -275,7 +274,7 @@ show_markdown(
 # on, and on the test set. Only the first may choose. Where its curve is highest at the end, the last checkpoint is the chosen one, and nothing was there to gain.
 
 # %% tags=["remove-input"] mystnb={"figure": {"name": "fig-trades-checkpoints", "caption": "Robust accuracy after each part of training, on held-out training images and on test images."}}
-show_drawing(more.checkpoints(profile, store))
+show_drawing(drawn.checkpoints(profile, store))
 
 # %% tags=["remove-input"]
 show_item("zhang2019/checkpoints", profile, store)
@@ -302,7 +301,7 @@ show_item("zhang2019/checkpoints", profile, store)
 # a loan lost costs three. Then *every* applicant edits towards approval. An edit changes what the lender sees, not who repays.
 
 # %% tags=["remove-input"] mystnb={"figure": {"name": "fig-trades-lender", "caption": "Money made with honest and with edited applications against 1/λ, and the share of those who would repay that is approved, by group."}}
-show_drawing(more.lender(profile, store))
+show_drawing(drawn.lender(profile, store))
 
 # %% tags=["remove-input"]
 def told(beta, metric):

@@ -28,9 +28,9 @@ from .experiments import profiles
 from .experiments.cluster import run_on
 from .experiments.exchange import collect, copying
 from .experiments.forecast import estimates, forecast
-from .experiments.host import device_name, resolve_device, source_digest, versions
 from .experiments.processes import side_by_side
 from .experiments.progress import Board, duration
+from .experiments.provenance import device_name, resolve_device, source_digest, versions
 from .experiments.runner import Interrupted, Job, Summary, run, verify
 from .experiments.store import Store
 from .spec.keys import key
@@ -300,7 +300,7 @@ def verify_item(args: argparse.Namespace) -> int:
 
 def export_item(args: argparse.Namespace) -> int:
     """One item's table in a format for other programs."""
-    from .report.table_files import export
+    from .report.exports import export
 
     item = find_item(args.item)
     profiles.search_order(args.profile)

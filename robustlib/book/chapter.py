@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from ..catalogue import plan
 from ..environment import records_root
 from ..errors import RobustlibError, suggest
-from ..experiments.host import resolve_device
+from ..experiments.provenance import resolve_device
 from ..experiments.runner import run
 from ..experiments.store import Store
 from ..parameters import check_values

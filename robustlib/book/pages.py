@@ -16,7 +16,7 @@ from ..experiments.runner import Job
 from ..experiments.store import Store
 from ..papers.comparison import slide_pages as slides
 from ..report.display import record_target
-from ..report.table_files import write_exports
+from ..report.exports import write_exports
 from ..report.verdicts import RULE
 from ..spec.records import Record
 from . import independent

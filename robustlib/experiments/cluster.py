@@ -31,13 +31,14 @@ from ..spec.evaluation import Evaluation
 from ..spec.keys import key
 from ..spec.network import Network
 from ..training import TrainingDiverged, WeakTeacher
-from .host import exact_arithmetic, resolve_device, tune_allocator
 from .networks import Networks, Stopped
-from .progress import Tick, label, seldom
-from .runner import Interrupted, Job, Summary, headline, run_one
+from .progress import Tick, label
+from .provenance import resolve_device
+from .runner import Interrupted, Job, Summary, exact_arithmetic, headline, run_one, tune_allocator
 from .store import Store
 
-LINE_SECONDS = 30.0
+LINE_SECONDS, EVENT_SECONDS = 30.0, 0.5
+"""Between two lines about the whole, and between two reports of one task."""
 _store = functools.cache(Store)
 
 
@@ -257,9 +258,17 @@ def _check(marks: Sequence[Path]) -> None:
 
 
 def _teller(topic: str) -> Tick:
+    """Report to the submitter, seldom but for the end."""
     from distributed import get_worker
 
-    return seldom(lambda *event: get_worker().log_event(topic, event))
+    told: dict[str, float] = {}
+
+    def tick(what: str, done: int, total: int) -> None:
+        if done == total or time.monotonic() - told.get(what, -math.inf) >= EVENT_SECONDS:
+            told[what] = time.monotonic()
+            get_worker().log_event(topic, (what, done, total))
+
+    return tick
 
 
 def _told_to_stop(mark: Path) -> Callable[[], bool]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import math
 import threading
 import time
@@ -9,6 +11,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
+
+import torch
 
 from ..environment import cache_root
 from ..errors import RobustlibError
@@ -20,19 +24,26 @@ from ..spec.measurement import Subject
 from ..spec.records import Record, Unfilable
 from ..training import TrainingDiverged, WeakTeacher
 from .cost import evaluation_flops
-from .host import (
-    commit,
-    device_name,
-    exact_arithmetic,
-    peak_memory_mb,
-    resolve_device,
-    source_digest,
-    tune_allocator,
-    versions,
-)
 from .networks import Networks, Stopped, dataset_of
 from .progress import Tick, label
+from .provenance import commit, device_name, peak_memory_mb, resolve_device, source_digest, versions
 from .store import Store, weights_digest
+
+
+def tune_allocator() -> None:
+    """Keep freed memory in the process: on glibc, page faults on large buffers halve the speed of a training."""
+    with contextlib.suppress(OSError, AttributeError):
+        libc = ctypes.CDLL(None)
+        m_trim_threshold, m_mmap_threshold = -1, -3
+        libc.mallopt(m_mmap_threshold, 1 << 30)
+        libc.mallopt(m_trim_threshold, 1 << 30)
+
+
+def exact_arithmetic() -> None:
+    """Compute float32 in float32 and not in TF32."""
+    torch.backends.cuda.matmul.allow_tf32 = False
+    torch.backends.cudnn.allow_tf32 = False
+
 
 NEIGHBOUR_SECONDS = 1.0
 """Between two looks at what other processes are at, when nothing else is left to do."""

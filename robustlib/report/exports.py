@@ -1,117 +1,68 @@
-"""Rows for papers (LaTeX) and for programs (JSON, CSV, DataFrame)."""
+"""Tables as files: LaTeX for papers, CSV and DataFrames for programs, an entry to cite a table with."""
 
 from __future__ import annotations
 
-import csv
-import io
-import json
-from collections.abc import Sequence
-from typing import Any
+import hashlib
+from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import pandas as pd
 
-from ..errors import RobustlibError
+from ..catalogue import plan
+from ..catalogue.base import OWN, Item, papers
+from ..errors import RobustlibError, suggest
+from ..experiments import profiles
+from ..experiments.store import Store
+from .join import rows as rows_of
+from .join import title_suffix
 from .rows import Row, label_columns
-from .sheet import make_sheet, with_marks
+from .tables import make_sheet, to_dicts, to_json, to_markdown
 
-_LATEX = {
-    "&": r"\&",
-    "%": r"\%",
-    "$": r"\$",
-    "#": r"\#",
-    "_": r"\_",
-    "{": r"\{",
-    "}": r"\}",
-    "\\": r"\textbackslash{}",
-    "~": r"\textasciitilde{}",
-    "^": r"\textasciicircum{}",
-    "|": r"\textbar{}",
-    "<": r"\textless{}",
-    ">": r"\textgreater{}",
-    '"': r"\textquotedbl{}",
-    "†": r"\dag{}",
-    "–": "--",
-    "'": r"$'$",
-    "′": r"$'$",
-    "−": r"$-$",
-    "×": r"$\times$",
-    "±": r"$\pm$",
-    "≤": r"$\le$",
-    "≥": r"$\ge$",
-    "∞": r"$\infty$",
-    "ε": r"$\varepsilon$",
-    "β": r"$\beta$",
-    "λ": r"$\lambda$",
-    "ℓ": r"$\ell$",
-}
+FORMS = {"csv": "csv", "json": "json", "latex": "tex", "markdown": "md", "bibtex": "bib"}
+"""Formats of an exported table, and how their files end."""
+_SIGNS = {"×": r"\times", "±": r"\pm", "≤": r"\le", "≥": r"\ge", "∞": r"\infty", "−": "-", "'": "'", "′": "'"}
+_LETTERS = {"ε": r"\varepsilon", "β": r"\beta", "λ": r"\lambda", "ℓ": r"\ell"}
+_NAMED = {"\\": "textbackslash", "~": "textasciitilde", "^": "textasciicircum", "|": "textbar", "†": "dag"}
+_QUOTES = {"<": "textless", ">": "textgreater", '"': "textquotedbl"}
+_LATEX = str.maketrans(
+    {"–": "--"}
+    | {letter: f"\\{letter}" for letter in "&%$#_{}"}
+    | {letter: f"${name}$" for letter, name in (_SIGNS | _LETTERS).items()}
+    | {letter: f"\\{name}{{}}" for letter, name in (_NAMED | _QUOTES).items()}
+)
 
 
 def latex_escape(text: str) -> str:
     """Plain text for LaTeX's text mode: a straight quote is a prime, as in A'."""
-    return "".join(_LATEX.get(letter, letter) for letter in text)
+    return text.translate(_LATEX)
 
 
 def to_latex(rows: Sequence[Row], *, label: str, caption: str) -> str:
     """A booktabs ``table``; the records' paths follow as comments."""
-    sheet = make_sheet(rows, caption, "to_latex")
-    lines = [r"\begin{table}", r"\centering"]
-    lines += [f"\\caption{{{latex_escape(sheet.caption)}}}", f"\\label{{{label}}}"]
-    lines += [f"\\begin{{tabular}}{{{'l' * sheet.labels}{'r' * (sheet.before - sheet.labels)}rrll}}", r"\toprule"]
-    lines += [" & ".join(latex_escape(head) for head in sheet.heads) + r" \\", r"\midrule"]
-    for cells in with_marks(sheet, latex_escape, lambda row: row.verdict.name, r"\textsuperscript{{{}}}"):
-        # A bracket that opens a line would be read as the argument of the \\ before it.
-        lines.append("{}" * cells[0].startswith("[") + " & ".join(cells) + r" \\")
-    lines += [r"\bottomrule", r"\end{tabular}"]
-    if sheet.notes.sentences:
-        notes = [f"{latex_escape(sign)} {latex_escape(text)}" for sign, text in sheet.notes.sentences]
-        lines.append(r"\par\smallskip{\footnotesize " + r"\\ ".join(notes) + r"\par}")
-    lines += [r"\end{table}", *(f"% {path}" for row in rows for path in row.records)]
-    return "\n".join(lines) + "\n"
-
-
-def to_dicts(rows: Sequence[Row]) -> list[dict[str, Any]]:
-    """Plain values of each row, unrounded; what is missing is None, and several are a list."""
-    if not rows:
-        raise RobustlibError("a table without rows; pass the rows of an item that has cells")
-    return [
-        {
-            "label": row.label,
-            "column": row.column,
-            "unit": row.unit,
-            "published": row.published,
-            "decimals": row.decimals,
-            "verified": row.verified,
-            "ours": row.value,
-            "low": row.low,
-            "high": row.high,
-            "difference": row.difference,
-            "n": row.n,
-            "seeds": row.seeds,
-            "values": list(row.values),
-            "verdict": row.verdict.name,
-            "detail": row.verdict.detail,
-            "protocol": row.protocol,
-            "profile": row.profile,
-            "records": list(row.records),
-            "footnotes": list(row.footnotes),
-        }
-        for row in rows
-    ]
-
-
-def to_json(rows: Sequence[Row]) -> str:
-    """A list of :func:`to_dicts`' objects."""
-    return json.dumps(to_dicts(rows), indent=1, allow_nan=False) + "\n"
+    sheet = make_sheet(rows, caption, latex_escape, r"\textsuperscript{{{}}}")
+    # A bracket that opens a line would be read as the argument of the \\ before it.
+    cells = [["{}" * line[0].startswith("[") + line[0], *line[1:]] for line in sheet.cells]
+    table = pd.DataFrame(cells, columns=sheet.heads).style.hide(axis="index")
+    text = table.to_latex(
+        hrules=True,
+        column_format=sheet.align,
+        caption=latex_escape(sheet.caption),
+        label=label,
+        position_float="centering",
+    )
+    if sheet.notes:
+        notes = r"\\ ".join(f"{sign} {sentence}" for sign, sentence in sheet.notes)
+        text = text.replace(r"\end{table}", rf"\par\smallskip{{\footnotesize {notes}\par}}" + "\n\\end{table}")
+    return text + "".join(f"% {path}\n" for row in rows for path in row.records)
 
 
 def to_csv(rows: Sequence[Row]) -> str:
     """One line a row; numbers keep all digits, lists are joined with ``; ``, what is missing is empty."""
-    found, out = to_dicts(rows), io.StringIO()
-    writer = csv.DictWriter(out, list(found[0]), lineterminator="\n")
-    writer.writeheader()
-    for line in found:
-        writer.writerow({k: "; ".join(map(str, v)) if isinstance(v, list) else v for k, v in line.items()})
-    return out.getvalue()
+    # As objects, since a column of whole numbers with a gap would become one of floats.
+    frame = pd.DataFrame(to_dicts(rows), dtype=object)
+    for several in ("values", "records", "footnotes"):
+        frame[several] = ["; ".join(map(str, values)) for values in frame[several]]
+    return frame.to_csv(index=False, lineterminator="\n")
 
 
 def to_frame(rows: Sequence[Row]) -> pd.DataFrame:
@@ -124,3 +75,50 @@ def to_frame(rows: Sequence[Row]) -> pd.DataFrame:
     numeric = ["published", "ours", "low", "high", "difference"]
     frame[numeric] = frame[numeric].astype(float)
     return frame
+
+
+def export(item: Item, form: str, *, profile: str, store: Store) -> str:
+    """One item as text.
+
+    Raises:
+        RobustlibError: an unknown form.
+    """
+    if form == "bibtex":
+        return bibtex(item, store)
+    found = rows_of(item.id, profile, store)
+    caption = f"{'' if item.source == OWN else f'{item.number}: '}{item.title}{title_suffix(found)}"
+    makers: dict[str, Callable[[], str]] = {
+        "csv": lambda: to_csv(found),
+        "json": lambda: to_json(found),
+        "latex": lambda: to_latex(found, label=f"tab:{item.slug}", caption=caption),
+        "markdown": lambda: to_markdown(found, caption=caption),
+    }
+    if form not in makers:
+        raise RobustlibError(suggest("format", form, [*makers, "bibtex"]))
+    return makers[form]()
+
+
+def bibtex(item: Item, store: Store) -> str:
+    """An entry to cite one table with: its note carries keys of the records behind it, and of many a digest too."""
+    found = rows_of(item.id, profiles.BEST, store)
+    keys = sorted({Path(path).stem.rpartition("-")[2] for row in found for path in row.records})
+    shown = ", ".join(keys[:12])
+    if len(keys) > 12:
+        whole = hashlib.sha256("\n".join(keys).encode()).hexdigest()[:16]
+        shown += f" and {len(keys) - 12} more; SHA-256 of all {len(keys)} keys, one a line: {whole}"
+    origin = "" if item.source == OWN else f": {item.number} of {papers()[item.paper].title}, measured again"
+    return (
+        f"@misc{{robustlib-{item.slug},\n"
+        f"  title = {{{item.title}{origin}}},\n"
+        f"  author = {{{{The robustlib authors}}}},\n  year = {{2026}},\n"
+        f"  note = {{Records {shown or 'none'}}}\n}}\n"
+    )
+
+
+def write_exports(destination: Path, profile: str, store: Store, names: Sequence[str]) -> None:
+    """tables/ITEM.{csv,json,tex,md,bib} for every item with cells."""
+    destination.mkdir(parents=True, exist_ok=True)
+    for item in plan.select(names):
+        for form, suffix in FORMS.items():
+            text = export(item, form, profile=profile, store=store)
+            (destination / f"{item.slug}.{suffix}").write_text(text, encoding="utf-8")

@@ -1,30 +1,109 @@
-"""Rows as tables: for the book (MyST), for a notebook cell (HTML), for READMEs (Markdown).
+"""Rows as tables: for the book (MyST), for a notebook cell (HTML), for READMEs (Markdown), for programs (JSON).
 
-Every form shows the same: label, paper's value, ours with its 95 % interval, points and seeds, verdict,
+Every printed form shows the same: label, paper's value, ours with its 95 % interval, points and seeds, verdict,
 protocol, records. The same rows give the same bytes. A link is ``link + path``, or ``link(path)`` where
-``link`` is a function. LaTeX, CSV, JSON and DataFrames come from ``exports`` and are offered here too.
+``link`` is a function. LaTeX, CSV and DataFrames come from ``exports``.
 """
 
 from __future__ import annotations
 
 import html
+import json
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 from ..errors import RobustlibError
-from .exports import to_csv, to_dicts, to_frame, to_json, to_latex
 from .forms import html_table, list_table, myst_escape
-from .rows import NOTHING, Row, record_names
-from .sheet import Link, address, make_sheet, with_marks
+from .rows import (
+    NOTHING,
+    Row,
+    collect_notes,
+    count_text,
+    label_columns,
+    ours_text,
+    published_text,
+    quantity,
+    record_names,
+)
 
-__all__ = ["to_csv", "to_dicts", "to_frame", "to_html", "to_json", "to_latex", "to_markdown", "to_myst"]
-
+Link = str | Callable[[str], str]
+Escape = Callable[[str], str]
 _FIXED_SPACE = "\u00a0"
 
 
-def _markdown_links(row: Row, link: Link) -> str:
-    named = [(words.replace(" ", _FIXED_SPACE), address(link, path)) for words, path in record_names(row)]
-    return ", ".join(f"[{words}](<{target}>)" for words, target in named) or NOTHING
+@dataclass(frozen=True)
+class Sheet:
+    """A printed table in a form's own markup.
+
+    Args:
+        heads: one a column.
+        cells: a line for each row, without its records.
+        align: "l" or "r" for each column.
+        notes: (mark, sentence) of each footnote.
+        caption: it names the column that all rows share.
+    """
+
+    heads: list[str]
+    cells: list[list[str]]
+    align: str
+    notes: list[tuple[str, str]]
+    caption: str
+
+
+def make_sheet(
+    rows: Sequence[Row],
+    caption: str,
+    escape: Escape,
+    sup: str,
+    badge: Callable[[Row], str] = lambda row: row.verdict.name,
+) -> Sheet:
+    """The sheet of these rows.
+
+    Args:
+        rows: at least one.
+        caption: of the table; "" for none. It stays plain text.
+        escape: plain text in the form's markup.
+        sup: footnote marks are raised by it; a format with one field.
+        badge: a row's verdict in the form's markup.
+
+    Raises:
+        RobustlibError: no rows.
+    """
+    if not rows:
+        raise RobustlibError("a table without rows; pass the rows of an item that has cells")
+    heads, labels = label_columns(rows)
+    units = {row.unit for row in rows}
+    shared = next(iter(units)) if len(units) == 1 else ""
+    unit = f" ({shared})" if shared else ""
+    printed = any(row.published is not None for row in rows)
+    notes, cells = collect_notes(rows), []
+
+    def raised(marks: str) -> str:
+        return sup.format(escape(marks)) if marks else ""
+
+    for i, (row, label) in enumerate(zip(rows, labels, strict=True)):
+        own = f" {row.unit}" if row.unit and not shared else ""
+        paper = [published_text(row) + (own if row.published is not None else "")] if printed else []
+        ours = escape(ours_text(row) + (own if row.values else "")) + raised(notes.ours[i])
+        count, protocol = escape(count_text(row)), escape(row.protocol or NOTHING)
+        cells.append([*map(escape, [*label, *paper]), ours, count, badge(row) + raised(notes.verdicts[i]), protocol])
+    name = quantity(rows) or ""
+    # A sentence begins with a capital, a name such as l2 stays.
+    name = name[:1].upper() + name[1:] if name[:2].isalpha() else name
+    caption = f"{caption.rstrip('.')}. {name}{unit}." if caption and name else caption
+    heads += [f"Paper{unit}", "Ours [95 % interval]"] if printed else [f"Ours{unit} [95 % interval]"]
+    heads = [escape(head) for head in [*heads, "Points × seeds", "Verdict", "Protocol"]]
+    align = "l" * len(labels[0]) + "r" * (printed + 2) + "ll"
+    return Sheet(heads, cells, align, [(escape(sign), escape(text)) for sign, text in notes.sentences], caption)
+
+
+def _links(row: Row, link: Link, form: str, escape: Escape = str) -> str:
+    """A link for each record, in ``form``: a format of words and address."""
+    named = [(words, link + path if isinstance(link, str) else link(path)) for words, path in record_names(row)]
+    found = [form.format(escape(words).replace(" ", _FIXED_SPACE), escape(target)) for words, target in named]
+    return ", ".join(found) or NOTHING
 
 
 def _badge(row: Row) -> str:
@@ -46,45 +125,72 @@ def to_myst(rows: Sequence[Row], *, name: str, caption: str, link: Link = "") ->
         raise RobustlibError(f"table name {name!r}: use small letters, digits and hyphens")
     if not caption.strip():
         raise RobustlibError(f"table {name}: an empty caption; say what the table shows")
-    sheet = make_sheet(rows, caption, "to_myst")
-
-    table = [[myst_escape(head) for head in [*sheet.heads, "Record"]]]
-    for row, cells in zip(rows, with_marks(sheet, myst_escape, _badge, " {{sup}}`{}`"), strict=True):
-        table.append([*cells, _markdown_links(row, link)])
-    notes = [f"{{sup}}`{myst_escape(sign)}` {myst_escape(text)}" for sign, text in sheet.notes.sentences]
-    return list_table(table, name=name, caption=sheet.caption, notes=notes)
+    sheet = make_sheet(rows, caption, myst_escape, " {{sup}}`{}`", _badge)
+    lines = [[*cells, _links(row, link, "[{}](<{}>)")] for row, cells in zip(rows, sheet.cells, strict=True)]
+    notes = [f"{{sup}}`{sign}` {text}" for sign, text in sheet.notes]
+    return list_table([[*sheet.heads, "Record"], *lines], name=name, caption=sheet.caption, notes=notes)
 
 
 def to_html(rows: Sequence[Row], *, caption: str = "", link: Link = "") -> str:
     """A table for a notebook cell, ``HTML(to_html(rows))``: readable without a style sheet."""
-    sheet = make_sheet(rows, caption, "to_html")
 
     def badge(row: Row) -> str:
         # Without a style sheet a class does nothing.
         return _badge(row) if row.verdict.compares else row.verdict.name
 
-    table = [[html.escape(head) for head in [*sheet.heads, "Record"]]]
-    for row, cells in zip(rows, with_marks(sheet, html.escape, badge, " <sup>{}</sup>"), strict=True):
-        named = [(html.escape(words), html.escape(address(link, path))) for words, path in record_names(row)]
-        named = [(words.replace(" ", _FIXED_SPACE), target) for words, target in named]
-        table.append([*cells, ", ".join(f'<a href="{target}">{words}</a>' for words, target in named) or NOTHING])
-    notes = [f"<sup>{html.escape(sign)}</sup> {html.escape(text)}" for sign, text in sheet.notes.sentences]
-    return html_table(table, caption=sheet.caption, notes=notes)
+    sheet = make_sheet(rows, caption, html.escape, " <sup>{}</sup>", badge)
+    form = '<a href="{1}">{0}</a>'
+    lines = [[*cells, _links(row, link, form, html.escape)] for row, cells in zip(rows, sheet.cells, strict=True)]
+    notes = [f"<sup>{sign}</sup> {text}" for sign, text in sheet.notes]
+    return html_table([[*sheet.heads, "Record"], *lines], caption=sheet.caption, notes=notes)
 
 
 def to_markdown(rows: Sequence[Row], *, caption: str = "", link: Link = "") -> str:
     """A pipe table for plain Markdown."""
-    sheet = make_sheet(rows, caption, "to_markdown")
 
     def escape(text: str) -> str:
         return re.sub(r"([\\`*_\[\]<>|$])", r"\\\1", text)
 
+    sheet = make_sheet(rows, caption, escape, " {}")
+    rule = [{"l": "---", "r": "---:"}[side] for side in f"{sheet.align}l"]
+    body = [[*cells, _links(row, link, "[{}](<{}>)")] for row, cells in zip(rows, sheet.cells, strict=True)]
     lines = [f"**{escape(sheet.caption)}**", ""] if sheet.caption else []
-    rule = ["---"] * sheet.labels + ["---:"] * (sheet.before - sheet.labels + 2) + ["---"] * 3
-    lines.append(f"| {' | '.join(escape(head) for head in [*sheet.heads, 'Record'])} |")
-    lines.append(f"| {' | '.join(rule)} |")
-    for row, cells in zip(rows, with_marks(sheet, escape, lambda row: row.verdict.name, " {}"), strict=True):
-        lines.append(f"| {' | '.join([*cells, _markdown_links(row, link)])} |")
-    if sheet.notes.sentences:
-        lines += ["", "  \n".join(f"{escape(sign)} {escape(text)}" for sign, text in sheet.notes.sentences)]
+    lines += [f"| {' | '.join(line)} |" for line in ([*sheet.heads, "Record"], rule, *body)]
+    if sheet.notes:
+        lines += ["", "  \n".join(f"{sign} {text}" for sign, text in sheet.notes)]
     return "\n".join(lines) + "\n"
+
+
+def to_dicts(rows: Sequence[Row]) -> list[dict[str, Any]]:
+    """Plain values of each row, unrounded; what is missing is None, and several are a list."""
+    if not rows:
+        raise RobustlibError("a table without rows; pass the rows of an item that has cells")
+    return [
+        {
+            "label": row.label,
+            "column": row.column,
+            "unit": row.unit,
+            "published": row.published,
+            "decimals": row.decimals,
+            "verified": row.verified,
+            "ours": row.value,
+            "low": row.low,
+            "high": row.high,
+            "difference": row.difference,
+            "n": row.n,
+            "seeds": row.seeds,
+            "values": list(row.values),
+            "verdict": row.verdict.name,
+            "detail": row.verdict.detail,
+            "protocol": row.protocol,
+            "profile": row.profile,
+            "records": list(row.records),
+            "footnotes": list(row.footnotes),
+        }
+        for row in rows
+    ]
+
+
+def to_json(rows: Sequence[Row]) -> str:
+    """A list of :func:`to_dicts`' objects."""
+    return json.dumps(to_dicts(rows), indent=1, allow_nan=False) + "\n"

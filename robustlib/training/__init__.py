@@ -1,5 +1,8 @@
 """One training loop, one short objective per defence."""
 
+import importlib
+import pkgutil
+
 from .certified import Certified
 from .defence import Defence
 from .defences import FgsmTraining, PgdTraining, Standard, objective
@@ -28,3 +31,7 @@ __all__ = [
     "objective",
     "soft_labels",
 ]
+
+for _found in pkgutil.iter_modules(__path__):
+    # A defence is known to keys and records as soon as its module is loaded.
+    importlib.import_module(f"{__name__}.{_found.name}")

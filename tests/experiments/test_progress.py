@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +10,7 @@ import pytest
 
 from robustlib.experiments.cost import evaluation_seconds, training_seconds
 from robustlib.experiments.forecast import estimates
-from robustlib.experiments.progress import Board, duration, label, seldom
+from robustlib.experiments.progress import Board, duration, label
 from tests.experiments.tiny import CLEAN, FGSM, NETWORK, TRANSFER, execute
 
 TRAIN, MEASURE = label(NETWORK), label(CLEAN)
@@ -55,17 +54,6 @@ def test_a_network_that_was_found_is_not_waited_for() -> None:
     assert board.to_go() == ", about 0 s to go in all"  # 1,010 of 1,020 estimated seconds are behind
 
 
-def test_counts_are_of_measurements() -> None:
-    board = Board({TRAIN: 1.0, MEASURE: 1.0, label(FGSM): 1.0}, live=False)
-    assert board.counts() == (0, 0, 2)
-    board.tick(TRAIN, 3, 60)
-    board.tick(MEASURE, 0, 100)
-    assert board.counts() == (1, 0, 1)
-    assert board.running() == [(TRAIN, 3, 60), (MEASURE, 0, 100)]
-    board.tick(MEASURE, 1, 1)
-    assert board.counts() == (0, 1, 1)
-
-
 def test_a_log_has_a_line_every_half_minute_of_a_job(capsys: pytest.CaptureFixture[str]) -> None:
     clock = Clock()
     board = Board({TRAIN: 100.0, MEASURE: 10.0}, live=False, clock=clock)
@@ -77,27 +65,27 @@ def test_a_log_has_a_line_every_half_minute_of_a_job(capsys: pytest.CaptureFixtu
     assert all("to go" in line for line in lines)
 
 
-def test_the_table_shows_what_runs_with_the_counts_above() -> None:
-    console = pytest.importorskip("rich.console")
+def test_a_terminal_has_a_bar_for_each_running_job_and_one_for_all(capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("rich")
     board = Board({TRAIN: 1.0, MEASURE: 1.0, label(FGSM): 1.0}, live=True)
-    board.tick(TRAIN, 30, 60)
-    board.tick(MEASURE, 1, 1)
-    screen = console.Console(width=160, record=True, file=io.StringIO())
-    screen.print(board.table())
-    shown = screen.export_text()
-    assert "0 running, 1 done, 1 left" in shown
-    assert f"{TRAIN}" in shown
-    assert "30 of 60" in shown
+    with board.shown():
+        board.tick(TRAIN, 30, 60)
+        board.tick(MEASURE, 1, 2)
+        board.tick(MEASURE, 1, 1)
+        board.say("a line that stays")
+        shown = {task.description.partition(",")[0]: (task.completed, task.total) for task in board._bars.tasks}
+    assert shown == {"evaluations": (1, 2), TRAIN: (30, 60)}
+    assert "a line that stays, about" in capsys.readouterr().out
 
 
-def test_reports_from_other_processes_are_few_and_include_the_end() -> None:
-    clock, told = Clock(), []
-    tick = seldom(lambda *event: told.append(event), clock)
-    for step in range(1, 101):
-        clock.now += 0.01
-        tick("a", step, 100)
-    assert len(told) == 3
-    assert (told[0], told[-1]) == (("a", 1, 100), ("a", 100, 100))
+def test_without_rich_there_are_lines(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "rich.console", None)
+    clock = Clock()
+    board = Board({TRAIN: 100.0}, live=True, clock=clock)
+    with board.shown():
+        clock.now = 31
+        board.tick(TRAIN, 31, 100)
+    assert capsys.readouterr().err.startswith(f"  {TRAIN}: 31 of 100, about")
 
 
 def test_a_run_reports_trainings_and_measurements_to_their_end(tmp_path: Path) -> None:

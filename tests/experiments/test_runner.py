@@ -21,8 +21,8 @@ from robustlib.evaluate.accuracy import Accuracy
 from robustlib.evaluate.losses import TrainingCurve
 from robustlib.experiments import networks, runner
 from robustlib.experiments.cost import evaluation_flops, training_flops
-from robustlib.experiments.host import resolve_device
 from robustlib.experiments.networks import Networks
+from robustlib.experiments.provenance import resolve_device
 from robustlib.experiments.runner import Job, run, verify
 from robustlib.experiments.store import Store, weights_path
 from robustlib.files import lock

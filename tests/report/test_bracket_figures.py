@@ -11,7 +11,6 @@ import pytest
 
 from robustlib.catalogue import plan
 from robustlib.catalogue.base import STAGES
-from robustlib.experiments.profiles import profile
 from robustlib.experiments.store import Store
 from robustlib.papers.comparison import tables as comparison
 from robustlib.papers.madry2018 import networks as madry
@@ -24,7 +23,7 @@ PANELS = {"PGD training": {"scale 1": madry.worst_case("PGD", 1), "scale 2": mad
 
 
 def _filed(root: Path, scale: int, share: float) -> None:
-    evaluation = profile("quick").evaluation(madry.worst_case("PGD", scale))
+    evaluation = plan.shrink(madry.worst_case("PGD", scale), "quick")
     assert evaluation is not None
     file(root, evaluation, "quick", correct=share)
 

@@ -28,7 +28,7 @@ ARGUMENTS: dict[str, list[dict[str, Any]]] = {
     "wong2018scaling.figures.cascade_growth": [{"line": COLOUR}],
     "wong2018scaling.figures.groups": [{"names": dict.fromkeys(("MNIST", "CIFAR10", "HAR"), tuple("0123456789"))}],
     "zhang2019.figures.aged": [{"dataset": "mnist"}],
-    "zhang2019.own_figures.adversarial_examples": [{"dataset": "mnist"}, {"dataset": "cifar10"}],
+    "zhang2019.figures.adversarial_examples": [{"dataset": "mnist"}, {"dataset": "cifar10"}],
 }
 """What figures take besides profile and store; a figure that is not here takes nothing else."""
 UNDRAWN = {"papernot2016.maps.hardness"}

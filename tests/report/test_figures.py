@@ -12,6 +12,7 @@ import matplotlib as mpl
 import numpy as np
 import pytest
 import torch
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from PIL import Image
 
@@ -22,7 +23,6 @@ from robustlib.report.plots.brackets import Mark, brackets
 from robustlib.report.plots.curves import Curve, curve_panels
 from robustlib.report.plots.histograms import histograms
 from robustlib.report.plots.images import image_grid
-from robustlib.report.plots.panels import rgb
 from robustlib.report.plots.regions import decision_regions
 
 X = np.array([0.0, 0.1, 0.3])
@@ -181,33 +181,27 @@ def test_image_grid_keeps_the_pixels() -> None:
     assert [text.get_text() for text in ax.texts] == ["a", "b", "c"]
 
 
-# Themes ----------------------------------------------------------------------------------------------------
+# Colours ----------------------------------------------------------------------------------------------------
 
 
 def contrast(one: str, other: str) -> float:
     """WCAG 2's contrast ratio."""
     lights = []
     for colour in (one, other):
-        linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in rgb(colour)]
+        linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in to_rgb(colour)]
         lights.append(0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2])
     return (max(lights) + 0.05) / (min(lights) + 0.05)
 
 
-@pytest.mark.parametrize("theme", style.THEMES.values(), ids=lambda theme: theme.name)
-def test_colours_stand_out_from_their_ground(theme: style.Theme) -> None:
-    assert contrast(theme.text, theme.ground) > 7
-    for colour in theme.colours:
-        assert contrast(colour, theme.ground) >= 3, colour
+def test_colours_stand_out_from_their_ground() -> None:
+    assert contrast(style.TEXT, style.GROUND) > 7
+    for colour in style.COLOURS:
+        assert contrast(colour, style.GROUND) >= 3, colour
 
 
 def test_series_differ_without_colour() -> None:
     assert len(set(style.MARKERS)) == len(set(style.LINES)) == len(style.MARKERS) == 8
-    assert {len(theme.colours) for theme in style.THEMES.values()} == {8}
-
-
-def test_unknown_theme() -> None:
-    with pytest.raises(RobustlibError, match="did you mean 'dark'"), style.use("drak"):
-        pass
+    assert len(set(style.COLOURS)) == 8
 
 
 # A notebook's cell -----------------------------------------------------------------------------------------
@@ -261,10 +255,10 @@ def test_a_picture_keeps_the_colours_of_its_figure() -> None:
     figure = style.new_figure(2.0)
     axes = figure.subplots()
     axes.imshow(np.linspace(0, 1, 400).reshape(20, 20), cmap="viridis")
-    colours = style.current().colours
+    colours = style.COLOURS
     for place, colour in enumerate(colours):
         axes.plot([place], [place], "o", color=colour, markersize=4)
     kept = np.asarray(Image.open(io.BytesIO(style.png(figure))).convert("RGB")).reshape(-1, 3).astype(int)
     for colour in colours:
-        wanted = 255 * np.asarray(mpl.colors.to_rgb(colour))
+        wanted = 255 * np.asarray(to_rgb(colour))
         assert np.abs(kept - wanted).max(1).min() <= 16, colour

@@ -28,8 +28,8 @@ from robustlib.experiments.runner import Job
 from robustlib.experiments.store import Store, weights_path
 from robustlib.papers.comparison.aged import aged
 from robustlib.report.display import record_target
+from robustlib.report.exports import export
 from robustlib.report.join import item_verdicts, rows
-from robustlib.report.table_files import export
 from robustlib.spec.keys import key
 from robustlib.spec.records import Metric
 from tests.experiments.tiny import CLEAN, DISTANCES, FGSM, NETWORK, PGD, Made, fabricate, file, made

@@ -18,8 +18,8 @@ from robustlib.papers.madry2018 import networks as madry
 from robustlib.report import forms, published_tables
 from robustlib.report.plots.records import (
     Drawing,
-    facts_of_label,
     joined,
+    printed_along,
     read_record,
     read_row,
     record_of,
@@ -91,9 +91,12 @@ def test_a_row_of_seeds_is_its_mean_with_every_seed_behind_it() -> None:
     assert sources(points) == [rows[0], rows[2]]
 
 
-def test_a_label_is_read_by_name() -> None:
-    assert facts_of_label("Method=PGD; Steps=40;Source=-") == {"Method": "PGD", "Steps": "40", "Source": "-"}
-    assert facts_of_label("(a) MNIST linf; eps=0.30") == {"": "(a) MNIST linf", "eps": "0.30"}
+def test_published_values_of_a_panel_are_found_by_their_setting() -> None:
+    numbers = published_of("madry2018/accuracy-vs-eps")
+    column, panel = "PGD adv. trained", "(a) MNIST linf"
+    found = printed_along("madry2018/accuracy-vs-eps", "eps", column, panel)
+    assert found == {eps: numbers[f"{panel}; eps={eps:.2f}", column].value for eps in madry.LINF_GRID}
+    assert printed_along("madry2018/accuracy-vs-eps", "eps", column, "(e) nothing") == {}
 
 
 def test_capacity_has_four_panels_and_every_published_accuracy(store: Store) -> None:

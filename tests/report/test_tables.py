@@ -13,7 +13,7 @@ import pytest
 from bs4 import BeautifulSoup
 
 from robustlib.errors import RobustlibError
-from robustlib.report import tables
+from robustlib.report import exports, tables
 from robustlib.report.rows import (
     Row,
     collect_notes,
@@ -132,10 +132,10 @@ FORMS = {
     "myst": lambda rows: tables.to_myst(rows, name="tab-x", caption="A caption"),
     "html": lambda rows: tables.to_html(rows, caption="A caption"),
     "markdown": lambda rows: tables.to_markdown(rows, caption="A caption"),
-    "latex": lambda rows: tables.to_latex(rows, label="tab:x", caption="A caption"),
-    "csv": tables.to_csv,
+    "latex": lambda rows: exports.to_latex(rows, label="tab:x", caption="A caption"),
+    "csv": exports.to_csv,
     "json": tables.to_json,
-    "frame": lambda rows: tables.to_frame(rows).to_csv(),
+    "frame": lambda rows: exports.to_frame(rows).to_csv(),
 }
 
 
@@ -246,14 +246,12 @@ def test_latex_escapes() -> None:
 
 
 def test_latex_cells_may_begin_with_a_bracket() -> None:
-    text = tables.to_latex([replace(ROW, label="[1] x")], label="l", caption="c")
+    text = exports.to_latex([replace(ROW, label="[1] x")], label="l", caption="c")
     assert "\n{}[1] x &" in text
 
 
 def test_every_special_letter_of_latex() -> None:
-    from robustlib.report.exports import latex_escape
-
-    assert latex_escape("\\ & % $ # _ { } ~ ^") == (
+    assert exports.latex_escape("\\ & % $ # _ { } ~ ^") == (
         r"\textbackslash{} \& \% \$ \# \_ \{ \} \textasciitilde{} \textasciicircum{}"
     )
 
@@ -282,7 +280,7 @@ def test_json_parses_back_to_the_same_values() -> None:
 
 
 def test_csv_parses_back_to_the_same_values() -> None:
-    for row, line in zip(ROWS, csv.DictReader(io.StringIO(tables.to_csv(ROWS))), strict=True):
+    for row, line in zip(ROWS, csv.DictReader(io.StringIO(exports.to_csv(ROWS))), strict=True):
         assert line["label"] == row.label
         assert [float(part) for part in line["values"].split("; ") if part] == list(row.values)
         for key in ("published", "low", "high", "n"):
@@ -293,7 +291,7 @@ def test_csv_parses_back_to_the_same_values() -> None:
 
 
 def test_the_frame_has_numbers() -> None:
-    frame = tables.to_frame(ROWS)
+    frame = exports.to_frame(ROWS)
     assert list(frame["Method"]) == ["PGD", "CW_50 & <b>"]
     assert frame["ours"].dtype == float
     assert frame["ours"][0] == ROW.value

@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping
 import numpy as np
 import pandas as pd
 
-from ...catalogue.base import published_of
 from ...evaluate.losses import TrainingCurve
 from ...experiments.store import Store
 from ...report.join import title_suffix
@@ -18,6 +17,7 @@ from ...report.plots.records import (
     MISSING,
     Drawing,
     joined,
+    printed_along,
     read_record,
     record_of,
     records_of,
@@ -99,21 +99,15 @@ def local_maxima(profile: str, store: Store, *, make: Make = madry.maxima) -> Dr
 
 def capacity(profile: str, store: Store) -> Drawing:
     """Accuracy and training loss against capacity, three ways of training (arXiv figure 4)."""
-    numbers = published_of("madry2018/capacity")
     panels: dict[str, dict[str, Curve]] = {}
     used: list[Record | Row] = []
     under_pgd = []
 
-    def add(panel: str, name: str, runs: Mapping[int, Evaluation], metric: str, row: str, column: str) -> str:
+    def add(panel: str, name: str, runs: Mapping[int, Evaluation], metric: str, column: str, unit: float) -> str:
         """Add a curve to a panel, and return what its largest scale has."""
+        theirs = printed_along("madry2018/capacity", "capacity scale", column, panel)
         points = [
-            read_record(
-                s,
-                record_of(run, profile, store),
-                metric,
-                published=numbers[f"{row}; capacity scale {s}", column].value,
-                scale=1.0 if metric == "final_loss" else 100.0,
-            )
+            read_record(s, record_of(run, profile, store), metric, published=theirs[s], scale=unit)
             for s, run in runs.items()
         ]
         used.extend(sources(points))
@@ -126,7 +120,7 @@ def capacity(profile: str, store: Store) -> Drawing:
         for name, attack in madry.ATTACKS.items():
             runs = {s: madry.accuracy(madry.network(regime, scale=s), attack) for s in madry.SCALES}
             label = {"Natural": "clean"}.get(name, name)
-            share = add(title, label, runs, "accuracy", title, f"accuracy on {name} inputs")
+            share = add(title, label, runs, "accuracy", f"accuracy on {name} inputs", 100.0)
             if name == "PGD":
                 under_pgd.append(f"{share} after {regime} training")
     if not panels:
@@ -135,7 +129,7 @@ def capacity(profile: str, store: Store) -> Drawing:
     for regime in madry.PANELS:
         runs = {s: Evaluation(madry.network(regime, scale=s), TrainingCurve()) for s in madry.SCALES}
         column = f"cross-entropy, {regime.replace('natural', 'Natural')} training"
-        add(loss, f"{regime} training", runs, "final_loss", loss, column)
+        add(loss, f"{regime} training", runs, "final_loss", column, 1.0)
     figure = curve_panels(
         panels,
         xlabel="capacity scale",
@@ -154,22 +148,19 @@ def capacity(profile: str, store: Store) -> Drawing:
 
 def accuracy_vs_eps(profile: str, store: Store, norm: str) -> Drawing:
     """Accuracy against the radius of the attack, one norm (arXiv figure 6, panels a and b)."""
-    numbers = published_of("madry2018/accuracy-vs-eps")
-    panel, radii, digits, chosen = (
-        ("(a) MNIST linf", madry.LINF_GRID, 2, 0.3) if norm == "linf" else ("(b) MNIST l2", madry.L2_GRID, 1, 2.0)
+    panel, radii, chosen = (
+        ("(a) MNIST linf", madry.LINF_GRID, 0.3) if norm == "linf" else ("(b) MNIST l2", madry.L2_GRID, 2.0)
     )
     curves: dict[str, Curve] = {}
     used: list[Record | Row] = []
     outcome = []
     for regime, name in (("PGD", "adv. trained"), ("natural", "standard")):
         for decision, column in ((False, f"PGD {name}"), (True, f"DBA (2000 steps) {name}")):
-            points = []
+            theirs, points = printed_along("madry2018/accuracy-vs-eps", "eps", column, panel), []
             for eps in radii:
                 run = madry.distances(regime, norm) if decision else madry.sweep(regime, norm, eps)
-                number = numbers.get((f"{panel}; eps={eps:.{digits}f}", column))
                 metric = f"accuracy@{eps:g}" if decision else "accuracy"
-                record = record_of(run, profile, store)
-                points.append(read_record(eps, record, metric, published=number.value if number else None))
+                points.append(read_record(eps, record_of(run, profile, store), metric, published=theirs.get(eps)))
             curve = joined(points)
             if curve is not None:
                 label = column.replace("DBA (2000 steps)", "boundary attack,").replace("PGD ", "PGD, ")

@@ -8,18 +8,17 @@ import numpy as np
 import torch
 from matplotlib.figure import Figure
 
-from ...catalogue.base import published_of
 from ...data.registry import facts_of
 from ...experiments.store import Store
 from ...report.join import title_suffix
 from ...report.plots.curves import Curve, curve_handles, curve_panels, draw_curves
 from ...report.plots.histograms import draw_histogram, histograms
 from ...report.plots.images import image_grid
-from ...report.plots.panels import grid, outside_legend
 from ...report.plots.records import (
     MISSING,
     Drawing,
     joined,
+    printed_along,
     read_record,
     record_of,
     records_of,
@@ -27,20 +26,16 @@ from ...report.plots.records import (
     sources,
     stamped,
 )
-from ...report.plots.style import new_figure, styled
+from ...report.plots.style import grid, new_figure, outside_legend, styled
 from ...spec.records import Record
 from . import cifar, inside
 
 
 def accuracy_vs_eps(profile: str, store: Store, norm: str) -> Drawing:
     """Accuracy of the PGD-trained CIFAR-10 network against the radius (arXiv figure 6, panels c and d)."""
-    numbers = published_of("madry2018/accuracy-vs-eps")
+    theirs = printed_along("madry2018/accuracy-vs-eps", "eps", "PGD adv. trained", cifar.PANELS[norm])
     points = [
-        read_record(
-            float(eps),
-            record_of(cifar.sweep(norm, eps), profile, store),
-            published=numbers[f"{cifar.PANELS[norm]}; eps={eps}", "PGD adv. trained"].value,
-        )
+        read_record(eps, record_of(cifar.sweep(norm, eps), profile, store), published=theirs[eps])
         for eps in cifar.GRIDS[norm]
     ]
     used, curve = sources(points), joined(points)
@@ -186,8 +181,8 @@ def seeds(profile: str, store: Store) -> Drawing:
     if len(used) < 2:
         return MISSING
     values = [100 * record.metrics["accuracy"].value for record in used]
-    panel = f"(c) PGD training; capacity scale {inside.MANY_SCALE}"
-    number = published_of("madry2018/capacity")[panel, "accuracy on PGD inputs"].value
+    theirs = printed_along("madry2018/capacity", "capacity scale", "accuracy on PGD inputs", "(c) PGD training")
+    number = theirs[inside.MANY_SCALE]
     mean, deviation = float(np.mean(values)), float(np.std(values, ddof=1))
     counts, edges = np.histogram(values, bins=8)
     figure = histograms(

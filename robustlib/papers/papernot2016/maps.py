@@ -16,9 +16,8 @@ from ...catalogue.base import published_of
 from ...evaluate.softmax import Amplitudes
 from ...experiments.store import Store
 from ...report.plots.bars import draw_bars
-from ...report.plots.panels import grid, need, outside_legend
 from ...report.plots.records import MISSING, Drawing, records_of, stamped
-from ...report.plots.style import MARKERS, current, new_figure, styled
+from ...report.plots.style import COLOURS, MARKERS, grid, need, new_figure, outside_legend, styled
 from .networks import DATASETS, LABELS, NONE, amplitudes, attempts, network
 
 ENDS = (NONE, "T=100")
@@ -44,7 +43,7 @@ def amplitude_bars(
         RobustlibError: nothing to draw.
     """
     need(stacks, "amplitude_bars")
-    figure, theme = new_figure(1.3 + 2.9 * len(stacks)), current()
+    figure = new_figure(1.3 + 2.9 * len(stacks))
     axes = figure.subplots(len(stacks), 2, squeeze=False, width_ratios=(3, 2))
     for (ax, beside), (title, shares) in zip(axes, stacks.items(), strict=True):
         draw_bars(ax, shares, [{"color": colour} for colour in _colours()])
@@ -53,7 +52,7 @@ def amplitude_bars(
         if title not in zeros:
             beside.set_axis_off()
             continue
-        draw_bars(beside, {name: [zeros[title].get(name, np.nan)] for name in shares}, [{"color": theme.colours[1]}])
+        draw_bars(beside, {name: [zeros[title].get(name, np.nan)] for name in shares}, [{"color": COLOURS[1]}])
         beside.set(title="exactly 0 in float32", xlim=(0, 100), xlabel="points (%)", yticklabels=[])
     edges = [f"$10^{{{power}}}$" for power in Amplitudes().edges]
     bar = figure.colorbar(
@@ -166,7 +165,7 @@ def target_rays(panels: Mapping[str, Sequence[float]], *, cap: float, name: str)
         RobustlibError: nothing to draw.
     """
     need(panels, "target_rays")
-    figure, theme = new_figure(3.5), current()
+    figure = new_figure(3.5)
     axes = figure.subplots(1, len(panels), squeeze=False, subplot_kw={"projection": "polar"}).ravel()
     for ax, (title, features) in zip(axes, panels.items(), strict=True):
         values = np.asarray(features, float)
@@ -175,9 +174,9 @@ def target_rays(panels: Mapping[str, Sequence[float]], *, cap: float, name: str)
         if hit.any():
             radius = float(values[hit].min())
             around = np.linspace(0, 2 * np.pi, 181)
-            ax.fill_between(around, 0, radius, color=theme.colours[0], alpha=0.3, linewidth=0)
-        ax.vlines(angles[hit], 0, values[hit], color=theme.colours[0], linewidth=1.6)
-        ax.plot(angles[hit], values[hit], linestyle="none", marker=MARKERS[0], color=theme.colours[0])
+            ax.fill_between(around, 0, radius, color=COLOURS[0], alpha=0.3, linewidth=0)
+        ax.vlines(angles[hit], 0, values[hit], color=COLOURS[0], linewidth=1.6)
+        ax.plot(angles[hit], values[hit], linestyle="none", marker=MARKERS[0], color=COLOURS[0])
         # An unclipped line without points would claim the figure's corner in the layout.
         if missed.any():
             ax.plot(
@@ -185,7 +184,7 @@ def target_rays(panels: Mapping[str, Sequence[float]], *, cap: float, name: str)
                 np.full(int(missed.sum()), cap),
                 linestyle="none",
                 marker=MARKERS[6],
-                color=theme.colours[1],
+                color=COLOURS[1],
                 clip_on=False,
                 zorder=4,
             )
@@ -195,8 +194,8 @@ def target_rays(panels: Mapping[str, Sequence[float]], *, cap: float, name: str)
         # Between two rays.
         ax.set_rlabel_position(180 / len(values))
     handles = [
-        Line2D([], [], color=theme.colours[0], marker=MARKERS[0], label="features changed, towards each class"),
-        Line2D([], [], color=theme.colours[1], marker=MARKERS[6], linestyle="none", label=f"not reached with {name}"),
+        Line2D([], [], color=COLOURS[0], marker=MARKERS[0], label="features changed, towards each class"),
+        Line2D([], [], color=COLOURS[1], marker=MARKERS[6], linestyle="none", label=f"not reached with {name}"),
     ]
     outside_legend(figure, handles)
     return figure

@@ -12,8 +12,7 @@ from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
 from ...errors import RobustlibError
-from ...report.plots.panels import grid
-from ...report.plots.style import current, new_figure, styled
+from ...report.plots.style import COLOURS, grid, new_figure, styled
 
 
 @dataclass(frozen=True)
@@ -86,8 +85,8 @@ def _picture(ax: Axes, picture: Picture, title: str) -> None:
 
 
 def _bars(ax: Axes, bars: Bars, mark: int) -> None:
-    theme, heights = current(), np.asarray(bars.values, float)
-    colours = [theme.colours[1] if i == mark else theme.colours[0] for i in range(len(heights))]
+    heights = np.asarray(bars.values, float)
+    colours = [COLOURS[1] if i == mark else COLOURS[0] for i in range(len(heights))]
     ax.bar(range(len(heights)), heights, color=colours, linewidth=0)
     ax.set_xticks(range(0, len(heights), 3))
     ax.set(xlabel="class", ylabel=bars.unit)

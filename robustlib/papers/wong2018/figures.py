@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
+from ...catalogue.base import place
 from ...catalogue.plan import cells_of
 from ...experiments.store import Store
 from ...report.join import rows
@@ -12,7 +13,7 @@ from ...report.plots.bars import Bar, bar_panels
 from ...report.plots.brackets import brackets, row_brackets
 from ...report.plots.curves import Curve, curve_panels
 from ...report.plots.images import image_grid
-from ...report.plots.records import MISSING, Drawing, facts_of_label, record_of, stamped
+from ...report.plots.records import MISSING, Drawing, record_of, stamped
 from ...report.rows import Row
 from ...spec.records import Record
 from ...training import Standard
@@ -50,14 +51,14 @@ def bracket(profile: str, store: Store) -> Drawing:
     if not measured:
         return MISSING
 
-    def place(row: Row) -> tuple[str, str, str]:
-        facts = facts_of_label(row.label)
+    def address(row: Row) -> tuple[str, str, str]:
+        facts = place(row.label, row.column)
         name = "robust" if facts.get("ROBUST") == "✓" else "standard"
         return facts.get("PROBLEM", row.label), name, DRAWN[row.column]
 
-    figure = brackets(row_brackets(found, place), xlabel="error, or not certified (%)", stages=list(DRAWN.values()))
+    figure = brackets(row_brackets(found, address), xlabel="error, or not certified (%)", stages=list(DRAWN.values()))
     ends = [
-        f"{', '.join(place(row)[:2])}: {row.value:.1f} % not certified"
+        f"{', '.join(address(row)[:2])}: {row.value:.1f} % not certified"
         for row in measured
         if row.column == "ROBUST ERROR BOUND"
     ]

@@ -11,8 +11,19 @@ from matplotlib.patches import Patch, Polygon
 from numpy.typing import ArrayLike
 
 from ...errors import RobustlibError
-from ...report.plots.panels import grid, need, outside_legend
-from ...report.plots.style import MARKERS, current, dash, new_figure, styled
+from ...report.plots.style import (
+    COLOURS,
+    GROUND,
+    MARKERS,
+    NEUTRAL,
+    TEXT,
+    dash,
+    grid,
+    need,
+    new_figure,
+    outside_legend,
+    styled,
+)
 
 OutputSet = tuple[ArrayLike, Mapping[str, ArrayLike]]
 """Sampled outputs (n, 2), and outer polygons (m, 2) by the name of their bound."""
@@ -29,7 +40,7 @@ def output_sets(panels: Mapping[str, OutputSet]) -> Figure:
         RobustlibError: nothing to draw, or samples that are not (n, 2).
     """
     need(panels, "output_sets")
-    figure, theme = new_figure(0.9 + 2.9 * -(-len(panels) // 2)), current()
+    figure = new_figure(0.9 + 2.9 * -(-len(panels) // 2))
     names = list(dict.fromkeys(name for _, polygons in panels.values() for name in polygons))
     for ax, (title, (samples, polygons)) in zip(grid(figure, len(panels), 2), panels.items(), strict=True):
         points = np.asarray(samples, float)
@@ -37,20 +48,19 @@ def output_sets(panels: Mapping[str, OutputSet]) -> Figure:
             raise RobustlibError(f"output_sets {title!r}: samples {points.shape}; give (n, 2)")
         for name, corners in polygons.items():
             place = names.index(name)
-            colour, shape = theme.colours[place + 1], np.asarray(corners, float)
+            colour, shape = COLOURS[place + 1], np.asarray(corners, float)
             ax.add_patch(Polygon(shape, facecolor=colour, alpha=0.12, linewidth=0))
             ax.add_patch(Polygon(shape, fill=False, edgecolor=colour, linewidth=1.6, linestyle=dash(place)))
             ax.update_datalim(shape)
-        ax.plot(*points.T, ".", color=theme.colours[0], markersize=1.6)
+        ax.plot(*points.T, ".", color=COLOURS[0], markersize=1.6)
         ax.autoscale_view()
         ax.set(title=title, xlabel=r"$\hat z_{k,1}$", ylabel=r"$\hat z_{k,2}$")
         ax.locator_params(nbins=4)
     handles: list[Line2D | Patch] = [
-        Line2D([], [], color=theme.colours[0], marker="o", linestyle="none", label="outputs of sampled inputs")
+        Line2D([], [], color=COLOURS[0], marker="o", linestyle="none", label="outputs of sampled inputs")
     ]
     handles += [
-        Patch(facecolor="none", edgecolor=theme.colours[i + 1], linestyle=dash(i), label=name)
-        for i, name in enumerate(names)
+        Patch(facecolor="none", edgecolor=COLOURS[i + 1], linestyle=dash(i), label=name) for i, name in enumerate(names)
     ]
     outside_legend(figure, handles)
     return figure
@@ -65,10 +75,10 @@ def relaxation(lower: float, upper: float) -> Figure:
     """
     if not lower < 0 < upper:
         raise RobustlibError(f"l={lower:g} and u={upper:g}; only l < 0 < u is relaxed")
-    figure, theme = new_figure(3.3), current()
+    figure = new_figure(3.3)
     ax, slope = figure.subplots(), upper / (upper - lower)
     ends = np.array([lower, 0.0, upper])
-    ax.add_patch(Polygon([(lower, 0), (0, 0), (upper, upper)], facecolor=theme.colours[0], alpha=0.15, linewidth=0))
+    ax.add_patch(Polygon([(lower, 0), (0, 0), (upper, upper)], facecolor=COLOURS[0], alpha=0.15, linewidth=0))
     adaptive = 1.0 if upper > -lower else 0.0
     for place, y, label in (
         (0, np.maximum(ends, 0), r"ReLU, $z = \max(\hat z, 0)$"),
@@ -76,14 +86,7 @@ def relaxation(lower: float, upper: float) -> Figure:
         (2, slope * ends, r"lower line of the paper, slope $u/(u - \ell)$"),
         (3, adaptive * ends, f"lower line that adapts, slope {adaptive:g}"),
     ):
-        ax.plot(
-            ends,
-            y,
-            color=theme.colours[place],
-            linestyle=dash(place),
-            label=label,
-            linewidth=3.0 if place == 0 else 1.8,
-        )
+        ax.plot(ends, y, color=COLOURS[place], linestyle=dash(place), label=label, linewidth=3.0 if place == 0 else 1.8)
     ax.set_xticks([lower, 0, upper], [r"$\ell$", "0", r"$u$"])
     ax.set(xlabel=r"$\hat z$", ylabel=r"$z$")
     figure.legend(loc="outside upper left", ncols=2, handlelength=3)
@@ -102,21 +105,21 @@ def against_optimum(bounds: Mapping[str, tuple[ArrayLike, ArrayLike]], *, xlabel
         RobustlibError: nothing to draw.
     """
     need(bounds, "against_optimum")
-    figure, theme = new_figure(4.0), current()
+    figure = new_figure(4.0)
     ax = figure.subplots()
     everything = np.concatenate([np.asarray(exact, float) for exact, _ in bounds.values()])
     ends = [everything.min(), everything.max()]
-    ax.plot(ends, ends, color=theme.colours[4], linewidth=1.2, linestyle="--")
+    ax.plot(ends, ends, color=NEUTRAL, linewidth=1.2, linestyle="--")
     for place, (name, (exact, bound)) in enumerate(bounds.items()):
         ax.plot(
             exact,
             bound,
             linestyle="none",
             marker=MARKERS[place],
-            color=theme.colours[place],
+            color=COLOURS[place],
             label=name,
             markersize=5,
-            markeredgecolor=theme.ground,
+            markeredgecolor=GROUND,
             markeredgewidth=0.4,
         )
     ax.set(xlabel=xlabel, ylabel=ylabel)
@@ -137,7 +140,7 @@ def sorted_radii(panels: Mapping[str, tuple[ArrayLike, ArrayLike]], *, eps: floa
         RobustlibError: nothing to draw.
     """
     need(panels, "sorted_radii")
-    figure, theme = new_figure(3.4), current()
+    figure = new_figure(3.4)
     axes = grid(figure, len(panels), len(panels), sharey=True)
     for ax, (title, (radii, right)) in zip(axes, panels.items(), strict=True):
         values, known = np.asarray(radii, float), np.asarray(right, float)
@@ -149,7 +152,7 @@ def sorted_radii(panels: Mapping[str, tuple[ArrayLike, ArrayLike]], *, eps: floa
         place = np.array([100 * (group.size * (i + 0.5)) / len(order) for i, group in enumerate(groups)])
         share = np.array([100 * known[group].mean() for group in groups])
         drawn = ax.scatter(place[shown], height[shown], c=share[shown], cmap="viridis", vmin=35, vmax=100, s=16)
-        ax.axhline(eps, color=theme.text, linewidth=1.2, linestyle="--")
+        ax.axhline(eps, color=TEXT, linewidth=1.2, linestyle="--")
         ax.set(title=title, xlabel="points, sorted (%)", yscale="log")
     axes[0].set_ylabel(r"largest certified $\varepsilon$")
     figure.colorbar(drawn, ax=axes, label="right class (%)")

@@ -7,22 +7,13 @@ from operator import itemgetter
 
 import numpy as np
 
+from ...catalogue.base import place
 from ...experiments.store import Store
 from ...report.join import rows
 from ...report.plots.bars import Bar, bar_panels
 from ...report.plots.brackets import brackets, row_brackets
 from ...report.plots.curves import Curve, curve_panels
-from ...report.plots.records import (
-    MISSING,
-    Drawing,
-    facts_of_label,
-    joined,
-    read_record,
-    record_of,
-    records_of,
-    sources,
-    stamped,
-)
+from ...report.plots.records import MISSING, Drawing, joined, read_record, record_of, records_of, sources, stamped
 from ...report.rows import Row
 from ...spec.evaluation import Evaluation
 from ...spec.records import Record
@@ -52,13 +43,13 @@ def results(item: str, profile: str, store: Store) -> Drawing:
     if not measured:
         return MISSING
 
-    def place(row: Row) -> tuple[str, str, str]:
-        facts = facts_of_label(row.label)
+    def address(row: Row) -> tuple[str, str, str]:
+        facts = place(row.label, row.column)
         return f"{facts['Dataset']}, eps {facts['Epsilon']}", facts["Model"], BRACKET[row.column]
 
-    ends = [f"{', '.join(place(row))}: {row.value:.1f} %" for row in measured if row.column.endswith("Robust")]
+    ends = [f"{', '.join(address(row))}: {row.value:.1f} %" for row in measured if row.column.endswith("Robust")]
     alt = f"Errors of single networks and cascades, published values hollow. Ours: {'; '.join(ends)}."
-    return stamped(brackets(row_brackets(found, place), xlabel="error, or not certified (%)"), measured), alt
+    return stamped(brackets(row_brackets(found, address), xlabel="error, or not certified (%)"), measured), alt
 
 
 def _timings(profile: str, store: Store) -> dict[tuple[str, str], list[Record]]:
@@ -119,16 +110,16 @@ def cascade_growth(line: Line, profile: str, store: Store) -> Drawing:
     whole = _known(scaling.grown(line), profile, store)
     batches: dict[str, Curve] = {}
     used: list[Record] = list(whole.values())
-    for place in whole:
-        record = record_of(curve(line, place + 1), profile, store)
+    for index in whole:
+        record = record_of(curve(line, index + 1), profile, store)
         if record is None:
             return MISSING
         steps = np.asarray(record.series["step"], float)
         lost = 100 * (1 - np.asarray(record.series["accuracy"], float))
-        batches[f"batches of stage {place + 1}"] = Curve(place + steps / steps[-1], lost)
+        batches[f"batches of stage {index + 1}"] = Curve(index + steps / steps[-1], lost)
         used.append(record)
     tested = {
-        name: joined([read_record(place + 1.0, record, metric) for place, record in whole.items()])
+        name: joined([read_record(index + 1.0, record, metric) for index, record in whole.items()])
         for name, metric in (("released rule", "bound"), ("strict rule", "strict_bound"), ("error", "error"))
     }
     panels = {"training": batches, "cascade so far, test points": {n: c for n, c in tested.items() if c}}
@@ -137,7 +128,7 @@ def cascade_growth(line: Line, profile: str, store: Store) -> Drawing:
     figure = curve_panels(
         panels, xlabel="stages", ylabel="not certified, or error (%)", ticks=range(len(whole) + 1), baseline="zero"
     )
-    ends = ", ".join(f"{r.metrics['bound'].value:.1%} with {place + 1}" for place, r in whole.items())
+    ends = ", ".join(f"{r.metrics['bound'].value:.1%} with {index + 1}" for index, r in whole.items())
     return stamped(figure, used), f"Robust error while stages are added. Not certified on test points: {ends}."
 
 

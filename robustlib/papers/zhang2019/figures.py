@@ -6,16 +6,18 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from ...catalogue.base import published_of
+from ...data.registry import facts_of
 from ...experiments.store import Store
 from ...report.join import rows
 from ...report.plots.bars import Bar, bar_panels
 from ...report.plots.brackets import Mark, brackets, row_brackets
 from ...report.plots.curves import Curve, curve_panels
+from ...report.plots.images import image_grid
 from ...report.plots.records import (
     MISSING,
     Drawing,
-    facts_of_label,
     joined,
+    printed_along,
     read_record,
     record_of,
     records_of,
@@ -23,7 +25,7 @@ from ...report.plots.records import (
     stamped,
 )
 from ...report.plots.regions import decision_regions
-from ...report.plots.style import current, new_figure, styled
+from ...report.plots.style import COLOURS, new_figure, styled
 from ...spec.records import Record
 from . import networks as specs
 from . import own
@@ -54,12 +56,12 @@ def decision_boundary(profile: str, store: Store) -> Drawing:
 @styled
 def _step_rule(x: np.ndarray, eta: np.ndarray, *, width: float) -> Figure:
     """eta(x) of the counterexample, with the interval that an adversary may move one point in."""
-    theme, figure = current(), new_figure(2.4)
+    figure = new_figure(2.4)
     ax = figure.subplots()
-    ax.plot(x, eta, color=theme.colours[0], drawstyle="steps-mid")
+    ax.plot(x, eta, color=COLOURS[0], drawstyle="steps-mid")
     middle = x[int(np.argmin(np.abs(x - 0.45)))]
-    ax.plot(middle, 0.5, marker="o", color=theme.colours[1])
-    ax.hlines(0.5, middle - width, middle + width, color=theme.colours[1], linewidth=3)
+    ax.plot(middle, 0.5, marker="o", color=COLOURS[1])
+    ax.hlines(0.5, middle - width, middle + width, color=COLOURS[1], linewidth=3)
     ax.annotate("x ± ε", (middle, 0.5), xytext=(0, 7), textcoords="offset points", ha="center")
     ax.set(xlabel="x", ylabel="η(x) = P(Y = 1 | x)", ylim=(-0.08, 1.08))
     return figure
@@ -108,10 +110,9 @@ def lambda_sweep(profile: str, store: Store) -> Drawing:
     panels: dict[str, dict[str, Curve]] = {}
     used, ends = [], []
     for title, column, robust in (("robust", "A_rob", True), ("natural", "A_nat", False)):
-        points = [
-            read_record(beta, record_of(specs.sweep("mnist", beta, robust=robust), profile, store), published=printed)
-            for beta, printed in _printed(column).items()
-        ]
+        theirs = printed_along("zhang2019/table-4", "1/lambda", f"MNIST {column}")
+        records = (record_of(specs.sweep("mnist", beta, robust=robust), profile, store) for beta in BETAS)
+        points = [read_record(beta, r, published=theirs.get(beta)) for beta, r in zip(BETAS, records, strict=True)]
         curve = joined(points)
         if curve is not None:
             panels[f"{title} accuracy"] = {"small net, ε 0.1": curve}
@@ -122,16 +123,6 @@ def lambda_sweep(profile: str, store: Store) -> Drawing:
         return MISSING
     figure = curve_panels(panels, xlabel="1/λ (large: robust)", ylabel="accuracy (%)", xscale="log", ticks=BETAS[::2])
     return stamped(figure, used), f"Accuracy against 1/λ, published values hollow. Ours, in %: {'; '.join(ends)}."
-
-
-def _printed(column: str) -> dict[float, float | None]:
-    """Table 4's column on MNIST, by 1/lambda."""
-    found: dict[float, float | None] = {}
-    for number in published_of("zhang2019/table-4").values():
-        (beta,) = facts_of_label(number.row).values()
-        if number.column.startswith("MNIST") and column in number.column and not number.column.endswith("std"):
-            found.setdefault(float(beta), number.value)
-    return {beta: found.get(beta) for beta in BETAS}
 
 
 def _split(clean: float, attacked: Record) -> Bar:
@@ -186,3 +177,81 @@ def aged(dataset: str, profile: str, store: Store) -> Drawing:
     alt = f"Accuracy left by each attack, ours against the released network's, in per cent: {'; '.join(both)}."
     panels = row_brackets(lines, lambda row: ("", row.label, "ours"))
     return stamped(brackets(panels, xlabel="accuracy (%)", whole=False), [r for r in lines if r.values]), alt
+
+
+def adversarial_examples(dataset: str, profile: str, store: Store) -> Drawing:
+    """Test points and their attacked versions, a row of pairs for each network (appendix, by recollection)."""
+    records = records_of({method: own.shown(dataset, method) for method in own.PICTURED[dataset]}, profile, store)
+    if not records:
+        return MISSING
+    pictures, titles = [], []
+    for method, record in records.items():
+        facts = facts_of(record.dataset["name"])
+        for state, told in (("clean", "told"), ("attacked", "led_to")):
+            images = np.asarray(record.series[state], float).reshape(-1, *facts.shape) / 255
+            pictures += list(images)
+            titles += [f"{method}: {facts.classes[int(k)]}" for k in np.asarray(record.series[told], int)]
+    count = len(next(iter(records.values())).series["label"])
+    figure = image_grid(np.stack(pictures), titles, columns=count)
+    alt = "; ".join(
+        f"{method}: {round(r.metrics['accuracy'].value * count)} of {count} still right after the attack"
+        for method, r in records.items()
+    )
+    alt = f"Test images above their attacked versions, with the class told. {alt}."
+    return stamped(figure, list(records.values())), alt
+
+
+def inner_loop(profile: str, store: Store) -> Drawing:
+    """KL along algorithm 1's inner loop, from beside x and from x."""
+    record = record_of(own.loop("mnist"), profile, store)
+    if record is None:
+        return MISSING
+    names = {"kicked": "from x + 0.001 N(0, I)", "at_x": "from x itself"}
+    curves = {name: Curve(np.arange(len(record.series[key])), record.series[key]) for key, name in names.items()}
+    figure = curve_panels({"the inner loop": curves}, xlabel="step", ylabel="KL (nats)")
+    ends = [record.metrics[metric].value for metric in ("kl", "kl_from_x")]
+    alt = f"Mean KL(p(x) || p(x')) after each step. At the end {ends[0]:.3g} nats with the kick, {ends[1]:.3g} without."
+    return stamped(figure, [record]), alt
+
+
+def checkpoints(profile: str, store: Store) -> Drawing:
+    """Robust accuracy of each checkpoint, on held-out training images and on the test set."""
+    curves: dict[str, Curve] = {}
+    used: list[Record] = []
+    for split, name in (("validation", "held-out training images"), ("test", "test set")):
+        records = records_of({4 * k: own.judged(k, split) for k in range(1, own.PARTS + 1)}, profile, store)
+        if len(records) < own.PARTS:
+            return MISSING
+        curves[name] = Curve(list(records), [100 * r.metrics["accuracy"].value for r in records.values()])
+        used += records.values()
+    best = 4 * (1 + int(np.argmax(np.asarray(curves["held-out training images"].y))))
+    figure = curve_panels({"after each part of training": curves}, xlabel="epoch", ylabel="robust accuracy (%)")
+    return stamped(figure, used), f"Robust accuracy against epochs on two sets of images; chosen would be epoch {best}."
+
+
+def lender(profile: str, store: Store) -> Drawing:
+    """Money and approvals per group against 1/lambda, honest and edited, seed 0."""
+    records = records_of({beta: own.lender(beta) for beta in own.LENDER_BETAS}, profile, store)
+    if not records:
+        return MISSING
+
+    def curve(metric: str, scale: float) -> Curve:
+        return Curve(list(records), [scale * record.metrics[metric].value for record in records.values()])
+
+    money, approved = "money", "repayers approved, honest"
+    figure = curve_panels(
+        {
+            money: {state: curve(f"money_{state}", 1) for state in own.MONEY},
+            approved: {f"group {group}": curve(f"served_honest_{group}", 100) for group in (0, 1)},
+        },
+        xlabel="1/λ (0: natural)",
+        ylabel={money: "interests per applicant", approved: "approved (%)"},
+        xscale="symlog",
+        ticks=own.LENDER_BETAS,
+    )
+    ends = "; ".join(
+        f"1/λ {at:g}: {r.metrics['money_honest'].value:.2f} honest, {r.metrics['money_edited'].value:.2f} edited"
+        for at, r in records.items()
+    )
+    alt = f"Money made, in interests per applicant, against 1/λ. {ends}."
+    return stamped(figure, list(records.values())), alt

@@ -15,9 +15,8 @@ from torch import Tensor, nn
 
 from ...attacks.losses import margin
 from ...errors import RobustlibError
-from .panels import grid, need
 from .regions import Region, draw_region
-from .style import WIDTH, current, new_figure, styled
+from .style import COLOURS, TEXT, WIDTH, grid, need, new_figure, styled
 
 # Inches of an image, between images, between the two cards of a row; of a card: a title, three images, two lines, air.
 _TILE, _GAP, _APART = 0.98, 0.07, 0.3
@@ -68,7 +67,7 @@ def attack_cards(cards: Sequence[Card]) -> Figure:
             ax.imshow(tile, cmap="gray", vmin=0, vmax=1, extent=(x, x + _TILE, top - _TILE, top))
         ax.text(left, top + 0.06, one.title, weight="bold", fontsize=_LETTERS)
         verdict = f"told {one.told}, margin {one.margin:+.2g}".replace("-", "\N{MINUS SIGN}")
-        colour = current().colours[1] if one.margin < 0 else current().text
+        colour = COLOURS[1] if one.margin < 0 else TEXT
         ax.text(left, top - _TILE - 0.04, verdict, va="top", color=colour, fontsize=_LETTERS)
         norms = f"$\\ell_0$ {l0}   $\\ell_2$ {l2:.2f}   $\\ell_\\infty$ {linf:.2f}"
         ax.text(left, top - _TILE - 0.27, norms, va="top", fontsize=_LETTERS)
@@ -103,16 +102,16 @@ def attack_paths(panels: Mapping[str, Sequence[ArrayLike]], region: Region, *, s
     need(panels, "attack_paths")
     x, y, corner = (np.asarray(values, float) for values in (*region[:2], start))
     tall = 0.4 + 2.75 * np.ptp(y) / np.ptp(x)
-    figure, theme = new_figure(float(tall) * -(-len(panels) // 2)), current()
+    figure = new_figure(float(tall) * -(-len(panels) // 2))
     for ax, (title, paths) in zip(grid(figure, len(panels), 2), panels.items(), strict=True):
         draw_region(ax, region)
         for path in map(np.asarray, paths):
             if path.ndim != 2 or path.shape[1] != 2:
                 raise RobustlibError(f"attack_paths {title!r}: a path of shape {path.shape}; give (n, 2)")
-            ax.plot(*path.T, color=theme.colours[3], marker=".", markersize=4, linewidth=0.9, alpha=0.8)
-            ax.plot(*path[-1], marker="*", markersize=11, color=theme.colours[3], markeredgecolor=theme.text)
-        ax.add_patch(Rectangle(tuple(corner - eps), 2 * eps, 2 * eps, fill=False, edgecolor=theme.text, linestyle="--"))
-        ax.plot(*corner, marker="o", color=theme.text, markersize=6)
+            ax.plot(*path.T, color=COLOURS[3], marker=".", markersize=4, linewidth=0.9, alpha=0.8)
+            ax.plot(*path[-1], marker="*", markersize=11, color=COLOURS[3], markeredgecolor=TEXT)
+        ax.add_patch(Rectangle(tuple(corner - eps), 2 * eps, 2 * eps, fill=False, edgecolor=TEXT, linestyle="--"))
+        ax.plot(*corner, marker="o", color=TEXT, markersize=6)
         ax.set_title(title, fontsize=_LETTERS)
         ax.set(xticks=[], yticks=[])
     return figure

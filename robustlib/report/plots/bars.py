@@ -15,8 +15,7 @@ from matplotlib.patches import Patch
 from numpy.typing import ArrayLike
 
 from ...errors import RobustlibError
-from .panels import grid, need, outside_legend
-from .style import current, new_figure, styled
+from .style import COLOURS, GROUND, NEUTRAL, TEXT, grid, need, new_figure, outside_legend, styled
 
 _HATCHES = ("", "//", "..")
 _DIAMOND: dict[str, Any] = {"marker": "D", "linestyle": "none", "markersize": 5}
@@ -74,28 +73,28 @@ def bar_panels(
         RobustlibError: nothing to draw.
     """
     need(panels, "bar_panels")
-    theme, heights = current(), [len(bars) + 2 for bars in panels.values()]
+    heights = [len(bars) + 2 for bars in panels.values()]
     figure = new_figure(0.9 + line * (max(heights) if beside else sum(heights)))
     if beside:
         axes = figure.subplots(1, len(panels), squeeze=False, sharey=True).ravel()
     else:
         axes = figure.subplots(len(panels), 1, squeeze=False, height_ratios=[h - 1 for h in heights]).ravel()
     looks: list[dict[str, Any]] = [
-        {"facecolor": theme.colours[i], "hatch": _HATCHES[i], "edgecolor": theme.ground} for i in range(len(parts))
+        {"facecolor": COLOURS[i], "hatch": _HATCHES[i], "edgecolor": GROUND} for i in range(len(parts))
     ]
     for ax, (title, bars) in zip(axes, panels.items(), strict=True):
         draw_bars(ax, {name: bar.parts for name, bar in bars.items()}, looks)
         for place, bar in enumerate(bars.values()):
             if bar.interval is not None:
-                ax.hlines(place, *bar.interval, color=theme.text, linewidth=1.2)
+                ax.hlines(place, *bar.interval, color=TEXT, linewidth=1.2)
             if bar.mark is not None:
-                ax.plot(bar.mark, place, color=theme.colours[1], clip_on=False, **_DIAMOND)
+                ax.plot(bar.mark, place, color=COLOURS[1], clip_on=False, **_DIAMOND)
         ax.set(title=title, xlabel=xlabel)
         if whole:
             ax.set_xlim(0, 100)
     handles: list[Artist] = [Patch(label=part, **look) for part, look in zip(parts, looks, strict=True)]
     if mark:
-        handles.append(Line2D([], [], color=theme.colours[1], label=mark, **_DIAMOND))
+        handles.append(Line2D([], [], color=COLOURS[1], label=mark, **_DIAMOND))
     outside_legend(figure, handles)
     return figure
 
@@ -113,16 +112,16 @@ def logit_bars(panels: Mapping[str, tuple[ArrayLike, ArrayLike]], *, classes: Se
         RobustlibError: nothing to draw, or arrays that do not fit the classes.
     """
     need(panels, "logit_bars")
-    figure, theme, places = new_figure(2.9), current(), np.arange(len(classes))
-    looks = {"before": (theme.colours[4], -0.2), "after": (theme.colours[1], 0.2)}
+    figure, places = new_figure(2.9), np.arange(len(classes))
+    looks = {"before": (NEUTRAL, -0.2), "after": (COLOURS[1], 0.2)}
     for ax, (title, pair) in zip(grid(figure, len(panels), len(panels)), panels.items(), strict=True):
         for (colour, aside), logits in zip(looks.values(), pair, strict=True):
             heights = np.asarray(logits, float)
             if heights.shape != places.shape:
                 raise RobustlibError(f"logit_bars {title!r}: give {len(classes)} logits before and after")
             ax.bar(places + aside, heights, width=0.4, color=colour, linewidth=0)
-        ax.axhline(0, color=theme.text, linewidth=0.8)
-        ax.axvspan(true - 0.5, true + 0.5, color=theme.colours[0], alpha=0.15, linewidth=0, zorder=0)
+        ax.axhline(0, color=TEXT, linewidth=0.8)
+        ax.axvspan(true - 0.5, true + 0.5, color=COLOURS[0], alpha=0.15, linewidth=0, zorder=0)
         ax.set_xticks(places, list(classes))
         ax.grid(visible=False, axis="x")
         ax.set(title=title, xlabel="class (the right one is shaded)", ylabel="logit")

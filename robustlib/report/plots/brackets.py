@@ -19,9 +19,8 @@ from ...spec.keys import parse
 from ...spec.records import Record
 from ..rows import Row
 from .curves import HOLLOW
-from .panels import need, outside_legend
 from .records import MISSING, Drawing, records_of, stamped
-from .style import MARKERS, current, new_figure, styled
+from .style import COLOURS, GRID, GROUND, MARKERS, TEXT, need, new_figure, outside_legend, styled
 
 EXACT, CERTIFIED = "exact", "certified"
 """The last stages: points that are proven by any means, and those that at least one bound certifies, where there are
@@ -72,7 +71,7 @@ def brackets(
     shown = dict.fromkeys(stage for lines in panels.values() for bracket in lines.values() for stage in bracket)
     stages, heights = list(stages or shown), [len(lines) for lines in panels.values()]
     need(dict.fromkeys(stages), "brackets")
-    theme, marks = current(), [m for lines in panels.values() for bracket in lines.values() for m in bracket.values()]
+    marks = [m for lines in panels.values() for bracket in lines.values() for m in bracket.values()]
     line = min(0.42 if len(stages) > 1 else 0.3, max(0.22, 7 / sum(heights)))
     figure = new_figure(0.9 + sum(line * lines + 0.67 for lines in heights))
     axes = figure.subplots(len(panels), 1, squeeze=False, height_ratios=heights).ravel()
@@ -80,17 +79,17 @@ def brackets(
     for ax, (title, lines) in zip(axes, panels.items(), strict=True):
         for place, bracket in enumerate(lines.values()):
             values = [value for one in bracket.values() for value in (one.ours, one.published) if value is not None]
-            ax.plot([min(values), max(values)], [place, place], color=theme.grid, linewidth=5, zorder=1)
+            ax.plot([min(values), max(values)], [place, place], color=GRID, linewidth=5, zorder=1)
             for stage, one in bracket.items():
                 # The last stage is drawn on top: where stages coincide, it is what counts.
                 i = stages.index(stage)
-                colour = look | {"marker": MARKERS[i], "color": theme.colours[i], "zorder": 3 + i}
+                colour = look | {"marker": MARKERS[i], "color": COLOURS[i], "zorder": 3 + i}
                 if one.interval is not None:
-                    ax.plot(one.interval, [place, place], color=theme.text, linewidth=1.2, zorder=2)
+                    ax.plot(one.interval, [place, place], color=TEXT, linewidth=1.2, zorder=2)
                 if one.span is not None:
-                    ax.plot(one.span, [place, place], color=theme.colours[i], linewidth=5, zorder=2)
+                    ax.plot(one.span, [place, place], color=COLOURS[i], linewidth=5, zorder=2)
                 if one.ours is not None:
-                    ax.plot(one.ours, place, markersize=8 if i else 10, markeredgecolor=theme.ground, **colour)
+                    ax.plot(one.ours, place, markersize=8 if i else 10, markeredgecolor=GROUND, **colour)
                 if one.published is not None:
                     ax.plot(one.published, place, markersize=12, markerfacecolor="none", **colour)
         ax.set_yticks(range(len(lines)), list(lines))
@@ -99,25 +98,23 @@ def brackets(
             ax.set_xlim(0, 100)
     named = [stage for stage in stages if stage in shown] if any(mark.ours is not None for mark in marks) else []
     places = {stage: stages.index(stage) for stage in named}
-    handles = [
-        Line2D([], [], marker=MARKERS[i], color=theme.colours[i], label=stage, **look) for stage, i in places.items()
-    ]
+    handles = [Line2D([], [], marker=MARKERS[i], color=COLOURS[i], label=stage, **look) for stage, i in places.items()]
     if any(mark.published is not None for mark in marks):
-        handles.append(Line2D([], [], color=theme.text, marker="o", label="published", **HOLLOW))
+        handles.append(Line2D([], [], color=TEXT, marker="o", label="published", **HOLLOW))
     outside_legend(figure, handles)
     return figure
 
 
-def row_brackets(found: Sequence[Row], place: Callable[[Row], tuple[str, str, str]]) -> dict[str, dict[str, Bracket]]:
+def row_brackets(found: Sequence[Row], address: Callable[[Row], tuple[str, str, str]]) -> dict[str, dict[str, Bracket]]:
     """The panels that rows of a table make, ours beside the published.
 
     Args:
         found: rows.
-        place: (title, name, stage) of a row.
+        address: (title, name, stage) of a row.
     """
     panels: dict[str, dict[str, dict[str, Mark]]] = {}
     for row in found:
-        title, name, stage = place(row)
+        title, name, stage = address(row)
         panels.setdefault(title, {}).setdefault(name, {})[stage] = Mark(row.value, row.published)
     return panels  # type: ignore[return-value]
 

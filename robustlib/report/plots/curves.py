@@ -15,13 +15,23 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from numpy.typing import ArrayLike
 
 from ...errors import RobustlibError
-from .panels import from_zero, grid, need, outside_legend
-from .style import MARKERS, current, dash, new_figure, styled
+from .style import (
+    COLOURS,
+    GROUND,
+    MARKERS,
+    NEUTRAL,
+    TEXT,
+    dash,
+    from_zero,
+    grid,
+    need,
+    new_figure,
+    outside_legend,
+    styled,
+)
 
 HOLLOW: dict[str, Any] = {"markersize": 9, "markerfacecolor": "none", "markeredgewidth": 1.4, "linestyle": "none"}
 """How a published value looks."""
-_GREY = 4
-"""The palette's neutral colour."""
 
 
 @dataclass(frozen=True)
@@ -52,9 +62,8 @@ def _floats(name: str, values: ArrayLike | None, length: int) -> np.ndarray:
 
 def _look(place: int, markers: bool) -> dict[str, Any]:
     """Colour, line style and marker of the series at that place."""
-    theme = current()
-    marker = {"marker": MARKERS[place], "markeredgecolor": theme.ground} if markers else {}
-    return {"color": theme.colours[place], "linestyle": dash(place), **marker}
+    marker = {"marker": MARKERS[place], "markeredgecolor": GROUND} if markers else {}
+    return {"color": COLOURS[place], "linestyle": dash(place), **marker}
 
 
 def draw_curves(ax: Axes, curves: Mapping[str, Curve], order: Sequence[str], *, markers: bool = True) -> bool:
@@ -69,10 +78,10 @@ def draw_curves(ax: Axes, curves: Mapping[str, Curve], order: Sequence[str], *, 
     Raises:
         RobustlibError: arrays of unequal length.
     """
-    theme, any_published = current(), False
+    any_published = False
     for name, curve in curves.items():
         place, x = order.index(name), np.asarray(curve.x, float)
-        colour = theme.colours[place]
+        colour = COLOURS[place]
         y, low, high, published = (
             _floats(name, values, len(x)) for values in (curve.y, curve.low, curve.high, curve.published)
         )
@@ -81,7 +90,7 @@ def draw_curves(ax: Axes, curves: Mapping[str, Curve], order: Sequence[str], *, 
             raise RobustlibError(f"curve {name!r}: runs of shape {runs.shape} beside {len(x)} x; give (runs, x)")
         for run in runs:
             if markers:
-                ax.plot(x, run, linestyle="none", marker=".", color=theme.colours[_GREY], zorder=4)
+                ax.plot(x, run, linestyle="none", marker=".", color=NEUTRAL, zorder=4)
             else:
                 ax.plot(x, run, color=colour, alpha=0.45, linewidth=0.8)
         known = np.isfinite(low)  # a gap would hide the band on both of its sides
@@ -101,7 +110,7 @@ def curve_handles(order: Sequence[str], *, published: bool = False, markers: boo
     """What a legend shows of curves with these names, and of hollow markers where there are any."""
     handles: list[Artist] = [Line2D([], [], label=name, **_look(i, markers)) for i, name in enumerate(order)]
     if published:
-        handles.append(Line2D([], [], color=current().text, marker="o", label="published", **HOLLOW))
+        handles.append(Line2D([], [], color=TEXT, marker="o", label="published", **HOLLOW))
     return handles
 
 
@@ -156,7 +165,7 @@ def curve_panels(
     """
     order = list(dict.fromkeys(name for curves in panels.values() for name in curves))
     need(dict.fromkeys(order), "curve_panels")
-    theme, levels, published = current(), levels or {}, False
+    levels, published = levels or {}, False
     columns = min(columns, len(panels))
     # Curves that are named as their panel need no legend, unless there are hollow markers to explain.
     legend = any(
@@ -171,9 +180,9 @@ def curve_panels(
     for ax, (title, curves) in zip(grid(figure, len(panels), columns), panels.items(), strict=True):
         published |= draw_curves(ax, curves, order, markers=markers)
         for name, level in levels.get(title, {}).items():
-            ax.axhline(level, color=theme.text, linestyle=dashes[name], linewidth=1.4, zorder=1)
+            ax.axhline(level, color=TEXT, linestyle=dashes[name], linewidth=1.4, zorder=1)
         if mark is not None:
-            ax.axvline(mark[0], color=theme.colours[_GREY], linewidth=1.2, linestyle="--", zorder=1)
+            ax.axvline(mark[0], color=NEUTRAL, linewidth=1.2, linestyle="--", zorder=1)
             place: dict[str, Any] = {
                 "xycoords": ("data", "axes fraction"),
                 "xytext": (4, -2),
@@ -183,10 +192,10 @@ def curve_panels(
         ax.set(title=title, xlabel=xlabel, ylabel=ylabel if isinstance(ylabel, str) else ylabel[title])
         _scale(ax, xscale, yscale, ticks)
         if baseline == "line":
-            ax.axhline(0, color=theme.text, linewidth=0.8, zorder=1)
+            ax.axhline(0, color=TEXT, linewidth=0.8, zorder=1)
         if baseline == "zero":
             from_zero(ax)
-    lines = [Line2D([], [], color=theme.text, linestyle=d, linewidth=1.4, label=name) for name, d in dashes.items()]
+    lines = [Line2D([], [], color=TEXT, linestyle=d, linewidth=1.4, label=name) for name, d in dashes.items()]
     if legend:
         outside_legend(figure, [*curve_handles(order, published=published, markers=markers), *lines])
     return figure

@@ -8,14 +8,14 @@ from typing import Any
 import numpy as np
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from numpy.typing import ArrayLike
 
 from ...errors import RobustlibError
-from .panels import grid, need, outside_legend, rgb
-from .style import current, dash, new_figure, styled
+from .style import COLOURS, TEXT, dash, grid, need, new_figure, outside_legend, styled
 
 Histogram = tuple[ArrayLike, ArrayLike]
 """(edges, counts): b + 1 and b numbers."""
@@ -23,8 +23,8 @@ Histogram = tuple[ArrayLike, ArrayLike]
 
 def _look(place: int) -> dict[str, Any]:
     """Colours and line style of the histogram at that place."""
-    colour = current().colours[place]
-    return {"facecolor": (*rgb(colour), 0.3), "edgecolor": colour, "linewidth": 1.6, "linestyle": dash(place)}
+    colour = COLOURS[place]
+    return {"facecolor": (*to_rgb(colour), 0.3), "edgecolor": colour, "linewidth": 1.6, "linestyle": dash(place)}
 
 
 def draw_histogram(ax: Axes, name: str, histogram: Histogram, place: int, *, fill: bool = True) -> None:
@@ -67,15 +67,15 @@ def histograms(
     """
     order, marks = list(dict.fromkeys(name for found in panels.values() for name in found)), marks or {}
     need(dict.fromkeys([*order, *marks]), "histograms")
-    theme, columns = current(), min(columns, len(panels))
+    columns = min(columns, len(panels))
     figure = new_figure(0.8 + (2.4 if columns == 1 else 2.2) * -(-len(panels) // columns))
     for ax, (title, found) in zip(grid(figure, len(panels), columns), panels.items(), strict=True):
         for name, histogram in found.items():
             draw_histogram(ax, name, histogram, order.index(name))
         if len(values):
-            ax.plot(values, np.zeros(len(values)), "|", color=theme.text, markersize=12, clip_on=False)
+            ax.plot(values, np.zeros(len(values)), "|", color=TEXT, markersize=12, clip_on=False)
         for place, value in enumerate(marks.values(), len(order)):
-            ax.axvline(value, color=theme.colours[place], linestyle=dash(place))
+            ax.axvline(value, color=COLOURS[place], linestyle=dash(place))
         if log:
             ax.set_yscale("log")
             ax.set_ylim(bottom=0.7)
@@ -84,7 +84,7 @@ def histograms(
         ax.set(title=title, xlabel=xlabel, ylabel=ylabel)
     outlines: list[Artist] = [Patch(label=name, **_look(place)) for place, name in enumerate(order)]
     lines = [
-        Line2D([], [], color=theme.colours[place], linestyle=dash(place), label=name)
+        Line2D([], [], color=COLOURS[place], linestyle=dash(place), label=name)
         for place, name in enumerate(marks, len(order))
     ]
     outside_legend(figure, [*outlines, *lines])

@@ -6,13 +6,13 @@ import math
 from collections.abc import Sequence
 
 import torch
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 from torchvision.utils import make_grid
 
 from ...errors import RobustlibError
-from .panels import rgb
-from .style import WIDTH, current, new_figure, styled
+from .style import GROUND, WIDTH, new_figure, styled
 
 _TILE = 64
 """Fewest pixels of an image's longer side."""
@@ -47,7 +47,7 @@ def image_grid(images: ArrayLike | torch.Tensor, labels: Sequence[str], *, colum
     # Inches of text below each image become pixels of a picture whose width the gaps themselves extend.
     text = 0.08 + _LINE * max(label.count("\n") + 1 for label in labels)
     gap = math.ceil(text * columns * width / (WIDTH - text * (columns - 1)))
-    ground = torch.tensor(rgb(current().ground)).reshape(3, 1, 1)
+    ground = torch.tensor(to_rgb(GROUND)).reshape(3, 1, 1)
     padded = make_grid(tiles.expand(-1, 3, -1, -1), nrow=columns, padding=gap, pad_value=float("nan"))
     picture = torch.where(padded.isnan(), ground, padded)[:, gap:, gap:-gap]
     figure = new_figure(WIDTH * picture.shape[1] / picture.shape[2])

@@ -9,6 +9,7 @@ from typing import TypeVar
 import numpy as np
 from matplotlib.figure import Figure
 
+from ...catalogue.base import published_of
 from ...catalogue.plan import find_record
 from ...experiments.profiles import search_order
 from ...experiments.store import Store
@@ -17,7 +18,7 @@ from ...spec.records import Record
 from ..join import title_suffix
 from ..rows import Row
 from .curves import Curve
-from .style import current
+from .style import NEUTRAL
 
 Drawing = tuple[Figure, str] | str
 """A figure and its alt text, or the reason why there is none."""
@@ -44,7 +45,7 @@ def stamped(figure: Figure, records: Sequence[Record | Row]) -> Figure:
     """The same figure with the profiles of its records at the foot, so that a copied picture still names them."""
     names = ", ".join(dict.fromkeys(record.profile for record in records if record.profile))
     text = f"{names} records{title_suffix(records)}"
-    figure.supxlabel(text, x=0.99, ha="right", fontsize=9, color=current().colours[4])
+    figure.supxlabel(text, x=0.99, ha="right", fontsize=9, color=NEUTRAL)
     return figure
 
 
@@ -111,7 +112,10 @@ def share_at(points: Sequence[Point], x: float) -> str:
     return f"{found[0]:.1f}%" if found else "not run"
 
 
-def facts_of_label(label: str) -> dict[str, str]:
-    """What the label of a published row says: ``Method=PGD;Steps=40`` by name; a part without a name by ""."""
-    parts = [part.partition("=") for part in label.split(";")]
-    return {name.strip() if sign else "": (value if sign else name).strip() for name, sign, value in parts}
+def printed_along(item: str, setting: str, column: str, panel: str | None = None) -> dict[float, float | None]:
+    """A column's published values by a setting of their rows, such as eps; of one panel where the item has several."""
+    return {
+        number.where[setting]: number.value
+        for number in published_of(item).values()
+        if number.column == column and setting in number.where and number.where.get("panel") == panel
+    }

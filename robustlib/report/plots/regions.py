@@ -11,8 +11,7 @@ from matplotlib.patches import Rectangle
 from numpy.typing import ArrayLike
 
 from ...errors import RobustlibError
-from .panels import grid, need
-from .style import current, new_figure, styled
+from .style import COLOURS, TEXT, grid, need, new_figure, styled
 
 Region = tuple[ArrayLike, ArrayLike, ArrayLike]
 """(axis, axis, scores): side and side coordinates, and (side, side) scores, positive where class 1 is predicted."""
@@ -21,9 +20,8 @@ Region = tuple[ArrayLike, ArrayLike, ArrayLike]
 def draw_region(ax: Axes, region: Region) -> None:
     """Both classes as areas, and the boundary between them."""
     x, y, scores = (np.asarray(part, float) for part in region)
-    theme = current()
-    ax.contourf(x, y, scores, levels=[-1e9, 0, 1e9], colors=theme.colours[:2], alpha=0.25)
-    ax.contour(x, y, scores, levels=[0], colors=[theme.text], linewidths=1.2)
+    ax.contourf(x, y, scores, levels=[-1e9, 0, 1e9], colors=COLOURS[:2], alpha=0.25)
+    ax.contour(x, y, scores, levels=[0], colors=[TEXT], linewidths=1.2)
     ax.set_aspect("equal")
     ax.grid(visible=False)
 
@@ -53,15 +51,15 @@ def decision_regions(
     places, told = np.asarray(points, float), np.asarray(labels, int)
     if places.ndim != 2 or places.shape != (len(told), 2):
         raise RobustlibError(f"decision_regions: points {places.shape} and labels {told.shape}; give (n, 2) and (n,)")
-    figure, theme = new_figure(3.5), current()
+    figure = new_figure(3.5)
     for ax, (title, region) in zip(grid(figure, len(panels), len(panels)), panels.items(), strict=True):
         draw_region(ax, region)
         proven = np.zeros(len(told)) if certified is None else np.asarray(certified[title], float)
         for place, label, side in zip(places, told, 2 * proven, strict=True):
             if side > 0:
                 low = place - side / 2
-                ax.add_patch(Rectangle(low, side, side, facecolor=theme.colours[label], alpha=0.35, linewidth=0))
-            ax.plot(*place, marker="os"[label], color=theme.colours[label], markersize=5)
-            ax.add_patch(Rectangle(place - eps, 2 * eps, 2 * eps, fill=False, edgecolor=theme.text, linewidth=0.9))
+                ax.add_patch(Rectangle(low, side, side, facecolor=COLOURS[label], alpha=0.35, linewidth=0))
+            ax.plot(*place, marker="os"[label], color=COLOURS[label], markersize=5)
+            ax.add_patch(Rectangle(place - eps, 2 * eps, 2 * eps, fill=False, edgecolor=TEXT, linewidth=0.9))
         ax.set(title=title, xlabel="$x_1$", ylabel="$x_2$")
     return figure

@@ -1,15 +1,13 @@
-"""How figures look, and how they reach a page: one PNG in a cell, a light and a dark SVG elsewhere.
+"""How figures look, what they share, and how they reach a notebook's cell: as one PNG with its alt text.
 
-**Notebook cells** show one PNG on an opaque white ground. The book's theme dims such a picture in dark mode
-(brightness 0.8) and rounds its corners, so that it sits there as a pale card; every reader of notebooks shows
-it too, and nbval, which compares text and HTML to the letter, leaves PNG out. Two pictures tagged for light
-and dark would both show on GitHub and in Jupyter; a transparent one gets a white ground from the theme.
-The alt text travels in the output's metadata and as its plain text, which nbval does compare.
+A cell shows one PNG on an opaque white ground. The book's theme dims such a picture in dark mode (brightness 0.8) and
+rounds its corners, so that it lies there as a pale card; every reader of notebooks shows it too, and nbval, which
+compares text and HTML to the letter, leaves PNG out. Two pictures tagged for light and dark would both show on GitHub
+and in Jupyter; a transparent one gets a white ground from the theme. The alt text travels in the output's metadata and
+as its plain text, which nbval does compare.
 
-**Pages** that ``report`` writes hold two SVGs with grounds of their own; the theme shows the one that fits.
-
-Colours are Okabe and Ito's, darkened or lightened to a contrast of 3:1 and more with their ground. Series
-differ in marker and line style as well. Text is 9 pt or more on a width of 6.5 in.
+Colours are Okabe and Ito's, darkened to a contrast of 3:1 and more with their ground. Series differ in marker and line
+style as well. Text is 9 pt or more on a width of 6.5 in.
 """
 
 from __future__ import annotations
@@ -17,19 +15,18 @@ from __future__ import annotations
 import base64
 import functools
 import io
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ParamSpec
 
 import matplotlib as mpl
 import seaborn as sns
 from cycler import cycler
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from PIL import Image
 
-from ...errors import RobustlibError, suggest
+from ...errors import RobustlibError
 
 WIDTH = 6.5
 """Inches, of every figure."""
@@ -47,101 +44,48 @@ def dash(place: int) -> Any:
     return 0, LINES[place] or None
 
 
-@dataclass(frozen=True)
-class Theme:
-    """Colours of one ground, as hexadecimal RGB."""
-
-    name: str
-    ground: str
-    text: str
-    grid: str
-    colours: tuple[str, ...]
-
-
-THEMES = {
-    theme.name: theme
-    for theme in (
-        Theme(
-            "light",
-            "#ffffff",
-            "#22262b",
-            "#dfe2e6",
-            ("#0072b2", "#c44e00", "#007f5c", "#a8498a", "#6a6f75", "#8a6900", "#2f8fc6", "#1f1f1f"),
-        ),
-        Theme(
-            "dark",
-            "#171a1f",
-            "#dfe3e8",
-            "#383e46",
-            ("#56b4e9", "#ff9446", "#3ccf9d", "#ee9bcb", "#b4bac2", "#f0e442", "#a6d8ff", "#ffffff"),
-        ),
-    )
+GROUND, TEXT, GRID = "#ffffff", "#22262b", "#dfe2e6"
+COLOURS = ("#0072b2", "#c44e00", "#007f5c", "#a8498a", "#6a6f75", "#8a6900", "#2f8fc6", "#1f1f1f")
+NEUTRAL = COLOURS[4]
+"""Grey: of what belongs to no series."""
+SETTINGS: Any = {
+    **sns.plotting_context("paper"),
+    **sns.axes_style("whitegrid"),
+    **dict.fromkeys(("text.color", "axes.labelcolor", "axes.titlecolor", "xtick.color", "ytick.color"), TEXT),
+    **dict.fromkeys(("figure.facecolor", "axes.facecolor", "savefig.facecolor", "legend.facecolor"), GROUND),
+    "axes.edgecolor": GRID,
+    "grid.color": GRID,
+    "grid.linewidth": 0.7,
+    "axes.linewidth": 0.8,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.titlelocation": "left",
+    "axes.titleweight": "bold",
+    "axes.prop_cycle": cycler(color=COLOURS),
+    "font.family": ["DejaVu Sans"],
+    "font.size": 10,
+    "axes.titlesize": 10.5,
+    "axes.labelsize": 10,
+    "xtick.labelsize": 9.5,
+    "ytick.labelsize": 9.5,
+    "legend.fontsize": 9.5,
+    "legend.frameon": False,
+    "lines.linewidth": 1.8,
+    "lines.markersize": 6,
+    "text.usetex": False,
 }
-_current: ContextVar[Theme] = ContextVar("theme", default=THEMES["light"])
-
-
-def current() -> Theme:
-    """The theme that figures are drawn in."""
-    return _current.get()
-
-
-@contextmanager
-def use(name: str) -> Iterator[Theme]:
-    """Make a theme the current one for a while.
-
-    ``with use("dark"): figure = accuracy_curves(...)``
-    """
-    if name not in THEMES:
-        raise RobustlibError(suggest("theme", name, THEMES))
-    token = _current.set(THEMES[name])
-    try:
-        yield THEMES[name]
-    finally:
-        _current.reset(token)
-
-
-def settings(theme: Theme) -> Any:
-    """What a theme sets on top of matplotlib's defaults."""
-    text = dict.fromkeys(("text.color", "axes.labelcolor", "axes.titlecolor", "xtick.color", "ytick.color"), theme.text)
-    areas = ("figure.facecolor", "axes.facecolor", "savefig.facecolor", "legend.facecolor")
-    grounds = dict.fromkeys(areas, theme.ground)
-    return {
-        **sns.plotting_context("paper"),
-        **sns.axes_style("whitegrid"),
-        **text,
-        **grounds,
-        "axes.edgecolor": theme.grid,
-        "grid.color": theme.grid,
-        "grid.linewidth": 0.7,
-        "axes.linewidth": 0.8,
-        "axes.spines.top": False,
-        "axes.spines.right": False,
-        "axes.titlelocation": "left",
-        "axes.titleweight": "bold",
-        "axes.prop_cycle": cycler(color=theme.colours),
-        "font.family": ["DejaVu Sans"],
-        "font.size": 10,
-        "axes.titlesize": 10.5,
-        "axes.labelsize": 10,
-        "xtick.labelsize": 9.5,
-        "ytick.labelsize": 9.5,
-        "legend.fontsize": 9.5,
-        "legend.frameon": False,
-        "lines.linewidth": 1.8,
-        "lines.markersize": 6,
-        "text.usetex": False,
-    }
+"""What figures set on top of matplotlib's defaults."""
 
 
 def styled(build: Callable[P, Figure]) -> Callable[P, Figure]:
-    """Let a figure's builder draw in the current theme and leave matplotlib's settings alone."""
+    """Let a figure's builder draw with the book's settings and leave matplotlib's settings alone."""
 
     @functools.wraps(build)
     def wrapped(*args: P.args, **kwargs: P.kwargs) -> Figure:
         with mpl.rc_context():
             # Whatever a user's own settings file says.
             mpl.rcdefaults()
-            mpl.rcParams.update(settings(current()))
+            mpl.rcParams.update(SETTINGS)
             return build(*args, **kwargs)
 
     return wrapped
@@ -152,6 +96,37 @@ def new_figure(height: float) -> Figure:
     figure = Figure(figsize=(WIDTH, height), layout="constrained")
     figure.get_layout_engine().set(w_pad=0.08, h_pad=0.08, hspace=0.04, wspace=0.03)  # type: ignore[union-attr,call-arg]
     return figure
+
+
+def need(data: Mapping[str, object], what: str) -> None:
+    """Refuse a figure without series, or with more than can be told apart."""
+    if not data:
+        raise RobustlibError(f"{what}: nothing to draw; pass at least one series")
+    if len(data) > len(MARKERS):
+        raise RobustlibError(f"{what}: {len(data)} series, at most {len(MARKERS)} can be told apart; use panels")
+
+
+def grid(figure: Figure, n: int, columns: int, *, sharey: bool = False) -> list[Axes]:
+    """Axes for n panels, row by row; places that are left over stay empty."""
+    columns = min(columns, n)
+    rows = -(-n // columns)
+    axes = figure.subplots(rows, columns, squeeze=False, sharey=sharey).ravel().tolist()
+    for spare in axes[n:]:
+        spare.set_axis_off()
+    return axes[:n]
+
+
+def from_zero(ax: Axes) -> None:
+    """Start the y axis at zero, with room for half a marker below it."""
+    top = ax.get_ylim()[1]
+    ax.set_ylim(-0.025 * top, top)
+
+
+def outside_legend(figure: Figure, handles: Sequence[Artist]) -> None:
+    """A legend above all panels: one line where it fits, else two columns."""
+    letters = sum(len(str(handle.get_label())) + 8 for handle in handles)
+    columns = len(handles) if letters <= 72 else 2
+    figure.legend(handles=list(handles), loc="outside upper left", ncols=columns, handlelength=3)
 
 
 def _alternative(alt: str) -> str:
@@ -175,7 +150,7 @@ def show(figure: Figure, *, alt: str) -> None:
     """Display a figure as a notebook cell's output: one PNG with its alt text.
 
     Args:
-        figure: drawn in the light theme.
+        figure: as a builder draws it.
         alt: what a reader who cannot see it should know. nbval compares it, so digits in it must hold on any
             machine.
 

@@ -1,9 +1,8 @@
-"""The machine and the source that a measurement comes from."""
+"""Provenance of a record: commit, source digest, versions, device and memory."""
 
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import functools
 import hashlib
 import platform
@@ -18,15 +17,6 @@ from ..errors import RobustlibError
 from ..parameters import check_device
 
 PACKAGE = Path(__file__).resolve().parents[1]
-
-
-def tune_allocator() -> None:
-    """Keep freed blocks in the process: on glibc, page faults on large buffers halve a training's speed."""
-    with contextlib.suppress(OSError, AttributeError):
-        libc = ctypes.CDLL(None)
-        m_trim_threshold, m_mmap_threshold = -1, -3
-        libc.mallopt(m_mmap_threshold, 1 << 30)
-        libc.mallopt(m_trim_threshold, 1 << 30)
 
 
 @functools.cache
@@ -85,9 +75,3 @@ def resolve_device(name: str) -> torch.device:
         return torch.empty(0, device=name).device
     except (RuntimeError, AssertionError) as error:
         raise RobustlibError(f"device {name!r} is not usable here; use cpu or auto") from error
-
-
-def exact_arithmetic() -> None:
-    """float32 means float32: no TF32 in verdicts."""
-    torch.backends.cuda.matmul.allow_tf32 = False
-    torch.backends.cudnn.allow_tf32 = False
