@@ -12,6 +12,10 @@ from typing import Any
 import pytest
 import yaml
 
+from robustlib.catalogue.base import papers
+from robustlib.models import names as models
+from robustlib.parameters import NAMES as PROFILES
+
 # A module may import from lower numbers, and within its own package.
 _ORDER = (
     "errors interrupt",
@@ -181,6 +185,64 @@ def test_import_reader_understands_relative_imports(tmp_path: Path) -> None:
     module = package / "data" / "x.py"
     module.write_text("from ..attacks.pgd import pgd\nfrom .y import z\nfrom .. import cli\nimport robustlib.report\n")
     assert _imports(module, package) == {"attacks", "data", "cli", "report"}
+
+
+NAMED_ELSEWHERE = {
+    "training/trades.py": "a defence has the name of the network that its paper trains by it",
+    "cli.py": "help shows profiles by example",
+    "report/verdicts.py": "the rule of verdicts speaks of each profile in words of its own",
+    "book/costs.py": "the page of costs compares two profiles, a column each",
+    "book/pages.py": "writes the pages across the papers, which one package makes",
+    "book/scorecard.py": "shows how the papers' claims aged, which one package lists",
+    "book/browser_demo.py": "runs one paper's network in the reader's browser",
+}
+"""Modules that name a paper, a model or a profile outside its place, and why."""
+
+
+def _says(source: str) -> tuple[set[str], set[str]]:
+    """(words of names and of literals that are no docstrings, literals themselves) of a module."""
+    tree = ast.parse(source)
+    parts = {
+        ast.Name: "id",
+        ast.Attribute: "attr",
+        ast.alias: "name",
+        ast.ImportFrom: "module",
+        ast.arg: "arg",
+        ast.keyword: "arg",
+        ast.FunctionDef: "name",
+        ast.ClassDef: "name",
+    }
+    names = {getattr(node, parts[type(node)]) or "" for node in ast.walk(tree) if type(node) in parts}
+    prose = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    literals = {
+        node.value
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in prose
+    }
+    return {word for text in names | literals for word in re.findall(r"\w+", text)}, literals
+
+
+def test_no_paper_model_or_profile_is_named_outside_its_place(root: Path) -> None:
+    package, faults = root / "robustlib", set()
+    for path in sorted(package.rglob("*.py")):
+        here = path.relative_to(package).as_posix()
+        words, literals = _says(path.read_text(encoding="utf-8"))
+        if here.startswith("papers/"):
+            continue
+        architectures = set() if here.startswith("models/") else set(models())
+        # As words of prose or names of variables "full" and "quick" say nothing of profiles.
+        profiles = set() if here in ("experiments/profiles.py", "parameters.py") else set(PROFILES)
+        faults |= {here} if (words & {*papers(), *architectures}) | (literals & profiles) else set()
+    assert faults == set(NAMED_ELSEWHERE)
+
+
+def test_the_reader_of_names_sees_literals_and_identifiers_but_no_docstring() -> None:
+    words, literals = _says(
+        '"""Of wong2018."""\nfrom ..papers import zhang2019\nx = f"{1}madry2018/table-1" + "quick"\n'
+    )
+    assert {"zhang2019", "madry2018", "quick"} <= words
+    assert "wong2018" not in words
+    assert "quick" in literals
 
 
 def test_licences_and_citation_agree(root: Path) -> None:

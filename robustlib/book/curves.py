@@ -5,14 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from ..catalogue.base import find_item
+from ..catalogue.base import find_item, papers
 from ..experiments.store import Store
 from ..report.forms import list_table, myst_escape
 from ..report.join import rows, title_suffix
 from ..report.rows import NOTHING, Row
 
-ITEMS = ("madry2018/accuracy-vs-eps/mnist", "zhang2019/table-4")
-"""Whose rows are named by a value of the knob."""
 LEAST = 4
 """Measured values below which there is no curve to follow."""
 _LABEL = re.compile(r"(?:(?P<panel>.*); ?)?(?P<knob>[^;=]+)=(?P<value>[0-9.]+)")
@@ -53,7 +51,7 @@ def _table(found: Sequence[Row], panel: str, item: str) -> list[str]:
 def curves(profile: str, store: Store) -> str:
     """Every curve that has been measured, as MyST."""
     parts: list[str] = []
-    for item in ITEMS:
+    for item in (item for paper in papers().values() for item in paper.curves):
         found = rows(item, profile, store)
         panels = dict.fromkeys((m["panel"] or "") if (m := _LABEL.fullmatch(row.label)) else "" for row in found)
         for panel in panels:

@@ -43,12 +43,14 @@ class Paper:
         title: with authors and year in parentheses.
         chapter: its notebook's path, without extension.
         idea: one line; "" of a package that is about no single paper.
+        curves: its items whose rows are values of one setting, to be drawn as interactive curves.
     """
 
     order: int
     title: str
     chapter: str
     idea: str = ""
+    curves: tuple[str, ...] = ()
 
     @property
     def authors(self) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from ..experiments.cost import evaluation_seconds, training_seconds
-from ..experiments.profiles import FAITHFUL_FIRST, Profile, Reduction, Scale, profile, reduce, reduction_of
+from ..experiments.profiles import OWN_PROTOCOL, Profile, Reduction, Scale, profile, reduce, reduction_of
 from ..experiments.runner import Job
 from ..experiments.store import FileNames, Store
 from ..spec.evaluation import Evaluation
@@ -118,7 +118,7 @@ def job_of(full: Evaluation, profile_name: str, paper: str = "") -> Job | None:
     What it leaves whole is the full profile's, seeds and records alike.
     """
     shrunk = shrink(full, profile_name, paper)
-    return None if shrunk is None else Job(full, shrunk, FAITHFUL_FIRST[0] if shrunk == full else "")
+    return None if shrunk is None else Job(full, shrunk, OWN_PROTOCOL if shrunk == full else "")
 
 
 def find_record(full: Evaluation, profile_name: str, store: Store, paper: str = "") -> Record | None:
@@ -129,7 +129,7 @@ def find_record(full: Evaluation, profile_name: str, store: Store, paper: str = 
 
 def _ablations(cell: Cell, profile_name: str) -> list[Job]:
     """A difference from the paper is asked about under the paper's own protocol alone."""
-    factors = cell.ablation if profile_name == "full" else ()
+    factors = cell.ablation if profile_name == OWN_PROTOCOL else ()
     return [Job(full, full) for factor in factors for full in factor.evaluations]
 
 

@@ -82,7 +82,10 @@ _PROFILES = {
     )
 }
 
-FAITHFUL_FIRST = ("full", "quick")
+OWN_PROTOCOL = "full"
+"""The profile of the papers' own protocols."""
+
+FAITHFUL_FIRST = (OWN_PROTOCOL, "quick")
 """Where the published book looks for a cell's record, in this order. Stand-in data never appears there."""
 
 
@@ -226,7 +229,7 @@ def reduce(evaluation: Evaluation, profile: str, reductions: Sequence[Reduction]
     """
     found = reduction_of(evaluation, reductions)
     if found is None:
-        return evaluation if profile == FAITHFUL_FIRST[0] else None
+        return evaluation if profile == OWN_PROTOCOL else None
     version: Version | None = getattr(found, profile)
     return None if version is None else version(evaluation)
 

@@ -12,8 +12,8 @@ import numpy as np
 from ..catalogue.base import Cell, Item, Predicate, find_item
 from ..catalogue.plan import cells_of, evaluations, predicates_of, records_of
 from ..errors import RobustlibError
+from ..experiments.profiles import OWN_PROTOCOL, search_order
 from ..experiments.profiles import profile as profile_of
-from ..experiments.profiles import search_order
 from ..experiments.store import Store
 from ..spec.records import Record
 from .rows import Row
@@ -117,7 +117,7 @@ def _explained(cell: Cell, judge: Callable[..., Verdict], store: Store) -> str:
     """What ours becomes with each open setting changed alone; "unexplained" unless one of them ends the difference."""
     told, ended = [], False
     for factor in cell.ablation:
-        records = [store.find(evaluation, "full") for evaluation in factor.evaluations]
+        records = [store.find(evaluation, OWN_PROTOCOL) for evaluation in factor.evaluations]
         values = [cell.offset + cell.scale * r.metrics[cell.metric].value for r in records if r is not None]
         if values:
             word = judge(values=values).name
@@ -139,7 +139,7 @@ def _interval(cell: Cell, records: Sequence[Record]) -> tuple[float | None, floa
 
 def _protocol(profile: str | None, records: Sequence[Record]) -> str | None:
     """A record under the full profile that departs from the paper's specification is a scaled protocol."""
-    if profile == "full" and any(record.deviations for record in records):
+    if profile == OWN_PROTOCOL and any(record.deviations for record in records):
         return "scaled"
     return profile
 
