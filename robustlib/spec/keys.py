@@ -72,8 +72,27 @@ def key(value: Any) -> str:
 # A chapter asks for the same keys thousands of times.
 @functools.lru_cache(maxsize=2**16)
 def _cached_key(value: Any) -> str:
-    canonical = json.dumps(describe(value, complete=False), sort_keys=True, separators=(",", ":"), allow_nan=False)
-    return hashlib.sha256(canonical.encode()).hexdigest()[:16]
+    return hashlib.sha256(_canonical(value).encode()).hexdigest()[:16]
+
+
+def _canonical(value: Any) -> str:
+    """Compact JSON of :func:`describe` without defaults, keys sorted; networks recur, so that parts are kept."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return _part(value)
+    if isinstance(value, tuple | list):
+        return f"[{','.join(map(_canonical, value))}]"
+    return json.dumps(describe(value, complete=False), allow_nan=False)
+
+
+@functools.lru_cache(maxsize=2**14)
+def _part(value: Any) -> str:
+    cls = type(value)
+    form = {"type": json.dumps(tag_of(cls))} if registered(cls) else describe(value)
+    for field in dataclasses.fields(cls):
+        content = _typed(getattr(value, field.name), _hints(cls)[field.name], f"{tag_of(cls)}.{field.name}")
+        if content != _default(field):
+            form[field.metadata.get("key", field.name)] = _canonical(content)
+    return f"{{{','.join(f'{json.dumps(name)}:{form[name]}' for name in sorted(form))}}}"
 
 
 def parse(form: Any) -> Any:

@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import torch
 from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from ...catalogue.base import Cell, cell, published_of
 from ...certify.trace import trace
 from ...data.registry import facts_of
 from ...errors import RobustlibError
-from ...evaluate.update_time import hidden_units
 from ...models import ModelSpec, build, count_parameters
 from ...spec.evaluation import Evaluation
 from .networks import (
@@ -86,12 +87,28 @@ def _results(item: str, lines: Sequence[Line]) -> Iterator[Cell]:
             yield cell(f"{PAPER}/{panel}", line.row, column, whole, metric, note=f"{OWN}; {_CASCADE}")
 
 
+class _Units(TorchDispatchMode):
+    """Counts the units behind every ReLU that is called in the block."""
+
+    units = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = func(*args, **(kwargs or {}))
+        if func is torch.ops.aten.relu.default:
+            self.units += result.numel()
+        return result
+
+
 @functools.cache
 def sizes(model: ModelSpec, dataset: str) -> tuple[int, int]:
     """(hidden units, parameters) of an untrained network."""
     shape = facts_of(dataset).shape
-    net = build(model, input_shape=shape, classes=10, generator=torch.Generator().manual_seed(0))
-    return hidden_units(net, torch.zeros(1, *shape)), count_parameters(net)
+    # Shapes are enough: nothing is computed.
+    with torch.device("meta"), torch.no_grad():
+        net = build(model, input_shape=shape, classes=10, generator=torch.Generator())
+        with _Units() as counted:
+            net(torch.zeros(1, *shape))
+    return counted.units, count_parameters(net)
 
 
 def _sizes() -> Iterator[Cell]:
