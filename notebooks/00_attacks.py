@@ -522,7 +522,7 @@ at, side, box = torch.tensor([[0.55, 0.66]]), torch.tensor([1]), LinfBall(0.3)
 
 def path(call, seed=1):
     """Points that the network was asked about, and the one returned."""
-    with drawn.asked(flat) as seen:
+    with drawn.recorded_inputs(flat) as seen:
         end = call(g(seed))
     return torch.cat([*(torch.as_tensor(one[:1]) for one in seen), end]).numpy()
 

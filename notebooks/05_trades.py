@@ -290,7 +290,7 @@ show_item("zhang2019/checkpoints", profile, store)
 # ## A lender
 #
 # The first slide deck ends with a lender whose applicants can slightly change their records. Here it is as an experiment. The applicants are made by a written model
-# (`robustlib/data/generated.py`):
+# (`robustlib/data/synthetic.py`):
 #
 # - *immutable*: a group (0 or 1), age, length of credit history;
 # - *costly*: income, debt and savings, which depend on age and history; members of group 1 earn less at the same age, and nothing else depends on the group;

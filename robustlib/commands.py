@@ -32,7 +32,7 @@ from .experiments.processes import side_by_side
 from .experiments.progress import Board, duration
 from .experiments.provenance import device_name, resolve_device, source_digest, versions
 from .experiments.runner import Interrupted, Job, Summary, run, verify
-from .experiments.store import Store
+from .experiments.store import FileNames, Store
 from .spec.keys import key
 from .spec.records import migrate
 
@@ -73,15 +73,17 @@ def list_items(args: argparse.Namespace) -> int:
     """Every table and figure, and what is measured of it."""
     if args.paper and args.paper not in papers():
         raise RobustlibError(suggest("paper", args.paper, papers()))
-    store = _store(args)
-    states = [_state(item, store) for item in all_items() if args.paper in (None, item.paper)]
+    chosen = [item for item in all_items() if args.paper in (None, item.paper)]
     if args.json:
+        store = _store(args)
         # ASCII, which is JSON in every console.
-        print(json.dumps(states, indent=1))
+        print(json.dumps([_state(item, store) for item in chosen], indent=1))
         return 0
-    for state in states:
-        marks = "  ".join(f"{name} {where:<11}" for name, where in state["profiles"].items())
-        print(f"{state['item']:<42} {marks} {state['number']}: {state['title']}")
+    _say_where(args)
+    names = FileNames(args.root)
+    for item in chosen:
+        marks = "  ".join(f"{name} {plan.state(item, name, names):<11}" for name in profiles.NAMES)
+        print(f"{item.id:<42} {marks} {item.number}: {item.title}")
     return 0
 
 

@@ -6,7 +6,6 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
-from scipy.special import ndtri, stdtrit
 
 from .errors import RobustlibError
 
@@ -40,6 +39,8 @@ def wilson(successes: int, n: int, level: float = 0.95) -> tuple[float, float]:
     """
     if n != int(n) or successes != int(successes) or not 0 <= successes <= n:
         raise RobustlibError(f"wilson({successes!r}, {n!r}): give whole counts with 0 <= successes <= n")
+    from scipy.special import ndtri  # a second that most commands do without
+
     z = float(ndtri(_quantile_of(level)))
     if n == 0:
         return 0.0, 1.0
@@ -68,6 +69,8 @@ def mean_interval(values: Sequence[float], level: float = 0.95) -> tuple[float, 
         raise RobustlibError(f"mean_interval needs 2 values or more, got shape {array.shape}; run another seed")
     if not np.isfinite(array).all():
         raise RobustlibError(f"mean_interval: {array.tolist()} are not all finite; leave failed runs out")
+    from scipy.special import stdtrit
+
     half = float(stdtrit(len(array) - 1, _quantile_of(level))) * float(array.std(ddof=1)) / math.sqrt(len(array))
     return float(array.mean()) - half, float(array.mean()) + half
 

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from robustlib.experiments.host import source_digest
 
 from robustlib.catalogue import plan
 from robustlib.catalogue.base import OWN, items
 from robustlib.cli import main
 from robustlib.experiments import profiles
+from robustlib.experiments.provenance import source_digest
 from robustlib.experiments.store import Store
 
 STATES = {"done", "partial", "missing", "unavailable"}

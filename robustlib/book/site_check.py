@@ -1,14 +1,13 @@
-"""What is looked over in a built site: links, requests, pictures, errors, markup, size."""
+"""What Sphinx does not see in a built site: requests to elsewhere, pictures without words, raw links, errors, size."""
 
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator
+from html.parser import HTMLParser
 from pathlib import Path
-from typing import Any
 from urllib.parse import unquote, urlsplit
-
-from .markup import markup_faults
 
 HEAVIEST = 3e6
 """Bytes of a page and its pictures; scripts and styles that all pages share are loaded once."""
@@ -16,78 +15,71 @@ HEAVIEST = 3e6
 FETCHED = {"script": "src", "img": "src", "iframe": "src", "source": "src", "video": "src", "link": "href"}
 # <link> relations that fetch nothing.
 PASSIVE = {"canonical", "next", "prev", "author", "license", "search", "index", "help", "copyright"}
+ERRORS = {"traceback", "highlight-ipythontb", "system-message"}
+"""Classes of what a failed cell or unreadable markup leaves on a page."""
+_ELSEWHERE = ("http:", "https:", "//")
+_STYLED = re.compile(r"(?:url\(\s*|@import\s+)['\"]?((?:https?:)?//[^)'\"\s]+)")
 
 
-def _soup(path: Path) -> Any:
-    from bs4 import BeautifulSoup
+class Page(HTMLParser):
+    """Elements of a page, each with its attributes, and the text of its styles."""
 
-    return BeautifulSoup(path.read_text(encoding="utf-8"), "html.parser")
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self.path = path
+        self.elements: list[tuple[str, dict[str, str]]] = []
+        self.styles = ""
+        self.feed(path.read_text(encoding="utf-8"))
+        self.ids = Counter(attributes["id"] for _, attributes in self.elements if "id" in attributes)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, {name: value or "" for name, value in attrs}))
+
+    def handle_data(self, data: str) -> None:
+        self.styles += data if self.lasttag == "style" else ""
+
+    def all(self, tag: str) -> list[dict[str, str]]:
+        """Attributes of every element of a kind."""
+        return [attributes for name, attributes in self.elements if name == tag]
 
 
-def pages(site: Path) -> dict[Path, Any]:
-    """Every page of the site, parsed."""
-    return {path: _soup(path) for path in sorted(site.rglob("*.html")) if "_static" not in path.parts}
-
-
-def _anchors(page: Any) -> set[str]:
-    """What a link to this page may point at; the empty fragment is its top."""
-    return {str(element.get("id") or element.get("name")) for element in page.find_all(True)} | {""}
-
-
-def external_requests(path: Path, page: Any) -> Iterator[str]:
-    """Things on a page that a browser would fetch from elsewhere."""
+def _requests(page: Page) -> Iterator[str]:
     for tag, attribute in FETCHED.items():
-        for element in page.find_all(tag):
-            address = element.get(attribute) or ""
-            relations = set(element.get("rel") or [])
-            if tag == "link" and relations and relations <= PASSIVE:
-                continue
-            if address.startswith(("http:", "https:", "//")):
-                yield f"{path}: <{tag}> fetches {address}"
-    for style in page.find_all("style"):
-        for address in re.findall(r"url\(\s*['\"]?((?:https?:)?//[^)'\"]+)", style.text):
-            yield f"{path}: a style fetches {address}"
+        for element in page.all(tag):
+            relations = set(element.get("rel", "").split())
+            passive = tag == "link" and relations and relations <= PASSIVE
+            if not passive and element.get(attribute, "").startswith(_ELSEWHERE):
+                yield f"<{tag}> fetches {element[attribute]}"
+    yield from (f"a style fetches {address}" for address in _STYLED.findall(page.styles))
 
 
-def style_requests(site: Path) -> Iterator[str]:
-    """The same for style sheets: fonts and pictures from elsewhere."""
-    for path in sorted(site.rglob("*.css")):
-        text = re.sub(r"/\*.*?\*/", "", path.read_text(encoding="utf-8", errors="replace"), flags=re.DOTALL)
-        for address in re.findall(r"(?:url\(\s*|@import\s+)['\"]?((?:https?:)?//[^)'\"\s]+)", text):
-            yield f"{path}: fetches {address}"
-
-
-def broken_links(path: Path, page: Any, site: Path, anchors: dict[Path, set[str]]) -> Iterator[str]:
-    """Links inside the site whose page, file or anchor is not there."""
-    for element in page.find_all("a"):
-        parts = urlsplit(element.get("href") or "")
+def _broken_links(page: Page, site: Path, pages: dict[Path, Page]) -> Iterator[str]:
+    for href in (element.get("href", "") for element in page.all("a")):
+        parts = urlsplit(href)
         if parts.scheme or parts.netloc:
             continue
-        target = (path.parent / unquote(parts.path)).resolve() if parts.path else path.resolve()
-        if target.is_dir():
-            target /= "index.html"
+        target = (page.path.parent / unquote(parts.path)).resolve() if parts.path else page.path
+        target = target / "index.html" if target.is_dir() else target
         if not target.is_relative_to(site) or not target.exists():
-            yield f"{path}: link to {element.get('href')}: no such page"
-        elif parts.fragment and target in anchors and unquote(parts.fragment) not in anchors[target]:
-            yield f"{path}: link to {element.get('href')}: no such anchor"
+            yield f"link to {href}: no such page"
+        elif parts.fragment and target in pages and unquote(parts.fragment) not in pages[target].ids:
+            yield f"link to {href}: no such anchor"
 
 
-def page_faults(path: Path, page: Any) -> Iterator[str]:
-    """Pictures without alt text, error outputs, equations or roles that were not understood."""
-    for image in page.find_all("img"):
-        if not (image.get("alt") or "").strip():
-            yield f"{path}: picture {image.get('src', '')[:80]} has no alt text"
-    for element in page.select(".output.traceback, .cell_output .highlight-ipythontb, .system-message"):
-        yield f"{path}: an error output: {element.get_text().strip()[:80]!r}"
-
-
-def weight_fault(path: Path, page: Any) -> Iterator[str]:
-    """A page that is too heavy to load at once."""
-    sources = {urlsplit(image.get("src") or "") for image in page.find_all("img")}
-    files = {path.parent / unquote(source.path) for source in sources if source.path and not source.scheme}
-    weight = sum(file.stat().st_size for file in {path, *files} if file.exists())
+def _contents(page: Page) -> Iterator[str]:
+    images = page.all("img")
+    for image in images:
+        if not image.get("alt", "").strip():
+            yield f"picture {image.get('src', '')[:80]} has no alt text"
+    for _, attributes in page.elements:
+        if wrong := ERRORS & set(attributes.get("class", "").split()):
+            yield f"an error output: {' '.join(wrong)}"
+    yield from (f"id {name!r} is there {count} times" for name, count in page.ids.items() if count > 1)
+    sources = {urlsplit(image.get("src", "")) for image in images}
+    files = {page.path.parent / unquote(source.path) for source in sources if source.path and not source.scheme}
+    weight = sum(file.stat().st_size for file in {page.path, *files} if file.exists())
     if weight > HEAVIEST:
-        yield f"{path}: {weight:,} bytes with its pictures; split it"
+        yield f"{weight:,} bytes with its pictures; split it"
 
 
 def check_site(site: Path) -> list[str]:
@@ -99,13 +91,12 @@ def check_site(site: Path) -> list[str]:
     site = site.resolve()
     if not (site / "index.html").exists():
         return [f"{site}: no index.html; run `make book`"]
-    parsed = pages(site)
-    anchors = {path: _anchors(page) for path, page in parsed.items()}
-    faults = list(style_requests(site))
-    for path, page in parsed.items():
-        faults += external_requests(path, page)
-        faults += broken_links(path, page, site, anchors)
-        faults += page_faults(path, page)
-        faults += weight_fault(path, page)
-        faults += [f"{path}: {fault}" for fault in markup_faults(path.read_text(encoding="utf-8"))]
-    return [fault.replace(f"{site}/", "") for fault in faults]
+    pages = {path: Page(path) for path in sorted(site.rglob("*.html")) if "_static" not in path.parts}
+    faults = []
+    for path in sorted(site.rglob("*.css")):
+        text = re.sub(r"/\*.*?\*/", "", path.read_text(encoding="utf-8", errors="replace"), flags=re.DOTALL)
+        faults += [f"{path.relative_to(site)}: fetches {address}" for address in _STYLED.findall(text)]
+    for path, page in pages.items():
+        for found in (_requests(page), _broken_links(page, site, pages), _contents(page)):
+            faults += [f"{path.relative_to(site)}: {fault}" for fault in found]
+    return faults

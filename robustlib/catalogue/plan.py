@@ -11,7 +11,7 @@ from typing import Any
 from ..experiments.cost import evaluation_seconds, training_seconds
 from ..experiments.profiles import OWN_PROTOCOL, Profile, Reduction, Scale, profile, reduce, reduction_of
 from ..experiments.runner import Job
-from ..experiments.store import Store
+from ..experiments.store import FileNames, Store
 from ..spec.evaluation import Evaluation
 from ..spec.keys import key
 from ..spec.records import Record
@@ -197,7 +197,7 @@ def by_value(chosen: Sequence[Job], profile_name: str, device: str) -> list[Job]
     return [job for group in sorted(groups.values(), key=value, reverse=True) for job in group]
 
 
-def state(item: Item, profile_name: str, store: Store) -> str:
+def state(item: Item, profile_name: str, store: Store | FileNames) -> str:
     """ "done", "partial", "missing" or "unavailable" of an item in a profile.
 
     Done: every cell that is available there has its record. A parent's state is that of all its

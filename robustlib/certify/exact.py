@@ -16,7 +16,6 @@ from .certificate import begin, margins_in
 from .dual import pre_activation_bounds
 from .graph import Graph, Node
 from .operations import Linear, Scale
-from .program import matrices, program_of
 from .region import Region
 from .trace import exact, logits_of
 
@@ -58,6 +57,8 @@ def optimum(model: nn.Module, x: Tensor, y: Tensor, threat: Ball, *, integer: bo
     classes = graph.classes
     found = torch.zeros(len(x), classes, dtype=torch.float64)
     with exact(x), torch.no_grad():
+        from .program import matrices, program_of  # SciPy's optimisers take a second to import
+
         affine = matrices(graph)
         for i, label in enumerate(y.tolist()):
             region = Region.around(x[i : i + 1], threat)
@@ -129,6 +130,8 @@ def decide(model: nn.Module, x: Tensor, y: Tensor, threat: Ball, *, nodes: int, 
     proven, broken, late = (torch.zeros(len(x), dtype=torch.bool) for _ in range(3))
     points, switches = x.clone(), torch.zeros(len(x), dtype=torch.int64)
     with exact(x), torch.no_grad():
+        from .program import matrices, program_of
+
         affine, last = matrices(graph), len(graph.nodes) - 1
         for i, label in enumerate(y.tolist()):
             region = Region.around(x[i : i + 1].double(), threat)

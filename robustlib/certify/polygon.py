@@ -7,7 +7,6 @@ import math
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
-from scipy.spatial import ConvexHull, HalfspaceIntersection
 from torch import Tensor, nn
 
 from ..errors import RobustlibError
@@ -30,6 +29,8 @@ def outline(directions: ArrayLike, least: ArrayLike, inside: ArrayLike) -> NDArr
     normals, offsets, point = (np.asarray(directions, float), np.asarray(least, float), np.asarray(inside, float))
     if not (normals @ point > offsets).all():
         raise RobustlibError(f"inside={point.tolist()} breaks a bound; give a point strictly inside of all")
+    from scipy.spatial import ConvexHull, HalfspaceIntersection  # a second that most commands do without
+
     corners = HalfspaceIntersection(np.column_stack([-normals, offsets]), point).intersections
     return np.asarray(corners[ConvexHull(corners).vertices], float)
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from robustlib.data.facts import Facts
+from robustlib.data.registry import Facts
 
 Array = npt.NDArray[np.generic]
 Arrays = Mapping[str, Array]

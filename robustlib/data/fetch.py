@@ -18,9 +18,8 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 import numpy as np
 
 from robustlib.data.checks import Array, Findings
-from robustlib.data.facts import Facts, OfficialFile
 from robustlib.data.prepared import disk_error, prepared_path, preparing, read, set_aside, ways_to_get, write
-from robustlib.data.registry import facts_of
+from robustlib.data.registry import Facts, OfficialFile, facts_of
 from robustlib.errors import RobustlibError
 
 _CONNECT_S, _READ_S = 10, 60

@@ -16,12 +16,9 @@ from robustlib import environment
 from robustlib.data import fetch as _fetch
 from robustlib.data.checks import Array, Arrays, Findings, Mismatch, check
 from robustlib.data.dataset import Dataset, Split
-from robustlib.data.digits import digits_arrays
-from robustlib.data.facts import Facts
-from robustlib.data.generated import lender_arrays, plane_arrays
 from robustlib.data.prepared import prepared_path, read, ways_to_get
-from robustlib.data.registry import REGISTRY, facts_of
-from robustlib.data.toy import toy_arrays
+from robustlib.data.registry import REGISTRY, Facts, facts_of
+from robustlib.data.synthetic import digits_arrays, lender_arrays, plane_arrays, toy_arrays
 from robustlib.errors import RobustlibError
 
 Root = str | os.PathLike[str] | None

@@ -16,7 +16,7 @@ import numpy as np
 
 from robustlib import environment
 from robustlib.data.checks import Array, Arrays, Findings, Mismatch, check, made_from_lines
-from robustlib.data.facts import Facts
+from robustlib.data.registry import Facts
 from robustlib.errors import RobustlibError
 
 # What numpy and zipfile raise on files that are cut short, damaged, or hold pickled objects.

@@ -16,7 +16,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils.flop_counter import flop_registry
 
 from ..certify.certificate import margins_in, objectives
 from ..certify.dual import carry
@@ -53,6 +52,9 @@ class Counter(TorchDispatchMode):
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
+        from torch.utils.flop_counter import flop_registry  # imports a compiler
+
+        self.formulas = flop_registry
         self.flops: list[float] = []
         self.issued: list[float] = []
 
@@ -62,7 +64,7 @@ class Counter(TorchDispatchMode):
         # What would draw random numbers on this device takes no generator of a real one.
         kwargs = {name: None if name == "generator" else value for name, value in (kwargs or {}).items()}
         result = func(*args, **kwargs)
-        if count := flop_registry.get(func._overloadpacket):
+        if count := self.formulas.get(func._overloadpacket):
             self.flops.append(float(count(*args, **kwargs, out_val=result)))
             narrow = args[1].shape[:2] if func._overloadpacket is torch.ops.aten.convolution else ()
             idle = math.prod(LANES * math.ceil(n / LANES) / n for n in narrow if n not in IMAGES)

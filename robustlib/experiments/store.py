@@ -102,6 +102,22 @@ class Store:
         return filed
 
 
+class FileNames:
+    """Which records are there, by the names of their files: nothing is read or validated.
+
+    Args:
+        root: folder that holds ``results/``.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self._present = {(path.parts[-3], path.stem[-8:]) for path in (root / "results").glob("*/*/*.json")}
+
+    def find(self, evaluation: Evaluation, profile: str) -> str | None:
+        """The start of the evaluation's key where its record is there."""
+        found = key(evaluation)[:8]
+        return found if (profile, found) in self._present else None
+
+
 def check_specification(record: Record, store: Store) -> None:
     """Raise RobustlibError unless keys, folder and file name are those of what the record says was measured."""
     evaluation = parse(record.evaluation)

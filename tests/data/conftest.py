@@ -13,8 +13,7 @@ import pytest
 
 from robustlib.data import loading
 from robustlib.data.checks import Array, sha256_of
-from robustlib.data.facts import Facts
-from robustlib.data.registry import REGISTRY
+from robustlib.data.registry import REGISTRY, Facts
 
 
 @pytest.fixture(autouse=True)

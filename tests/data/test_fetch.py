@@ -25,8 +25,7 @@ import pytest
 from robustlib.data import fetch as fetch_module
 from robustlib.data import fetch_dataset, load, verify
 from robustlib.data.checks import Array
-from robustlib.data.facts import Facts, OfficialFile
-from robustlib.data.registry import REGISTRY
+from robustlib.data.registry import REGISTRY, Facts, OfficialFile
 from robustlib.errors import RobustlibError
 
 from .conftest import Tiny

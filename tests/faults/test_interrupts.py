@@ -42,7 +42,7 @@ sys.exit(main())
         ("robustlib.__main__", "argparse"),
         ("robustlib.__main__", "numpy.exceptions"),  # numpy makes a RecursionError of it
         ("robustlib.__main__", "torch.functional"),
-        ("robustlib.__main__", "scipy.sparse"),
+        ("robustlib.__main__", "robustlib.spec.keys"),
         ("robustlib.cli", "numpy.exceptions"),  # a script of an earlier installation
     ],
 )

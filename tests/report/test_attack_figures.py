@@ -43,7 +43,7 @@ def test_a_card_says_what_the_network_tells_and_how_far_the_image_moved() -> Non
     attacked = x.clone()
     attacked[0, 0, 0, :2] = torch.tensor([0.3, 0.7])
     card = drawn.card("swap", network(), x, attacked, y)
-    assert card.told == 1
+    assert card.predicted == 1
     assert card.margin == pytest.approx(-0.4)
     assert card.norms == (2, pytest.approx(0.58**0.5), pytest.approx(0.7))
     shown = words(drawn.attack_cards([card]))
@@ -68,9 +68,9 @@ def test_an_image_left_as_it_was_has_a_grey_change() -> None:
     np.testing.assert_allclose(drawn.attack_cards([card]).axes[0].images[1].get_array(), 0.5)
 
 
-def test_asked_lists_the_points_and_leaves_no_hook() -> None:
+def test_inputs_are_recorded_and_no_hook_is_left() -> None:
     model, (x, y) = network(), digit()
-    with drawn.asked(model) as points:
+    with drawn.recorded_inputs(model) as points:
         fgsm(model, x, y, LinfBall(0.1))
     seen = len(points)
     assert seen >= 1

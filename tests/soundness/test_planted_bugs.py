@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -25,14 +25,12 @@ def truth() -> dict[str, Tensor]:
     return {name: optimum(network(name), *inputs(name, n=1), LinfBall(eps, None), integer=True) for name, eps in CASES}
 
 
-def unsound(truth: dict[str, Tensor], **options: Any) -> list[str]:
+def unsound(truth: dict[str, Tensor], **options: Any) -> Iterator[str]:
     """The cases whose bound is above the exact optimum, or whose pre-activation bounds a point of the box leaves."""
-    found = []
     for name, eps in CASES:
         bound = certify(network(name), *inputs(name, n=1), LinfBall(eps, None), **options).margins
         if not (bound <= truth[name] + 1e-6).all() or ("method" not in options and outside(name, 3 * eps, **options)):
-            found.append(name)
-    return found
+            yield name
 
 
 def outside(name: str, eps: float, **options: Any) -> bool:
@@ -67,7 +65,7 @@ def pre_activation(graph: Graph, x: Tensor, place: int) -> Tensor:
 
 @pytest.mark.parametrize("options", [{}, {"slopes": "adaptive"}, {"method": "interval"}], ids=str)
 def test_as_it_stands_nothing_is_found(truth: dict[str, Tensor], options: dict[str, Any]) -> None:
-    assert unsound(truth, **options) == []
+    assert list(unsound(truth, **options)) == []
 
 
 def relaxed(change: Callable[[dual.Relaxation], dual.Relaxation]) -> tuple[object, str, object]:
@@ -128,7 +126,7 @@ BUGS: dict[str, tuple[object, str, object]] = {
 @pytest.mark.parametrize("bug", BUGS)
 def test_a_planted_bug_is_found(bug: str, truth: dict[str, Tensor], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(*BUGS[bug])
-    assert unsound(truth)
+    assert any(unsound(truth))
 
 
 INTERVAL_BUGS: dict[str, tuple[object, str, object]] = {
@@ -142,7 +140,7 @@ def test_a_planted_bug_of_the_interval_bounds_is_found(
     bug: str, truth: dict[str, Tensor], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(*INTERVAL_BUGS[bug])
-    assert unsound(truth, method="interval")
+    assert any(unsound(truth, method="interval"))
 
 
 def test_lower_lines_that_cut_the_function_are_found(truth: dict[str, Tensor], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -155,7 +153,7 @@ def test_lower_lines_that_cut_the_function_are_found(truth: dict[str, Tensor], m
         return replace(found, low=torch.where(found.crossing, 3.0, found.low))
 
     monkeypatch.setattr(dual, "relax", spoilt)
-    assert unsound(truth, slopes="adaptive")
+    assert any(unsound(truth, slopes="adaptive"))
 
 
 def test_a_dual_norm_that_is_too_small_is_found(monkeypatch: pytest.MonkeyPatch) -> None:

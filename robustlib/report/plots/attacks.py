@@ -26,12 +26,12 @@ _LETTERS = 12.5  # points: on a phone the figure is half as wide
 
 @dataclass(frozen=True)
 class Card:
-    """One attack on one (H, W) image in 0..1, the class that the network tells then, and the margin in logits."""
+    """One attack on one (H, W) image in 0..1, the class predicted for the result, and the margin in logits."""
 
     title: str
     clean: np.ndarray
     attacked: np.ndarray
-    told: int
+    predicted: int
     margin: float
 
     @property
@@ -42,7 +42,7 @@ class Card:
 
 
 def card(title: str, model: nn.Module, x: Tensor, attacked: Tensor, y: Tensor) -> Card:
-    """What a network says of one attacked image; x and attacked (1, 1, H, W), y (1,)."""
+    """The card of one attacked image; x and attacked (1, 1, H, W), y (1,)."""
     with torch.no_grad():
         logits = model(attacked)
     clean, changed = (image[0, 0].double().numpy() for image in (x, attacked))
@@ -66,7 +66,7 @@ def attack_cards(cards: Sequence[Card]) -> Figure:
             x = left + i * (_TILE + _GAP)
             ax.imshow(tile, cmap="gray", vmin=0, vmax=1, extent=(x, x + _TILE, top - _TILE, top))
         ax.text(left, top + 0.06, one.title, weight="bold", fontsize=_LETTERS)
-        verdict = f"told {one.told}, margin {one.margin:+.2g}".replace("-", "\N{MINUS SIGN}")
+        verdict = f"told {one.predicted}, margin {one.margin:+.2g}".replace("-", "\N{MINUS SIGN}")
         colour = COLOURS[1] if one.margin < 0 else TEXT
         ax.text(left, top - _TILE - 0.04, verdict, va="top", color=colour, fontsize=_LETTERS)
         norms = f"$\\ell_0$ {l0}   $\\ell_2$ {l2:.2f}   $\\ell_\\infty$ {linf:.2f}"
@@ -77,8 +77,8 @@ def attack_cards(cards: Sequence[Card]) -> Figure:
 
 
 @contextmanager
-def asked(model: nn.Module) -> Iterator[list[np.ndarray]]:
-    """The points about which the model is asked inside the block, one (N, ...) array a forward pass."""
+def recorded_inputs(model: nn.Module) -> Iterator[list[np.ndarray]]:
+    """The inputs of the model's forward passes inside the block, one (N, ...) array each."""
     points: list[np.ndarray] = []
     hook = model.register_forward_pre_hook(lambda _, inputs: points.append(inputs[0].detach().numpy().copy()))
     try:

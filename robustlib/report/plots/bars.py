@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike
 from ...errors import RobustlibError
 from .style import COLOURS, GROUND, NEUTRAL, TEXT, grid, need, new_figure, outside_legend, styled
 
-_HATCHES = ("", "//", "..")
+_HATCHES = ("", "//", "..", "xx", "\\\\", "oo", "--", "++")
 _DIAMOND: dict[str, Any] = {"marker": "D", "linestyle": "none", "markersize": 5}
 
 
@@ -70,9 +70,10 @@ def bar_panels(
         beside: panels side by side, with the same names; otherwise one below the other.
 
     Raises:
-        RobustlibError: nothing to draw.
+        RobustlibError: nothing to draw, more panels or parts than can be told apart.
     """
     need(panels, "bar_panels")
+    need(dict.fromkeys(parts), "bar_panels")
     heights = [len(bars) + 2 for bars in panels.values()]
     figure = new_figure(0.9 + line * (max(heights) if beside else sum(heights)))
     if beside:

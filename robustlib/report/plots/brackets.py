@@ -24,8 +24,7 @@ from .style import COLOURS, GRID, GROUND, MARKERS, TEXT, need, new_figure, outsi
 
 EXACT, CERTIFIED = "exact", "certified"
 """The last stages: points that are proven by any means, and those that at least one bound certifies, where there are
-records for the same points and ball. Of the exact stage ``low`` and ``high`` are the two ends that leave nothing to
-chance: proven, and broken by no means."""
+records for the same points and ball. The exact stage's span goes from what is proven to what nothing has broken."""
 ORDER = (*STAGES, EXACT, CERTIFIED)
 MANY = 20
 """Networks in one figure from which its alt text no longer names each."""
@@ -79,7 +78,8 @@ def brackets(
     for ax, (title, lines) in zip(axes, panels.items(), strict=True):
         for place, bracket in enumerate(lines.values()):
             values = [value for one in bracket.values() for value in (one.ours, one.published) if value is not None]
-            ax.plot([min(values), max(values)], [place, place], color=GRID, linewidth=5, zorder=1)
+            if values:
+                ax.plot([min(values), max(values)], [place, place], color=GRID, linewidth=5, zorder=1)
             for stage, one in bracket.items():
                 # The last stage is drawn on top: where stages coincide, it is what counts.
                 i = stages.index(stage)
@@ -105,7 +105,9 @@ def brackets(
     return figure
 
 
-def row_brackets(found: Sequence[Row], address: Callable[[Row], tuple[str, str, str]]) -> dict[str, dict[str, Bracket]]:
+def row_brackets(
+    found: Sequence[Row], address: Callable[[Row], tuple[str, str, str]]
+) -> Mapping[str, Mapping[str, Bracket]]:
     """The panels that rows of a table make, ours beside the published.
 
     Args:
@@ -116,7 +118,7 @@ def row_brackets(found: Sequence[Row], address: Callable[[Row], tuple[str, str, 
     for row in found:
         title, name, stage = address(row)
         panels.setdefault(title, {}).setdefault(name, {})[stage] = Mark(row.value, row.published)
-    return panels  # type: ignore[return-value]
+    return panels
 
 
 def bracket(panels: Mapping[str, Mapping[str, Evaluation]], profile: str, store: Store) -> Drawing:

@@ -1,15 +1,60 @@
-"""Datasets that a written rule makes: points in a square, and applicants for a loan.
+"""Datasets that need no file: scikit-learn's digits, points in a square, and applicants for a loan.
 
-Uniform draws of a generator with a stated seed, sums, products and comparisons: nothing whose last digit depends on
-the machine. Values are bytes, so that ``Split.images`` gives multiples of 1/255 in [0, 1].
+What a rule makes is made of uniform draws of a generator with a stated seed, sums, products and comparisons: nothing
+whose last digit depends on the machine.
 """
 
 from __future__ import annotations
+
+from typing import cast
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
+
+from robustlib.data.subset import balanced_subset
+
+TEST_ROWS = 360
+
+
+def digits_arrays() -> dict[str, npt.NDArray[np.generic]]:
+    """``x_train`` uint8 (1437, 1, 8, 8), ``y_train`` uint8 (1437,), ``x_test`` and ``y_test`` with 360 rows.
+
+    The 17 grey levels 0..16 become 0..255, rounded. The bundle has no official split: 36 rows of each class,
+    drawn by a fixed seed, are the test set; both keep the bundle's order.
+    Source: UCI Optical Recognition of Handwritten Digits (test part), as ``sklearn.datasets.load_digits``.
+    """
+    from sklearn.datasets import load_digits
+
+    pixels, labels = cast("tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]", load_digits(return_X_y=True))
+    x = np.rint(pixels * (255 / 16)).astype(np.uint8).reshape(-1, 1, 8, 8)
+    y = labels.astype(np.uint8)
+    test = np.zeros(len(y), dtype=bool)
+    test[balanced_subset(torch.from_numpy(labels), TEST_ROWS, seed=0).numpy()] = True
+    return {"x_train": x[~test], "y_train": y[~test], "x_test": x[test], "y_test": y[test]}
+
+
+POINTS, APART = 12, 0.32
+
+
+def toy_arrays() -> dict[str, npt.NDArray[np.generic]]:
+    """``x_train`` float32 (12, 2) in [0, 1] and ``y_train`` uint8 (12,); the test set is the same.
+
+    Points are drawn evenly, and one that is within 0.32 of an earlier point in the l_1 norm is drawn again; labels are
+    even coin tosses. The seeds are the authors', for which their notebook prints losses.
+    Source: locuslab/convex_adversarial, examples/2D.ipynb.
+    """
+    draw = np.random.RandomState(3)
+    points = [draw.uniform(size=2)]
+    while len(points) < POINTS:
+        point = draw.uniform(size=2)
+        if min(float(np.abs(point - other).sum()) for other in points) > APART:
+            points.append(point)
+    tosses = torch.rand(POINTS, generator=torch.Generator().manual_seed(1))
+    x, y = np.asarray(points, np.float32), (tosses >= 0.5).to(torch.uint8).numpy()
+    return {"x_train": x, "y_train": y, "x_test": x, "y_test": y}
+
 
 Arrays = dict[str, npt.NDArray[np.generic]]
 
