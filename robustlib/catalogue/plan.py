@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from ..experiments.cost import evaluation_seconds, training_seconds
-from ..experiments.profiles import OWN_PROTOCOL, Profile, Reduction, Scale, profile, reduce, reduction_of
+from ..experiments.profiles import OWN_PROTOCOL, Profile, Reduction, profile, reduce, reduction_of
 from ..experiments.runner import Job
 from ..experiments.store import FileNames, Store
 from ..spec.evaluation import Evaluation
@@ -37,12 +37,6 @@ def _profiles(paper: str) -> Any:
 def reductions_of(paper: str) -> tuple[Reduction, ...]:
     """What profiles make of a paper's evaluations."""
     return tuple(getattr(_profiles(paper), "REDUCTIONS", ()))
-
-
-@functools.cache
-def scales() -> dict[str, Scale]:
-    """How the full profile scales networks that are too large for it, by architecture."""
-    return {name: scale for paper in papers() for name, scale in getattr(_profiles(paper), "SCALED", {}).items()}
 
 
 @functools.cache

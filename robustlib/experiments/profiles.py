@@ -11,7 +11,7 @@ paper or dataset is named here, and no profile elsewhere. A record lists what it
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ..budget import WHOLE, Budget, at_most
@@ -135,8 +135,8 @@ class On:
     measurements: tuple[type, ...] = ()
     attacks: tuple[type, ...] = ()
     settings: Callable[[Any], bool] | None = None
-    among: frozenset[Evaluation] = frozenset()
-    outside: frozenset[Evaluation] = frozenset()
+    among: frozenset[Evaluation] = field(default=frozenset(), repr=False)
+    outside: frozenset[Evaluation] = field(default=frozenset(), repr=False)
     also: Callable[[Evaluation], bool] | None = None
 
     def __call__(self, evaluation: Evaluation) -> bool:

@@ -20,8 +20,13 @@ from robustlib.experiments import profiles
 from robustlib.experiments.profiles import On, reduce
 from robustlib.experiments.store import Store
 from robustlib.papers.madry2018 import networks as madry
+from robustlib.papers.madry2018 import profiles as madry2018
+from robustlib.papers.wong2018scaling import profiles as wong2018scaling
+from robustlib.papers.zhang2019 import profiles as zhang2019
 from robustlib.spec.keys import key
 from tests.experiments.tiny import CLEAN, FGSM, PGD, accuracy, file
+
+SCALED = madry2018.SCALED | zhang2019.SCALED | wong2018scaling.SCALED
 
 # Profiles -----------------------------------------------------------------------------------------------------
 
@@ -50,7 +55,7 @@ def test_full_departs_from_the_paper_where_it_is_declared_and_nowhere_else() -> 
         what, subject = job.full.measurement, job.full.subject
         departs = job.evaluation != job.full
         assert bool(job.deviations) is departs
-        if subject.model.name in plan.scales() and not isinstance(what, Cost):
+        if subject.model.name in SCALED and not isinstance(what, Cost):
             scaled += 1
             assert departs
         elif departs:
@@ -58,8 +63,8 @@ def test_full_departs_from_the_paper_where_it_is_declared_and_nowhere_else() -> 
             long = isinstance(what, WorstCase | Targeted) and subject.dataset == "cifar10"
             assert isinstance(what, LocalMaxima) or (long and job.evaluation.subset.n == 500)
         for network in job.evaluation.lineage:  # those that others are attacked from or made of, too
-            if network.model.name in plan.scales() and not isinstance(what, Cost):
-                assert network.model.width <= plan.scales()[network.model.name].widest
+            if network.model.name in SCALED and not isinstance(what, Cost):
+                assert network.model.width <= SCALED[network.model.name].widest
                 assert network.schedule.steps * network.schedule.batch <= 15 * 60_000
                 assert all(step < network.schedule.steps for step, _ in network.schedule.decay)
     assert scaled > 50

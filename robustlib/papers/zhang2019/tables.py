@@ -57,11 +57,8 @@ def _table_5() -> list[Cell]:
     cells = []
     for number in published_of(f"{PAPER}/table-5").values():
         row = number.where
-        name, dataset, attack = (
-            row["Defense"].replace("1/ λ = ", "1/λ "),
-            row["Dataset"].lower(),
-            row["Under which attack"],
-        )
+        name, attack = row["Defense"].replace("1/ λ = ", "1/λ "), row["Under which attack"]
+        dataset = row["Dataset"].lower()
         robust = "rob" in number.column
         made: Callable[[int], Network] | None = None
         notes = []
