@@ -72,7 +72,7 @@ reproduce: $(STAMP) ## one paper from nothing: PAPER=madry2018 PROFILE=smoke|qui
 	@$(PY) -u -m robustlib reproduce $(PAPER) --profile $(PROFILE) --out _build/reproduce
 
 publish: $(STAMP) ## execute the notebooks and rewrite the committed .ipynb
-	@$(PY) -u -m robustlib.book.notebooks publish
+	@$(PY) -u -m robustlib.report.notebooks publish
 
 pdf: $(STAMP) ## the book as one file, _build/book.pdf (needs Chromium)
 	@if [ -z "$(CHROMIUM)" ]; then

@@ -221,7 +221,7 @@ def reproduce(args: argparse.Namespace) -> int:
     generate(out / "pages", root=out, profile=args.profile, names=[args.paper])
     print("\n".join(compare(jobs, args.profile, ours=store, theirs=committed)))
     if chapter is not None:
-        from .book import notebooks
+        from .report import notebooks
 
         # The notebook's own process looks for its records where they were just made.
         os.environ["ROBUSTLIB_ROOT"] = str(out)

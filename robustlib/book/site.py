@@ -21,10 +21,10 @@ from pathlib import Path
 
 import yaml
 
-from robustlib.book import notebooks
 from robustlib.book.api_pages import write_api_pages
 from robustlib.book.site_check import check_site
 from robustlib.errors import RobustlibError
+from robustlib.report import notebooks
 
 TOP_FILES = ("_config.yml", "_toc.yml", "index.md")
 # Folders that pages include from or link into.

@@ -16,6 +16,7 @@ import math
 import re
 import types
 import typing
+from collections.abc import Hashable
 from typing import Any
 
 from ..errors import RobustlibError, suggest
@@ -62,31 +63,29 @@ def describe(value: Any, *, complete: bool = True) -> Any:
 
 def key(value: Any) -> str:
     """16 hex digits that name a Network (training key) or an Evaluation (evaluation key)."""
-    try:
-        return _cached_key(value)
-    except TypeError:
-        # A list in place of a tuple cannot be looked up.
-        return _cached_key.__wrapped__(value)
-
-
-# A chapter asks for the same keys thousands of times.
-@functools.lru_cache(maxsize=2**16)
-def _cached_key(value: Any) -> str:
     return hashlib.sha256(_canonical(value).encode()).hexdigest()[:16]
 
 
 def _canonical(value: Any) -> str:
-    """Compact JSON of :func:`describe` without defaults, keys sorted; networks recur, so that parts are kept."""
+    """Compact JSON of :func:`describe` without defaults, keys sorted; that of parts which recur is kept."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return _part(value)
+        try:
+            return _kept_part(typing.cast(Hashable, value)) if getattr(value, "recurs", False) else _part(value)
+        except TypeError:
+            # A list in place of a tuple cannot be looked up.
+            return _part(value)
     if isinstance(value, tuple | list):
         return f"[{','.join(map(_canonical, value))}]"
     return json.dumps(describe(value, complete=False), allow_nan=False)
 
 
-@functools.lru_cache(maxsize=2**14)
+@functools.lru_cache(maxsize=2**16)
+def _kept_part(value: Hashable) -> str:
+    return _part(value)
+
+
 def _part(value: Any) -> str:
-    cls = type(value)
+    cls: Any = type(value)
     form = {"type": json.dumps(tag_of(cls))} if registered(cls) else describe(value)
     for field in dataclasses.fields(cls):
         content = _typed(getattr(value, field.name), _hints(cls)[field.name], f"{tag_of(cls)}.{field.name}")

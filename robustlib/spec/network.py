@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from ..data import NAMES as DATASETS
 from ..data.registry import facts_of
@@ -32,6 +33,8 @@ class Network:
             its own prediction for the defence's ball, and ``schedule`` shrinks to the same number of epochs.
     """
 
+    recurs: ClassVar[bool] = True
+    """In thousands of evaluations, so that its part of their keys is worth keeping."""
     dataset: str
     model: ModelSpec
     defence: Defence

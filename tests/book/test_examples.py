@@ -64,7 +64,7 @@ def test_every_example_of_the_page_runs_in_a_copy_with_its_files(root: Path, tmp
 
     said = run("-c", "\n".join([*code, "import robustlib", "print(robustlib.__file__)"]))
     assert said.splitlines()[-1].startswith(str(tmp_path))
-    run("-m", "robustlib.book.notebooks", "execute", "07_mine", "--to", "out", "-p", "profile=smoke")
+    run("-m", "robustlib.report.notebooks", "execute", "07_mine", "--to", "out", "-p", "profile=smoke")
     page = (tmp_path / "out/07_mine.ipynb").read_text(encoding="utf-8")
     assert "Table 1 of the paper: Corners against one step (digits stand-in)" in page
     assert "**holds**: Corners break fewer points than FGSM" in page

@@ -10,8 +10,8 @@ import nbformat
 import pytest
 
 from robustlib.book import chapter, notebooks
-from robustlib.book.notebook_cells import canonical
 from robustlib.errors import RobustlibError
+from robustlib.report.notebook_cells import canonical
 
 FIXTURES = Path(__file__).parent / "fixtures" / "notebooks"
 

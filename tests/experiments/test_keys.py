@@ -360,7 +360,7 @@ def test_what_cannot_be_described_has_no_key(specification: Any) -> None:
 
 
 def test_a_class_that_is_not_registered_is_refused() -> None:
-    with pytest.raises(RobustlibError, match=r"WithMomentum is not part of a specification; register it in keys\.py"):
+    with pytest.raises(RobustlibError, match=r"WithMomentum is not part of a specification; register it with @spec"):
         key(WithMomentum(steps=1, step_size=0.1))
 
 

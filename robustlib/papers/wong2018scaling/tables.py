@@ -106,7 +106,7 @@ def sizes(model: ModelSpec, dataset: str) -> tuple[int, int]:
     # Shapes are enough: nothing is computed.
     with torch.device("meta"), torch.no_grad():
         net = build(model, input_shape=shape, classes=10, generator=torch.Generator())
-        with _Units() as counted:
+        with _Units() as counted:  # type: ignore[no-untyped-call]
             net(torch.zeros(1, *shape))
     return counted.units, count_parameters(net)
 

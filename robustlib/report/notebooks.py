@@ -1,8 +1,8 @@
 """Notebooks: the ``.py`` is the source, papermill runs it, the ``.ipynb`` is a copy that anyone can check.
 
-    python -m robustlib.book.notebooks execute [NAME ...] [--to DIR] [-p name=value ...] [--jobs 2]
-    python -m robustlib.book.notebooks publish [NAME ...]
-    python -m robustlib.book.notebooks check [NAME ...]
+    python -m robustlib.report.notebooks execute [NAME ...] [--to DIR] [-p name=value ...] [--jobs 2]
+    python -m robustlib.report.notebooks publish [NAME ...]
+    python -m robustlib.report.notebooks check [NAME ...]
 
 Every notebook runs in a process of its own, one thread each, so that two at a time give the same digits
 as one after the other. What differs from run to run (timings, papermill's metadata, random cell ids,
@@ -27,9 +27,9 @@ import jupytext
 import nbformat
 
 from robustlib import environment
-from robustlib.book.notebook_cells import canonical, pair_differences
 from robustlib.errors import RobustlibError, suggest
 from robustlib.parameters import check_values
+from robustlib.report.notebook_cells import canonical, pair_differences
 
 FOLDER = Path("notebooks")
 Value = str | int | float | bool
@@ -145,7 +145,7 @@ def execute(
         say(f"{label}: running")
         begun = time.monotonic()
         out = target.resolve() / f"{source.stem}.ipynb"
-        command = [sys.executable, "-m", "robustlib.book.notebooks", "one", str(source.resolve()), str(out)]
+        command = [sys.executable, "-m", "robustlib.report.notebooks", "one", str(source.resolve()), str(out)]
         command.append(options)
         ended = subprocess.run(command, capture_output=True, encoding="utf-8", env=_environment(), check=False)
         seconds = time.monotonic() - begun
@@ -199,7 +199,7 @@ def _value(text: str) -> Value:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Command line; exit 1 with one line per fault."""
-    parser = argparse.ArgumentParser(prog="python -m robustlib.book.notebooks")
+    parser = argparse.ArgumentParser(prog="python -m robustlib.report.notebooks")
     parser.add_argument("action", choices=["execute", "publish", "check"])
     parser.add_argument("names", nargs="*")
     parser.add_argument("--folder", type=Path, default=FOLDER)
