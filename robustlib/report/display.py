@@ -1,4 +1,4 @@
-"""What a notebook cell shows of an item: its table, its claims, one number in a sentence.
+"""Outputs of notebook cells: an item's table, its claims, one number in a sentence.
 
 Each display carries two forms: MyST for the book, where it becomes a real numbered table and links to the
 record's page, and HTML for every other reader of notebooks.

@@ -66,7 +66,7 @@ def to_csv(rows: Sequence[Row]) -> str:
 
 
 def to_frame(rows: Sequence[Row]) -> pd.DataFrame:
-    """The same as a DataFrame, with the label's parts as columns of their own; missing numbers are NaN."""
+    """A DataFrame, one line a row, each part of the label in a separate column; missing numbers are NaN."""
     heads, labels = label_columns(rows) if rows else ([], [])
     frame = pd.DataFrame(to_dicts(rows)).drop(columns=["label", "decimals", "values", "records", "footnotes"])
     for place, head in enumerate(heads):

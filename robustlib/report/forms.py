@@ -34,7 +34,7 @@ def list_table(cells: Cells, *, name: str, caption: str, kind: str = "robust-tab
 
 
 def html_table(cells: Cells, *, caption: str, notes: Sequence[str] = ()) -> str:
-    """A table that is readable without a style sheet, and that a screen reader can tell."""
+    """A table that is readable without a style sheet, and that a screen reader recognises as one."""
     heads, *body = cells
     # "dataframe" is what the book's theme looks for before it leaves a cell's HTML alone in dark mode.
     parts = ['<table class="dataframe robust-table">']

@@ -1,4 +1,4 @@
-"""What of an executed notebook is kept, and how a committed one is compared with its source."""
+"""Canonical form of an executed notebook, and its comparison with the source."""
 
 from __future__ import annotations
 

@@ -13,11 +13,11 @@ from ..errors import RobustlibError
 from .verdicts import Verdict
 
 DAGGER = "†"
-"""A footnote that begins with it tells of data that are not the official bytes."""
+"""Beginning of a footnote about data that are not the official bytes."""
 UNVERIFIED = "?"
 """Mark of a published number that was not checked against the paper."""
 NOTHING = "–"
-"""What a table shows where there is no number."""
+"""Entry of a table where there is no number."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ class Row:
 
     @property
     def seeds(self) -> int:
-        """How many values."""
+        """Number of seeds with a value."""
         return len(self.values)
 
     @property
@@ -88,7 +88,7 @@ class Row:
 
 
 def label_columns(rows: Sequence[Row]) -> tuple[list[str], list[list[str]]]:
-    """(heads, cells of each row) of the leading columns, each fact in a column of its own.
+    """(heads, cells of each row) of the leading columns, one column for each fact.
 
     Labels such as ``Method=PGD;Steps=40`` are split where all rows name the same things; other labels stay
     whole. The column's name follows, unless it is the same in all of several rows (then a caption says it).

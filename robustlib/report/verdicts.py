@@ -53,7 +53,7 @@ class Verdict:
 
     @property
     def compares(self) -> bool:
-        """Whether it says something of the paper's number."""
+        """True where the verdict compares with the paper's number."""
         return self.name in COMPARING
 
     @property

@@ -156,13 +156,13 @@ def _proofs(record: Record, store: Store, kind: str) -> list[Record]:
 
 
 def _of_cascade(record: Record) -> dict[str, Mark]:
-    """What a cascade's record leaves: its accuracy, and what the strict rule certifies, in per cent."""
+    """Stages of a cascade's record: its accuracy, and the share certified under the strict rule, in per cent."""
     errors = {"clean": "error", CERTIFIED: "strict_bound"}
     return {stage: Mark(100 * (1 - record.metrics[metric].value)) for stage, metric in errors.items()}
 
 
 def _stages(record: Record, bounds: Sequence[Record], solved: Sequence[Record]) -> dict[str, Mark]:
-    """What a worst case and the proofs about the same points leave of a network, in per cent."""
+    """Stages of a network from its worst case and the proofs about the same points, in per cent."""
     stages = {stage: Mark(100 * record.metrics[metric].value) for stage, metric in STAGES.items()}
     worst = record.metrics[STAGES["worst case"]]
     if worst.low is not None and worst.high is not None:
@@ -185,7 +185,7 @@ def _in_words(mark: Mark, words: str) -> str:
 
 
 def _described(panels: Mapping[str, Mapping[str, Bracket]]) -> Iterator[str]:
-    """What the figure shows, in words: network by network, or panel by panel where that would be a page."""
+    """Describe the figure in words: network by network, or panel by panel where that would fill a page."""
     many = sum(map(len, panels.values())) > MANY
     for title, networks in panels.items():
         if many:

@@ -1,4 +1,4 @@
-"""How figures look, what they share, and how they reach a notebook's cell: as one PNG with its alt text.
+"""Style and shared parts of all figures, and their output in a notebook's cell: one PNG with its alt text.
 
 A cell shows one PNG on an opaque white ground. The book's theme dims such a picture in dark mode (brightness 0.8) and
 rounds its corners, so that it lies there as a pale card; every reader of notebooks shows it too, and nbval, which
@@ -74,7 +74,7 @@ SETTINGS: Any = {
     "lines.markersize": 6,
     "text.usetex": False,
 }
-"""What figures set on top of matplotlib's defaults."""
+"""Settings of figures on top of matplotlib's defaults."""
 
 
 def styled(build: Callable[P, Figure]) -> Callable[P, Figure]:
