@@ -1,4 +1,4 @@
-"""How the papers' headline claims aged. The lines are data, in ``aged.csv``; numbers have places as in the slides."""
+"""Headline claims of the papers, then and now: lines of ``aged.csv``, with places for numbers as in the slides."""
 
 from __future__ import annotations
 

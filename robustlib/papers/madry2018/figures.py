@@ -36,7 +36,7 @@ REGIMES = {"natural": "natural training", "PGD": "PGD training"}
 SMOOTH = 5
 """Batches in the running mean of the training loss."""
 Make = Callable[[str], Evaluation]
-"""From a way of training to an evaluation, of MNIST's network or of CIFAR-10's."""
+"""Function from a way of training to an evaluation, of MNIST's network or of CIFAR-10's."""
 
 
 def _final(record: Record) -> str:

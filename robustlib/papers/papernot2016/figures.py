@@ -17,7 +17,7 @@ from .networks import DATASETS, LABELS, NONE, TEMPERATURES, temperature_of
 TICKS = (1, 2, 5, 10, 20, 50, 100)
 """Temperatures that a half-width logarithmic axis has room for."""
 VARIANTS = ("JSMA on softmax outputs", "JSMA on logits / T", "JSMA on logits")
-"""What is differentiated: the deployed outputs, outputs with the temperature put back, logits."""
+"""Outputs that JSMA differentiates: the deployed ones, those with the temperature put back, logits."""
 
 
 @dataclass

@@ -1,4 +1,4 @@
-"""The overview figures of Papernot et al. 2016, with the images, derivatives and outputs of networks at hand."""
+"""The overview figures of Papernot et al. 2016, drawn from images, derivatives and outputs of given networks."""
 
 from __future__ import annotations
 

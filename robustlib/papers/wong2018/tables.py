@@ -1,4 +1,4 @@
-"""Wong & Kolter 2018, the convex outer adversarial polytope: what each table and figure needs.
+"""Wong & Kolter 2018, the convex outer adversarial polytope: cells of its tables and figures.
 
 Source: arXiv 1711.00851 and the authors' code. The paper's balls are not cut to the inputs' range, so attacks here
 are not clipped either, except in rows that say so. What the paper leaves open is said in each cell's note.
