@@ -1,4 +1,4 @@
-"""What it takes to make the tables again: a command for each, processor time from records, GPU time by estimate."""
+"""Cost of making the tables again: a command for each, processor time from records, GPU time by estimate."""
 
 from __future__ import annotations
 

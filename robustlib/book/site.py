@@ -152,7 +152,7 @@ def build(
         out: holds ``_build``; default the repository.
         jobs: notebooks at a time.
         builder: ``html``, or ``singlehtml`` for printing.
-        reuse: return what stands there, when it was made from the same sources.
+        reuse: return the site that is there, when it was made from the same sources.
         committed: take the notebooks as they are published instead of executing them.
         generator: module with ``main([destination])`` that writes the generated pages.
 

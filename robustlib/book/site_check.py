@@ -1,4 +1,4 @@
-"""What Sphinx does not see in a built site: requests to elsewhere, pictures without words, raw links, errors, size."""
+"""Faults of a built site that Sphinx does not see: outside requests, missing alt text, raw links, errors, size."""
 
 from __future__ import annotations
 
