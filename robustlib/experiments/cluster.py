@@ -1,4 +1,4 @@
-"""The same evaluations on a dask.distributed cluster: each training and each measurement is a task of its own.
+"""Evaluations on a dask.distributed cluster: each training and each measurement is a separate task.
 
 Workers share the folder of ``results/`` and the cache of networks, so that another one goes on from the checkpoint
 of one that died, and the locks between processes hold between workers too (where the file system has flock).
@@ -56,12 +56,12 @@ def run_on(
     say: Callable[[str], None] = print,
     tick: Tick | None = None,
 ) -> Summary:
-    """As :func:`~robustlib.experiments.runner.run` with the same arguments, on a cluster.
+    """Run on a cluster, with the arguments of :func:`robustlib.experiments.runner.run`.
 
     Args:
         cluster: ``local:N`` (N worker processes here), or a scheduler's address, ``tcp://host:port`` or ``tls://...``.
         root: folder of the store; workers see it, the cache and the committed weights under the same paths.
-        device: of the workers; with "cuda" each task asks for the resource ``GPU=1``.
+        device: of the workers; with "cuda" each task requires the resource ``GPU=1``.
 
     Raises:
         RobustlibError: ``distributed`` is missing, no scheduler answers, or a worker refuses: it does not see the
@@ -99,7 +99,7 @@ def run_on(
                     Networks(torch.device("cpu"), cache, None).forget(network)
             left = _submit(client, todo, marks[0].name, gpu, options)
             end, said, stopping, idle = time.monotonic() + budget, time.monotonic(), False, 0
-            # Once told to stop, everything ends at once or at a checkpoint; without workers, nothing does.
+            # After the mark says stop, everything ends at once or at a checkpoint; without workers, nothing does.
             while left and idle < 5:
                 time.sleep(0.1)
                 busy = sum(map(bool, client.processing().values()))
@@ -162,7 +162,7 @@ def _connected(cluster: str, workers: int, gpu: dict[str, float] | None) -> Iter
 
 
 def dask_setup(worker: Any) -> None:
-    """In local workers: Ctrl-C in a terminal reaches them as well, and is the submitter's to handle."""
+    """Ignore Ctrl-C in local workers: a terminal sends it to them as well, and the submitter handles it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
@@ -272,7 +272,7 @@ def _teller(topic: str) -> Tick:
 
 
 def _told_to_stop(mark: Path) -> Callable[[], bool]:
-    """Whether the submitter asked to stop or is gone: reads its mark once a second."""
+    """Return a check that is true when the submitter wants to stop or is gone; it reads the mark once a second."""
     told, looked = False, -math.inf
 
     def stop() -> bool:

@@ -124,7 +124,7 @@ def collect(folder: Path, root: Path, cache: Path) -> Filed:
 
 
 def _validated(name: str, path: Path, store: Store) -> int:
-    """Updates behind a checkpoint, else 0; RobustlibError or ValueError for what is not what its name says."""
+    """Updates behind a checkpoint, else 0; RobustlibError or ValueError for a file that its name misdescribes."""
     if path.suffix == ".checkpoint":
         return _step(path)
     if path.suffix == ".safetensors":
@@ -148,7 +148,7 @@ def _step(path: Path) -> int:
 
 
 def _reached(path: Path) -> int:
-    """As :func:`_step`, -1 for what cannot be read."""
+    """Updates behind a checkpoint; -1 for a file that cannot be read."""
     try:
         return _step(path)
     except RobustlibError:

@@ -1,4 +1,4 @@
-"""What a run would do, and estimates of how long it would take."""
+"""Dry run: the trainings and evaluations that a run would do, with estimates of their time."""
 
 from __future__ import annotations
 

@@ -46,7 +46,7 @@ def side_by_side(arguments: Sequence[str], n: int, *, threads: int, say: Callabl
 
     with asking(interrupted):
         processes = [
-            # In sessions of their own: a terminal would send Ctrl-C to each of them as well, and they would hear two.
+            # In separate sessions: a terminal would send Ctrl-C to each of them as well, and they would get two.
             subprocess.Popen(
                 [sys.executable, "-u", "-m", "robustlib", *arguments],
                 env=environment,

@@ -46,7 +46,7 @@ def exact_arithmetic() -> None:
 
 
 NEIGHBOUR_SECONDS = 1.0
-"""Between two looks at what other processes are at, when nothing else is left to do."""
+"""Seconds between two checks on other processes, when nothing else is left to do."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class Job:
 
     Args:
         full: the paper's.
-        evaluation: what is run.
+        evaluation: the profile's version, which is run.
         filed: profile that its record is filed under; "": the one that is run.
     """
 
@@ -69,13 +69,13 @@ class Job:
 
     @property
     def deviations(self) -> list[str]:
-        """Field by field, how what is run departs from the paper's protocol."""
+        """Departures of the evaluation from the paper's protocol, field by field."""
         return departures(self.full, self.evaluation)
 
 
 @dataclass
 class Summary:
-    """What a run did."""
+    """Outcome of a run: records written and already present, trainings or evaluations that failed or did not finish."""
 
     written: list[Record] = field(default_factory=list)
     present: int = 0
@@ -84,7 +84,7 @@ class Summary:
 
 
 class Interrupted(KeyboardInterrupt):
-    """Ctrl-C was heard and the run ended cleanly; ``summary`` says with what."""
+    """A run that ended cleanly after Ctrl-C, with its ``summary``."""
 
     def __init__(self, summary: Summary) -> None:
         super().__init__(f"stopped; {summary.unfinished} evaluations are left, run again to go on")
