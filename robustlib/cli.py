@@ -163,7 +163,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _failed(error: Exception) -> int:
-    """What an exception means for whoever gave the command; a fault of this library's own goes on as it is."""
+    """Exit code of an exception, printed as one line unless the reader is gone; a fault of this library is raised."""
     if isinstance(error, BrokenPipeError):
         # The reader, `head` perhaps, has seen enough; nothing is left to be written at exit either.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

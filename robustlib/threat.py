@@ -174,7 +174,7 @@ class Ball(ABC):
         """The direction of unit norm along which a linear function with this gradient grows fastest."""
 
     def _spread(self, features: int) -> float:
-        """How much longer, at most, the perturbation is when every coordinate is off by one: 1 in l_inf."""
+        """Greatest growth of a perturbation's norm when every coordinate is off by one: 1 in l_inf."""
         return 1.0
 
     def contains(self, x_adv: Tensor, x: Tensor, *, slack: float | None = None) -> Tensor:

@@ -42,7 +42,7 @@ class Finding:
 
 
 def beats(weaker: Tensor, stronger: Tensor) -> bool:
-    """Whether the attack held to be weaker broke more of the same points, beyond chance (exact sign test).
+    """Exact one-sided sign test: true where the nominally weaker attack broke more of the points, beyond chance.
 
     Args:
         weaker, stronger: (N,) bool, correct under each.
@@ -57,7 +57,7 @@ def beats(weaker: Tensor, stronger: Tensor) -> bool:
 
 @checked
 def diagnose(model: nn.Module, x: Tensor, y: Tensor, threat: Ball, *, generator: torch.Generator) -> list[Finding]:
-    """What a look at up to 100 points says about the model and its gradients.
+    """Findings about the model and its gradients, from up to 100 of the points.
 
     Args:
         model: eval mode, (N, ...) inputs to (N, K) logits, in the precision of verdicts.

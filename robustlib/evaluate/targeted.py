@@ -1,4 +1,4 @@
-"""Targeted attempts: every point towards every other class, and what each attempt changed."""
+"""Targeted attempts: every point towards every other class, and the features that each attempt changed."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ from ..spec.records import Metric
 FILTERS = 1024
 """Weights of a layer up to which the record keeps them all."""
 BINS = 41
-"""Of the histogram of the others."""
+"""Bins of the histogram of a larger layer's weights."""
 
 
 @spec

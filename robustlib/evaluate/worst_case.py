@@ -17,7 +17,7 @@ from .suite import evaluate, standard
 @spec
 @dataclass(frozen=True)
 class WorstCase(Measurement):
-    """What a whole suite leaves: noise, FGSM, PGD on two losses, then AutoAttack, each on what still stands.
+    """Accuracy under a suite: noise, FGSM, PGD on two losses, then AutoAttack, each on the points still correct.
 
     Args:
         threat: what the attacks may do.
