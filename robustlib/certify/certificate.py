@@ -1,4 +1,4 @@
-"""Certificates: lower bounds on the margins of one class over the others, and what may be concluded from them."""
+"""Certificates: lower bounds on the margins of one class over the others, and the conclusions that they allow."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ ROUNDING = 20
 
 @dataclass(frozen=True)
 class Layer:
-    """What one ReLU's bounds say about its units, counted for each example.
+    """States of one ReLU's units by their bounds, counted for each example.
 
     Attributes:
         name: of the ReLU in the model.
-        units: how many it has.
+        units: number of its units.
         active, dead, unstable: (N,) units with l >= 0; with u <= 0; with l < 0 < u.
     """
 

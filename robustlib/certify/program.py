@@ -74,7 +74,7 @@ class Program:
         return cost
 
     def minimise(self, cost: Vector, *, most: float = np.inf, **options: float) -> Any:
-        """SciPy's answer for the least value of cost . v, asked for no more than ``most`` of it.
+        """SciPy's answer for the least value of cost . v, among the v with cost . v <= ``most``.
 
         ``options`` are those of :func:`scipy.optimize.milp`; each constraint holds within the solver's 1e-6.
         """
@@ -117,7 +117,7 @@ def matrices(graph: Graph) -> Matrices:
 
 
 def _live(graph: Graph, affine: Matrices, relaxations: dict[int, Relaxation]) -> list[Flags]:
-    """Which values the logits depend on: nothing depends on what goes to units that are never positive."""
+    """Flags of the values that the logits depend on: none depends on inputs of units that are never positive."""
     live = [np.zeros(math.prod(node.shape), bool) for node in graph.nodes]
     live[-1][:] = True
     for i in range(len(graph.nodes) - 1, 0, -1):

@@ -1,4 +1,4 @@
-"""How far each point is certified, and the flag that a certificate raises at test time."""
+"""Largest certified radius of each point, and detection of possibly perturbed inputs at test time."""
 
 from __future__ import annotations
 

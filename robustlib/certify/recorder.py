@@ -1,4 +1,4 @@
-"""A model's call as it is written down: every operator whose arguments depend on the input, in the order they run.
+"""Recorder of a model's call: every operator whose arguments depend on the input, in the order they run.
 
 Recording only notes the calls. Their rules are applied afterwards, to those that the logits depend on, so that what has
 no bound is refused only where it matters and weights keep their place in autograd's graph.
@@ -49,7 +49,7 @@ Source = tuple[int, int]
 
 @dataclass
 class _Value:
-    """A tensor that depends on the input: where it comes from, or why nobody can say."""
+    """A tensor that depends on the input: its source, or the reason why that is unknown."""
 
     tensor: Tensor
     source: Source | str
@@ -102,13 +102,13 @@ class Recorder(TorchDispatchMode):
     # Which tensors depend on the input ----------------------------------------------------------------------
 
     def _keep(self, tensor: Tensor, source: Source | str) -> None:
-        """From now on this tensor has that source; it is held, so that no address is used twice."""
+        """Set the tensor's source; the tensor is kept, so that no address is used twice."""
         value = _Value(tensor, source)
         self.values[id(tensor)] = value
         self.shared.setdefault(_memory(tensor), []).append(value)
 
     def source_of(self, tensor: Any) -> Source | str | None:
-        """Where a tensor comes from, known by itself or by the memory that it shares; None: not from the input."""
+        """Source of a tensor, known by itself or by the memory that it shares; None: not from the input."""
         if not isinstance(tensor, Tensor) or tensor.layout != torch.strided:
             return None
         if (known := self.values.get(id(tensor))) is not None:
@@ -193,7 +193,7 @@ class Recorder(TorchDispatchMode):
     # The graph ----------------------------------------------------------------------------------------------
 
     def graph(self, logits: Tensor) -> Graph:
-        """What the logits depend on.
+        """The graph of the operations that the logits depend on.
 
         Raises:
             RobustlibError: an operation among it that has no bound, by its name.
@@ -277,7 +277,7 @@ def _bound(func: Any, args: Any, kwargs: Any) -> dict[str, Any]:
 
 
 class Guard(TorchFunctionMode):
-    """Refuses to hand the values of what depends on the input to anything but operators."""
+    """Refuses to hand values that depend on the input to anything but operators."""
 
     def __init__(self, recorder: Recorder) -> None:
         super().__init__()
