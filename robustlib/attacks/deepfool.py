@@ -93,7 +93,7 @@ def _nearest(logits: Tensor, point: Tensor, y: Tensor, rivals: Tensor, around: B
     step = torch.zeros_like(at_least_float32(point))
     best = torch.full_like(y, torch.inf, dtype=step.dtype)
     gaps = logits.gather(1, rivals) - logits.gather(1, y[:, None])
-    # Twice the lead that is asked for: rounding must not leave a point just short of it.
+    # Twice the lead that is required: rounding must not leave a point just short of it.
     wanted = 2 * asked(logits.detach(), lead)
     for column in range(rivals.shape[1]):
         slope = slope_of(gaps[:, column].sum(), point, retain_graph=column + 1 < rivals.shape[1])

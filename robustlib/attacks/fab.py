@@ -126,7 +126,7 @@ def _towards(
 
 @torch.no_grad()
 def _broken(guide: nn.Module, model: nn.Module, point: Tensor, y: Tensor) -> Tensor:
-    """Which points are lost, asked of the model only where the guide says so."""
+    """(N,) bool: points that the model misclassifies; evaluated only where the guide misclassifies them."""
     if guide is model:
         return lost(model, point, y)
     broken = guide(point).argmax(1) != y

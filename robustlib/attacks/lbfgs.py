@@ -1,7 +1,7 @@
 """L-BFGS attack (Szegedy et al., ICLR 2014): the nearest point of a target class, by a quasi-Newton method in the box.
 
-All examples run at once: one forward and one backward pass a step for the whole batch, with a memory, a step
-length and a c of its own for each example. Own code, since scipy's L-BFGS-B takes one example at a time.
+All examples run at once: one forward and one backward pass a step for the whole batch, with a separate memory, step
+length and c for each example. Own code, since scipy's L-BFGS-B takes one example at a time.
 """
 
 from __future__ import annotations

@@ -65,8 +65,8 @@ def check_description(attack: object, kind: type[Description] = Description) -> 
 
 
 ABSOLUTE = 1e-3
-"""Logits by which protocol 1 of some attacks asked another class to lead, whatever the logits' units. Records that were
-measured so keep that protocol, and it keeps its numbers; protocol 2 asks for more than rounding."""
+"""Logits by which another class must lead in protocol 1 of some attacks, whatever the logits' units. Records measured
+so keep that protocol, and it keeps its numbers; protocol 2 requires more than rounding."""
 
 
 def _call(attack: Description, *args: Any, **context: Any) -> Tensor:
