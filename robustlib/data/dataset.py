@@ -1,4 +1,4 @@
-"""What a loaded dataset is: two splits of tensors on one device, and the facts that a record needs."""
+"""Loaded datasets: two splits of tensors on one device, and the facts that a record needs."""
 
 from __future__ import annotations
 
@@ -89,5 +89,5 @@ class Dataset:
 
     @property
     def official(self) -> bool:
-        """Whether every row is the official one."""
+        """True where every row is the official one."""
         return not any(self.inexact.values())

@@ -19,7 +19,7 @@ CHUNK = 1_000
 
 
 class WeakTeacher(RobustlibError):
-    """The teacher does not know its training rows; what it would teach is noise."""
+    """A teacher that misclassifies its own training examples, so that its labels would be noise."""
 
 
 @spec
