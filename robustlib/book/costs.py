@@ -55,7 +55,7 @@ def short(paper: str) -> str:
 
 
 def commands(store: Store) -> str:
-    """One line an item: the command that measures it in the quick profile, and what that and the full profile take.
+    """One line an item: the command that measures it in the quick profile, and the time of that and the full profile.
 
     Args:
         store: the records.

@@ -84,7 +84,7 @@ def scorecard(profile: str, store: Store, tables: Mapping[str, str]) -> str:
 
 
 def fates(profile: str, store: Store) -> str:
-    """A line a paper: its idea, what became of its headline claims, and how much of it is measured."""
+    """A line a paper: its idea, the fates of its headline claims, and the share of it that is measured."""
     lines = ["| paper | the idea | headline claims, today | claims of figures | numbers |", "|---|---|---|---|---|"]
     for paper, about in papers().items():
         if not about.idea:

@@ -73,7 +73,7 @@ def with_buttons(config: str) -> str:
 
 
 def _shorten(staging: Path) -> None:
-    """Leave to a printed book what its readers turn to: of each record the numbers, of the library nothing."""
+    """Shorten a printed book: keep the numbers of each record, and leave out the pages of the library."""
     for page in (staging / "records").glob("*-*.md"):
         text = page.read_text(encoding="utf-8")
         page.write_text(

@@ -28,7 +28,7 @@ _LITERAL = re.compile(r"(``.+?``)")
 
 
 def escaped(line: str) -> str:
-    """One line with what would be markup made plain; double-backtick literals stay."""
+    """One line with its markup escaped; double-backtick literals stay."""
     if line.rstrip().endswith("::") or line.lstrip().startswith((">>>", "..")):
         return line
     parts = _LITERAL.split(line)

@@ -1,4 +1,4 @@
-"""Published numbers, the items they belong to, and cells: a published number beside what we measure for it."""
+"""Published numbers, the items they belong to, and cells: a published number beside our evaluations of it."""
 
 from __future__ import annotations
 
@@ -147,7 +147,7 @@ class Cell:
         published: the paper's number, or None where the paper prints none.
         evaluations: the paper's own protocol, one evaluation for each seed; empty when ``unavailable``.
         metric: name of the record's metric.
-        scale: what the metric is multiplied with to be in the published unit (100 for percent).
+        scale: factor from the metric to the published unit (100 for percent).
         offset: added then: with a scale of -100, 100 makes an error of an accuracy.
         unit: unit of the scaled value.
         protocol_known: False where the paper leaves a setting open; ``note`` then says which.
@@ -210,7 +210,7 @@ def cell(
     spread: bool = False,
     ablation: tuple[Factor, ...] = (),
 ) -> Cell:
-    """A measured :class:`Cell`; ``unknown`` says what of its protocol the paper leaves open, and joins the note."""
+    """A measured :class:`Cell`; ``unknown`` names the settings that the paper leaves open, and joins the note."""
     return Cell(
         item=item,
         row=row,

@@ -96,7 +96,7 @@ def shrink(full: Evaluation, profile_name: str, paper: str = "") -> Evaluation |
     Args:
         full: in the paper's own protocol.
         profile_name: of the profile.
-        paper: whose cell or claim it is; "": the first paper that says what profiles make of it.
+        paper: whose cell or claim it is; "": the first paper with a reduction for it.
 
     Raises:
         RobustlibError: an unknown profile.
@@ -109,7 +109,7 @@ def shrink(full: Evaluation, profile_name: str, paper: str = "") -> Evaluation |
 def job_of(full: Evaluation, profile_name: str, paper: str = "") -> Job | None:
     """The profile's job for one evaluation of a paper, see :func:`shrink`; None where the profile leaves it out.
 
-    What it leaves whole is the full profile's, seeds and records alike.
+    An evaluation that it leaves whole is the full profile's, seeds and records alike.
     """
     shrunk = shrink(full, profile_name, paper)
     return None if shrunk is None else Job(full, shrunk, OWN_PROTOCOL if shrunk == full else "")

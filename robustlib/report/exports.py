@@ -57,7 +57,7 @@ def to_latex(rows: Sequence[Row], *, label: str, caption: str) -> str:
 
 
 def to_csv(rows: Sequence[Row]) -> str:
-    """One line a row; numbers keep all digits, lists are joined with ``; ``, what is missing is empty."""
+    """One line a row; numbers keep all digits, lists are joined with ``; ``, missing values are empty."""
     # As objects, since a column of whole numbers with a gap would become one of floats.
     frame = pd.DataFrame(to_dicts(rows), dtype=object)
     for several in ("values", "records", "footnotes"):

@@ -38,7 +38,7 @@ class Row:
         verdict: see :func:`robustlib.report.verdicts.decide`.
         records: paths of the records, one per seed, relative to the repository.
         footnotes: sentences; one that begins with ``†`` keeps that mark.
-        unit: "%" or what the paper uses; "" for a plain number.
+        unit: "%" or the paper's own; "" for a plain number.
     """
 
     label: str
@@ -140,7 +140,7 @@ def ours_text(row: Row) -> str:
 
 
 def count_text(row: Row) -> str:
-    """``1,000 × 2``: test points and seeds; a dash for what was not run, or needed no network."""
+    """``1,000 × 2``: test points and seeds; a dash where nothing was run, or no network was needed."""
     if not row.values or (row.n is None and not row.records):
         return NOTHING
     return f"{row.n:,} × {row.seeds}" if row.n is not None else f"{NOTHING} × {row.seeds}"

@@ -1,4 +1,4 @@
-"""The two slide decks that this book began with: every factual statement and question, and what decides it.
+"""The two slide decks that this book began with: every factual statement and question, and the claims that decide it.
 
 The lines are data, in ``slides.csv``. A line's ``claims`` are texts of predicates, either a paper's or one of
 :data:`CLAIMS`; its reason has places for numbers, see :mod:`robustlib.report.citations`.

@@ -149,7 +149,7 @@ QUICK_SUITE = Budget(points=500, queries=1_000, target_classes=3, search="bfloat
 _WAYS = replace(SMOKE_PGD, points=20, stops=6)
 _TRACE, _MAXIMA = replace(SMOKE, steps=20, starts=5), replace(SMOKE, steps=20, starts=50)
 _FEW_STARTS = Budget(starts=10_000, search=None)
-"""A histogram of ten thousand ends shows what one of a hundred thousand does."""
+"""A histogram of ten thousand ends shows the same shape as one of a hundred thousand."""
 
 REDUCTIONS = (
     _mnist(_on(Accuracy, attacks=(Clean, Fgsm)), SMOKE, QUICK),

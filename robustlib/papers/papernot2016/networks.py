@@ -101,7 +101,7 @@ def variation(dataset: str, label: str, seed: int = 0) -> Evaluation:
 
 
 def outputs(dataset: str, label: str) -> Evaluation:
-    """Confidence and logits of a network, and what softmax(z / T) says of the same points."""
+    """Confidence and logits of a network, and softmax(z / T) at the same points."""
     return Evaluation(network(dataset, label), Outputs(temperature_of(label)))
 
 

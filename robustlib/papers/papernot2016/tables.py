@@ -1,6 +1,6 @@
 """Papernot et al. 2016, defensive distillation: cells of its tables and figures.
 
-Source: arXiv 1511.04508v2. What the paper leaves open is said in each cell's note.
+Source: arXiv 1511.04508v2. Settings that the paper leaves open are named in each cell's note.
 """
 
 from __future__ import annotations

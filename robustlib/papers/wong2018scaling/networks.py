@@ -187,7 +187,7 @@ def epoch_cost(data: str, name: str) -> Evaluation:
     return Evaluation(network, Cost(line.threat, PROJECTIONS, batch=BATCH), Subset(n=BATCH))
 
 
-# How much an estimate varies, and whom a certificate leaves out -----------------------------------------------------
+# Scatter of estimates, and certified shares of groups ---------------------------------------------------------------
 
 
 def estimated(projections: int, estimator: str) -> Evaluation:

@@ -1,7 +1,7 @@
 """Wong et al. 2018, "Scaling provable adversarial defenses": cells of its tables.
 
 Source: arXiv 1805.12514, whose main table the slide deck reprints, and the authors' code. Rows that are known from
-memory alone are marked unverified in published.csv and decide nothing. What is open of the recipe is in cells' notes.
+memory alone are marked unverified in published.csv and decide nothing. Open settings are in the cells' notes.
 """
 
 from __future__ import annotations

@@ -25,7 +25,7 @@ THREATS: dict[str, Ball] = {"mnist": LinfBall(0.3), "cifar10": LinfBall(0.031)}
 INNER = {"mnist": (40, 0.01), "cifar10": (10, 0.007)}
 """Steps and step size in training."""
 FGSM_K = {"mnist": Pgd(40, 0.01), "cifar10": Pgd(20, 0.003)}
-"""FGSM^40 and FGSM^20: what the paper calls PGD by."""
+"""FGSM^40 and FGSM^20, the paper's names for PGD."""
 SMALL_THREAT, BINARY_THREAT = LinfBall(0.1), LinfBall(0.1)
 LAMBDAS = (2.0, 3.0, 4.0, 5.0)
 CLASSES = (1, 3)

@@ -36,7 +36,7 @@ def smoke_network(network: Network) -> Network:
     return on_digits(network, replace(model, width=width, depth=depth), _UPDATES.get(model.name, 80))
 
 
-# What is trained in place of each network, and for how many updates. Chosen on 5,000 training images that the trials
+# Network in place of each one, number of updates and learning rate. Chosen on 5,000 training images that the trials
 # held out.
 _QUICK = {
     "small_cnn": (ModelSpec("small_cnn", 32, init="kaiming_uniform"), 1_500, 1.5e-3),

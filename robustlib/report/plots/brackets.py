@@ -1,4 +1,4 @@
-"""Brackets: values on a line for each name; of networks, from clean inputs to the worst case and what is certified."""
+"""Brackets: values on a line for each name; of networks, from clean inputs to the worst case and certified shares."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from .style import COLOURS, GRID, GROUND, MARKERS, TEXT, need, new_figure, outsi
 
 EXACT, CERTIFIED = "exact", "certified"
 """The last stages: points that are proven by any means, and those that at least one bound certifies, where there are
-records for the same points and ball. The exact stage's span goes from what is proven to what nothing has broken."""
+records for the same points and ball. The exact stage's span goes from the points proven to those never broken."""
 ORDER = (*STAGES, EXACT, CERTIFIED)
 MANY = 20
 """Networks in one figure from which its alt text no longer names each."""
@@ -81,7 +81,7 @@ def brackets(
             if values:
                 ax.plot([min(values), max(values)], [place, place], color=GRID, linewidth=5, zorder=1)
             for stage, one in bracket.items():
-                # The last stage is drawn on top: where stages coincide, it is what counts.
+                # The last stage is drawn on top: where stages coincide, it is the one that counts.
                 i = stages.index(stage)
                 colour = look | {"marker": MARKERS[i], "color": COLOURS[i], "zorder": 3 + i}
                 if one.interval is not None:

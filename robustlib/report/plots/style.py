@@ -47,7 +47,7 @@ def dash(place: int) -> Any:
 GROUND, TEXT, GRID = "#ffffff", "#22262b", "#dfe2e6"
 COLOURS = ("#0072b2", "#c44e00", "#007f5c", "#a8498a", "#6a6f75", "#8a6900", "#2f8fc6", "#1f1f1f")
 NEUTRAL = COLOURS[4]
-"""Grey: of what belongs to no series."""
+"""Grey, for elements that belong to no series."""
 SETTINGS: Any = {
     **sns.plotting_context("paper"),
     **sns.axes_style("whitegrid"),
@@ -151,7 +151,7 @@ def show(figure: Figure, *, alt: str) -> None:
 
     Args:
         figure: as a builder draws it.
-        alt: what a reader who cannot see it should know. nbval compares it, so digits in it must hold on any
+        alt: description for readers who cannot see it. nbval compares it, so digits in it must hold on any
             machine.
 
     Raises:
