@@ -76,7 +76,7 @@ def logits_of(
     """model(x), checked: finite (N, K) logits with K >= 2 and above every label in y and target.
 
     Args:
-        model, x: what is called, and on what.
+        model, x: the network, and the batch that it is called on.
         y, target: (N,) labels that the model must have.
         name, under: of the model and of the attack that made x, for messages.
 

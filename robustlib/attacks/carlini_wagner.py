@@ -172,7 +172,7 @@ class _Problem:
         return -self.around.steepest(gradient.masked_fill(held, 0.0))
 
     def _proximal(self, point: Tensor, slope: Tensor, c: Tensor, stride: Tensor, tau: Tensor) -> Tensor:
-        """A signed step on c f, c at most 1; then what exceeds tau comes back by up to a stride."""
+        """A signed step on c f, c at most 1; then coordinates beyond tau come back by up to a stride."""
         delta = point - self.x - per_example(stride * c.clamp_max(1.0), slope) * slope.sign()
         size = delta.abs()
         size = torch.minimum(size, torch.maximum(per_example(tau, slope), size - per_example(stride, slope)))

@@ -81,7 +81,7 @@ def deepfool(
             result[standing[broken]] = point.detach()[broken]
             if step == steps:
                 break
-            # From where the point is: what the domain cut off would else pile up and steer every later step.
+            # From the clipped point: the parts that the domain cut off would else add up and steer later steps.
             moved = at_least_float32(point.detach() - x[standing]) / (1 + overshoot)
             total = moved + _nearest(check_gradient(logits), point, y[standing], rivals, around, lead)
             standing, rivals, total = standing[~broken], rivals[~broken], total[~broken]

@@ -53,7 +53,7 @@ def lbfgs(
 
     loss_f is the cross-entropy (section 4.1; the paper writes |r| for the distance, its own code and others'
     square it), of logits that are scaled to one ``SPREAD`` at x, so that neither a temperature nor a saturated softmax
-    changes what is found. A round minimises from x with one c for each example: projected L-BFGS, pixels that the
+    changes the result. A round minimises from x with one c for each example: projected L-BFGS, pixels that the
     domain holds left out, the step halved until the objective falls. The nearest point of class t
     met on the way is kept.
 
@@ -101,7 +101,7 @@ def lbfgs(
     with frozen(model):
 
         def evaluate(point: Tensor) -> tuple[Tensor, Tensor]:
-            """The objective and its gradient; what is broken and nearer than before is kept in passing."""
+            """The objective and its gradient; broken points that are nearer than before are kept on the way."""
             nonlocal best, nearest, broken
             with torch.enable_grad():
                 shown = point.detach().to(x.dtype).requires_grad_(True)

@@ -122,7 +122,7 @@ def run_attack(
         model: the network under attack, in eval mode.
         x: (N, ...) inputs in the threat's domain.
         y: (N,) int64 labels.
-        threat: what is allowed; None only for :class:`Clean`.
+        threat: ball that the points must stay in; None only for :class:`Clean`.
         generator: every random choice of the attack.
         surrogate: network whose gradients steer the attack (a transfer source, or a low-precision copy of
             ``model``); None: the model's own. Success is always judged on ``model``.

@@ -15,7 +15,7 @@ from .rows import Shape
 
 
 class Unbounded(Exception):
-    """Raised by a rule, with what is wrong with the call."""
+    """Raised by a rule, with the fault of the call."""
 
 
 @dataclass
@@ -25,7 +25,7 @@ class Builder:
     Attributes:
         rows: how many examples the model is called with.
         device: of the examples.
-        name: what the next nodes are called.
+        name: of the next nodes.
     """
 
     rows: int
@@ -100,7 +100,7 @@ class Call:
         func: the operator.
         arguments: by their names in its schema.
         place_of: position of the node that a tensor is; None: it does not depend on the input.
-        output: what came out.
+        output: the operator's result.
     """
 
     builder: Builder

@@ -48,7 +48,7 @@ class Certificate:
     Attributes:
         labels: (N,) the classes that were certified.
         margins: (N, K) lower bounds on logit[label] - logit[k] over the region; 0 at k = label.
-        slack: (N, K) what rounding may have added to them, a bound that is stated and not proven.
+        slack: (N, K) bound on the rounding in them, stated and not proven.
         layers: statistics of every ReLU.
     """
 
@@ -114,7 +114,7 @@ def margins_in(
 
 
 def slack_of(lower: Tensor, size: Tensor | float) -> Tensor:
-    """(N, K) what rounding may have added to bounds whose terms have these magnitudes."""
+    """(N, K) allowance for rounding in bounds whose terms have these magnitudes."""
     return ROUNDING * torch.finfo(lower.dtype).eps * (torch.zeros_like(lower) + size)
 
 

@@ -1,4 +1,4 @@
-"""The network over one box as a program for HiGHS, linear or mixed-integer, without what its bounds have settled.
+"""The network over one box as a program for HiGHS, linear or mixed-integer, without units that bounds have settled.
 
 Values are variables, so that this shares nothing with the dual but the traced operations and the bounds on
 pre-activations.
@@ -178,7 +178,7 @@ def program_of(
 
 
 def _unit(program: Program, z: Places, before: Places, bounds: Relaxation, kept: Flags, switch: Places | None) -> None:
-    """Rows for z = relu(zhat) with l < 0 < u: z >= 0, z >= zhat, and what holds z down."""
+    """Rows for z = relu(zhat) with l < 0 < u: z >= 0, z >= zhat, and the upper limits on z."""
     bottom, top = (_array(value)[kept] for value in (bounds.lower, bounds.upper))
     one, none, far = sparse.identity(len(z), format="csr"), np.zeros(len(z)), np.full(len(z), np.inf)
     program.low[z] = 0.0

@@ -1,7 +1,7 @@
 """Bounds on hidden layers estimated from random columns, in memory linear in the units (Wong et al. 2018, section 3.2).
 
 A layer's exact bounds need ||a||_1 of one row a for each of its units. Random columns are pushed forward instead: for a
-standard Cauchy column R, a . R is Cauchy with the scale ||a||_1, whose median size is that scale. What comes out is an
+standard Cauchy column R, a . R is Cauchy with the scale ||a||_1, whose median size is that scale. The result is an
 estimate, above or below the bound; it steers training, and no certificate is made from it.
 """
 
@@ -57,7 +57,7 @@ def _geometric(columns: Tensor) -> Tensor:
 
 
 def _linear(operation: Affine) -> Affine:
-    """The operation without what it adds."""
+    """The operation without its additive constant."""
     if isinstance(operation, Scale):
         return replace(operation, shift=torch.zeros_like(operation.shift))
     return operation if isinstance(operation, Reshape) else replace(operation, bias=None)

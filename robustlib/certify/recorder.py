@@ -1,7 +1,7 @@
 """Recorder of a model's call: every operator whose arguments depend on the input, in the order they run.
 
-Recording only notes the calls. Their rules are applied afterwards, to those that the logits depend on, so that what has
-no bound is refused only where it matters and weights keep their place in autograd's graph.
+Recording only notes the calls. Their rules are applied afterwards, to those that the logits depend on, so that an
+operator without a bound is refused only where it matters and weights keep their place in autograd's graph.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ READS = {
 }
 """Ways to the values of a tensor that no operator shows."""
 SIZES = {Tensor.__len__}
-"""Ways to the size of the batch that are refused; x.shape is followed, and x.flatten(1) is what they are for."""
+"""Ways to the size of the batch that are refused; x.shape is followed, and x.flatten(1) replaces them."""
 ASKS = {"_local_scalar_dense", "equal", "is_nonzero", "allclose"}
 """Operators that hand a value to Python."""
 Source = tuple[int, int]
@@ -126,11 +126,11 @@ class Recorder(TorchDispatchMode):
             other.source = source if _whole(other.tensor) == _whole(tensor) else stale
         self._keep(tensor, source)
 
-    # Where in the model -------------------------------------------------------------------------------------
+    # Place in the model -------------------------------------------------------------------------------------
 
     @contextlib.contextmanager
     def watched(self) -> Iterator[None]:
-        """Modules are known while they run, for the names of what they do."""
+        """Keep a stack of the modules that run inside the block, for the names of their operations."""
 
         def enter(module: nn.Module, inputs: Any) -> None:
             self.stack.append(module)

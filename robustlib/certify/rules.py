@@ -1,7 +1,7 @@
 """Rules that translate PyTorch's operators into operations that bounds are known for.
 
-A rule sees one call that the model made: which of its arguments depend on the input, what the others were, and what
-came out. It writes nodes and says which of them is the result. What has corners is made of ReLUs.
+A rule sees one call that the model made: the arguments that depend on the input, the values of the others, and the
+result. It writes nodes and says which of them is the result. Functions with corners are made of ReLUs.
 """
 
 from __future__ import annotations

@@ -44,7 +44,7 @@ _MODES = (
 
 
 def check_model(model: nn.Module, x: Tensor) -> None:
-    """Raise RobustlibError, before anything is run, for what is no model, no batch of inputs, or in train mode."""
+    """Raise RobustlibError, before anything is run, unless this is a model in eval mode and a batch of inputs."""
     if not isinstance(model, nn.Module):
         raise RobustlibError(f"model is a {type(model).__name__}; give a torch.nn.Module")
     if not isinstance(x, Tensor):

@@ -20,11 +20,11 @@ TOLERANCE = 1e-6
 """Largest change of a value that a conversion of text to float32 may make."""
 
 MADE_FROM = "made_from"
-"""Array of lines in a prepared file: the official files it was made from, and what its arrays were then."""
+"""Array of lines in a prepared file: the official files it was made from, and the digests of its arrays then."""
 
 
 class Mismatch(Exception):
-    """The arrays are not the dataset; the text says in what."""
+    """Arrays that are not the dataset; the text names the difference."""
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from robustlib.data.checks import Array, Arrays, Findings, Mismatch, check, made
 from robustlib.data.registry import Facts
 from robustlib.errors import RobustlibError
 
-# What numpy and zipfile raise on files that are cut short, damaged, or hold pickled objects.
+# Exceptions of numpy and zipfile on files that are cut short, damaged, or hold pickled objects.
 _DAMAGE = (
     ValueError,
     TypeError,

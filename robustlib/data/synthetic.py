@@ -1,7 +1,7 @@
 """Datasets that need no file: scikit-learn's digits, points in a square, and applicants for a loan.
 
-What a rule makes is made of uniform draws of a generator with a stated seed, sums, products and comparisons: nothing
-whose last digit depends on the machine.
+Datasets made by a rule consist of uniform draws of a generator with a stated seed, sums, products and comparisons:
+no operation whose last digit depends on the machine.
 """
 
 from __future__ import annotations

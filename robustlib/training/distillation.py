@@ -73,7 +73,7 @@ def soft_labels(teacher: nn.Module, split: Split, rows: Tensor, what: Distillati
         teacher: eval mode, logits z.
         split: training images and labels.
         rows: (n,) positions in the split.
-        what: T, and the accuracy below which the teacher is refused.
+        what: the defence: T, and the accuracy below which the teacher is refused.
 
     Raises:
         WeakTeacher: its accuracy on these rows is below ``what.least_accuracy``.

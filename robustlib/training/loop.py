@@ -32,7 +32,7 @@ UPDATES_TOGETHER = 100
 
 
 class TrainingDiverged(RobustlibError):
-    """The loss stopped being finite; ``fit`` carries what was logged until then."""
+    """Raised where the loss is not finite; ``fit`` is the log until then."""
 
     def __init__(self, message: str, fit: Fit) -> None:
         super().__init__(message)

@@ -29,8 +29,8 @@ class Schedule:
         momentum_decay: whether the factors of ``decay`` act on the momentum as well.
         nesterov: whether SGD looks ahead along its momentum.
         weight_decay: added to a gradient as ``weight_decay * w``: the gradient of half its sum of squares.
-        decayed: what it acts on, "all" parameters, or "weights" alone (no bias, no batch norm).
-        decay: (step, factor) in rising order: from that update on the rate is ``factor`` times what it would be.
+        decayed: parameters that it acts on, "all", or "weights" alone (no bias, no batch norm).
+        decay: (step, factor) in rising order: from that update on the rate is ``factor`` times that without decay.
         crop: zeros around each image, out of which it is cut again at a random place; 0 leaves it whole.
         flip: whether half of the images are mirrored left to right.
         clip: Euclidean length to which a longer gradient of all weights is shortened; 0 leaves it.
