@@ -124,7 +124,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def _printable() -> None:
-    """Have every console take every character: what its encoding lacks is written as an escape."""
+    """Have every console take every character: those that its encoding lacks are written as escapes."""
     for stream in (sys.stdout, sys.stderr):
         # A stream that is closed is None; one that a test or a notebook has put there has no encoding to mend.
         raises = getattr(stream, "errors", None) in ("strict", "surrogateescape")

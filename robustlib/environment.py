@@ -21,7 +21,7 @@ def folder(text: str | os.PathLike[str], name: str) -> Path:
     """A path as a person writes it, ``~`` expanded.
 
     Args:
-        text: what was given.
+        text: the path as given.
         name: of the argument or variable, for messages.
 
     Raises:
@@ -50,7 +50,7 @@ def switched_on(name: str) -> bool:
 
 
 def home() -> Path:
-    """The user's home folder: ``$HOME`` where it is a full path, else what the system knows of the user.
+    """The user's home folder: ``$HOME`` where it is a full path, else the one in the system's user database.
 
     Raises:
         RobustlibError: neither, as for a user without a name in a container.

@@ -26,7 +26,7 @@ def check_values(given: Mapping[str, object]) -> None:
     """Refuse a ``profile``, ``device`` or ``recompute`` among the values that no chapter can do anything with.
 
     Raises:
-        RobustlibError: naming the value and what it may be.
+        RobustlibError: naming the value and those allowed.
     """
     profile, recompute = given.get("profile", BEST), given.get("recompute", False)
     if profile not in (BEST, *NAMES):

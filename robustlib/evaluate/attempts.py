@@ -26,9 +26,10 @@ class Targeted(Measurement):
     """Attempts on each point towards each other class: share that succeed, features that they change.
 
     Args:
-        attack: what is run.
+        attack: description of the targeted attack.
         correct_only: points that the network gets wrong are replaced by others of their class, see
-            :func:`robustlib.evaluate.correct_rows`; False: the subset as it is, led away from the classes it is given.
+            :func:`robustlib.evaluate.targeted.correct_rows`; False: the subset as it is, each point led away from its
+            predicted class.
         cap: number of features at which a point that needs more, or is never broken, counts in ``rho``.
         domain: of the inputs.
     """

@@ -83,7 +83,7 @@ class CascadeBound(Measurement):
 
     def work(self, price: Price, network: Network, n: int) -> float:
         """Operations; see :meth:`Measurement.work`."""
-        # Later stages see what earlier ones leave. Few searches begin, and those take up to ``steps`` steps, each four
+        # Later stages see the points left by earlier ones. Few searches begin, with up to ``steps`` steps, each four
         # certificates of every stage: as if all ended with the first.
         stages = sum(price.certificate(stage) for stage in (*network.earlier, network))
         return stages * (n + 5 * min(n, self.searched))

@@ -21,7 +21,7 @@ from .certificates import CHUNK
 from .outcomes import outcomes_under
 
 CHEAP_FIRST = (("interval", "fixed"), ("hybrid", "fixed"), ("dual", "fixed"), ("dual", "adaptive"))
-"""Bounds that are tried before a solver, each on what those before it left."""
+"""Bounds that are tried before a solver, each on the points that those before it leave open."""
 SOLVED = 5
 """Points that a solver decides between two reports of progress."""
 

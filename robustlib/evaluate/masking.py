@@ -32,7 +32,7 @@ class Finding:
 
     Args:
         name: short and fixed: "zero gradients", "Square beats gradients" and so on.
-        text: what was seen, with its numbers.
+        text: the observation, with its numbers.
         masking: whether gradients are to be mistrusted because of it.
     """
 

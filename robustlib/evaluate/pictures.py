@@ -26,7 +26,7 @@ class Pictures(Measurement):
     """The first points themselves before and after an attack, as bytes, and the classes that the network predicts.
 
     Args:
-        attack, threat: what is done to them.
+        attack, threat: the attack on them, and its ball.
         kept: at most how many images.
         broken: only of points that the network gets right before the attack and not after.
     """

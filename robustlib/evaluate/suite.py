@@ -100,7 +100,7 @@ def standard(
     """Noise, FGSM, PGD on two losses, then the four attacks of AutoAttack; FAB only where there is a domain to search.
 
     Args:
-        threat: what the attacks may do.
+        threat: ball of the attacks.
         steps: of each run of APGD and FAB.
         queries: of Square.
         targets: classes that the targeted attacks try.
@@ -144,7 +144,7 @@ def evaluate(
         model: eval mode, (N, ...) inputs to (N, K) logits; every verdict is its own, in its own precision.
         x: (N, ...) inputs in the threat's domain; visited in chunks, halved where memory runs out.
         y: (N,) int64 labels.
-        threat: what the attacks may do.
+        threat: ball of the attacks.
         attacks: the suite, as descriptions; None: :func:`standard`, for as many classes as the model has.
         sources: networks in eval mode, by name, whose PGD examples are tried on the points that are left.
         search: precision of the steering gradients, "float32" or "bfloat16".

@@ -38,7 +38,7 @@ from .runner import Interrupted, Job, Summary, exact_arithmetic, headline, run_o
 from .store import Store
 
 LINE_SECONDS, EVENT_SECONDS = 30.0, 0.5
-"""Between two lines about the whole, and between two reports of one task."""
+"""Seconds between two lines about the whole, and between two reports of one task."""
 _store = functools.cache(Store)
 
 
@@ -74,7 +74,7 @@ def run_on(
     total = Summary(present=len(unique) - len(todo))
     if not todo:
         return total
-    # Workers look for the marks, and at what the first one says: while it says "stop", they stop at a checkpoint.
+    # Workers look for the marks, and read the first one: while it says "stop", they stop at a checkpoint.
     marks = [folder / f".cluster-{uuid.uuid4().hex}" for folder in (cache, root / "results")]
     gpu = {"GPU": 1.0} if device.startswith("cuda") else None
     options = {
@@ -182,7 +182,7 @@ def _submit(client: Any, jobs: Sequence[Job], token: str, gpu: Any, options: dic
 
 
 def _take(future: Any, job: Job, total: Summary, say: Callable[[str], None], place: str) -> None:
-    """Add what a measurement ended with."""
+    """Add a measurement's outcome to the total."""
     name = f"{job.evaluation.subject.name}/{job.evaluation.name}"
     try:
         part: Summary = future.result()
@@ -213,7 +213,7 @@ def _task(
     recompute: bool,
     threads: int | None,
 ) -> Summary:
-    """Train a network or measure, unless something that it needs failed or stopped: then that is the answer."""
+    """Train a network or measure; where something that it needs failed or stopped, return that outcome instead."""
     for need in needs:
         if need.failed or need.unfinished:
             return need

@@ -1,4 +1,4 @@
-"""Results on their way between machines: copy what a run makes into a folder, and file such a folder elsewhere."""
+"""Transfer of results between machines: copy a run's results into a folder, and file such a folder elsewhere."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from ..spec.records import loads
 from .store import Store, check_specification, read_weights
 
 SECONDS = 30.0
-"""Between two copies of what is new while a run goes on."""
+"""Seconds between two copies of new files during a run."""
 
 
 def _files(root: Path, cache: Path) -> dict[str, Path]:
@@ -41,7 +41,7 @@ def _stamp(path: Path) -> tuple[int, int] | None:
 
 @contextmanager
 def copying(destination: Path, root: Path, cache: Path, *, every: float = SECONDS) -> Iterator[None]:
-    """Copy what changes below ``root`` and in ``cache`` while the block runs, and once more at its end.
+    """Copy new and changed files of ``root`` and ``cache`` while the block runs, and once more at its end.
 
     ``destination`` receives ``results/`` and ``networks/``; a machine taken away in mid-run has then lost little.
 
@@ -91,7 +91,7 @@ class Filed:
 
 
 def collect(folder: Path, root: Path, cache: Path) -> Filed:
-    """Validate and file what :func:`copying` left: records below ``root``, the rest in ``cache``.
+    """Validate and file the results of :func:`copying`: records below ``root``, the rest in ``cache``.
 
     Nothing that is there already is replaced, but for a checkpoint by one that is further.
 

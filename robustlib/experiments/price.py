@@ -140,7 +140,7 @@ class Price:
         """The mean update of a training, of its whole batch."""
         defence, (forward, first, _) = network.defence, _forward(_what(network))
         if isinstance(defence, Certified):
-            # A gradient takes twice the operations of what it is the gradient of.
+            # A gradient takes twice the operations of its function.
             bound = _certificate(_what(network), defence.method, defence.slopes, defence.projections)
             early = _certificate(_what(network), "interval", "fixed", 0) if defence.interval else 0.0
             example = 3 * (defence.interval * early + (1 - defence.interval) * bound)

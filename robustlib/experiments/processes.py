@@ -17,7 +17,7 @@ from ..interrupt import asking
 
 
 def side_by_side(arguments: Sequence[str], n: int, *, threads: int, say: Callable[[str], None]) -> list[int]:
-    """Exit codes of n processes ``robustlib ARGUMENTS``; what each prints is handed on with its number.
+    """Exit codes of n processes ``robustlib ARGUMENTS``; the lines of each are printed with its number.
 
     Ctrl-C is passed on, so that each stops at a checkpoint, and waited for; a second one stops them at once.
 

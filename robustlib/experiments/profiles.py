@@ -1,11 +1,11 @@
-"""Profiles: from a paper's own evaluation to the one that is run.
+"""Profiles, and the reductions that turn a paper's own evaluation into the one that a profile runs.
 
 ``smoke``   scikit-learn's digits in place of every dataset, seconds on a CPU: proves that the code runs.
 ``quick``   the real datasets under a reduced protocol, at most 30 minutes a paper on two CPU cores.
 ``full``    the paper's own protocol; the largest networks under a scaled one, which their records say.
 
-Which evaluations become what is data of each paper: ``REDUCTIONS`` in ``robustlib.papers.<id>.profiles``. No model,
-paper or dataset is named here, and no profile elsewhere. A record lists what its profile changed, field by field.
+The reductions are data of each paper: ``REDUCTIONS`` in ``robustlib.papers.<id>.profiles``. No model, paper or dataset
+is named here, and no profile elsewhere. A record lists its profile's changes, field by field.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Profile:
         spread_seeds: the same for a cell that is about the spread between seeds.
         distribution_seeds: the same for a cell that shows all its seeds at once.
         scaled_seeds: the same for a table's or a figure's cell whose protocol is not the paper's.
-        note: what a reader should know, one line.
+        note: one line for readers.
         suffix: added to every title that shows its records.
     """
 

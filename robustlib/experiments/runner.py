@@ -1,4 +1,4 @@
-"""Runs evaluations: trains what is missing, measures what has no record, stops cleanly, resumes."""
+"""Runner of evaluations: trains missing networks, measures evaluations without a record, stops cleanly, resumes."""
 
 from __future__ import annotations
 
@@ -106,8 +106,8 @@ def run(
 ) -> Summary:
     """Make the records of ``jobs`` that are missing.
 
-    Any number of runs may share a store and a cache: what another one is training or measuring is left to it, and
-    looked at again when everything else is done.
+    Any number of runs may share a store and a cache: jobs that another one is training or measuring are left to it,
+    and checked again when everything else is done.
 
     Args:
         jobs: in any order; those of one network are run together.
@@ -115,7 +115,7 @@ def run(
         store: where they are filed.
         device: "cpu", "cuda" or "auto".
         budget: seconds after which the run stops cleanly at a checkpoint.
-        recompute: measure again what has a record (cached networks are trained again too).
+        recompute: measure again evaluations that have a record (cached networks are trained again too).
         cache: folder for networks; default: the user's cache.
         committed: folder of committed weights to use; None: train.
         say: prints one line.

@@ -119,7 +119,7 @@ class FileNames:
 
 
 def check_specification(record: Record, store: Store) -> None:
-    """Raise RobustlibError unless keys, folder and file name are those of what the record says was measured."""
+    """Raise RobustlibError unless keys, folder and file name are those of the evaluation in the record."""
     evaluation = parse(record.evaluation)
     if not isinstance(evaluation, Evaluation):
         raise RobustlibError(f"its specification is a {type(evaluation).__name__}; run it again")
@@ -134,7 +134,7 @@ def check_specification(record: Record, store: Store) -> None:
 
 
 def half_precision(model: nn.Module) -> None:
-    """Round every weight to float16 in place: what is stored is what is measured."""
+    """Round every weight to float16 in place, so that the stored weights are the measured ones."""
     with torch.no_grad():
         for tensor in [*model.parameters(), *model.buffers()]:
             if tensor.is_floating_point():
@@ -170,7 +170,7 @@ _RESTORE = "delete it, or restore it with git checkout"
 
 
 def read_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """Tensors of a weights file, and what was written beside them: network, training_key and digest.
+    """Tensors of a weights file, and its metadata: network, training_key and digest.
 
     Raises:
         RobustlibError: not a complete safetensors file, or not with the weights that were written. Pickles

@@ -143,7 +143,7 @@ class Measurement:
         return tuple(part for part in found if isinstance(part, Network))
 
     def with_networks(self, made: Callable[[Network], Network]) -> Self:
-        """Itself, with each network in its fields replaced by what ``made`` makes of it."""
+        """Itself, with each network in its fields replaced by ``made`` of it."""
 
         def changed(value: Any) -> Any:
             if isinstance(value, tuple):
