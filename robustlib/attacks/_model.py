@@ -26,7 +26,7 @@ _GRAPHS: WeakKeyDictionary[nn.Module, dict[Form, Callable[[Tensor], Tensor]]] = 
 ROUNDING = 1e-5
 """Share of the largest float32 logit by which a wrong class must lead before a point counts as broken."""
 HALF_ULPS = 4
-"""That lead for float16 and bfloat16, in machine epsilons: their sums run in float32, and round once a layer."""
+"""The lead for float16 and bfloat16, in machine epsilons: their sums run in float32, and round once a layer."""
 
 
 def check_eval(model: nn.Module, *, name: str = "model") -> nn.Module:

@@ -1,4 +1,4 @@
-"""AutoAttack (Croce and Hein, ICML 2020): four attacks that need no tuning, each on what the others left."""
+"""AutoAttack (Croce and Hein, ICML 2020): four attacks that need no tuning, each on the points still correct."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The book: gather its pages in a staging folder, build it strictly, look it over.
+"""Build of the book: gather its pages in a staging folder, run Sphinx with warnings as errors, check the site.
 
     python -m robustlib.book.site build [--out DIR] [--jobs 2] [--reuse] [--builder html|singlehtml]
     python -m robustlib.book.site check [--out DIR]

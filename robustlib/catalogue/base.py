@@ -18,7 +18,7 @@ from ..spec.evaluation import Evaluation
 from ..spec.records import Record
 
 PACKAGE = "robustlib.papers"
-"""Where papers are found, one package each."""
+"""Package that holds the papers, one package each."""
 
 OWN = "this book"
 """Source of an item that no paper has: an evaluation that readers expect today."""

@@ -99,7 +99,7 @@ class Recorder(TorchDispatchMode):
         # PyTorch would import its compiler, seconds, to switch it off in here; nothing here is compiled.
         return False
 
-    # Which tensors depend on the input ----------------------------------------------------------------------
+    # Tensors that depend on the input -----------------------------------------------------------------------
 
     def _keep(self, tensor: Tensor, source: Source | str) -> None:
         """Set the tensor's source; the tensor is kept, so that no address is used twice."""

@@ -46,7 +46,7 @@ class Row:
 class Report:
     """Result of a verification.
 
-    ``message``: ``official``, ``mirror, 20 inexact rows``, or what is wrong and the remedy. ``digest`` is
+    ``message``: ``official``, ``mirror, 20 inexact rows``, or the fault and the remedy. ``digest`` is
     empty and ``inexact`` zero where ``ok`` is False.
     """
 

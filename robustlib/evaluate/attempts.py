@@ -64,7 +64,7 @@ class Targeted(Measurement):
             hits[source] += found.changed[row] > 0
             features[source] += found.changed[row]
         series = {"tries": tries.tolist(), "hits": hits.tolist(), "features": features.tolist()}
-        # Of many points the first: a record is no longer for a whole test set.
+        # Only the first of many points, so that the record of a whole test set is no longer.
         series |= {"rows": found.rows[:KEPT].tolist(), "changed": found.changed[:KEPT].tolist()}
         return Measured(metrics=metrics, outcomes={"reached": pack(reached)}, series=series)
 

@@ -1,4 +1,4 @@
-"""Signs that an evaluation says less than it seems to: masked gradients, leaked labels, randomness, probabilities.
+"""Signs that an evaluation is not to be trusted: masked gradients, leaked labels, randomness, probabilities.
 
 After Athalye, Carlini and Wagner 2018 (section 3.1), Carlini et al. 2019 and Kurakin et al. 2017 (label leaking).
 """

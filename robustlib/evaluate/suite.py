@@ -1,4 +1,4 @@
-"""One call that evaluates a model under a suite of attacks: outcomes, intervals, cost, convergence, findings."""
+"""Evaluation of a model under a suite of attacks: outcomes, intervals, cost, convergence, findings."""
 
 from __future__ import annotations
 

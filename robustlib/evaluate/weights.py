@@ -1,4 +1,4 @@
-"""A network's weights, and the recipe that it was made by."""
+"""Statistics of a network's weights, and the settings of its architecture and training."""
 
 from __future__ import annotations
 

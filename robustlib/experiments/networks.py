@@ -83,7 +83,7 @@ class Networks:
         if name not in self._kept:
             model = self._find(network) or self._train(network)
             if self.progress is not None:
-                # Where it was found, that is news too.
+                # A network that was found counts as finished, too.
                 self.progress(network, network.schedule.steps, network.schedule.steps, math.nan)
             while len(self._kept) >= KEPT:
                 self._kept.pop(next(iter(self._kept)))

@@ -14,7 +14,7 @@ from .display import cite
 from .join import item_verdicts
 
 PLACE = re.compile(r"\{(ours|paper|tally):([^}]+)\}")
-"""Where a text has a number: ``{ours:ITEM:ROW|COLUMN}``, ``{paper:ID}`` of published.csv, ``{tally:ITEM}``."""
+"""Place of a number in a text: ``{ours:ITEM:ROW|COLUMN}``, ``{paper:ID}`` of published.csv, ``{tally:ITEM}``."""
 
 
 def measured_at(address: str) -> tuple[Evaluation, str]:

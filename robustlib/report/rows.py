@@ -1,4 +1,4 @@
-"""One line of a table: the published number, ours, and how the two compare. Nothing here is typed in."""
+"""One line of a table: the published number, ours, and the verdict on both. Nothing here is typed in."""
 
 from __future__ import annotations
 

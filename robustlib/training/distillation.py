@@ -1,4 +1,4 @@
-"""Defensive distillation (Papernot et al., IEEE S&P 2016): a network taught by the softened outputs of another."""
+"""Defensive distillation (Papernot et al., IEEE S&P 2016): training on the softened outputs of another network."""
 
 from __future__ import annotations
 

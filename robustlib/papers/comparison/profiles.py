@@ -94,7 +94,7 @@ REDUCTIONS = (
     _reduction(Attacked, replace(_SMOKE, steps=10, restarts=2), replace(_QUICK, steps=40, restarts=3)),
     _reduction(Certificate, _SMOKE, _QUICK),
     _reduction(CascadeBound, replace(_SMOKE, searched=10, steps=3), _QUICK),
-    # Of a tenth of the points a tenth.
+    # With about a tenth of the points, the solver decides a tenth as many.
     _reduction(
         Exact, replace(_SMOKE, steps=10, restarts=2, tried=0.1), replace(_QUICK, steps=40, restarts=3, tried=0.1)
     ),
