@@ -203,13 +203,17 @@ def supported(name: str) -> bool:
     return True
 
 
+def _bounded(name: str) -> float:
+    return float(supported(name))
+
+
 def _operations() -> Iterator[Cell]:
     for name in OPERATIONS:
         yield Cell(
             f"{PAPER}/dual-operations",
             name,
             "bounded here (1: yes, 0: refused by name)",
-            derived=functools.partial(supported, name),
+            derived=functools.partial(_bounded, name),
             unit="",
         )
 
