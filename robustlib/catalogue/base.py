@@ -156,7 +156,7 @@ class Cell:
         ablation: settings of the protocol that are open, each changed alone; evaluated to explain a difference.
         spread: it is about differences that single seeds hide, so that profiles run more of them.
         distribution: it is about all of its seeds together; a reduced profile runs those of its own number.
-        derived: the value itself, in ``unit``, where it follows from definitions without any network.
+        derived: computes the value, in ``unit``, where it follows from definitions without any network.
         whole_row: its row is shown from one profile alone, the one that has most of the row's records.
     """
 
@@ -171,7 +171,7 @@ class Cell:
     protocol_known: bool = True
     note: str = ""
     unavailable: str = ""
-    derived: float | None = None
+    derived: Callable[[], float] | None = None
     spread: bool = False
     distribution: bool = False
     offset: float = 0.0

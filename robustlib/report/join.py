@@ -62,7 +62,7 @@ def row(cell: Cell, profile: str, store: Store) -> Row:
     name, records = measured(cell, profile, store)
     metrics = [record.metrics[cell.metric] for record in records]
     values = tuple(cell.offset + cell.scale * metric.value for metric in metrics)
-    values = values if cell.derived is None else (cell.derived,)
+    values = values if cell.derived is None else (cell.derived(),)
     low, high = _interval(cell, records)
     published = cell.published
     inexact = sum(int(sum(record.dataset["inexact"].values())) for record in records[:1])

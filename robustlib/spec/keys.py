@@ -63,7 +63,14 @@ def describe(value: Any, *, complete: bool = True) -> Any:
 
 def key(value: Any) -> str:
     """16 hex digits that name a Network (training key) or an Evaluation (evaluation key)."""
-    return hashlib.sha256(_canonical(value).encode()).hexdigest()[:16]
+    # Frozen, so that an object's key never changes; a chapter asks for the same ones thousands of times.
+    own = getattr(value, "__dict__", {})
+    if "_key" not in own:
+        found = hashlib.sha256(_canonical(value).encode()).hexdigest()[:16]
+        if not own:
+            return found
+        own["_key"] = found
+    return str(own["_key"])
 
 
 def _canonical(value: Any) -> str:

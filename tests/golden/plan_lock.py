@@ -35,7 +35,7 @@ def described(cell: Cell) -> list[Any]:
     published = cell.published and [cell.published.id, cell.published.text, cell.published.verified]
     return [
         cell.item, cell.row, cell.column, published, cell.metric, cell.scale, cell.offset, cell.unit, cell.note,
-        cell.protocol_known, cell.unavailable, cell.derived, cell.spread, cell.distribution,
+        cell.protocol_known, cell.unavailable, cell.derived and cell.derived(), cell.spread, cell.distribution,
         list(map(key, cell.evaluations)), [[factor.name, *map(key, factor.evaluations)] for factor in cell.ablation],
     ]  # fmt: skip
 

@@ -111,14 +111,19 @@ def sizes(model: ModelSpec, dataset: str) -> tuple[int, int]:
     return counted.units, count_parameters(net)
 
 
+def size(model: ModelSpec, dataset: str, place: int) -> float:
+    """One of the :func:`sizes`."""
+    return float(sizes(model, dataset)[place])
+
+
 def _sizes() -> Iterator[Cell]:
     numbers = published_of(f"{PAPER}/model-sizes")
     for data, dataset in DATASETS.items():
         for name, model in MODELS.items():
             row, item = f"{name} {data}", f"{PAPER}/model-sizes/{dataset}"
-            for column, value in zip(("hidden units", "parameters"), sizes(model, dataset), strict=True):
-                number = numbers[row, column]
-                yield Cell(item, row, column, number, derived=float(value), unit=number.unit)
+            for place, column in enumerate(("hidden units", "parameters")):
+                number, derived = numbers[row, column], functools.partial(size, model, dataset, place)
+                yield Cell(item, row, column, number, derived=derived, unit=number.unit)
             yield cell(
                 f"{PAPER}/model-sizes/{dataset}",
                 row,
@@ -198,13 +203,17 @@ def supported(name: str) -> bool:
     return True
 
 
+def _bounded(name: str) -> float:
+    return float(supported(name))
+
+
 def _operations() -> Iterator[Cell]:
     for name in OPERATIONS:
         yield Cell(
             f"{PAPER}/dual-operations",
             name,
             "bounded here (1: yes, 0: refused by name)",
-            derived=float(supported(name)),
+            derived=functools.partial(_bounded, name),
             unit="",
         )
 

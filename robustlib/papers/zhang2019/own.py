@@ -5,6 +5,8 @@ The plane, the lender and the checkpoints are small: a CPU runs them as they are
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 
 from ...catalogue.base import Cell
@@ -90,7 +92,10 @@ def cells() -> list[Cell]:
         "times that η changes, with ten cells": float(len(turns)),
         "largest distance between two changes, in ε": float(10 * np.diff(turns).max()),
     }
-    found = [Cell(f"{PAPER}/counterexample", row, "value", derived=value, unit="") for row, value in line.items()]
+    found = [
+        Cell(f"{PAPER}/counterexample", row, "value", derived=partial(float, value), unit="")
+        for row, value in line.items()
+    ]
     found += [
         Cell(f"{PAPER}/decision-boundary", row, f"{kind} error", evaluations=(plane(beta),), metric=kind)
         for row, beta in METHODS.items()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -203,7 +204,6 @@ def _black_box(item: str, dataset: str, beta: float) -> list[Cell]:
 
 def _computed() -> list[Cell]:
     cells = []
-    risks = table_1()
     for number in published_of(f"{PAPER}/table-1").values():
         value = {"R_nat": "natural", "R_bdy": "boundary", "R_rob": "robust"}[number.column]
         cells.append(
@@ -214,19 +214,31 @@ def _computed() -> list[Cell]:
                 published=number,
                 unit="",
                 scale=1.0,
-                derived=getattr(risks[number.row], value),
+                derived=functools.partial(_risk, number.row, value),
                 note="counted on the counterexample itself, with ten cells of width eps",
             )
         )
-    for name, phi in SURROGATES.items():
-        t, psi = psi_transform(phi)
-        printed = PSI[name](t)
-        for column, derived in (
-            ("ψ(1/2), from the definition", float(np.interp(0.5, t, psi))),
-            ("largest distance from the printed ψ on [0, 1]", float(np.abs(psi - printed).max())),
+    for name in SURROGATES:
+        for column, compute in (
+            ("ψ(1/2), from the definition", _half_way),
+            ("largest distance from the printed ψ on [0, 1]", _from_printed),
         ):
+            derived = functools.partial(compute, name)
             cells.append(Cell(f"{PAPER}/table-2", name, column, derived=derived, unit="", scale=1.0))
     return cells
+
+
+def _risk(row: str, kind: str) -> float:
+    return float(getattr(table_1()[row], kind))
+
+
+def _half_way(name: str) -> float:
+    return float(np.interp(0.5, *psi_transform(SURROGATES[name])))
+
+
+def _from_printed(name: str) -> float:
+    t, psi = psi_transform(SURROGATES[name])
+    return float(np.abs(psi - PSI[name](t)).max())
 
 
 def _challenge() -> list[Cell]:
