@@ -37,8 +37,8 @@ def hinge_risks(
 ) -> HingeRisks:
     """Both sides of Theorem 3.1 on a network with two logits, f = z_1 - z_0, phi the hinge.
 
-    One ascent serves both: phi falls, so that the worst x' is where f(x') has gone furthest against f(x), for the
-    sign as for the size. It follows -f(x') sign f(x), whose gradient never vanishes where the hinge's does; from
+    One ascent serves both: phi falls, so that the worst x' is where f(x') has gone furthest against f(x), whether
+    the sign counts or the size. It follows -f(x') sign f(x), whose gradient never vanishes where the hinge's does; from
     a uniform start. Its end bounds the maximum, and so the theorem's right side, from below.
 
     Args:

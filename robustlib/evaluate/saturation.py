@@ -1,4 +1,4 @@
-"""Saturation of a softmax: derivatives of its outputs, at magnitudes that float32 rounds to zero too."""
+"""Saturation of a softmax: derivatives of its outputs at any magnitude, and their values in float32."""
 
 from __future__ import annotations
 
