@@ -79,7 +79,7 @@ class Builder:
         return self.scale(place, -1.0, _number(high), like)
 
     def leak(self, place: int, slope: Tensor | float, like: Tensor) -> int:
-        """Leaky ReLU with a slope below zero: slope z + (1 - slope) relu(z); |z| has slope -1."""
+        """Leaky ReLU, with ``slope`` where z < 0: slope z + (1 - slope) relu(z); |z| has slope -1."""
         straight = self.scale(place, slope, torch.zeros_like(slope) if isinstance(slope, Tensor) else 0.0, like)
         rest = 1 - slope
         bent = self.relu(place)

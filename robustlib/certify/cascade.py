@@ -68,7 +68,7 @@ class Cascade:
             raise RobustlibError("stages=() of a Cascade; give one network or more")
 
     def _asked(self, x: Tensor, chunk: int | None) -> tuple[Tensor, Tensor]:
-        """(stages, N) classes, and whether each is certified; no stage is certified where an earlier one answers."""
+        """(stages, N) classes, and whether each is certified; evaluated only where no earlier stage answers."""
         for stage in self.stages:
             check_model(stage, x)
         classes, certified = [], []
