@@ -22,6 +22,7 @@ from robustlib.errors import RobustlibError
 from robustlib.evaluate import outcomes as evaluate
 from robustlib.evaluate import worst_case
 from robustlib.evaluate.accuracy import Accuracy
+from robustlib.experiments.provenance import source_digest
 from robustlib.experiments.store import Store
 from robustlib.report.soundness import unsound
 from robustlib.spec.evaluation import Evaluation, Subset
@@ -111,7 +112,7 @@ def test_check_exits_with_1_and_one_line(tmp_path: Path, capsys: pytest.CaptureF
     file(tmp_path, ATTACKED, correct=CORRECT, **digest)
     file(tmp_path, CERTIFICATE, correct=CORRECT, **digest)
     assert main(["--root", str(tmp_path), "check"]) == 0
-    assert capsys.readouterr().out == "2 records are sound\n"
+    assert capsys.readouterr().out == f"2 records are sound; other source than {source_digest()} made 2 of them\n"
     store = Store(tmp_path)
     planted = replace(fabricate(CERTIFICATE, correct=CORRECT, **digest), outcomes={"certified": pack(~CORRECT)})
     store.write(planted, CERTIFICATE)
