@@ -26,7 +26,7 @@ from robustlib.environment import repository
 from robustlib.errors import RobustlibError, suggest
 from robustlib.evaluate.accuracy import Accuracy
 from robustlib.evaluate.outcomes import CHUNK
-from robustlib.evaluate.worst_case import WorstCase
+from robustlib.evaluate.suite_accuracy import WorstCase
 from robustlib.experiments.networks import Networks
 from robustlib.experiments.runner import exact_arithmetic
 from robustlib.experiments.store import Store, read_weights

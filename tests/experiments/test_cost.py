@@ -14,8 +14,8 @@ from robustlib.evaluate.accuracy import Accuracy
 from robustlib.evaluate.cascades import CascadeBound, Estimated
 from robustlib.evaluate.certificates import Certificate
 from robustlib.evaluate.groups import Groups
+from robustlib.evaluate.suite_accuracy import WorstCase
 from robustlib.evaluate.update_time import Cost
-from robustlib.evaluate.worst_case import WorstCase
 from robustlib.experiments.cost import (
     RATES,
     Sample,

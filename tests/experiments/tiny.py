@@ -30,9 +30,9 @@ from robustlib.evaluate.lending import Lending
 from robustlib.evaluate.losses import LocalMaxima, LossTrace, TrainingCurve
 from robustlib.evaluate.pictures import DecisionMap, Pictures
 from robustlib.evaluate.softmax import Amplitudes, Outputs
+from robustlib.evaluate.suite_accuracy import WorstCase
 from robustlib.evaluate.update_time import Cost
 from robustlib.evaluate.weights import FirstLayer, Recipe
-from robustlib.evaluate.worst_case import WorstCase
 from robustlib.experiments.runner import Job, Summary, run
 from robustlib.experiments.store import Store
 from robustlib.models import ModelSpec

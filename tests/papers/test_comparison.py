@@ -15,7 +15,7 @@ from robustlib.evaluate.accuracy import Attacked
 from robustlib.evaluate.cascades import CascadeBound
 from robustlib.evaluate.certificates import Certificate
 from robustlib.evaluate.exact import Exact
-from robustlib.evaluate.worst_case import WorstCase
+from robustlib.evaluate.suite_accuracy import WorstCase
 from robustlib.experiments import profiles
 from robustlib.papers.comparison import claims as claimed
 from robustlib.papers.comparison import tables as comparison

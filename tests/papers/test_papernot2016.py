@@ -14,7 +14,7 @@ from robustlib.evaluate.accuracy import AccuracyVariation
 from robustlib.evaluate.attempts import Targeted
 from robustlib.evaluate.distances import Distances
 from robustlib.evaluate.softmax import Outputs
-from robustlib.evaluate.worst_case import WorstCase
+from robustlib.evaluate.suite_accuracy import WorstCase
 from robustlib.experiments import profiles
 from robustlib.papers.papernot2016 import claims as claimed
 from robustlib.papers.papernot2016 import networks as specs

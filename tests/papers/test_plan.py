@@ -14,8 +14,8 @@ from robustlib.errors import RobustlibError
 from robustlib.evaluate.accuracy import Accuracy
 from robustlib.evaluate.attempts import Targeted
 from robustlib.evaluate.losses import LocalMaxima
+from robustlib.evaluate.suite_accuracy import WorstCase
 from robustlib.evaluate.update_time import Cost
-from robustlib.evaluate.worst_case import WorstCase
 from robustlib.experiments import profiles
 from robustlib.experiments.profiles import On, reduce
 from robustlib.experiments.store import Store

@@ -10,7 +10,7 @@ from robustlib.catalogue.base import Cell, find_item
 from robustlib.evaluate.accuracy import Accuracy
 from robustlib.evaluate.distances import Distances
 from robustlib.evaluate.hinge import HingeBound
-from robustlib.evaluate.worst_case import WorstCase
+from robustlib.evaluate.suite_accuracy import WorstCase
 from robustlib.experiments.store import Store
 from robustlib.papers.zhang2019 import networks as specs
 from robustlib.papers.zhang2019 import tables as paper

@@ -20,7 +20,7 @@ from robustlib.evaluate.accuracy import Attacked
 from robustlib.evaluate.cascades import CascadeBound
 from robustlib.evaluate.certificates import Certificate
 from robustlib.evaluate.exact import Exact
-from robustlib.evaluate.worst_case import WorstCase
+from robustlib.evaluate.suite_accuracy import WorstCase
 from robustlib.experiments.store import Store, weights_path
 from robustlib.report.soundness import inverted, unsound
 from robustlib.spec.evaluation import Subset

@@ -16,7 +16,7 @@ from robustlib.book.independent import FILE, page
 from robustlib.errors import RobustlibError
 from robustlib.evaluate.accuracy import Accuracy
 from robustlib.evaluate.certificates import Certificate
-from robustlib.evaluate.worst_case import WorstCase
+from robustlib.evaluate.suite_accuracy import WorstCase
 from robustlib.experiments.store import Store
 from robustlib.spec.evaluation import Evaluation, Subset
 from robustlib.spec.records import pack

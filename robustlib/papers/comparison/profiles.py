@@ -13,7 +13,7 @@ from ...evaluate.accuracy import Attacked
 from ...evaluate.cascades import CascadeBound
 from ...evaluate.certificates import Certificate
 from ...evaluate.exact import Exact
-from ...evaluate.worst_case import WorstCase
+from ...evaluate.suite_accuracy import WorstCase
 from ...experiments.profiles import On, Reduction, Version
 from ...spec.network import Network
 from ...training import Certified, Distillation, FgsmTraining, Schedule, Standard

@@ -14,7 +14,7 @@ from ...catalogue.base import Cell
 from ...evaluate.accuracy import Attacked
 from ...evaluate.cascades import CascadeBound
 from ...evaluate.exact import Exact
-from ...evaluate.worst_case import WorstCase
+from ...evaluate.suite_accuracy import WorstCase
 from ...spec.evaluation import Evaluation
 from ...spec.network import Network
 from ...training import Certified, Distillation, FgsmTraining, PgdTraining, Standard, Trades

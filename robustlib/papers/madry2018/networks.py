@@ -11,7 +11,7 @@ from ...attacks.suite import Attack, Boundary, Clean, Fgsm, Pgd
 from ...evaluate.accuracy import Accuracy
 from ...evaluate.distances import Distances
 from ...evaluate.losses import LocalMaxima, LossTrace
-from ...evaluate.worst_case import WorstCase
+from ...evaluate.suite_accuracy import WorstCase
 from ...models import ModelSpec
 from ...spec.evaluation import Evaluation, Subset
 from ...spec.network import Network

@@ -16,8 +16,8 @@ from ...evaluate.directions import Directions
 from ...evaluate.distances import Distances
 from ...evaluate.losses import LocalMaxima, LossTrace, TrainingCurve
 from ...evaluate.pictures import Pictures
+from ...evaluate.suite_accuracy import WorstCase
 from ...evaluate.weights import FirstLayer
-from ...evaluate.worst_case import WorstCase
 from ...experiments.profiles import On, Reduction, Scale, Version, scaled
 from ...models import ModelSpec
 from ...spec.network import Network

@@ -10,7 +10,7 @@ from ...evaluate.accuracy import Accuracy, AccuracyVariation
 from ...evaluate.attempts import Targeted
 from ...evaluate.distances import Distances
 from ...evaluate.softmax import Amplitudes, Outputs
-from ...evaluate.worst_case import WorstCase
+from ...evaluate.suite_accuracy import WorstCase
 from ...models import ModelSpec
 from ...models.papernot import CIFAR_RANGE
 from ...spec.evaluation import Evaluation, Subset

@@ -14,8 +14,8 @@ from ...evaluate.accuracy import Accuracy, AccuracyVariation
 from ...evaluate.attempts import Targeted
 from ...evaluate.distances import Distances
 from ...evaluate.softmax import Amplitudes, Outputs
+from ...evaluate.suite_accuracy import WorstCase
 from ...evaluate.weights import Recipe
-from ...evaluate.worst_case import WorstCase
 from ...experiments.profiles import On, Reduction, Version
 from ...spec.network import Network
 from ...training import Schedule, Standard

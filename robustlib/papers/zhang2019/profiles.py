@@ -12,7 +12,7 @@ from ...evaluate.hinge import HingeBound
 from ...evaluate.inner_loop import InnerLoop
 from ...evaluate.lending import Lending
 from ...evaluate.pictures import DecisionMap, Pictures
-from ...evaluate.worst_case import WorstCase
+from ...evaluate.suite_accuracy import WorstCase
 from ...experiments.profiles import On, Reduction, Scale, Version, scaled
 from ...models import ModelSpec
 from ...spec.network import Network

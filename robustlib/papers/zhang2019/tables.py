@@ -10,7 +10,7 @@ import numpy as np
 
 from ...attacks.suite import CarliniWagner, Clean, DeepFool, Fab, Fgsm, Lbfgs, MiFgsm, MinimumNorm, Square
 from ...catalogue.base import STAGES, Cell, Published, published, published_of
-from ...evaluate.worst_case import WorstCase
+from ...evaluate.suite_accuracy import WorstCase
 from ...spec.evaluation import Evaluation
 from ...spec.network import Network
 from . import own
