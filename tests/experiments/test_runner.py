@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import sys
 from contextlib import ExitStack
 from dataclasses import replace
 from itertools import count
@@ -22,6 +23,7 @@ from robustlib.evaluate.losses import TrainingCurve
 from robustlib.experiments import networks, runner
 from robustlib.experiments.cost import evaluation_flops, training_flops
 from robustlib.experiments.networks import Networks
+from robustlib.experiments.processes import side_by_side
 from robustlib.experiments.provenance import resolve_device
 from robustlib.experiments.runner import Job, run, verify
 from robustlib.experiments.store import Store, weights_path
@@ -327,6 +329,17 @@ def test_runs_side_by_side_find_what_one_finds(
         (record,) = Store(root).records("smoke")
         records[n] = content(record)
     assert records[1] == records[2]
+
+
+def test_a_process_that_is_killed_is_no_success(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the kernel where memory runs out, for example."""
+    python = tmp_path / "python"
+    python.write_text("#!/bin/sh\necho last words\nkill -9 $$\n")
+    python.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(python))
+    said: list[str] = []
+    assert side_by_side([], 2, threads=1, say=said.append) == [137, 137]
+    assert sorted(said) == ["1| last words", "2| last words"]
 
 
 def test_recompute_side_by_side_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
