@@ -347,7 +347,7 @@ def doctor(args: argparse.Namespace) -> int:
         ("torchvision", "data fetch, image grids"),
         ("pooch", "data fetch"),
         ("papermill", "notebooks"),
-        ("rich", "live table of jobs"),
+        ("rich", "bars of a run"),
         ("distributed", "run --cluster"),
         ("jupyter_book", "the book"),
         ("nbval", "make test"),

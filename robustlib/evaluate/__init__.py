@@ -9,7 +9,6 @@ import pkgutil
 
 from .masking import Finding, diagnose
 from .outcomes import (
-    Progress,
     accuracy_interval,
     chunk_generator,
     distances_under,
@@ -24,7 +23,6 @@ from .suite import Report, convergence, evaluate, standard
 
 __all__ = [
     "Finding",
-    "Progress",
     "Report",
     "accuracy_interval",
     "chunk_generator",

@@ -21,12 +21,12 @@ from ..attacks.pgd import pgd_trace
 from ..attacks.suite import Attack, MinimumNorm, find_nearest, run_attack
 from ..data import Split
 from ..errors import RobustlibError
+from ..spec.measurement import Progress
 from ..statistics import wilson
 from ..threat import Ball, Domain, ball
 from ..training.precision import LowPrecisionCopy
 
 CHUNK = 250
-Progress = Callable[[int, int], None]
 
 
 def chunk_generator(name: str, index: int, device: torch.device) -> torch.Generator:
