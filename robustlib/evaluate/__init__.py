@@ -9,7 +9,6 @@ import pkgutil
 
 from .masking import Finding, diagnose
 from .outcomes import (
-    accuracy_interval,
     chunk_generator,
     distances_under,
     final_losses,
@@ -24,7 +23,6 @@ from .suite import Report, convergence, evaluate, standard
 __all__ = [
     "Finding",
     "Report",
-    "accuracy_interval",
     "chunk_generator",
     "convergence",
     "diagnose",

@@ -22,7 +22,6 @@ from ..attacks.suite import Attack, MinimumNorm, find_nearest, run_attack
 from ..data import Split
 from ..errors import RobustlibError
 from ..spec.measurement import Progress
-from ..statistics import wilson
 from ..threat import Ball, Domain, ball
 from ..training.precision import LowPrecisionCopy
 
@@ -148,12 +147,6 @@ def distances_under(
         distance = measure.length(x_adv.double() - x.double())
         found.append(torch.where(broken, distance, torch.inf).cpu().numpy())
     return np.concatenate(found) if found else np.zeros(0)
-
-
-def accuracy_interval(outcome: np.ndarray) -> tuple[float, float, float]:
-    """(accuracy, low, high) as fractions, Wilson 95 %."""
-    low, high = wilson(int(outcome.sum()), len(outcome))
-    return float(outcome.mean()), low, high
 
 
 def worst_case(outcomes: list[np.ndarray]) -> np.ndarray:
