@@ -20,7 +20,6 @@ from hypothesis import strategies as st
 
 from robustlib.errors import RobustlibError
 from robustlib.files import lock, write_atomically
-from robustlib.spec import records
 from robustlib.spec.records import MAX_BYTES, SCHEMA, Metric, dumps, loads, migrate, pack, read
 from tests.experiments.tiny import EVERY, PGD, Made, fabricate
 
@@ -219,7 +218,7 @@ def test_a_full_disk_leaves_the_old_file_and_nothing_else(
 
         monkeypatch.setattr("builtins.open", open_full)
     else:
-        monkeypatch.setattr(records.__name__.replace("records", "files") + f".os.{step}", full)
+        monkeypatch.setattr(f"robustlib.files.os.{step}", full)
     with pytest.raises(RobustlibError, match=r"cannot write .*x\.json: No space left on device; free some space"):
         write_atomically(path, b"new")
     monkeypatch.undo()
