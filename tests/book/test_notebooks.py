@@ -9,8 +9,9 @@ import jupytext
 import nbformat
 import pytest
 
-from robustlib.book import chapter, notebooks
+from robustlib.book import chapter
 from robustlib.errors import RobustlibError
+from robustlib.report import notebooks
 from robustlib.report.notebook_cells import canonical
 
 FIXTURES = Path(__file__).parent / "fixtures" / "notebooks"
