@@ -37,7 +37,7 @@ QUEUE = Path(__file__).with_suffix(".csv")
 
 @dataclass(frozen=True)
 class Task:
-    """One line of the queue: which networks, what of them is measured, and why it stands where it does."""
+    """One line of the queue: networks, their measurements, and the reason for its place."""
 
     profile: str
     networks: str
@@ -47,7 +47,7 @@ class Task:
 
 @dataclass(frozen=True)
 class Part:
-    """What one worker does at a time: all wanted evaluations of one network."""
+    """Work of one worker at a time: all wanted evaluations of one network."""
 
     task: Task
     network: str
@@ -83,7 +83,7 @@ def missing(part: Part, store: Store) -> list[Job]:
 
 @contextlib.contextmanager
 def claimed(path: Path) -> Iterator[bool]:
-    """Whether this process holds ``path``; it never waits."""
+    """Lock ``path`` in the block where no other process has; yields whether it did, and never waits."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("wb") as handle:
         try:

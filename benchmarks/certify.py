@@ -4,8 +4,8 @@
 
 Both compute the same bound, Wong & Kolter's with the slope u / (u - l), and agree to rounding; that is checked on
 every round before a ratio is formed. Times are processor times on one thread, peers interleaved round by round;
-``ratio`` is the median of the ratios within a round, ``peak_ratio`` that of the memory above what was held before,
-each in a process of its own. auto_LiRPA's rows are an earlier measurement and say so.
+``ratio`` is the median of the ratios within a round, ``peak_ratio`` that of the memory above the one in use before,
+each in a separate process. auto_LiRPA's rows are an earlier measurement and say so.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ Row = dict[str, Any]
 
 
 def network(first: int = 16, second: int = 32, hidden: int = 100) -> nn.Sequential:
-    """Two strided convolutions and two dense layers; the paper's small MNIST network as it stands."""
+    """Two strided convolutions and two dense layers; the paper's small MNIST network unchanged."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         return nn.Sequential(
@@ -77,7 +77,7 @@ def bounds(library: str, model: nn.Sequential) -> Callable[[Batch], Tensor]:
 
 
 def projected(library: str, model: nn.Sequential) -> Callable[[Batch], Tensor]:
-    """The same step with hidden bounds estimated from 50 random columns."""
+    """A step of robust training with hidden bounds estimated from 50 random columns."""
     return step(library, model, projections=PROJECTIONS)
 
 
@@ -109,7 +109,7 @@ def step(library: str, model: nn.Sequential, projections: int = 0) -> Callable[[
 
 @dataclass(frozen=True)
 class Work:
-    """What is compared: which call, on which network, images a round, rounds, and how far results agree."""
+    """One comparison: a call, its network, images a round, rounds, and the tolerance between results."""
 
     name: str
     call: Callable[[str, nn.Sequential], Callable[[Batch], Tensor]]
@@ -177,7 +177,7 @@ def measure(work: Work, libraries: Sequence[str], say: Callable[[str], None]) ->
 
 
 def peak(name: str, library: str) -> float:
-    """Megabytes above what the process held before the call, in a process of its own."""
+    """Megabytes above the process's memory before the call, in a separate process."""
     command = [sys.executable, "-m", "benchmarks.certify", "--peak", name, library]
     ran = subprocess.run(command, capture_output=True, encoding="utf-8")
     if ran.returncode:
@@ -192,7 +192,7 @@ def _print_peak(name: str, library: str) -> None:
     for work in WORKS:
         if work.name == name:
             call, shape = work.call(library, network(*work.sizes)), (work.batch, 1, 28, 28)
-    # Noise in place of images: reading those needs memory of its own.
+    # Noise in place of images: reading those needs memory as well.
     x, y = torch.rand(shape, generator=draw), torch.arange(shape[0]) % 10
     held = _highest()
     _ = certify(net, x, y, LinfBall(2 / 255, None)) if call is None else call((x, y))

@@ -3,8 +3,8 @@
     python -m benchmarks.independent --out book      (with torchattacks and foolbox installed)
 
 Every white-box FGSM and PGD record of at least 1,000 points is repeated with its eps, steps, length of step and kind
-of start. A worst case is not repeated: PGD-40 is asked whether it breaks a point that the suite left standing. What
-comes out is which points stand, and nothing that could be typed in; ``robustlib.book.independent`` makes the page.
+of start. A worst case is not repeated: PGD-40 is run on its points, to see whether it breaks one that the suite left
+correct. The result is one bit a point, correct or broken; ``robustlib.book.independent`` makes the page.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ Row = dict[str, Any]
 
 
 def repeated(evaluation: Evaluation) -> tuple[LinfBall, Fgsm | Pgd] | None:
-    """The ball and the attack with which others are asked about these points; None: left out."""
+    """The ball and the attack with which other libraries evaluate these points; None: left out."""
     what = evaluation.measurement
     ball = getattr(what, "threat", None)
     if not isinstance(ball, LinfBall) or ball.domain != (0.0, 1.0):  # both libraries keep to it
@@ -63,7 +63,7 @@ def repeated(evaluation: Evaluation) -> tuple[LinfBall, Fgsm | Pgd] | None:
 
 
 def attack_of(library: str, model: nn.Module, ball: LinfBall, attack: Fgsm | Pgd) -> tuple[str, peers.Attack]:
-    """What a library calls the attack, and the attack itself."""
+    """A library's name of the attack, and the attack itself."""
     make = getattr(peers, library)
     eps = {"epsilon" if library == "foolbox" else "eps": ball.eps}
     if isinstance(attack, Fgsm):
@@ -75,7 +75,7 @@ def attack_of(library: str, model: nn.Module, ball: LinfBall, attack: Fgsm | Pgd
 
 
 def chosen(store: Store, weights: Path) -> Iterator[tuple[Record, Evaluation]]:
-    """Records of committed networks that others are asked about, in path order."""
+    """Records of committed networks that other libraries evaluate, in path order."""
     digests = {read_weights(path)[1]["digest"] for path in weights.glob("*.safetensors")}
     for record in store.records():
         if record.weights_digest in digests and repeated(evaluation := parse(record.evaluation)) is not None:

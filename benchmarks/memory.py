@@ -1,4 +1,4 @@
-"""Peak memory of an evaluation of network A on the 10,000 test images, in a process of its own.
+"""Peak memory of an evaluation of network A on the 10,000 test images, in a separate process.
 
 python -m benchmarks.memory
 """

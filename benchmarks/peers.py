@@ -76,7 +76,7 @@ def art(model: nn.Module, name: str, *, targeted: bool = False, **settings: Any)
 
 
 def restarted(attack: Attack, model: nn.Module, restarts: int) -> Attack:
-    """The best of several calls, as a user writes it: each later one only on the points that still stand."""
+    """The best of several calls, as a user writes it: each later one only on the points that remain correct."""
 
     def run(x: Tensor, y: Tensor, target: Tensor) -> Tensor:
         best, standing = x.clone(), torch.arange(len(x))
@@ -98,7 +98,7 @@ def published_trades(
     """The loss of a TRADES update with the work that yaodongyu/TRADES does for it, in this book's words.
 
     Nothing is computed once that is computed again there: the clean answer at each step (with its graph, and its
-    gradients asked of nobody) and twice in the loss; parameters are not frozen.
+    gradients, which nothing uses) and twice in the loss; parameters are not frozen.
     """
     divergence = nn.KLDivLoss(reduction="sum")
     model.eval()

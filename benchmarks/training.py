@@ -36,13 +36,13 @@ class Contest:
     """One training step, and others' for the same network, defence and batch.
 
     Args:
-        work, library: names of the step, and of the loop that it stands beside.
+        work, library: names of the step, and of the loop that it is compared with.
         model: network.
         defence: ours.
         theirs: from the network to a call that gives their loss of a batch.
         steps: of the attack.
         passes: forward and backward passes to the weights that the loss needs.
-        asked: of their time, what this project set itself at most.
+        asked: the project's goal, as a share of their time.
     """
 
     work: str

@@ -1,4 +1,4 @@
-"""What one step of an attack costs in each of the ways that were tried, as ratios to the floor's step.
+"""Cost of one step of an attack in each of the ways that were tried, as ratios to the floor's step.
 
     python -m benchmarks.trials --out benchmarks
 

@@ -1,4 +1,4 @@
-"""What is compared: each work's contestants at one budget, and the settings that they get.
+"""Works to compare: each with its contestants at one budget, and the settings that they get.
 
 Every contestant is float32 unless its row says otherwise, in eval mode, on the same points and in the same
 batches. Peers are handed the network as a user would: its parameters ask for gradients.
@@ -37,7 +37,7 @@ class Work:
         name: of its rows.
         steps: gradients of the floor for each point.
         contestants: from a network to its contestants; those of ours begin with "robustlib".
-        threat: outside it an image counts as standing; None for minimum-norm attacks.
+        threat: outside it an image counts as correct; None for minimum-norm attacks.
         norm: of ``mean_distance``: "linf", "l2" or "l0" (features changed).
         network: "PGD" (network A) or "natural".
         targeted: success is the target class.

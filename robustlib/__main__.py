@@ -1,4 +1,4 @@
-"""The process of ``robustlib`` and ``python -m robustlib``, which hears Ctrl-C before it imports anything else."""
+"""The process of ``robustlib`` and ``python -m robustlib``, which handles Ctrl-C before it imports anything else."""
 
 import sys
 

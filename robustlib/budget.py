@@ -1,4 +1,4 @@
-"""What one measurement may spend: upper limits, each measurement class reads those that concern it."""
+"""Upper limits on one measurement's effort; each measurement class reads those that concern it."""
 
 from __future__ import annotations
 

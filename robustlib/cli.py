@@ -124,7 +124,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def _printable() -> None:
-    """Have every console take every character: what its encoding lacks is written as an escape."""
+    """Have every console take every character: those that its encoding lacks are written as escapes."""
     for stream in (sys.stdout, sys.stderr):
         # A stream that is closed is None; one that a test or a notebook has put there has no encoding to mend.
         raises = getattr(stream, "errors", None) in ("strict", "surrogateescape")
@@ -163,7 +163,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _failed(error: Exception) -> int:
-    """What an exception means for whoever gave the command; a fault of this library's own goes on as it is."""
+    """Exit code of an exception, printed as one line unless the reader is gone; a fault of this library is raised."""
     if isinstance(error, BrokenPipeError):
         # The reader, `head` perhaps, has seen enough; nothing is left to be written at exit either.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -1,4 +1,4 @@
-"""What each command of the command line does: arguments in, exit code out."""
+"""Functions behind the commands of the command line: arguments in, exit code out."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ from .spec.records import migrate
 
 
 def _say_where(args: argparse.Namespace) -> None:
-    """Name the folder of records on stderr where nobody else did."""
+    """Name the folder of records on stderr where neither arguments nor environment did."""
     if args.root_is_guessed:
         there = "" if (args.root / "results").is_dir() else " (none there yet)"
         print(
@@ -70,7 +70,7 @@ def _state(item: Item, store: Store) -> dict[str, Any]:
 
 
 def list_items(args: argparse.Namespace) -> int:
-    """Every table and figure, and what is measured of it."""
+    """List every table and figure, with its state."""
     if args.paper and args.paper not in papers():
         raise RobustlibError(suggest("paper", args.paper, papers()))
     chosen = [item for item in all_items() if args.paper in (None, item.paper)]
@@ -88,7 +88,7 @@ def list_items(args: argparse.Namespace) -> int:
 
 
 def run_items(args: argparse.Namespace) -> int:
-    """Train and measure what has no record yet."""
+    """Train and measure the evaluations that have no record yet."""
     profiles.profile(args.profile)
     jobs = plan.jobs(plan.select(args.names), args.profile)
     if args.only:
@@ -177,7 +177,7 @@ def _closing(summary: Summary, seconds: float) -> int:
 
 
 def collect_folder(args: argparse.Namespace) -> int:
-    """File what ``run --out`` left."""
+    """File the results in a folder that ``run --out`` wrote."""
     result = collect(args.folder, args.root, args.cache or cache_root() / "networks")
     _say_where(args)
     for name in result.filed:
@@ -189,7 +189,7 @@ def collect_folder(args: argparse.Namespace) -> int:
 
 
 def reproduce(args: argparse.Namespace) -> int:
-    """Everything of a paper from nothing below ``--out``, then what differs from the committed records."""
+    """Run everything of a paper from nothing below ``--out``, then print the differences from committed records."""
     if args.paper not in papers():
         raise RobustlibError(suggest("paper", args.paper, papers()))
     profiles.profile(args.profile)
@@ -227,7 +227,7 @@ def reproduce(args: argparse.Namespace) -> int:
     if chapter is not None:
         from .report import notebooks
 
-        # The notebook's own process looks for its records where they were just made.
+        # The notebook's own process looks for its records in the folder where they were just made.
         os.environ["ROBUSTLIB_ROOT"] = str(out)
         notebooks.execute(
             [chapter.stem],
@@ -257,7 +257,7 @@ def _chapter(args: argparse.Namespace) -> Path | None:
 
 
 def check_records(args: argparse.Namespace) -> int:
-    """Say what is wrong with records, soundness and generated files."""
+    """Report faults of records, soundness and generated files."""
     from .book.check import faults
 
     found = faults(args.root)
@@ -280,7 +280,7 @@ def migrate_records(args: argparse.Namespace) -> int:
 
 
 def verify_item(args: argparse.Namespace) -> int:
-    """Measure again from committed weights, beside what the records say."""
+    """Measure again from committed weights and compare with the records."""
     profiles.profile(args.profile)
     store, worst, done = Store(args.root), 0.0, 0
     for item in plan.select([args.item]):
@@ -305,7 +305,7 @@ def verify_item(args: argparse.Namespace) -> int:
 
 
 def export_item(args: argparse.Namespace) -> int:
-    """One item's table in a format for other programs."""
+    """Print one item's table in a format for other programs."""
     from .report.exports import export
 
     item = find_item(args.item)
@@ -340,7 +340,7 @@ def datasets(args: argparse.Namespace) -> int:
 
 
 def doctor(args: argparse.Namespace) -> int:
-    """What this machine has, and what is missing for which command."""
+    """Print what this machine has, and which packages are missing for which command."""
     print(f"device    {device_name(resolve_device('auto'))}")
     print(f"versions  {', '.join(f'{k} {v}' for k, v in versions().items())}, source {source_digest()}")
     store, cache = _store(args), cache_root()

@@ -1,4 +1,4 @@
-"""What the environment and the package's own place decide: folders and switches. Imports nothing heavy.
+"""Folders and switches from environment variables and the package's own place. Imports nothing heavy.
 
 An empty or blank variable is an unset one, and ``~`` is the home folder.
 """
@@ -21,11 +21,11 @@ def folder(text: str | os.PathLike[str], name: str) -> Path:
     """A path as a person writes it, ``~`` expanded.
 
     Args:
-        text: what was given.
+        text: the path as given.
         name: of the argument or variable, for messages.
 
     Raises:
-        RobustlibError: empty or blank, or the home folder of nobody known.
+        RobustlibError: empty or blank, or the home folder of an unknown user.
     """
     given = os.fspath(text)
     if not given.strip():
@@ -45,12 +45,12 @@ def variable(name: str) -> Path | None:
 
 
 def switched_on(name: str) -> bool:
-    """Whether an environment variable is set to something other than 0, false, no or off."""
+    """True where an environment variable is set to something other than 0, false, no or off."""
     return os.environ.get(name, "").strip().lower() not in ("", "0", "false", "no", "off")
 
 
 def home() -> Path:
-    """The user's home folder: ``$HOME`` where it is a full path, else what the system knows of the user.
+    """The user's home folder: ``$HOME`` where it is a full path, else the one in the system's user database.
 
     Raises:
         RobustlibError: neither, as for a user without a name in a container.
@@ -97,7 +97,7 @@ def checkout() -> Path | None:
 
 
 def repository() -> Path:
-    """As :func:`checkout`, for what makes no sense elsewhere.
+    """The checkout that the package lies in, for commands that need one.
 
     Raises:
         RobustlibError: the package was installed.
@@ -124,5 +124,5 @@ def records_root() -> Path:
 
 
 def root_is_guessed() -> bool:
-    """Whether :func:`records_root` falls back on the current folder, which whoever runs a command should be told."""
+    """True where :func:`records_root` falls back on the current folder, which a command should report."""
     return variable(ROOT) is None and checkout() is None

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def starting() -> None:
-    """Until something else is asked for, have Ctrl-C end this process at once, with one line and exit code 130."""
+    """Have Ctrl-C end this process at once, with one line and exit code 130, until another handler is set."""
     # A shell that starts a job in the background has it ignore Ctrl-C; so it stays.
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, _leave)
@@ -32,7 +32,7 @@ def ended() -> None:
 
 @contextmanager
 def raising(flag: Event) -> Iterator[None]:
-    """In the block, Ctrl-C sets the flag and raises KeyboardInterrupt, which may arrive as another exception."""
+    """Have Ctrl-C in the block set the flag and raise KeyboardInterrupt, which may arrive as another exception."""
 
     def handler(signum: int, frame: object) -> None:
         flag.set()
@@ -51,7 +51,7 @@ def raising(flag: Event) -> Iterator[None]:
 
 @contextmanager
 def asking(flag: Event) -> Iterator[None]:
-    """In the block, Ctrl-C sets the flag instead of tearing an update apart; a second one stops at once."""
+    """Have Ctrl-C in the block set the flag instead of tearing an update apart; a second one stops at once."""
 
     def handler(signum: int, frame: object) -> None:
         if flag.is_set():

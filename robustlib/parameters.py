@@ -1,4 +1,4 @@
-"""What a chapter or a command can be asked for, by name. Imports nothing heavy, so that a mistake is told at once."""
+"""Names of profiles and devices that chapters and commands take. Imports nothing heavy, to report a mistake at once."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from .errors import RobustlibError, suggest
 
 NAMES = ("smoke", "quick", "full")
-"""Of every profile that can be run; :mod:`robustlib.experiments.profiles` says what each does."""
+"""Names of the profiles that can be run; :mod:`robustlib.experiments.profiles` describes each."""
 
 BEST = "best"
-"""Not a profile of its own: for each cell the most faithful record there is."""
+"""No profile to run: for each cell the most faithful record there is."""
 
 DEVICES = ("cpu", "cuda", "auto")
 """Kinds of devices; "auto" is the GPU where there is one."""
@@ -26,7 +26,7 @@ def check_values(given: Mapping[str, object]) -> None:
     """Refuse a ``profile``, ``device`` or ``recompute`` among the values that no chapter can do anything with.
 
     Raises:
-        RobustlibError: naming the value and what it may be.
+        RobustlibError: naming the value and those allowed.
     """
     profile, recompute = given.get("profile", BEST), given.get("recompute", False)
     if profile not in (BEST, *NAMES):

@@ -36,7 +36,7 @@ def tag_of(cls: type) -> str:
 
 
 def registered(cls: type) -> bool:
-    """Whether a class is part of specifications."""
+    """True where a class is registered as a part of specifications."""
     return cls in _MARKED
 
 

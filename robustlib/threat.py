@@ -36,7 +36,7 @@ def parse_number(value: object, *, name: str = "eps", above: float | None = None
     """A finite number from a float, an int, a NumPy scalar or text such as ``"8/255"``.
 
     Args:
-        value: what was given.
+        value: the value as given.
         name: of the argument, for messages.
         above, least: bounds that the number must exceed, or must reach.
 
@@ -174,7 +174,7 @@ class Ball(ABC):
         """The direction of unit norm along which a linear function with this gradient grows fastest."""
 
     def _spread(self, features: int) -> float:
-        """How much longer, at most, the perturbation is when every coordinate is off by one: 1 in l_inf."""
+        """Greatest growth of a perturbation's norm when every coordinate is off by one: 1 in l_inf."""
         return 1.0
 
     def contains(self, x_adv: Tensor, x: Tensor, *, slack: float | None = None) -> Tensor:
@@ -280,10 +280,10 @@ class L2Ball(Ball):
 @spec
 @dataclass(frozen=True)
 class FeatureBox(Ball):
-    """Every feature within ``eps`` times its own budget of the input's: what each of them costs to edit.
+    """Every feature within ``eps`` times its own budget of the input's; the cheaper its edits, the larger the budget.
 
     Args:
-        budgets: for each feature how far it may move at eps = 1, in the domain's units; 0 for what cannot be changed.
+        budgets: how far each feature may move at eps = 1, in the domain's units; 0 for one that cannot be changed.
 
     Raises RobustlibError: no budgets, or a negative one; inputs with another number of features.
     """

@@ -1,8 +1,8 @@
 """Attacks: ``attack(model, x, y, threat, *, knobs, generator) -> adversarial x``, one file per family.
 
 Minimum-norm attacks take a ``norm`` and a ``domain`` in the threat's place. Every attack checks its inputs,
-needs the model in eval mode and leaves it exactly as it found it. Beside each stands its description, with which
-:mod:`robustlib.attacks.suite` runs it and keys name it.
+needs the model in eval mode and leaves it exactly as it found it. Each module also defines the attack's description,
+with which :mod:`robustlib.attacks.suite` runs it and keys name it.
 """
 
 import importlib

@@ -1,4 +1,4 @@
-"""What every attack does with a model: borrow it frozen, check what it gives, differentiate to the input only."""
+"""Shared parts of attacks: a frozen model, checked logits, gradients to the input, the examples still correct."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _GRAPHS: WeakKeyDictionary[nn.Module, dict[Form, Callable[[Tensor], Tensor]]] = 
 ROUNDING = 1e-5
 """Share of the largest float32 logit by which a wrong class must lead before a point counts as broken."""
 HALF_ULPS = 4
-"""The same for float16 and bfloat16, in machine epsilons: their sums run in float32, and round once a layer."""
+"""The lead for float16 and bfloat16, in machine epsilons: their sums run in float32, and round once a layer."""
 
 
 def check_eval(model: nn.Module, *, name: str = "model") -> nn.Module:
@@ -53,7 +53,7 @@ def check_temperature(value: object) -> float:
 
 @contextmanager
 def frozen(model: nn.Module) -> Iterator[None]:
-    """Parameters ask for no gradient inside the block; afterwards each asks for what it asked before."""
+    """Freeze the parameters inside the block; afterwards each requires a gradient where it did before."""
     asked = [parameter for parameter in model.parameters() if parameter.requires_grad]
     try:
         for parameter in asked:
@@ -76,7 +76,7 @@ def logits_of(
     """model(x), checked: finite (N, K) logits with K >= 2 and above every label in y and target.
 
     Args:
-        model, x: what is called, and on what.
+        model, x: the network, and the batch that it is called on.
         y, target: (N,) labels that the model must have.
         name, under: of the model and of the attack that made x, for messages.
 
@@ -170,7 +170,7 @@ def input_gradient(model: Callable[[Tensor], Tensor], x: Tensor, y: Tensor, loss
 def gradient_and_logits(
     model: Callable[[Tensor], Tensor], x: Tensor, y: Tensor, loss: Loss
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """As :func:`input_gradient`, and the (N, K) logits at x, from the same forward pass."""
+    """Gradient and losses of :func:`input_gradient`, and the (N, K) logits at x, from the same forward pass."""
     with torch.enable_grad():
         x = x.detach().requires_grad_(True)
         logits = check_gradient(model(x))
@@ -210,14 +210,14 @@ def captured(model: nn.Module, x: Tensor) -> Callable[[Tensor], Tensor]:
 
 
 class Standing:
-    """The examples of a batch that nothing has broken yet; broken ones leave with the point that broke them.
+    """The examples of a batch that remain correct; broken ones leave with the point that broke them.
 
     A search may be steered by another network than the one under attack (a transfer source, a copy in low
-    precision), so success is always asked of ``model`` itself, and only about points that look like one.
+    precision), so success is always decided by ``model`` itself, at points where the steering network sees one.
 
     Attributes:
-        found: (N, ...) the points to return: what broke an example, else what was last put there, else x.
-        rows: (M,) positions in the batch of those that stand: to begin with, those that the model gets right.
+        found: (N, ...) the points to return: one that broke the example, else the last one put there, else x.
+        rows: (M,) positions in the batch of the remaining examples: at first, those that the model gets right.
     """
 
     def __init__(self, model: nn.Module, x: Tensor, y: Tensor, logits: Tensor) -> None:
@@ -229,8 +229,8 @@ class Standing:
         """File those of the (M, ...) points that break their example; (M,) bool: which examples stay.
 
         Args:
-            points: one for each standing example.
-            logits: (M, K) of the steering network, which say what is worth asking.
+            points: one for each remaining example.
+            logits: (M, K) of the steering network, which say at which points the model is evaluated.
         """
         labels = self.y[self.rows]
         stays = logits.argmax(1) == labels
@@ -243,12 +243,12 @@ class Standing:
 
 
 def asked(logits: Tensor, lead: float | None) -> Tensor:
-    """(N,) logits by which another class must lead: ``lead``, or None for what rounding could turn round."""
+    """(N,) logits by which another class must lead: ``lead``, or for None those that rounding could reverse."""
     return rounding(logits) if lead is None else torch.full_like(logits[:, 0], lead)
 
 
 def rounding(logits: Tensor) -> Tensor:
-    """(N,) leads, in logits, that rounding could turn round in another batch size: a share of the largest logit."""
+    """(N,) leads, in logits, that rounding could reverse in another batch size: a share of the largest logit."""
     eps, single = torch.finfo(logits.dtype).eps, torch.finfo(torch.float32).eps
     return (HALF_ULPS * eps if eps > single else ROUNDING * eps / single) * logits.abs().amax(1)
 

@@ -88,7 +88,7 @@ def apgd(
     standing = Standing(model, x, y, logits)
     with frozen(model), frozen(guide):
         for run in range(restarts * max(1, target_classes)):
-            # Starts are drawn for the whole batch, so that they do not depend on who still stands.
+            # Starts are drawn for the whole batch, so that they do not depend on which examples remain.
             start, labels = threat.random_start(x, generator=generator), y
             if target_classes:
                 labels = torch.stack([y, targets[:, run // restarts]], 1)
@@ -112,7 +112,7 @@ def _run(
     steps: int,
     objective: Loss,
 ) -> None:
-    """One run on the standing examples; those that it breaks leave, the others keep their best point."""
+    """One run on the remaining examples; those that it breaks leave, the others keep their best point."""
     at, rows, halvings = 0, standing.rows, checkpoints(steps)
     # One row of each tensor belongs to one example; rows go when their example leaves.
     s = {"x0": x[rows], "labels": labels[rows], "x": start[rows], "before": start[rows], "best": start[rows]}

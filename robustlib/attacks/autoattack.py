@@ -1,4 +1,4 @@
-"""AutoAttack (Croce and Hein, ICML 2020): four attacks that need no tuning, each on what the others left."""
+"""AutoAttack (Croce and Hein, ICML 2020): four attacks that need no tuning, each on the points still correct."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def auto_attack(
         steps: iterations of each run of APGD and FAB; the paper's "standard" is 100.
         queries: of Square; 5,000.
         target_classes: of the targeted attacks; 9, or as many wrong classes as the model has. With fewer than
-            four classes the targeted DLR loss does not exist and APGD on the margin stands in for it.
+            four classes the targeted DLR loss does not exist and APGD on the margin replaces it.
         generator: every random choice.
         surrogate: network that steers (a copy in low precision); None: the model itself.
 

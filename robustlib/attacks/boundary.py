@@ -53,7 +53,7 @@ def boundary(
 
     Returns:
         (N, ...) points. One misclassified to begin with is returned as it is; so is one for which no
-        starting point of another class was found, which then counts as standing.
+        starting point of another class was found, which then counts as correct.
 
     Raises:
         RobustlibError: the call's arguments do not fit.

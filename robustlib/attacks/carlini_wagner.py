@@ -1,6 +1,6 @@
 """Carlini and Wagner (IEEE S&P 2017): minimise the perturbation's length plus c times a margin loss.
 
-Their objective, their f and their rule for c: raised where an example stands, lowered where it is broken. The
+Their objective, their f and their rule for c: raised where an example is correct, lowered where it is broken. The
 minimiser is ours. They let Adam run on x' = (tanh w + 1) / 2 for thousands of steps for each c; there a pixel
 that is exactly 0 or 1 can never move. Here the image itself moves and is cut to the domain, c adapts
 after every step, and steps have a set length, so that a few dozen of them do.
@@ -70,7 +70,7 @@ def carlini_wagner(
         binary_steps: rounds, >= 1; each begins at the best point so far with c and step length as at first. The
             paper needs 9, one for each c; here one round searches c by itself.
         initial_c: c at the start of a round, > 0.
-        kappa: confidence, logits by which another class (or t) must lead, >= 0; more than rounding is asked for.
+        kappa: confidence, logits by which another class (or t) must lead, >= 0; more than rounding is required.
         lead: logits by which another class must lead at a point that is returned; None: more than rounding, whatever
             the logits' units.
         lr: a round's first step, as a share of the best distance, in (0, 1].
@@ -109,9 +109,9 @@ def carlini_wagner(
 
 @dataclass(frozen=True)
 class _Problem:
-    """Examples that stand, and when one counts as broken: f's lead below -kappa and beyond rounding.
+    """Examples that are correct at x; one counts as broken where f's lead is below -kappa and beyond rounding.
 
-    Points are of the model's dtype; what steers them is kept in float32 at least.
+    Points are of the model's dtype; steps and directions are kept in float32 at least.
     """
 
     model: nn.Module
@@ -162,7 +162,7 @@ class _Problem:
         return torch.where(per_example(nearer, point), point, best), torch.where(nearer, now, length)
 
     def _direction(self, point: Tensor, slope: Tensor, c: Tensor) -> Tensor:
-        """Against 2 delta + c grad f, the second scaled to the first's length; pixels held by the domain left out."""
+        """Against 2 delta + c grad f, the second scaled to the first's length; pixels at the domain's ends left out."""
         assert self.around.domain is not None
         lo, hi = self.around.domain
         pull = 2 * (at_least_float32(point) - at_least_float32(self.x))
@@ -172,7 +172,7 @@ class _Problem:
         return -self.around.steepest(gradient.masked_fill(held, 0.0))
 
     def _proximal(self, point: Tensor, slope: Tensor, c: Tensor, stride: Tensor, tau: Tensor) -> Tensor:
-        """A signed step on c f, c at most 1; then what exceeds tau comes back by up to a stride."""
+        """A signed step on c f, c at most 1; then coordinates beyond tau come back by up to a stride."""
         delta = point - self.x - per_example(stride * c.clamp_max(1.0), slope) * slope.sign()
         size = delta.abs()
         size = torch.minimum(size, torch.maximum(per_example(tau, slope), size - per_example(stride, slope)))

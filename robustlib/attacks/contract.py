@@ -1,9 +1,9 @@
-"""The contract of every public attack and measurement: what it accepts, in which modes it runs, what it returns.
+"""The contract of every public attack and measurement: checked arguments, gradient modes, form of the result.
 
 Arguments are checked by their annotations and, where the name says more than the type (``x``, ``y``, ``target``), by
 name, each before anything runs. The function itself then works on plain tensors: detached, usable by autograd, and in
-the domain; seeded draws do not depend on a memory layout (:func:`robustlib.threat.drawn`). What only a forward pass can
-tell, the number of classes above all, is :func:`robustlib.attacks._model.logits_of`'s to check.
+the domain; seeded draws do not depend on a memory layout (:func:`robustlib.batches.drawn`). Facts that only a forward
+pass shows, the number of classes above all, are checked by :func:`robustlib.attacks._model.logits_of`.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ def _guarded(function: Callable[P, R], handed_back: Callable[[R, Any], R]) -> Ca
 
 
 def _kind(hint: Any) -> tuple[Any, bool]:
-    """The type that an annotation names, and whether None may stand in its place."""
+    """The type that an annotation names, and whether None is allowed."""
     members = get_args(hint) if isinstance(hint, UnionType) else (hint,)
     others = [member for member in members if member is not NoneType]
     return (others[0] if len(others) == 1 else object), len(others) < len(members)

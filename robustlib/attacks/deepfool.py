@@ -81,7 +81,7 @@ def deepfool(
             result[standing[broken]] = point.detach()[broken]
             if step == steps:
                 break
-            # From where the point is: what the domain cut off would else pile up and steer every later step.
+            # From the clipped point: the parts that the domain cut off would else add up and steer later steps.
             moved = at_least_float32(point.detach() - x[standing]) / (1 + overshoot)
             total = moved + _nearest(check_gradient(logits), point, y[standing], rivals, around, lead)
             standing, rivals, total = standing[~broken], rivals[~broken], total[~broken]
@@ -93,7 +93,7 @@ def _nearest(logits: Tensor, point: Tensor, y: Tensor, rivals: Tensor, around: B
     step = torch.zeros_like(at_least_float32(point))
     best = torch.full_like(y, torch.inf, dtype=step.dtype)
     gaps = logits.gather(1, rivals) - logits.gather(1, y[:, None])
-    # Twice the lead that is asked for: rounding must not leave a point just short of it.
+    # Twice the lead that is required: rounding must not leave a point just short of it.
     wanted = 2 * asked(logits.detach(), lead)
     for column in range(rivals.shape[1]):
         slope = slope_of(gaps[:, column].sum(), point, retain_graph=column + 1 < rivals.shape[1])

@@ -16,10 +16,10 @@ from ..budget import Budget
 
 
 class Description:
-    """Base of every attack's description, which stands beside its function and is registered with ``@spec``."""
+    """Base of every attack's description: in the module of its function, registered with ``@spec``."""
 
     function: ClassVar[Callable[..., Tensor]]
-    """Runs it; a ``staticmethod``."""
+    """The attack itself; a ``staticmethod``."""
 
     @property
     def passes(self) -> float:

@@ -98,7 +98,7 @@ def _towards(
     steps: int,
     enough: float,
 ) -> None:
-    """One target class; writes what it finds into ``found`` and ``nearest``."""
+    """Search towards one target class; writes nearer points into ``found`` and their lengths into ``nearest``."""
     point = x[rows]
     for _ in range(steps):
         if len(rows) == 0:
@@ -126,7 +126,7 @@ def _towards(
 
 @torch.no_grad()
 def _broken(guide: nn.Module, model: nn.Module, point: Tensor, y: Tensor) -> Tensor:
-    """Which points are lost, asked of the model only where the guide says so."""
+    """(N,) bool: points that the model misclassifies; evaluated only where the guide misclassifies them."""
     if guide is model:
         return lost(model, point, y)
     broken = guide(point).argmax(1) != y
@@ -145,7 +145,7 @@ def onto_plane(z: Tensor, w: Tensor, gap: Tensor, around: Ball) -> Tensor:
 
     Args:
         z, w: (N, ...) points in the domain and normals.
-        gap: (N,) what w . d must be; negative turns w around.
+        gap: (N,) required value of w . d; negative turns w around.
         around: ball that names the norm and holds the domain.
     """
     assert around.domain is not None

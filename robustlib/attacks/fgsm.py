@@ -65,7 +65,7 @@ def fgsm(
         start = replace(threat, eps=random_step).random_start(x, generator=generator)
     guide = model if surrogate is None else surrogate
     objective = named_loss(loss, kappa=kappa)
-    # One row tells what a model gives. Verdicts at x come with the gradient where that is taken at x.
+    # One row shows the form of the logits. Verdicts at x come with the gradient where that is taken at x.
     own = surrogate is None and start is x
     clean = look(model, surrogate, x, y, rows=1 if own or last_iterate else None)
     check_classes(loss, clean.shape[1])

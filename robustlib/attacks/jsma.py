@@ -41,7 +41,7 @@ def jsma(
     Algorithms 2 and 3 for increasing features: with alpha_p = dF_t/dX_p and beta_p = sum_{j != t} dF_j/dX_p at
     the current point, the pair (p, q) of the search domain Gamma with the largest -(alpha_p + alpha_q)
     (beta_p + beta_q) is set to ``fill``, among those with alpha_p + alpha_q > 0 and beta_p + beta_q < 0. Gamma
-    begins with every feature below ``fill`` and loses what is chosen. An attempt ends when t leads (by
+    begins with every feature below ``fill`` and loses the chosen ones. An attempt ends when t leads (by
     more than rounding), when the next pair would exceed ``features``, or when no pair is admissible. Exact:
     all pairs are searched, see :func:`best_pair`; the score does not underflow.
 

@@ -1,7 +1,7 @@
 """L-BFGS attack (Szegedy et al., ICLR 2014): the nearest point of a target class, by a quasi-Newton method in the box.
 
-All examples run at once: one forward and one backward pass a step for the whole batch, with a memory, a step
-length and a c of its own for each example. Own code, since scipy's L-BFGS-B takes one example at a time.
+All examples run at once: one forward and one backward pass a step for the whole batch, with a separate memory, step
+length and c for each example. Own code, since scipy's L-BFGS-B takes one example at a time.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def lbfgs(
 
     loss_f is the cross-entropy (section 4.1; the paper writes |r| for the distance, its own code and others'
     square it), of logits that are scaled to one ``SPREAD`` at x, so that neither a temperature nor a saturated softmax
-    changes what is found. A round minimises from x with one c for each example: projected L-BFGS, pixels that the
+    changes the result. A round minimises from x with one c for each example: projected L-BFGS, pixels that the
     domain holds left out, the step halved until the objective falls. The nearest point of class t
     met on the way is kept.
 
@@ -101,7 +101,7 @@ def lbfgs(
     with frozen(model):
 
         def evaluate(point: Tensor) -> tuple[Tensor, Tensor]:
-            """The objective and its gradient; what is broken and nearer than before is kept in passing."""
+            """The objective and its gradient; broken points that are nearer than before are kept on the way."""
             nonlocal best, nearest, broken
             with torch.enable_grad():
                 shown = point.detach().to(x.dtype).requires_grad_(True)

@@ -1,4 +1,4 @@
-"""Random noise: what an adversary who knows nothing about the network can do."""
+"""Random noise in the ball: the attack of an adversary who knows nothing about the network."""
 
 from __future__ import annotations
 

@@ -95,7 +95,7 @@ def pgd(
     check_classes(loss, clean.shape[1])
     guide = model if surrogate is None else surrogate
     best = x.clone()
-    # How far a start came: 0 the class is still y, 1 another one, 2 what was wanted; among equals the loss decides.
+    # Success of a start: 0 the class is still y, 1 another one, 2 the goal is reached; among equals the loss decides.
     best_level = torch.full_like(y, -1)
     best_loss = torch.full_like(y, -torch.inf, dtype=torch.float32)
     standing = torch.arange(len(x), device=x.device)

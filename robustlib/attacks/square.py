@@ -38,7 +38,7 @@ def square(
 ) -> Tensor:
     """Windows of the perturbation are redrawn at random, kept where z_y - max_{i != y} z_i falls.
 
-    One draw a query serves the whole batch; what an example keeps of it is its own affair, so that results
+    One draw a query serves the whole batch; each example keeps or rejects it by itself, so that results
     do not depend on the batch.
 
     Args:
@@ -192,7 +192,7 @@ class _L2(_Linf):
         used = delta.square().sum((1, 2, 3))
         mask = torch.zeros(self.image[1:], dtype=torch.bool, device=delta.device)
         mask[rows, columns] = mask[other_rows, other_columns] = True
-        # Per channel: what both windows hold, and an equal part of what the ball still has to give.
+        # Per channel: the budget that both windows use, and an equal part of the ball's unused budget.
         budget = (delta * mask).square().sum((2, 3), keepdim=True)
         budget = budget + per_example((self.threat.eps**2 - used).clamp_min(0), delta) / self.image[0]
         old = delta[:, :, rows, columns]
@@ -211,7 +211,7 @@ class _L2(_Linf):
 
 
 def _or_one(length: Tensor) -> Tensor:
-    """Lengths to divide by: what has none is zero, and stays so."""
+    """Lengths to divide by; 1 for a length of 0, whose vector stays 0."""
     return torch.where(length > 0, length, 1.0)
 
 

@@ -65,8 +65,8 @@ def check_description(attack: object, kind: type[Description] = Description) -> 
 
 
 ABSOLUTE = 1e-3
-"""Logits by which protocol 1 of some attacks asked another class to lead, whatever the logits' units. Records that were
-measured so keep that protocol, and it keeps its numbers; protocol 2 asks for more than rounding."""
+"""Logits by which another class must lead in protocol 1 of some attacks, whatever the logits' units. Records measured
+so keep that protocol, and it keeps its numbers; protocol 2 requires more than rounding."""
 
 
 def _call(attack: Description, *args: Any, **context: Any) -> Tensor:
@@ -122,7 +122,7 @@ def run_attack(
         model: the network under attack, in eval mode.
         x: (N, ...) inputs in the threat's domain.
         y: (N,) int64 labels.
-        threat: what is allowed; None only for :class:`Clean`.
+        threat: ball that the points must stay in; None only for :class:`Clean`.
         generator: every random choice of the attack.
         surrogate: network whose gradients steer the attack (a transfer source, or a low-precision copy of
             ``model``); None: the model's own. Success is always judged on ``model``.

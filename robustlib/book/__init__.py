@@ -1,1 +1,1 @@
-"""What makes the site: notebooks, generated pages and checks."""
+"""The site of the book: generated pages, the build, and checks of the result."""

@@ -1,4 +1,4 @@
-"""Cards: of each committed network what it is and what was measured on it, of each data set where it comes from."""
+"""Model cards of the committed networks, with their measurements, and data cards of the data sets."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ..experiments.store import Store, read_weights
 from ..spec.records import Record
 
 ABOUT: dict[str, str] = json.loads(resources.files("robustlib.data").joinpath("about.json").read_text("utf-8"))
-"""What each set is of, what is wrong with it, and where the book uses it; MyST."""
+"""Contents of each data set, its known faults, and its uses in the book; MyST."""
 
 
 def data_cards() -> str:
@@ -42,7 +42,7 @@ def data_cards() -> str:
 
 
 def cards(folder: Path, store: Store, *, link: Callable[[str], str] = "../{}".format) -> str:
-    """A card for each committed network: what it is, how it was made, what was measured on it.
+    """A card for each committed network: architecture, training and measurements.
 
     Args:
         folder: of the weights.
@@ -81,7 +81,7 @@ def cards(folder: Path, store: Store, *, link: Callable[[str], str] = "../{}".fo
 
 
 def _place(record: Record) -> tuple[str, str, float]:
-    """By kind of measurement, then by norm and radius."""
+    """Sort key of a record on its card: kind of measurement, then norm and radius."""
     ball = record.evaluation["measurement"].get("threat") or {}
     return Path(record.path).stem.rpartition("-")[0], ball.get("type", ""), ball.get("eps", 0.0)
 
@@ -110,7 +110,7 @@ def threat_text(asked: Mapping[str, Any]) -> str:
 
 
 def _how(measurement: Mapping[str, Any]) -> str:
-    """What a name does not say of an attack: another loss, targets, another network as the source."""
+    """Attack settings missing from a record's name: loss, kappa, targets, transfer source."""
     attack, source = measurement.get("attack") or {}, measurement.get("source")
     told = [f"{attack['loss']} loss"] if attack.get("loss", "cross_entropy") != "cross_entropy" else []
     told += [f"κ {attack['kappa']:g}"] if attack.get("kappa") else []

@@ -1,4 +1,4 @@
-"""The head of every chapter: its parameters checked, its records at hand."""
+"""First cells of a chapter: check its parameters, get its records."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ PARAMETERS = ("profile", "device", "recompute")
 
 
 def check_parameters(namespace: Mapping[str, object], known: Iterable[str] = PARAMETERS) -> None:
-    """For a notebook's first cell: ``check_parameters(globals())`` refuses a mistyped papermill parameter or value.
+    """Refuse a mistyped papermill parameter or value; a notebook's first cell calls ``check_parameters(globals())``.
 
-    papermill sets what it does not know as one more variable and goes on. At the top of a notebook every
+    papermill sets an unknown name as one more variable and goes on. At the top of a notebook every
     plain variable is a parameter, hence one beyond the known names is a typing mistake.
 
     Raises:
-        RobustlibError: naming the stray variable and the nearest known one, or the value and what it may be.
+        RobustlibError: naming the stray variable and the nearest known one, or the value and those allowed.
     """
     known = set(known)
     for name, value in namespace.items():

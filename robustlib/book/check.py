@@ -29,7 +29,7 @@ def faults(root: Path) -> list[str]:
         except RobustlibError as error:
             found.append(f"weights/{error}")
     if found:
-        # What is generated from them cannot be judged before they are sound.
+        # Files generated from them cannot be judged before they are sound.
         return found
     try:
         generated = readme_text(root)

@@ -1,4 +1,4 @@
-"""What it takes to make the tables again: a command for each, processor time from records, GPU time by estimate."""
+"""Cost of making the tables again: a command for each, processor time from records, GPU time by estimate."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def short(paper: str) -> str:
 
 
 def commands(store: Store) -> str:
-    """One line an item: the command that measures it in the quick profile, and what that and the full profile take.
+    """One line an item: the command that measures it in the quick profile, and the time of that and the full profile.
 
     Args:
         store: the records.

@@ -22,7 +22,7 @@ def _table(found: Sequence[Row], panel: str, item: str) -> list[str]:
     knob = ""
     for row in found:
         match = _LABEL.fullmatch(row.label)
-        # A spread has an axis of its own.
+        # A spread has a separate axis.
         if match is None or (match["panel"] or "") != panel or row.column.endswith(" std"):
             continue
         knob, value = match["knob"], float(match["value"])

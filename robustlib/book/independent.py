@@ -1,4 +1,4 @@
-"""What other people's attacks leave of the committed networks, beside our own records.
+"""Accuracy of the committed networks under other libraries' attacks, beside our own records.
 
 ``benchmarks.independent`` measures it, where foolbox and torchattacks are installed; this page needs neither.
 """

@@ -30,12 +30,12 @@ class Inversion:
 
     @property
     def difference(self) -> float:
-        """How much more is left after the stronger one, a fraction."""
+        """Accuracy after the stronger attack minus that after the weaker one, a fraction."""
         return self.stronger.metrics["accuracy"].value - self.weaker.metrics["accuracy"].value
 
     @property
     def why(self) -> str:
-        """What is known of it."""
+        """Explanation, where one is known."""
         trained = self.stronger.training["defence"]["type"] == "FgsmTraining"
         return LEAKING if trained and _attack(self.stronger)["type"] == "Fgsm" else OPEN
 
@@ -45,7 +45,7 @@ def _attack(record: Record) -> Mapping[str, object]:
 
 
 def _ranked(record: Record) -> bool:
-    """Whether it is the accuracy under a white-box attack whose strength is known."""
+    """True for the accuracy under a white-box attack of :data:`STRENGTH`."""
     what = record.evaluation["measurement"]
     if what["type"] != "Accuracy" or what.get("source") is not None:
         return False

@@ -31,7 +31,7 @@ from .scorecard import anchors, fates, scorecard, summary
 MARK = ("<!-- generated: scorecard -->", "<!-- end of generated -->")
 
 
-# Costs --------------------------------------------------------------------------------------------
+# Comparison with committed records ----------------------------------------------------------------
 
 
 def _shown(record: Record, name: str) -> str:
@@ -39,7 +39,7 @@ def _shown(record: Record, name: str) -> str:
 
 
 def compare(jobs: Sequence[Job], profile: str, *, ours: Store, theirs: Store) -> list[str]:
-    """How records made now differ from the committed ones: a line for each difference, then a count."""
+    """Compare records made now with the committed ones: a line for each difference, then a count."""
     lines, same, missing = [], 0, 0
     for job in jobs:
         new, old = (store.find(job.evaluation, job.home(profile)) for store in (ours, theirs))
@@ -101,7 +101,7 @@ def generate(
         f"static/{SCRIPT}": demo_script(root / "weights"),
     }
     if not names:
-        # Estimates of everything take seconds, and stand in the whole book alone.
+        # Estimates of everything take seconds, and only the whole book has them.
         pages |= {"costs.md": costs(store), "commands.md": commands(store)}
     (destination / "static").mkdir(exist_ok=True)
     for name, text in pages.items():

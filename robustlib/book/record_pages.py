@@ -132,7 +132,7 @@ def network_section(
 
 
 def _first_papers(profile: str) -> dict[str, str]:
-    """By key of an evaluation, the first paper of the book whose plan has it."""
+    """First paper of the book whose plan has an evaluation, by the evaluation's key."""
     found: dict[str, str] = {}
     for paper in papers():
         for job in plan.jobs(plan.select([paper]), profile):
@@ -141,7 +141,7 @@ def _first_papers(profile: str) -> dict[str, str]:
 
 
 def _by_paper(records: Iterable[Record], profile: str) -> dict[str, dict[str, list[Record]]]:
-    """Records by paper, in the book's order, and by network: all of a network stands with the first paper that has it.
+    """Records by paper, in the book's order, and by network; a network is listed under the first paper that has it.
 
     Args:
         records: of the profile.

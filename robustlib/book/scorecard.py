@@ -1,4 +1,4 @@
-"""The front page: what became of each paper's headline claims, and how every table and figure stands."""
+"""Tables of the front page: the fate of each paper's headline claims, and the verdicts of every table and figure."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from ..papers.comparison.aged import FATES, aged
 from ..report.join import item_verdicts, statements
 
 STYLES = {"held": "holds", "held, then surpassed": "holds", "qualified": "qualified", "broken": "fails"}
-"""Of a fate's badge: the verdict that looks like it."""
+"""Verdict whose style a fate's badge takes."""
 
 
 def anchors(folder: Path) -> dict[str, str]:
-    """By id, the name of the first table of an item, or else of its parent, in the chapters that are committed.
+    """Name of the first table of each item, by the item's id, or else of its parent, in the committed chapters.
 
     Args:
         folder: of the notebooks; an item that none of them shows is left out.
@@ -60,10 +60,10 @@ def _scorecard_row(item: Item, profile: str, store: Store, link: str) -> str:
 
 
 def scorecard(profile: str, store: Store, tables: Mapping[str, str]) -> str:
-    """One table a paper: every item, how its cells stand, how its claims stand.
+    """One table a paper: every item with the verdicts of its cells and of its claims.
 
     Args:
-        profile: whose records are looked at, such as "best".
+        profile: whose records are read, such as "best".
         store: the records.
         tables: from :func:`anchors`; an item without one links to its chapter.
     """
@@ -84,7 +84,7 @@ def scorecard(profile: str, store: Store, tables: Mapping[str, str]) -> str:
 
 
 def fates(profile: str, store: Store) -> str:
-    """A line a paper: its idea, what became of its headline claims, and how much of it is measured."""
+    """A line a paper: its idea, the fates of its headline claims, and the share of it that is measured."""
     lines = ["| paper | the idea | headline claims, today | claims of figures | numbers |", "|---|---|---|---|---|"]
     for paper, about in papers().items():
         if not about.idea:
@@ -117,7 +117,7 @@ def counts(profile: str, store: Store) -> dict[str, int]:
 
 
 def summary(profile: str, store: Store) -> str:
-    """Three sentences that say what stands, from the records."""
+    """Three sentences with the counts of measured items, verdicts and claims, from the records."""
     top = [item for item in items() if not item.parent and item.source != OWN]
     started = [item for item in top if set(item_verdicts(item, profile, store)) - {"not run"}]
     found = _states([item for item in items() if not item.parent], profile, store)

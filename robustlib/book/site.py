@@ -1,4 +1,4 @@
-"""The book: gather its pages in a staging folder, build it strictly, look it over.
+"""Build of the book: gather its pages in a staging folder, run Sphinx with warnings as errors, check the site.
 
     python -m robustlib.book.site build [--out DIR] [--jobs 2] [--reuse] [--builder html|singlehtml]
     python -m robustlib.book.site check [--out DIR]
@@ -73,7 +73,7 @@ def with_buttons(config: str) -> str:
 
 
 def _shorten(staging: Path) -> None:
-    """Leave to a printed book what its readers turn to: of each record the numbers, of the library nothing."""
+    """Shorten a printed book: keep the numbers of each record, and leave out the pages of the library."""
     for page in (staging / "records").glob("*-*.md"):
         text = page.read_text(encoding="utf-8")
         page.write_text(
@@ -152,7 +152,7 @@ def build(
         out: holds ``_build``; default the repository.
         jobs: notebooks at a time.
         builder: ``html``, or ``singlehtml`` for printing.
-        reuse: return what stands there, when it was made from the same sources.
+        reuse: return the site that is there, when it was made from the same sources.
         committed: take the notebooks as they are published instead of executing them.
         generator: module with ``main([destination])`` that writes the generated pages.
 

@@ -1,4 +1,4 @@
-"""What Sphinx does not see in a built site: requests to elsewhere, pictures without words, raw links, errors, size."""
+"""Faults of a built site that Sphinx does not see: outside requests, missing alt text, raw links, errors, size."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ FETCHED = {"script": "src", "img": "src", "iframe": "src", "source": "src", "vid
 # <link> relations that fetch nothing.
 PASSIVE = {"canonical", "next", "prev", "author", "license", "search", "index", "help", "copyright"}
 ERRORS = {"traceback", "highlight-ipythontb", "system-message"}
-"""Classes of what a failed cell or unreadable markup leaves on a page."""
+"""Classes of elements that a failed cell or unreadable markup leaves on a page."""
 _ELSEWHERE = ("http:", "https:", "//")
 _STYLED = re.compile(r"(?:url\(\s*|@import\s+)['\"]?((?:https?:)?//[^)'\"\s]+)")
 

@@ -28,7 +28,7 @@ _LITERAL = re.compile(r"(``.+?``)")
 
 
 def escaped(line: str) -> str:
-    """One line with what would be markup made plain; double-backtick literals stay."""
+    """One line with its markup escaped; double-backtick literals stay."""
     if line.rstrip().endswith("::") or line.lstrip().startswith((">>>", "..")):
         return line
     parts = _LITERAL.split(line)
@@ -40,7 +40,7 @@ def escaped(line: str) -> str:
 
 
 def _parses(lines: list[str]) -> bool:
-    """Whether plain docutils reads the lines without a warning."""
+    """True where plain docutils reads the lines without a warning."""
     messages: list[Any] = []
     settings = {"report_level": Reporter.SEVERE_LEVEL, "halt_level": 5, "warning_stream": None}
     document = docutils.core.publish_doctree("\n".join(lines), settings_overrides=settings)
@@ -76,7 +76,7 @@ def after_napoleon(app: Any, what: str, name: str, obj: Any, options: Any, lines
 
 
 def table_fold(stem: str, bibtex: str, up: str) -> str:
-    """What folds out under a table: its files, and the entry to cite it with.
+    """HTML that folds out under a table: its files, and the entry to cite it with.
 
     Args:
         stem: of the files in ``_static/tables``.

@@ -1,1 +1,1 @@
-"""What a paper consists of: published numbers, items, cells and claims; the plan that profiles make of them."""
+"""Papers as data: published numbers, items, cells and claims, and the plan of evaluations under each profile."""

@@ -1,4 +1,4 @@
-"""Published numbers, the items they belong to, and cells: a published number beside what we measure for it."""
+"""Published numbers, the items they belong to, and cells: a published number beside our evaluations of it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ..spec.evaluation import Evaluation
 from ..spec.records import Record
 
 PACKAGE = "robustlib.papers"
-"""Where papers are found, one package each."""
+"""Package that holds the papers, one package each."""
 
 OWN = "this book"
 """Source of an item that no paper has: an evaluation that readers expect today."""
@@ -31,7 +31,7 @@ STAGES = {
     "PGD": "after Pgd",
     "worst case": "accuracy",
 }
-"""Columns of a bracket, and the metric of a worst case that holds what stands after this and all before it."""
+"""Columns of a bracket; for each, the metric of a worst case: accuracy after this attack and all before it."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ _SETTING = re.compile(r"(?P<name>[^=]+)=(?P<value>.*)|(?P<word>[a-z ]+) (?P<numb
 
 
 def place(row: str, column: str) -> dict[str, Any]:
-    """What a row and a column name, by name: ``"(a) MNIST linf; eps=0.30"`` has a panel, and the number 0.3 as eps.
+    """Settings that the labels of a row and a column name: ``"(a) MNIST linf; eps=0.30"`` has a panel and eps 0.3.
 
     Parts are separated by semicolons. "name=value", or words and a number, is a setting; a number is a float. Another
     part is the "panel" if parts follow it, else the "row"; a column that is no setting is the "column".
@@ -143,17 +143,17 @@ class Cell:
 
     Args:
         item: id of the (sub-)item.
-        row, column: where it stands.
+        row, column: its place in the table, or its point of the figure.
         published: the paper's number, or None where the paper prints none.
         evaluations: the paper's own protocol, one evaluation for each seed; empty when ``unavailable``.
         metric: name of the record's metric.
-        scale: what the metric is multiplied with to be in the published unit (100 for percent).
+        scale: factor from the metric to the published unit (100 for percent).
         offset: added then: with a scale of -100, 100 makes an error of an accuracy.
         unit: unit of the scaled value.
         protocol_known: False where the paper leaves a setting open; ``note`` then says which.
         note: footnote.
         unavailable: why this edition cannot measure it; "" when it can.
-        ablation: settings of the protocol that are open, each changed alone; what is asked where ours differs.
+        ablation: settings of the protocol that are open, each changed alone; evaluated to explain a difference.
         spread: it is about differences that single seeds hide, so that profiles run more of them.
         distribution: it is about all of its seeds together; a reduced profile runs those of its own number.
         derived: computes the value, in ``unit``, where it follows from definitions without any network.
@@ -210,7 +210,7 @@ def cell(
     spread: bool = False,
     ablation: tuple[Factor, ...] = (),
 ) -> Cell:
-    """A measured :class:`Cell`; ``unknown`` says what of its protocol the paper leaves open, and joins the note."""
+    """A measured :class:`Cell`; ``unknown`` names the settings that the paper leaves open, and joins the note."""
     return Cell(
         item=item,
         row=row,

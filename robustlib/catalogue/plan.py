@@ -1,4 +1,4 @@
-"""From items and a profile to jobs, and from jobs and records to each item's state."""
+"""Plan of a run: the jobs that items need under a profile, and each item's state given the records."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ def _cells(paper: str) -> tuple[Cell, ...]:
 
 
 def _profiles(paper: str) -> Any:
-    """A paper's module of reductions; None where it has none, so that the full profile alone runs what it asks."""
+    """A paper's module of reductions; None where it has none, so that the full profile alone runs its evaluations."""
     return _module(paper, "profiles") if importlib.util.find_spec(f"{PACKAGE}.{paper}.profiles") else None
 
 
 @functools.cache
 def reductions_of(paper: str) -> tuple[Reduction, ...]:
-    """What profiles make of a paper's evaluations."""
+    """Reductions of a paper's evaluations under the profiles; () where the paper has none."""
     return tuple(getattr(_profiles(paper), "REDUCTIONS", ()))
 
 
@@ -80,7 +80,7 @@ def select(names: Sequence[str]) -> list[Item]:
 
 
 def evaluations(cell: Cell, profile_name: str) -> list[Job]:
-    """What the profile runs for a cell: one job for each of its seeds, none where it leaves the cell out."""
+    """Jobs of a cell under a profile: one for each of its seeds, none where the profile leaves the cell out."""
     found, paper = [], find_item(cell.item).paper
     for place, full in enumerate(cell.evaluations):
         job = job_of(full, profile_name, paper)
@@ -96,7 +96,7 @@ def shrink(full: Evaluation, profile_name: str, paper: str = "") -> Evaluation |
     Args:
         full: in the paper's own protocol.
         profile_name: of the profile.
-        paper: whose cell or claim it is; "": the first paper that says what profiles make of it.
+        paper: whose cell or claim it is; "": the first paper with a reduction for it.
 
     Raises:
         RobustlibError: an unknown profile.
@@ -107,9 +107,9 @@ def shrink(full: Evaluation, profile_name: str, paper: str = "") -> Evaluation |
 
 
 def job_of(full: Evaluation, profile_name: str, paper: str = "") -> Job | None:
-    """What the profile runs for one evaluation of a paper's, see :func:`shrink`.
+    """The profile's job for one evaluation of a paper, see :func:`shrink`; None where the profile leaves it out.
 
-    What it leaves whole is the full profile's, seeds and records alike.
+    An evaluation that it leaves whole is the full profile's, seeds and records alike.
     """
     shrunk = shrink(full, profile_name, paper)
     return None if shrunk is None else Job(full, shrunk, OWN_PROTOCOL if shrunk == full else "")
@@ -122,13 +122,13 @@ def find_record(full: Evaluation, profile_name: str, store: Store, paper: str = 
 
 
 def _ablations(cell: Cell, profile_name: str) -> list[Job]:
-    """A difference from the paper is asked about under the paper's own protocol alone."""
+    """Jobs that may explain a difference from the paper; under the paper's own protocol alone."""
     factors = cell.ablation if profile_name == OWN_PROTOCOL else ()
     return [Job(full, full) for factor in factors for full in factor.evaluations]
 
 
 def _seeds(cell: Cell, chosen: Profile, *, whole: bool) -> int:
-    """How many it runs; ``whole``: nothing of the paper's protocol was changed."""
+    """Number of the cell's seeds under a profile; ``whole``: nothing of the paper's protocol was changed."""
     if cell.distribution:
         return chosen.distribution_seeds
     if cell.spread:
@@ -153,7 +153,7 @@ def jobs(chosen: Iterable[Item], profile_name: str) -> list[Job]:
 
 
 def makers(profile_name: str) -> dict[str, str]:
-    """By key of an evaluation, the item whose run under a profile measures it: of several, the one with least to do."""
+    """Item whose run under a profile measures an evaluation, by the latter's key; of several, the shortest run."""
     work = {item.id: [key(job.evaluation) for job in jobs([item], profile_name)] for item in items()}
     found: dict[str, str] = {}
     for name in sorted(work, key=lambda name: len(work[name])):

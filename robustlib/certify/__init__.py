@@ -3,7 +3,7 @@
 ``certify(model, x, y, threat)`` proves; ``margins`` is the same bound with gradients, for training. ``estimate`` and
 ``estimated_margins`` put random projections in place of hidden bounds, and prove nothing.
 
-**What is proved, about what.** A certificate is a statement about ``model(x)`` as it is called, for each row of x: at
+**The statement.** A certificate is a statement about ``model(x)`` as it is called, for each row of x: at
 every point of the ball (cut with the domain) the logit of the row's class exceeds every other by more than the stated
 slack, in exact arithmetic with the model's own weights. The call itself is recorded where PyTorch dispatches its
 operators, so that hooks, an overridden ``__call__``, operations in place and TorchScript count as they happen. Before
@@ -11,9 +11,9 @@ anything is claimed the recorded graph is compared with further calls of the mod
 rows of x and of random points of their balls, and two calls at the same points must agree. The model, its buffers and
 modes, x and the random state are left as they were, also by a refusal.
 
-**What is bounded**: :data:`SUPPORTED`, in float32 or float64.
+**Operations with bounds**: :data:`SUPPORTED`, in float32 or float64.
 
-**What is refused**, in one line that names it: any other operation that the logits depend on (recurrent cells,
+**Refusals**, each in one line that names the reason: any other operation that the logits depend on (recurrent cells,
 attention, sorting, maxima and statistics over axes, slices, chunks and permutations, products of two values that depend
 on the input); whatever mixes the examples of a batch; random numbers; a model whose calls differ, that changes its
 buffers, depends on the size of the batch, reads values of the input (``item``, ``tolist``, ``numpy``, a branch), lowers

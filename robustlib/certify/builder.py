@@ -1,4 +1,4 @@
-"""The nodes of a graph as they are written down, and what a rule sees of one call of an operator."""
+"""Builder of a graph's nodes, and the view that a rule has of one call of an operator."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .rows import Shape
 
 
 class Unbounded(Exception):
-    """Raised by a rule, with what is wrong with the call."""
+    """Raised by a rule, with the fault of the call."""
 
 
 @dataclass
@@ -25,7 +25,7 @@ class Builder:
     Attributes:
         rows: how many examples the model is called with.
         device: of the examples.
-        name: what the next nodes are called.
+        name: of the next nodes.
     """
 
     rows: int
@@ -59,11 +59,11 @@ class Builder:
         return self.note(Scale(both[0], both[1]), (place,), shape)
 
     def sum(self, left: int, right: int) -> int:
-        """Of two nodes of one shape."""
+        """Sum of two nodes of one shape."""
         return self.note(Add(), (left, right), self.nodes[left].shape)
 
     def reshape(self, place: int, shape: Shape) -> int:
-        """The same values in another shape."""
+        """Reshape a node's values; a node of that shape is itself the result."""
         return place if self.nodes[place].shape == shape else self.note(Reshape(shape), (place,), shape)
 
     def clip(self, place: int, low: Tensor | float | None, high: Tensor | float | None, like: Tensor) -> int:
@@ -79,7 +79,7 @@ class Builder:
         return self.scale(place, -1.0, _number(high), like)
 
     def leak(self, place: int, slope: Tensor | float, like: Tensor) -> int:
-        """Of a slope below zero: slope z + (1 - slope) relu(z); |z| has -1."""
+        """Leaky ReLU, with ``slope`` where z < 0: slope z + (1 - slope) relu(z); |z| has slope -1."""
         straight = self.scale(place, slope, torch.zeros_like(slope) if isinstance(slope, Tensor) else 0.0, like)
         rest = 1 - slope
         bent = self.relu(place)
@@ -100,7 +100,7 @@ class Call:
         func: the operator.
         arguments: by their names in its schema.
         place_of: position of the node that a tensor is; None: it does not depend on the input.
-        output: what came out.
+        output: the operator's result.
     """
 
     builder: Builder
@@ -121,7 +121,7 @@ class Call:
 
     @property
     def subject(self) -> Tensor:
-        """The first argument, which is what depends on the input."""
+        """The first argument, which depends on the input."""
         first: Tensor = next(iter(self.arguments.values()))
         return first
 

@@ -1,4 +1,4 @@
-"""Cascades of certified networks (Wong et al. 2018, section 3.3): who answers at a point, and what that is worth."""
+"""Cascades of certified networks (Wong et al. 2018, section 3.3): their answers, and certificates for them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ EDGE = 1e-3
 
 @dataclass(frozen=True)
 class Answer:
-    """Of a cascade at each point: (N,) the class it gives and the position of the stage that gave it."""
+    """Answer of a cascade at each point: (N,) the class it gives and the position of the stage that gave it."""
 
     labels: Tensor
     stage: Tensor
@@ -27,7 +27,7 @@ class Answer:
 
 @dataclass(frozen=True)
 class Judgement:
-    """What a cascade's certificates at x are worth against the label y; (N,) bool where nothing else is said.
+    """Correctness of a cascade against the label y, certified under three rules; (N,) bool where not stated otherwise.
 
     Attributes:
         labels, stage: (N,) as in :class:`Answer`.
@@ -37,8 +37,8 @@ class Judgement:
         guarded: released, and no earlier stage predicts another class at x. A stage that is wrong and not certified at
             x can certify its wrong class at another point of the ball, and answer there.
         strict: the cascade gives y at every point of the ball. A stage that is certified at x keeps its class in
-            the ball, but not its certificate, so that any later stage may answer there: this asks that each stage but
-            the last predicts y at x (what it certifies anywhere in the ball is then y, for x lies in that point's
+            the ball, but not its certificate, so that any later stage may answer there: this requires that each but
+            the last predicts y at x (its certified class anywhere in the ball is then y, for x lies in that point's
             ball), and that the last is certified for y.
     """
 
@@ -53,7 +53,7 @@ class Judgement:
 
 @dataclass(frozen=True)
 class Cascade:
-    """Networks asked in turn: the first that certifies its own prediction answers, or else the last.
+    """Networks evaluated in turn: the first that certifies its own prediction answers, or else the last.
 
     Args:
         stages: in order, each (N, ...) inputs to (N, K) logits; at least one.
@@ -68,7 +68,7 @@ class Cascade:
             raise RobustlibError("stages=() of a Cascade; give one network or more")
 
     def _asked(self, x: Tensor, chunk: int | None) -> tuple[Tensor, Tensor]:
-        """(stages, N) classes, and whether each is certified; a stage is not asked where an earlier one answers."""
+        """(stages, N) classes, and whether each is certified; evaluated only where no earlier stage answers."""
         for stage in self.stages:
             check_model(stage, x)
         classes, certified = [], []
@@ -98,7 +98,7 @@ class Cascade:
         return Answer(classes.gather(0, stage[None])[0], stage)
 
     def judge(self, x: Tensor, y: Tensor, *, chunk: int | None = None) -> Judgement:
-        """What the certificates at x (N, ...) are worth against y (N,) int64, under three rules."""
+        """Judge the cascade at x (N, ...) against y (N,) int64, under three rules of certification."""
         classes, certified = self._asked(x, chunk)
         stage = self._first(certified)
         labels = classes.gather(0, stage[None])[0]
@@ -107,7 +107,7 @@ class Cascade:
         places = torch.arange(len(self.stages), device=x.device)[:, None]
         wrong = classes != y
         guarded = released & ~(wrong & (places < stage)).any(0)
-        # The last stage is asked only where no other answered; here it must hold everywhere.
+        # The last stage was certified only where no other answered; here its certificate must hold everywhere.
         strict = ~wrong.any(0) & released
         asked = strict & (stage < len(self.stages) - 1)
         if asked.any():
@@ -135,7 +135,7 @@ def undermine(
     """Look in each ball for a point at which the cascade gives another class than y.
 
     For every stage that is wrong at x, steps lower the certified margins of the stages before it until they are
-    silent, and raise its own (the last one answers without); each point is asked what the cascade gives there.
+    silent, and raise its own (the last one answers without); the cascade is evaluated at each point on the way.
 
     Args:
         cascade: of networks whose certificates differentiate.
@@ -165,7 +165,7 @@ def undermine(
 
 
 def _reluctance(cascade: Cascade, x: Tensor, place: int) -> Tensor:
-    """(N,) what keeps the stage at ``place`` from answering: margins of those before it, and the lack of its own."""
+    """(N,) objective that falls until the stage at ``place`` answers: margins of those before it, minus its own."""
     total = x.new_zeros(len(x))
     for position, stage in enumerate(cascade.stages[: place + 1]):
         if position == place == len(cascade.stages) - 1:

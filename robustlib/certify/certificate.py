@@ -1,4 +1,4 @@
-"""Certificates: lower bounds on the margins of one class over the others, and what may be concluded from them."""
+"""Certificates: lower bounds on the margins of one class over the others, and the conclusions that they allow."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ ROUNDING = 20
 
 @dataclass(frozen=True)
 class Layer:
-    """What one ReLU's bounds say about its units, counted for each example.
+    """States of one ReLU's units by their bounds, counted for each example.
 
     Attributes:
         name: of the ReLU in the model.
-        units: how many it has.
+        units: number of its units.
         active, dead, unstable: (N,) units with l >= 0; with u <= 0; with l < 0 < u.
     """
 
@@ -48,7 +48,7 @@ class Certificate:
     Attributes:
         labels: (N,) the classes that were certified.
         margins: (N, K) lower bounds on logit[label] - logit[k] over the region; 0 at k = label.
-        slack: (N, K) what rounding may have added to them, a bound that is stated and not proven.
+        slack: (N, K) bound on the rounding in them, stated and not proven.
         layers: statistics of every ReLU.
     """
 
@@ -114,7 +114,7 @@ def margins_in(
 
 
 def slack_of(lower: Tensor, size: Tensor | float) -> Tensor:
-    """(N, K) what rounding may have added to bounds whose terms have these magnitudes."""
+    """(N, K) allowance for rounding in bounds whose terms have these magnitudes."""
     return ROUNDING * torch.finfo(lower.dtype).eps * (torch.zeros_like(lower) + size)
 
 

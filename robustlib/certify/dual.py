@@ -66,13 +66,13 @@ def relax(lower: Tensor, upper: Tensor, slopes: str = "fixed") -> Relaxation:
 
 @dataclass
 class Bound:
-    """What has been added up on the way back: sums that hold for both ends, and the intercepts of each."""
+    """Sums accumulated on the way back: terms common to both ends, and the intercepts of each."""
 
     common: Tensor | float = 0.0
     below: Tensor | float = 0.0
     above: Tensor | float = 0.0
     size: Tensor | float = 0.0
-    """Sum of the terms' magnitudes, from which rounding is judged; only where it was asked for."""
+    """Sum of the terms' magnitudes, from which rounding is judged; only where it was requested."""
 
 
 def _past_relu(rows: Rows, at: Relaxation, bound: Bound, *, sized: bool) -> Rows:
@@ -158,7 +158,7 @@ def pre_activation_bounds(
             rows = unit(shape, slice(first, first + step) if step < shape[0] else slice(None), region.center)
             lower, upper, _ = carry(graph, rows, before, found, region)
             if slopes == "adaptive":
-                # Lower lines differ by the sign of an entry: -z has rows of its own.
+                # Lower lines differ by the sign of an entry: -z has separate rows.
                 upper = -carry(graph, rows.map(torch.neg), before, found, region)[0]
             ends.append((lower, upper))
         lower, upper = (torch.cat(parts, 1).unflatten(1, shape) for parts in zip(*ends, strict=True))

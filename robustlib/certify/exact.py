@@ -1,4 +1,4 @@
-"""What small networks really do over a ball: the least margin, and whether another class is there.
+"""Exact decisions about small networks over a ball: the least margin, and whether another class occurs.
 
 The linear program over the relaxation, and the mixed-integer program that has no relaxation in it, solved by HiGHS.
 """
@@ -25,7 +25,7 @@ is a hundred times what HiGHS lets a constraint be off."""
 _FIRST = 1e9
 """Relative gap at which a search ends: with the first point that it finds."""
 _ENDED, _LIMIT, _IMPOSSIBLE = 0, 1, 2
-"""How SciPy says that a program was solved, stopped at a limit, or has no solution."""
+"""SciPy's status of a program that was solved, stopped at a limit, or has no solution."""
 
 
 def _check(x: Tensor, threat: Ball, name: str) -> None:
@@ -85,7 +85,7 @@ def _closed(graph: Graph) -> Graph:
 
 @dataclass(frozen=True)
 class Decision:
-    """What is known of every point of each ball, up to stated limits.
+    """Decision about all points of each ball, up to stated limits.
 
     Attributes:
         proven: (N,) every other class's margin exceeds the share :data:`SLACK` of x's largest logit everywhere, by the
@@ -104,9 +104,9 @@ class Decision:
 
 
 def decide(model: nn.Module, x: Tensor, y: Tensor, threat: Ball, *, nodes: int, seconds: float) -> Decision:
-    """Whether all points of each ball have the right class, asked of a solver where the bound does not tell.
+    """Decide robustness exactly: solve a mixed-integer program for each class that the dual bound leaves open.
 
-    One mixed-integer program for each class whose bound does not exceed that share, the nearest to winning first: is
+    One program for each class whose bound does not exceed the share :data:`SLACK`, the nearest to winning first: is
     there a point of the ball whose margin is no greater? "No" proves, up to the solver's arithmetic, which is not
     exact; "yes" counts where the model itself agrees. The first class of which neither is known ends a point.
 

@@ -45,12 +45,12 @@ class Graph:
         return values[-1]
 
     def to(self, dtype: torch.dtype) -> Graph:
-        """The same operations with their constants in another precision."""
+        """The graph with its operations' constants in another precision."""
         return Graph(tuple(replace(node, operation=converted(node.operation, dtype)) for node in self.nodes))
 
 
 def ancestry(nodes: Sequence[Node], last: int) -> Graph:
-    """The graph of what node ``last`` depends on; branches that lead elsewhere are left out."""
+    """The graph of the nodes that ``last`` depends on; branches that lead elsewhere are left out."""
     needed = {0, last}
     for position in range(last, 0, -1):
         if position in needed:

@@ -10,7 +10,7 @@ from .region import Region
 
 
 def interval_bounds(graph: Graph, region: Region) -> list[Region]:
-    """For each node the box center +- radius, (N, *shape), that holds its values over the region."""
+    """Box of each node: center +- radius, (N, *shape), which contains its values over the region."""
     boxes: list[Region] = []
     for node in graph.nodes:
         before = [boxes[i] for i in node.inputs]

@@ -1,4 +1,4 @@
-"""How many numbers are held at a time: fewer where memory is short, so that large networks are certified anywhere."""
+"""Size of the parts in which bounds are computed: smaller where memory is short, so that large networks fit."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _MACHINE, _GROUP = Path("/proc/meminfo"), Path("/sys/fs/cgroup")
 
 
 def free_bytes(device: torch.device) -> int | None:
-    """Memory that can still be had: the machine's or, where it is less, the container's; None: nobody says."""
+    """Free memory in bytes: the machine's or, where it is less, the container's; None: unknown."""
     if device.type == "cuda":
         kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
         return int(torch.cuda.mem_get_info(device)[0]) + kept

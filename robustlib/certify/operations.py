@@ -35,7 +35,7 @@ class Linear:
         return rows.linear(self.weight, after)
 
     def offset(self, after: Shape) -> Tensor | None:
-        """(1, *after) what is added, None: nothing."""
+        """(1, *after) constant that is added; None: nothing."""
         return None if self.bias is None else self.bias.expand(1, *after)
 
 
@@ -83,7 +83,7 @@ class Scale:
 
 @dataclass(frozen=True)
 class Reshape:
-    """The same values in another shape of one example."""
+    """Change of one example's shape; the values stay."""
 
     shape: Shape
 

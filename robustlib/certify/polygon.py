@@ -1,4 +1,4 @@
-"""What a network with two outputs can be proven to make of a ball: a polygon around the adversarial polytope."""
+"""Outer polygon of a network with two outputs: proven to contain its outputs over a ball (the adversarial polytope)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The network over one box as a program for HiGHS, linear or mixed-integer, without what its bounds have settled.
+"""The network over one box as a program for HiGHS, linear or mixed-integer, without units that bounds have settled.
 
 Values are variables, so that this shares nothing with the dual but the traced operations and the bounds on
 pre-activations.
@@ -74,7 +74,7 @@ class Program:
         return cost
 
     def minimise(self, cost: Vector, *, most: float = np.inf, **options: float) -> Any:
-        """SciPy's answer for the least value of cost . v, asked for no more than ``most`` of it.
+        """SciPy's answer for the least value of cost . v, among the v with cost . v <= ``most``.
 
         ``options`` are those of :func:`scipy.optimize.milp`; each constraint holds within the solver's 1e-6.
         """
@@ -117,7 +117,7 @@ def matrices(graph: Graph) -> Matrices:
 
 
 def _live(graph: Graph, affine: Matrices, relaxations: dict[int, Relaxation]) -> list[Flags]:
-    """Which values the logits depend on: nothing depends on what goes to units that are never positive."""
+    """Flags of the values that the logits depend on: none depends on inputs of units that are never positive."""
     live = [np.zeros(math.prod(node.shape), bool) for node in graph.nodes]
     live[-1][:] = True
     for i in range(len(graph.nodes) - 1, 0, -1):
@@ -178,7 +178,7 @@ def program_of(
 
 
 def _unit(program: Program, z: Places, before: Places, bounds: Relaxation, kept: Flags, switch: Places | None) -> None:
-    """Rows for z = relu(zhat) with l < 0 < u: z >= 0, z >= zhat, and what holds z down."""
+    """Rows for z = relu(zhat) with l < 0 < u: z >= 0, z >= zhat, and the upper limits on z."""
     bottom, top = (_array(value)[kept] for value in (bounds.lower, bounds.upper))
     one, none, far = sparse.identity(len(z), format="csr"), np.zeros(len(z)), np.full(len(z), np.inf)
     program.low[z] = 0.0

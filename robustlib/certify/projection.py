@@ -1,7 +1,7 @@
 """Bounds on hidden layers estimated from random columns, in memory linear in the units (Wong et al. 2018, section 3.2).
 
 A layer's exact bounds need ||a||_1 of one row a for each of its units. Random columns are pushed forward instead: for a
-standard Cauchy column R, a . R is Cauchy with the scale ||a||_1, whose median size is that scale. What comes out is an
+standard Cauchy column R, a . R is Cauchy with the scale ||a||_1, whose median size is that scale. The result is an
 estimate, above or below the bound; it steers training, and no certificate is made from it.
 """
 
@@ -30,10 +30,10 @@ NORMAL = -1
 
 @dataclass(frozen=True)
 class Estimate:
-    """What random projections say of one batch. It proves nothing: no verdict of a certificate is made from it.
+    """Estimated margins of one batch, from random projections. It proves nothing and never becomes a certificate.
 
     Attributes:
-        labels: (N,) the classes that were asked about.
+        labels: (N,) the classes whose margins were estimated.
         margins: (N, K) estimates of the dual bounds on logit[label] - logit[k]; 0 at k = label.
     """
 
@@ -57,7 +57,7 @@ def _geometric(columns: Tensor) -> Tensor:
 
 
 def _linear(operation: Affine) -> Affine:
-    """The operation without what it adds."""
+    """The operation without its additive constant."""
     if isinstance(operation, Scale):
         return replace(operation, shift=torch.zeros_like(operation.shift))
     return operation if isinstance(operation, Reshape) else replace(operation, bias=None)
@@ -93,7 +93,7 @@ class _Projector:
     generator: torch.Generator
 
     def source(self, position: int) -> int:
-        """Under which name a node's Cauchy columns are kept: one for all of them where they are pooled."""
+        """Name under which a node's Cauchy columns are kept: one for all of them where they are pooled."""
         return 0 if self.estimator == "pooled" else position
 
     def columns(self, radius: Tensor) -> Tensor:
@@ -103,7 +103,7 @@ class _Projector:
         return drawn * radius[:, None]
 
     def start(self, region: Region) -> _Pushed:
-        """Of a box its half widths; of a Euclidean ball Gaussian columns, its domain left out."""
+        """Columns of the region: Cauchy ones times the half widths of a box; Gaussian ones for a Euclidean ball."""
         if region.x is None or region.eps is None:
             return _Pushed(region.center, {0: self.columns(region.radius)})
         shape = (1, self.projections, *region.x.shape[1:])
@@ -213,7 +213,7 @@ def estimate(
     generator: torch.Generator,
     chunk: int | None = None,
 ) -> Estimate:
-    """What :func:`estimated_margins` gives for a batch, a few examples at a time.
+    """Estimate the margins of a batch by :func:`estimated_margins`, a few examples at a time.
 
     Args:
         model, x, threat, projections, estimator, generator: as there.
@@ -223,7 +223,7 @@ def estimate(
     graph, x = begin(model, x, y, threat)
     if chunk is None:
         widest = max(math.prod(node.shape) for node in graph.nodes)
-        # Each part draws columns of its own: how many there are must not depend on the machine.
+        # Each part draws separate columns: their number must not depend on the machine.
         chunk = max(1, MOST // (widest * max(1, projections) * max(1, len(graph.relus))))
     y = predictions(model, x, chunk) if y is None else y
     with exact(x), torch.no_grad():

@@ -1,4 +1,4 @@
-"""How far each point is certified, and the flag that a certificate raises at test time."""
+"""Largest certified radius of each point, and detection of possibly perturbed inputs at test time."""
 
 from __future__ import annotations
 
@@ -133,8 +133,8 @@ def detect(model: nn.Module, x: Tensor, threat: Ball, *, slopes: str = "fixed") 
     """Flag inputs that may have been moved: those not certified for the class that the model gives them.
 
     Every x' in the ball of a point x to which the model gives another class is flagged, certified or not as x may be:
-    x lies in the ball of x' and has another class, so that nothing certifies x'. What passes is an input beyond the
-    ball, or one that leaves the class as it is; and some clean inputs are flagged.
+    x lies in the ball of x' and has another class, so that nothing certifies x'. Not flagged are inputs beyond the
+    ball, and those that leave the class as it is; some clean inputs are flagged.
 
     Args:
         model, slopes: as for :func:`certify`.

@@ -1,7 +1,7 @@
-"""A model's call as it is written down: every operator whose arguments depend on the input, in the order they run.
+"""Recorder of a model's call: every operator whose arguments depend on the input, in the order they run.
 
-Recording only notes the calls. Their rules are applied afterwards, to those that the logits depend on, so that what has
-no bound is refused only where it matters and weights keep their place in autograd's graph.
+Recording only notes the calls. Their rules are applied afterwards, to those that the logits depend on, so that an
+operator without a bound is refused only where it matters and weights keep their place in autograd's graph.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ READS = {
 }
 """Ways to the values of a tensor that no operator shows."""
 SIZES = {Tensor.__len__}
-"""Ways to the size of the batch that are refused; x.shape is followed, and x.flatten(1) is what they are for."""
+"""Ways to the size of the batch that are refused; x.shape is followed, and x.flatten(1) replaces them."""
 ASKS = {"_local_scalar_dense", "equal", "is_nonzero", "allclose"}
 """Operators that hand a value to Python."""
 Source = tuple[int, int]
@@ -49,7 +49,7 @@ Source = tuple[int, int]
 
 @dataclass
 class _Value:
-    """A tensor that depends on the input: where it comes from, or why nobody can say."""
+    """A tensor that depends on the input: its source, or the reason why that is unknown."""
 
     tensor: Tensor
     source: Source | str
@@ -99,16 +99,16 @@ class Recorder(TorchDispatchMode):
         # PyTorch would import its compiler, seconds, to switch it off in here; nothing here is compiled.
         return False
 
-    # Which tensors depend on the input ----------------------------------------------------------------------
+    # Tensors that depend on the input -----------------------------------------------------------------------
 
     def _keep(self, tensor: Tensor, source: Source | str) -> None:
-        """From now on this tensor has that source; it is held, so that no address is used twice."""
+        """Set the tensor's source; the tensor is kept, so that no address is used twice."""
         value = _Value(tensor, source)
         self.values[id(tensor)] = value
         self.shared.setdefault(_memory(tensor), []).append(value)
 
     def source_of(self, tensor: Any) -> Source | str | None:
-        """Where a tensor comes from, known by itself or by the memory that it shares; None: not from the input."""
+        """Source of a tensor, known by itself or by the memory that it shares; None: not from the input."""
         if not isinstance(tensor, Tensor) or tensor.layout != torch.strided:
             return None
         if (known := self.values.get(id(tensor))) is not None:
@@ -126,11 +126,11 @@ class Recorder(TorchDispatchMode):
             other.source = source if _whole(other.tensor) == _whole(tensor) else stale
         self._keep(tensor, source)
 
-    # Where in the model -------------------------------------------------------------------------------------
+    # Place in the model -------------------------------------------------------------------------------------
 
     @contextlib.contextmanager
     def watched(self) -> Iterator[None]:
-        """Modules are known while they run, for the names of what they do."""
+        """Keep a stack of the modules that run inside the block, for the names of their operations."""
 
         def enter(module: nn.Module, inputs: Any) -> None:
             self.stack.append(module)
@@ -193,7 +193,7 @@ class Recorder(TorchDispatchMode):
     # The graph ----------------------------------------------------------------------------------------------
 
     def graph(self, logits: Tensor) -> Graph:
-        """What the logits depend on.
+        """The graph of the operations that the logits depend on.
 
         Raises:
             RobustlibError: an operation among it that has no bound, by its name.
@@ -277,7 +277,7 @@ def _bound(func: Any, args: Any, kwargs: Any) -> dict[str, Any]:
 
 
 class Guard(TorchFunctionMode):
-    """Refuses to hand the values of what depends on the input to anything but operators."""
+    """Refuses to hand values that depend on the input to anything but operators."""
 
     def __init__(self, recorder: Recorder) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Where the input may be: a ball around each x, cut with its domain, as linear functions see it."""
+"""Input regions (l_inf and l_2 balls cut with the domain), and ranges of linear functions over them."""
 
 from __future__ import annotations
 

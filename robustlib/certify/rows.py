@@ -46,7 +46,7 @@ class Kernel:
         )
 
     def _by_phase(self, a: Tensor, size: Shape, padding: Pair) -> Tensor:
-        """The same as one convolution that gives all cells of a stride at once: for few channels far the faster."""
+        """Transpose as one convolution that gives all cells of a stride at once: for few channels far the faster."""
         (o, c, *kernel), (sh, sw) = self.weight.shape, self.stride
         blocks = [-(-kernel[i] // self.stride[i]) for i in (0, 1)]
         whole = functional.pad(self.weight, (0, blocks[1] * sw - kernel[1], 0, blocks[0] * sh - kernel[0]))
@@ -61,7 +61,7 @@ class Kernel:
 def _by_sign(a: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
     """(B, R) sums of the negative and of the positive entries of a (B or 1, R, n) times values (B, n).
 
-    Where few values differ from zero, as at the units that cross it, only their entries are looked at.
+    Where few values differ from zero, as at the units that cross it, only their entries are read.
     """
     most = int((values != 0).sum(1).max()) if values.numel() else 0
     if 4 * most < values.shape[1]:
@@ -248,7 +248,7 @@ class Unit:
         return Dense(_channels_last(full.reshape(len(full), -1, *shape)))
 
     def patches(self) -> Patches:
-        """The same rows, each on a window of one cell."""
+        """These rows as patches, each on a window of one cell."""
         cells = torch.eye(self.shape[0], dtype=self.factor.dtype, device=self.factor.device)
         a = self._positions() * cells[self.part, :, None, None]
         return Patches(a, (1, 1), (0, 0), (self.shape[1], self.shape[2]), clipped=True)

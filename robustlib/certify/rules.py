@@ -1,7 +1,7 @@
-"""How each of PyTorch's operators becomes operations that bounds are known for.
+"""Rules that translate PyTorch's operators into operations that bounds are known for.
 
-A rule sees one call that the model made: which of its arguments depend on the input, what the others were, and what
-came out. It writes nodes and says which of them is the result. What has corners is made of ReLUs.
+A rule sees one call that the model made: the arguments that depend on the input, the values of the others, and the
+result. It writes nodes and says which of them is the result. Functions with corners are made of ReLUs.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ def whole(call: Call, value: Tensor, shape: Sequence[int]) -> int | None:
 
 
 def mean(call: Call) -> int:
-    """Over all places of each channel, which are kept as axes: a pool."""
+    """A mean over all places of each channel, which are kept as axes: a pool."""
     subject, axes = call.subject, call.get("dim")
     shape = call.builder.example(subject.shape)
     if len(shape) != 3 or subject.dim() != 4 or not call.get("keepdim") or sorted(a % 4 for a in axes or ()) != [2, 3]:
@@ -82,7 +82,7 @@ def mean(call: Call) -> int:
 
 
 def convolution(call: Call) -> int:
-    """In two dimensions, with zeros around the map."""
+    """A convolution in two dimensions, with zeros around the map."""
     a, place = call.arguments, call.one()
     if call.subject.dim() != 4 or a["transposed"] or len(call.builder.nodes[place].shape) != 3:
         raise Unbounded("is not a plain Conv2d of one map for each example")
@@ -122,7 +122,7 @@ def mm(call: Call) -> int:
 
 
 def addmm(call: Call) -> int:
-    """The same and a bias."""
+    """Values times a matrix, and a bias."""
     a = call.arguments
     if a["beta"] != 1 or a["alpha"] != 1:
         raise Unbounded(f"has beta={a['beta']}, alpha={a['alpha']}; give 1 and 1")
@@ -135,7 +135,7 @@ def linear(call: Call) -> int:
 
 
 def batch_norm(call: Call) -> list[int | None]:
-    """With running statistics: a factor and a shift for each channel."""
+    """Batch norm with running statistics: a factor and a shift for each channel."""
     a = call.arguments
     mean, variance = call.get("running_mean"), call.get("running_var")
     if call.get("training") or mean is None or variance is None:
@@ -258,7 +258,7 @@ RULES: dict[str, Rule] = {
     "relu": relu,
     "_to_copy": same,
 }
-"""By the name of the operator, without the underscore of its form that works in place."""
+"""Rules by the name of the operator, without the underscore of its form that works in place."""
 CONSTANTS = frozenset(
     {
         "zeros_like",
@@ -276,4 +276,4 @@ CONSTANTS = frozenset(
         "is_same_size",
     }
 )
-"""Operators that ask an argument for its shape alone."""
+"""Operators that read only the shape of an argument."""

@@ -1,8 +1,8 @@
-"""From a model to its graph: what ``model(x)`` does when it is called, recorded while PyTorch does it.
+"""Tracing of a model: the graph of ``model(x)`` as it is called, recorded while PyTorch runs it.
 
 Operators are seen where PyTorch dispatches them, below the model's own code: whatever calls them (``forward``, hooks,
-an overridden ``__call__``, TorchScript) and whatever they change in place counts as it happens. What depends on the
-input and has no rule is refused by name, and so is a value that is read off the input; before anything is claimed the
+an overridden ``__call__``, TorchScript) and whatever they change in place counts as it happens. An operator that
+depends on the input and has no rule is refused by name, and so is a value read off the input; before any claim the
 graph is compared with further calls of the model. Weights are those of the module itself, so that bounds differentiate
 to them.
 """
@@ -24,9 +24,9 @@ from .recorder import Guard, Recorder
 from .region import Region
 
 ROWS = 3
-"""Rows that a model is recorded on: what mixes examples is then seen."""
+"""Rows that a model is recorded on: more than one, so that operations which mix examples show."""
 SHAPES = 2
-"""Rows where nothing but shapes is computed, to count operations: what a call costs besides its batch."""
+"""Rows where only shapes are computed, to count operations."""
 OTHERS = 5
 """Further random points that the graph is compared at."""
 OFF = 1e-4
@@ -44,7 +44,7 @@ _MODES = (
 
 
 def check_model(model: nn.Module, x: Tensor) -> None:
-    """Raise RobustlibError, before anything is run, for what is no model, no batch of inputs, or in train mode."""
+    """Raise RobustlibError, before anything is run, unless this is a model in eval mode and a batch of inputs."""
     if not isinstance(model, nn.Module):
         raise RobustlibError(f"model is a {type(model).__name__}; give a torch.nn.Module")
     if not isinstance(x, Tensor):
@@ -118,7 +118,7 @@ def _check_logits(logits: Any, rows: int) -> None:
 
 
 def _agree(ours: Tensor, theirs: Tensor, share: float) -> bool:
-    """Whether logits are the same up to a share of their range, where both are finite."""
+    """True where logits agree up to a share of their range and rounding, and are finite at the same places."""
     both = ours.isfinite() & theirs.isfinite()
     if bool((ours.isfinite() != theirs.isfinite()).any()):
         return False
@@ -158,7 +158,7 @@ def _points(x: Tensor, threat: Ball | None) -> Tensor:
 
 
 def trace(model: nn.Module, x: Tensor, threat: Ball | None = None) -> Graph:
-    """The graph of what ``model(x)`` does, compared with the model itself before it is handed out.
+    """The graph of ``model(x)``, compared with the model itself before it is returned.
 
     The model is called a few times, on rows of x and on random points of their regions, in batches of several sizes;
     it is left as it was found.
@@ -195,7 +195,7 @@ def _recorded(model: nn.Module, x: Tensor) -> Any:
     except RobustlibError:
         raise
     except Exception:
-        # Asked again without the recorder: is it the model that fails?
+        # Called again without the recorder: does the model itself fail?
         with torch.utils._python_dispatch._disable_current_modes():
             _call(model, x.clone())
         raise

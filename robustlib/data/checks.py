@@ -1,4 +1,4 @@
-"""Are these the arrays they claim to be? Shapes, digests, and what is known to be inexact."""
+"""Checks of a dataset's arrays: shapes, digests, and rows that are known to be inexact."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ TOLERANCE = 1e-6
 """Largest change of a value that a conversion of text to float32 may make."""
 
 MADE_FROM = "made_from"
-"""Array of lines in a prepared file: the official files it was made from, and what its arrays were then."""
+"""Array of lines in a prepared file: the official files it was made from, and the digests of its arrays then."""
 
 
 class Mismatch(Exception):
-    """The arrays are not the dataset; the text says in what."""
+    """Arrays that are not the dataset; the text names the difference."""
 
 
 @dataclass(frozen=True)
 class Findings:
-    """What a check found: one digest over the arrays' digests, how many rows of each split are not official,
-    and in words what the arrays are.
+    """Result of a check: one digest over the arrays' digests, the number of rows of each split that are not official,
+    and the arrays' origin in words.
     """
 
     digest: str
@@ -55,7 +55,7 @@ def expected_arrays(facts: Facts) -> dict[str, tuple[tuple[int, ...], str]]:
 
 
 def check(facts: Facts, arrays: Arrays) -> Findings:
-    """Compare every array with what is known of the official one, or of the mirror. Raises Mismatch."""
+    """Compare every array with the official one's digest, or the mirror's. Raises Mismatch."""
     expected = expected_arrays(facts)
     for key, (shape, dtype) in expected.items():
         if key not in arrays:
@@ -82,7 +82,7 @@ def check(facts: Facts, arrays: Arrays) -> Findings:
 
 
 def column_means(x: Array, file: str, split: str) -> bool:
-    """Whether the cosine-weighted mean of every column is within TOLERANCE of the reference.
+    """True where the cosine-weighted mean of every column is within TOLERANCE of the reference.
 
     True for any array whose values all lie within TOLERANCE of the reference's. The converse holds only
     roughly: one value that is off by more than 0.01, swapped rows and swapped columns are noticed, scattered
@@ -101,13 +101,13 @@ def weighted_means(x: Array) -> npt.NDArray[np.float64]:
 
 
 def made_from_lines(facts: Facts, arrays: Arrays) -> Array:
-    """What a prepared file says of its origin where the registry has no digests of its arrays."""
+    """Lines in a prepared file about its origin, where the registry has no digests of its arrays."""
     lines = [f"{file.name} {file.checksum}" for file in facts.files]
     return np.array([*lines, *(f"{key} sha256:{sha256_of(arrays[key])}" for key in expected_arrays(facts))])
 
 
 def _made_from(facts: Facts, arrays: Arrays, found: Mapping[str, str]) -> bool:
-    """Arrays without a known digest are official if they still are what was made from the official files."""
+    """True where arrays without a known digest are unchanged since they were made from the official files."""
     if facts.digests or MADE_FROM not in arrays:
         return False
     wanted = {f"{file.name} {file.checksum}" for file in facts.files}
@@ -116,7 +116,7 @@ def _made_from(facts: Facts, arrays: Arrays, found: Mapping[str, str]) -> bool:
 
 
 def _is_test_batch(facts: Facts, arrays: Arrays) -> bool:
-    """Whether the test set is CIFAR-10's ``test_batch.bin``: row by row a label byte, then 3,072 pixels."""
+    """True where the test set is CIFAR-10's ``test_batch.bin``: row by row a label byte, then 3,072 pixels."""
     if "test_batch" not in facts.digests:
         return False
     rows = arrays["x_test"].reshape(facts.n_test, -1)

@@ -1,4 +1,4 @@
-"""What a loaded dataset is: two splits of tensors on one device, and the facts that a record needs."""
+"""Loaded datasets: two splits of tensors on one device, and the facts that a record needs."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Dataset:
     ``domain``: lowest and highest value of ``Split.images()``. ``digest``: sha256 over the digests of the
     arrays, hex, the same for the same bytes on every machine. ``inexact``: how many rows of each split are
     known not to be the official bytes. ``groups``: who a row came from (HAR's 30 subjects, int64 ``(N,)``),
-    or None. ``source``: what was verified, in words: ``official``, or ``mirror, 20 inexact rows``.
+    or None. ``source``: the verified origin in words: ``official``, or ``mirror, 20 inexact rows``.
     """
 
     name: str
@@ -89,5 +89,5 @@ class Dataset:
 
     @property
     def official(self) -> bool:
-        """Whether every row is the official one."""
+        """True where every row is the official one."""
         return not any(self.inexact.values())

@@ -1,4 +1,4 @@
-"""From a name to a verified Dataset, and what ``robustlib data list|fetch|verify`` shows."""
+"""Loading of verified datasets by name, and the functions behind ``robustlib data list|fetch|verify``."""
 
 from __future__ import annotations
 
@@ -44,9 +44,9 @@ class Row:
 
 @dataclass(frozen=True)
 class Report:
-    """What a verification found.
+    """Result of a verification.
 
-    ``message``: ``official``, ``mirror, 20 inexact rows``, or what is wrong and the remedy. ``digest`` is
+    ``message``: ``official``, ``mirror, 20 inexact rows``, or the fault and the remedy. ``digest`` is
     empty and ``inexact`` zero where ``ok`` is False.
     """
 
@@ -163,7 +163,7 @@ def _integers(array: Array) -> Tensor:
 def _device(device: str | torch.device) -> torch.device:
     try:
         place = torch.device(device)
-        # an index of its own, so that "cuda" and "cuda:0" share one copy; and a device that is not there
+        # with an explicit index, so that "cuda" and "cuda:0" share one copy; and a device that is not there
         # fails here
         return torch.empty(0, device=place).device
     except (RuntimeError, AssertionError, TypeError) as fault:

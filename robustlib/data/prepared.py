@@ -19,7 +19,7 @@ from robustlib.data.checks import Array, Arrays, Findings, Mismatch, check, made
 from robustlib.data.registry import Facts
 from robustlib.errors import RobustlibError
 
-# What numpy and zipfile raise on files that are cut short, damaged, or hold pickled objects.
+# Exceptions of numpy and zipfile on files that are cut short, damaged, or hold pickled objects.
 _DAMAGE = (
     ValueError,
     TypeError,
@@ -40,7 +40,7 @@ def data_root(root: str | os.PathLike[str] | None = None) -> Path:
 
 
 def prepared_path(name: str, root: str | os.PathLike[str] | None = None) -> Path:
-    """Where the prepared file of a dataset is, or would be."""
+    """Path of a dataset's prepared file, which need not exist."""
     return data_root(root) / f"{name}.npz"
 
 
@@ -109,7 +109,7 @@ def preparing(facts: Facts, path: Path) -> Iterator[None]:
     except OSError as fault:
         raise disk_error(facts, path, fault) from fault
     try:
-        # left by a process that was killed: nobody else is writing while we hold the lock
+        # left by a process that was killed: no other process is writing while we hold the lock
         for stale in path.parent.glob(f".{path.name}.*.tmp"):
             stale.unlink(missing_ok=True)
         yield
@@ -128,7 +128,7 @@ def disk_error(facts: Facts, path: Path, fault: OSError, size: int = 0) -> Robus
 
 
 def set_aside(path: Path) -> str:
-    """Rename a bad file so that it is never read again; returns the sentence to tell the user."""
+    """Rename a bad file so that it is never read again; returns the sentence for the user."""
     aside = path.with_name(f"{path.name}.bad-{time.strftime('%Y%m%dT%H%M%S')}-{os.getpid()}")
     try:
         os.replace(path, aside)

@@ -1,4 +1,4 @@
-"""What is known of each dataset before it is read: shapes, classes, licence, digests, official files."""
+"""Registry of datasets: shapes, classes, licence, digests and official files of each."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class OfficialFile:
 
 @dataclass(frozen=True)
 class Facts:
-    """What is known of one dataset; ``shape`` is one row's.
+    """Facts about one dataset, known before it is read; ``shape`` is one row's.
 
     ``digests``: sha256 of the C-order bytes of the official arrays, as far as known. ``mirror``: digests of
     arrays that are accepted although some rows are not official; its ``exact_*`` masks, which are checked
@@ -132,7 +132,7 @@ CIFAR10 = Facts(
     n_test=10_000,
     classes=("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"),
     licence="none stated (research use)",
-    # No digest of the official x_test was at hand; `test_batch` is that of the official test_batch.bin, which
+    # No digest of the official x_test was available; `test_batch` is that of the official test_batch.bin, which
     # holds the labels and the images of the test set and can be rebuilt from them.
     digests={
         "x_train": "9d5c2eddadb0deff02c14c350c0385aab7b1d5ff1edfeb4997c8dc8644960111",

@@ -9,11 +9,11 @@ from robustlib.errors import RobustlibError
 
 
 def balanced_subset(labels: Tensor, n: int, *, seed: int = 0) -> Tensor:
-    """``n`` row numbers, drawn evenly over the classes: int64 ``(n,)``, ascending, on the labels' device.
+    """``n`` indices, drawn evenly over the classes: int64 ``(n,)``, ascending, on the labels' device.
 
     Class counts differ by at most one until a class runs out of rows. For one seed the subsets are nested:
     the rows of ``n=100`` are among those of ``n=1000``. The draw depends on ``labels`` and ``seed`` alone
-    (a CPU generator of its own), so that every machine gets the same rows.
+    (a separate CPU generator), so that every machine gets the same rows.
 
     labels: integer ``(N,)``; 1 <= n <= N. Raises RobustlibError otherwise.
     """

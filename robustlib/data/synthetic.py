@@ -1,7 +1,7 @@
 """Datasets that need no file: scikit-learn's digits, points in a square, and applicants for a loan.
 
-What a rule makes is made of uniform draws of a generator with a stated seed, sums, products and comparisons: nothing
-whose last digit depends on the machine.
+Datasets made by a rule consist of uniform draws of a generator with a stated seed, sums, products and comparisons:
+no operation whose last digit depends on the machine.
 """
 
 from __future__ import annotations
@@ -60,9 +60,9 @@ Arrays = dict[str, npt.NDArray[np.generic]]
 
 PLANE_POINTS, PLANE_GAP = 20, 0.15
 FEATURES = ("group", "age", "credit history", "income", "debt", "savings", "stated expenses", "stated job tenure")
-"""Of an applicant, in the columns' order."""
+"""Features of an applicant, in the columns' order."""
 LOANS = (6_000, 4_000)
-"""Applicants to learn from and to be asked about."""
+"""Numbers of applicants to train on and to evaluate on."""
 
 
 def _bytes(values: Tensor) -> npt.NDArray[np.uint8]:
@@ -101,7 +101,7 @@ def _applicants(n: int, generator: torch.Generator) -> tuple[npt.NDArray[np.uint
     debt = 0.55 - 0.35 * income + noise(0.8)
     savings = 0.1 + 0.5 * income + 0.2 * history + noise(0.6)
     means = income - 0.8 * debt + 0.5 * savings + 0.5 * history
-    # Prudence is in no column, but in what applicants state, which nobody checks.
+    # Prudence is in no column, but in the applicants' statements, which are not verified.
     ability = means + noise(1.0)
     repays = ability > 0.48
     expenses = 0.7 - 0.45 * ability + noise(0.25)
@@ -114,8 +114,8 @@ def lender_arrays() -> Arrays:
     """Applicants (n, 8) with :data:`FEATURES`, y = 1 for who repays, ``subject_*`` the group (0 or 1).
 
     A structural model: immutable features (group, age, history) cause the costly ones (income, debt, savings), these
-    and a prudence that no column holds cause repayment, and what is stated freely (expenses, tenure) tells of both for
-    as long as all are honest.
+    and a prudence that is in no column cause repayment, and free statements (expenses, tenure) reveal both as long as
+    all are honest.
     """
     made: Arrays = {}
     generator = torch.Generator().manual_seed(11)

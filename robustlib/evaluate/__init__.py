@@ -1,7 +1,7 @@
 """Measurements of networks: outcomes under one attack, reports under a suite, signs of masked gradients.
 
 Each module that defines a :class:`robustlib.spec.measurement.Measurement` holds one kind of them, whole: its
-description, how it is run, and what that costs.
+description, the function that runs it, and its cost.
 """
 
 import importlib

@@ -26,7 +26,7 @@ class Accuracy(Measurement):
 
     Args:
         attack: which attack.
-        threat: what it may do; None for a clean evaluation.
+        threat: ball that the attack stays in; None for a clean evaluation.
         source: network whose gradients steer it (black-box transfer); None: the subject's own.
         search: precision of the steering gradients, "float32" or "bfloat16"; verdicts are float32.
     """
@@ -112,7 +112,7 @@ class Attacked(Measurement):
 
     Args:
         attacks: counted from 0 in the metrics' names.
-        threat: what each of them may do.
+        threat: ball that each of them stays in.
         sources: networks whose gradients steer them (black box); (): the subject's own.
     """
 

@@ -26,9 +26,10 @@ class Targeted(Measurement):
     """Attempts on each point towards each other class: share that succeed, features that they change.
 
     Args:
-        attack: what is run.
+        attack: description of the targeted attack.
         correct_only: points that the network gets wrong are replaced by others of their class, see
-            :func:`robustlib.evaluate.correct_rows`; False: the subset as it is, led away from the classes it is given.
+            :func:`robustlib.evaluate.targeted.correct_rows`; False: the subset as it is, each point led away from its
+            predicted class.
         cap: number of features at which a point that needs more, or is never broken, counts in ``rho``.
         domain: of the inputs.
     """
@@ -63,7 +64,7 @@ class Targeted(Measurement):
             hits[source] += found.changed[row] > 0
             features[source] += found.changed[row]
         series = {"tries": tries.tolist(), "hits": hits.tolist(), "features": features.tolist()}
-        # Of many points the first: a record is no longer for a whole test set.
+        # Only the first of many points, so that the record of a whole test set is no longer.
         series |= {"rows": found.rows[:KEPT].tolist(), "changed": found.changed[:KEPT].tolist()}
         return Measured(metrics=metrics, outcomes={"reached": pack(reached)}, series=series)
 

@@ -24,11 +24,11 @@ RULES = {"bound": "released", "guarded_bound": "guarded", "strict_bound": "stric
 @spec
 @dataclass(frozen=True)
 class CascadeBound(Measurement):
-    """What a cascade's certificates are worth under the authors' rule and stricter ones; the subject is its last stage.
+    """Certified shares of a cascade under the authors' rule and stricter ones; the subject is its last stage.
 
     Args:
         threat: ball certified, by every stage.
-        searched: points, of those that the authors' rule counts, in whose balls another answer is looked for.
+        searched: points, of those that the authors' rule counts, in whose balls another answer is searched for.
         steps: of each search, see :func:`robustlib.certify.undermine`.
     """
 
@@ -83,7 +83,7 @@ class CascadeBound(Measurement):
 
     def work(self, price: Price, network: Network, n: int) -> float:
         """Operations; see :meth:`Measurement.work`."""
-        # Later stages see what earlier ones leave. Few searches begin, and those take up to ``steps`` steps, each four
+        # Later stages see the points left by earlier ones. Few searches begin, with up to ``steps`` steps, each four
         # certificates of every stage: as if all ended with the first.
         stages = sum(price.certificate(stage) for stage in (*network.earlier, network))
         return stages * (n + 5 * min(n, self.searched))
@@ -100,7 +100,7 @@ class CascadeBound(Measurement):
 @spec
 @dataclass(frozen=True)
 class Estimated(Measurement):
-    """How random projections scatter around the bound that they estimate: repeated, on the same points.
+    """Scatter of random projections around the bound that they estimate: repeated, on the same points.
 
     Args:
         threat: ball.

@@ -1,4 +1,4 @@
-"""Certificates, their radii, what they relax, and the sets that they enclose."""
+"""Certified shares and radii, bounds beside the exact optimum of their relaxation, and areas of output sets."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from ..training.loop import step_generator
 CHUNK = 100
 """Points between two reports of progress."""
 GROUPS = 1000
-"""Of neighbours by radius, of which a record keeps the means where there are more points than that."""
+"""Groups of neighbours by radius, whose means a record keeps where there are more points than groups."""
 
 
 @spec
@@ -177,8 +177,8 @@ class Relaxed(Measurement):
 @spec
 @dataclass(frozen=True)
 class OutputSet(Measurement):
-    """What a network with two outputs makes of balls around one point: the area of outer polygons over
-    that of the samples' convex hull.
+    """Output sets of a network with two outputs over balls around one point: the area of outer polygons over that of
+    the samples' convex hull.
 
     Args:
         radii: of l_inf balls that no domain cuts.

@@ -1,4 +1,4 @@
-"""Counting what an evaluation spends: examples through forward and backward passes, seconds of processor time."""
+"""Counting of an evaluation's cost: examples through forward and backward passes, wall seconds."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 @dataclass
 class Cost:
-    """Passes are counted in examples, so that chunks of any size give the same number."""
+    """Cost of an evaluation; passes are counted in examples, so that chunks of any size give the same number."""
 
     forwards: int = 0
     backwards: int = 0
@@ -21,7 +21,7 @@ class Cost:
 
 @contextmanager
 def counted(*models: nn.Module | None) -> Iterator[Cost]:
-    """Counts passes through the models, and wall seconds, inside the block."""
+    """Count passes through the models, and wall seconds, inside the block."""
     cost = Cost()
 
     def seen(_: nn.Module, inputs: tuple[Tensor, ...], output: object) -> None:

@@ -26,7 +26,7 @@ SHOWN = 5
 @spec
 @dataclass(frozen=True)
 class Directions(Measurement):
-    """Loss on the straight way to what FGSM and PGD make of a point, on the subject (white box) and on another.
+    """Loss on the straight line from a point to its FGSM and PGD inputs, made on the subject and on another network.
 
     Args:
         threat: of both attacks.

@@ -23,7 +23,7 @@ class Distances(Measurement):
 
     Args:
         attack: a minimum-norm attack.
-        norm: "linf" or "l2", what the attack minimises.
+        norm: "linf" or "l2", minimised by the attack.
         grid: radii, in the domain's units, at which accuracy is reported (metric ``accuracy@EPS``).
         domain: of the inputs.
         measured: norm in which the points found are measured, where it is not the one minimised.

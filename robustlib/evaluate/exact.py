@@ -1,4 +1,4 @@
-"""Exact decisions: an attack, bounds, and a solver for what they leave open."""
+"""Exact decisions: an attack, bounds, and a solver for the points that they leave open."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ from .certificates import CHUNK
 from .outcomes import outcomes_under
 
 CHEAP_FIRST = (("interval", "fixed"), ("hybrid", "fixed"), ("dual", "fixed"), ("dual", "adaptive"))
-"""Bounds that are tried before a solver, each on what those before it left."""
+"""Bounds that are tried before a solver, each on the points that those before it leave open."""
 SOLVED = 5
-"""The same for points that a solver decides."""
+"""Points that a solver decides between two reports of progress."""
 
 
 @spec
 @dataclass(frozen=True)
 class Exact(Measurement):
-    """Which points are right everywhere in their balls: an attack, four bounds, and a solver where neither tells.
+    """Robustness decided point by point: by an attack, four bounds, and a solver for points that both leave open.
 
     Args:
         threat: l_inf ball.
         attack: on every point.
-        tried: of the points that attack and bounds leave open, the solver is asked about so many, those nearest to a
+        tried: number of points that the solver is given, of those that attack and bounds leave open, nearest to a
             proof first.
         nodes: of branch and bound, for each program.
         seconds: wall time at which a program is given up all the same; the metric ``late`` counts those.
@@ -50,7 +50,7 @@ class Exact(Measurement):
     def run(self, on: Subject) -> Measured:
         """``certified``: proven by a bound or the solver; ``accuracy``: broken by neither attack nor solver.
 
-        Of the points that the solver was asked about (``asked``), how many it proved, broke, or left for want of time.
+        Of the points given to the solver (``asked``), the numbers that it proved, broke, or left for want of time.
         """
         model, split, rows, name, progress = on.model, on.split, on.rows, on.name, on.progress
         attacks = ((Clean(), None), (self.attack, self.threat))

@@ -38,8 +38,8 @@ def hinge_risks(
     """Both sides of Theorem 3.1 on a network with two logits, f = z_1 - z_0, phi the hinge.
 
     One ascent serves both: phi falls, so that the worst x' is where f(x') has gone furthest against f(x), whether
-    sign or size is asked. It follows -f(x') sign f(x), whose gradient never vanishes where the hinge's does; from
-    a uniform start. What it finds bounds the maximum, and so the theorem's right side, from below.
+    the sign counts or the size. It follows -f(x') sign f(x), whose gradient never vanishes where the hinge's does; from
+    a uniform start. Its end bounds the maximum, and so the theorem's right side, from below.
 
     Args:
         model: eval mode, two logits.

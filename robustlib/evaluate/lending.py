@@ -23,7 +23,7 @@ class Lending(Measurement):
     """Money and approvals of a lender who approves where the network's p(repays) makes the expected gain positive.
 
     Args:
-        threat: what applicants may edit; all of them edit towards approval.
+        threat: edits that applicants may make; all of them edit towards approval.
         steps, step_size: of that ascent.
         gain, loss: of a loan that is repaid, and of one that is not, in units of its interest.
     """
@@ -38,8 +38,8 @@ class Lending(Measurement):
     def run(self, on: Subject) -> Measured:
         """Money for each applicant and shares approved, by group, honest and edited.
 
-        Every applicant edits towards approval within the threat, whether he would repay or not: an edit changes what
-        the lender sees, never who repays. Class 1 is repayment; a loan is given where gain p > loss (1 - p).
+        Every applicant edits towards approval within the threat, repaying or not: an edit changes the lender's view,
+        never who repays. Class 1 is repayment; a loan is given where gain p > loss (1 - p).
 
         Raises:
             RobustlibError: a dataset that does not say who belongs to which group.

@@ -127,8 +127,8 @@ class TrainingCurve(Measurement):
     """Loss on the batches that the network was trained on, in equal blocks of updates.
 
     Args:
-        blocks: how many, at most.
-        at: updates (from 0) before which loss and error are metrics of their own, ``loss@100`` and ``error@100``.
+        blocks: number of blocks, at most.
+        at: updates (from 0) before which loss and error are separate metrics, ``loss@100`` and ``error@100``.
     """
 
     blocks: int = 250

@@ -1,4 +1,4 @@
-"""Signs that an evaluation says less than it seems to: masked gradients, leaked labels, randomness, probabilities.
+"""Signs that an evaluation is not to be trusted: masked gradients, leaked labels, randomness, probabilities.
 
 After Athalye, Carlini and Wagner 2018 (section 3.1), Carlini et al. 2019 and Kurakin et al. 2017 (label leaking).
 """
@@ -32,7 +32,7 @@ class Finding:
 
     Args:
         name: short and fixed: "zero gradients", "Square beats gradients" and so on.
-        text: what was seen, with its numbers.
+        text: the observation, with its numbers.
         masking: whether gradients are to be mistrusted because of it.
     """
 
@@ -42,7 +42,7 @@ class Finding:
 
 
 def beats(weaker: Tensor, stronger: Tensor) -> bool:
-    """Whether the attack held to be weaker broke more of the same points, beyond chance (exact sign test).
+    """Exact one-sided sign test: true where the nominally weaker attack broke more of the points, beyond chance.
 
     Args:
         weaker, stronger: (N,) bool, correct under each.
@@ -57,7 +57,7 @@ def beats(weaker: Tensor, stronger: Tensor) -> bool:
 
 @checked
 def diagnose(model: nn.Module, x: Tensor, y: Tensor, threat: Ball, *, generator: torch.Generator) -> list[Finding]:
-    """What a look at up to 100 points says about the model and its gradients.
+    """Findings about the model and its gradients, from up to 100 of the points.
 
     Args:
         model: eval mode, (N, ...) inputs to (N, K) logits, in the precision of verdicts.

@@ -1,6 +1,6 @@
 """Measurements of a network on chosen points: per-example outcomes under an attack, loss traces, local maxima.
 
-Points are visited in fixed chunks, and each chunk's random choices come from a generator of its own, so
+Points are visited in fixed chunks, and each chunk's random choices come from a separate generator, so
 that a result depends on nothing but the arguments.
 """
 
@@ -51,7 +51,7 @@ def in_pieces(work: Callable[[Tensor, Tensor], Tensor], x: Tensor, y: Tensor) ->
         full = isinstance(error, MemoryError | torch.OutOfMemoryError) or "allocate memory" in str(error)
         if not full or len(x) < 2:
             raise
-    # Outside the handler, so that what the failed attempt held is free again.
+    # Outside the handler, so that the failed attempt's memory is free again.
     half = len(x) // 2
     warnings.warn(f"{len(x)} points did not fit in memory at once; going on with {half}", ResourceWarning, stacklevel=2)
     return torch.cat([in_pieces(work, x[:half], y[:half]), in_pieces(work, x[half:], y[half:])])
@@ -78,14 +78,14 @@ def outcomes_under(
     search: str = "float32",
     progress: Progress | None = None,
 ) -> np.ndarray:
-    """Which points are still classified correctly after the attack, its last iterates as they are, as in the papers.
+    """Outcome of an attack on each point, true where still classified correctly; last iterates count, as in the papers.
 
     Args:
         model: network under attack, eval mode, float32.
         split: images and labels.
         rows: (n,) positions in the split.
-        attack: what is run on each chunk.
-        threat: what it may do.
+        attack: description of the attack, run on each chunk.
+        threat: ball around each point; None: the attack has none.
         name: names the random choices; the evaluation key.
         source: network whose gradients steer the attack (transfer).
         search: precision of the steering gradients.
@@ -133,8 +133,8 @@ def distances_under(
 ) -> np.ndarray:
     """(n,) distances, in ``measured`` (else ``norm``) and the domain's units, at which a minimum-norm attack breaks.
 
-    0 for a point misclassified to begin with, infinity where the attack found nothing; the network is
-    asked again about every returned point before its distance counts.
+    0 for a point misclassified to begin with, infinity where the attack found nothing; the network
+    classifies every returned point once more before its distance counts.
     """
     if domain is None:
         raise RobustlibError(f"domain is missing for {attack}, which starts from noise in it; give (lo, hi)")

@@ -23,10 +23,10 @@ from .outcomes import chunk_generator
 @spec
 @dataclass(frozen=True)
 class Pictures(Measurement):
-    """The first points themselves before and after an attack, as bytes, and the classes that the network tells.
+    """The first points themselves before and after an attack, as bytes, and the classes that the network predicts.
 
     Args:
-        attack, threat: what is done to them.
+        attack, threat: the attack on them, and its ball.
         kept: at most how many images.
         broken: only of points that the network gets right before the attack and not after.
     """
@@ -76,7 +76,7 @@ class Pictures(Measurement):
 @spec
 @dataclass(frozen=True)
 class DecisionMap(Measurement):
-    """Scores z_1 - z_0 on a grid of the unit square, and R_nat, R_bdy, R_rob, each box searched on a grid of its own.
+    """Scores z_1 - z_0 on a grid of the unit square, and R_nat, R_bdy, R_rob, each box searched on a separate grid.
 
     Args:
         threat: l_inf ball, the box around each point.

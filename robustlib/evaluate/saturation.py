@@ -1,4 +1,4 @@
-"""How far a softmax is saturated: derivatives of the outputs at any magnitude, and what float32 leaves of them."""
+"""Saturation of a softmax: derivatives of its outputs at any magnitude, and their values in float32."""
 
 from __future__ import annotations
 

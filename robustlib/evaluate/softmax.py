@@ -74,7 +74,7 @@ class Amplitudes(Measurement):
     protocol: int = 1
 
     def run(self, on: Subject) -> Measured:
-        """Shares of points in each range, in float64 and in float32, and what float32 rounds to exactly zero."""
+        """Shares of points in each range, in float64 and float32, and the share that float32 rounds to exactly zero."""
         model, split, rows, progress = on.model, on.split, on.rows, on.progress
         parts = []
         for part in rows.split(SMALL):

@@ -1,4 +1,4 @@
-"""One call that evaluates a model under a suite of attacks: outcomes, intervals, cost, convergence, findings."""
+"""Evaluation of a model under a suite of attacks: outcomes, intervals, cost, convergence, findings."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ class Line:
     Args:
         attack: its description.
         source: name of the transfer source that steered it; "" for the model itself.
-        points: how many examples still stood and were attacked.
-        standing: (N,) bool: which examples stand after it and all before it.
-        accuracy, low, high: share that stands, with its Wilson 95 % interval.
+        points: number of examples that were still correct and were attacked.
+        standing: (N,) bool: correct after it and all before it.
+        accuracy, low, high: share that remains correct, with its Wilson 95 % interval.
         cost: of this attack, verdicts included.
     """
 
@@ -69,14 +69,14 @@ class Convergence:
 
     @property
     def last_doubling(self) -> tuple[float, float]:
-        """What the last doubling of the steps, and of the restarts, took from the accuracy, as fractions."""
+        """Fall of the accuracy in the last doubling of the steps, and of the restarts, as fractions."""
         table = self.accuracy
         return table[-2][-1] - table[-1][-1], table[-1][-2] - table[-1][-1]
 
 
 @dataclass(frozen=True)
 class Report:
-    """What :func:`evaluate` found. ``worst`` is (N,) bool: correct under everything."""
+    """Result of :func:`evaluate`. ``worst`` is (N,) bool: correct under everything."""
 
     lines: tuple[Line, ...]
     convergence: Convergence | None
@@ -89,7 +89,7 @@ class Report:
 
     @property
     def masked(self) -> bool:
-        """Whether a finding says that the gradients are to be mistrusted."""
+        """True where a finding says that the gradients are to be mistrusted."""
         return any(finding.masking for finding in self.findings)
 
 
@@ -100,12 +100,12 @@ def standard(
     """Noise, FGSM, PGD on two losses, then the four attacks of AutoAttack; FAB only where there is a domain to search.
 
     Args:
-        threat: what the attacks may do.
+        threat: ball of the attacks.
         steps: of each run of APGD and FAB.
         queries: of Square.
         targets: classes that the targeted attacks try.
-        classes: of the model, K, where they are few: at most K - 1 are tried, and below four APGD on the margin stands
-            in for the targeted DLR loss, as in :func:`robustlib.attacks.auto_attack`; None: more than ``targets``.
+        classes: of the model, K, where they are few: at most K - 1 are tried, and below four APGD on the margin
+            replaces the targeted DLR loss, as in :func:`robustlib.attacks.auto_attack`; None: more than ``targets``.
     """
     if classes is not None and classes < 2:
         raise RobustlibError(f"classes={classes}; give the model's number of classes, 2 or more")
@@ -138,13 +138,13 @@ def evaluate(
     name: str = "evaluation",
     converge: bool = True,
 ) -> Report:
-    """Evaluate a model under a suite: the cheapest attack first, each later one on the points that still stand.
+    """Evaluate a model under a suite: the cheapest attack first, each later one on the points that remain correct.
 
     Args:
         model: eval mode, (N, ...) inputs to (N, K) logits; every verdict is its own, in its own precision.
         x: (N, ...) inputs in the threat's domain; visited in chunks, halved where memory runs out.
         y: (N,) int64 labels.
-        threat: what the attacks may do.
+        threat: ball of the attacks.
         attacks: the suite, as descriptions; None: :func:`standard`, for as many classes as the model has.
         sources: networks in eval mode, by name, whose PGD examples are tried on the points that are left.
         search: precision of the steering gradients, "float32" or "bfloat16".
@@ -170,7 +170,7 @@ def evaluate(
     lines = [_line(None, "", len(x), standing, cost)]
     runs: list[tuple[Attack, str, nn.Module | None]] = [(attack, "", copy) for attack in suite]
     runs += [(Pgd(20, threat.eps / 8), source, other) for source, other in (sources or {}).items()]
-    # Queries and transfer come last: what they break is what gradients could not find.
+    # Queries and transfer come last: the points that they break are those that gradients could not.
     runs.sort(key=lambda run: bool(run[1]) or isinstance(run[0], Square))
     for index, (attack, source, guide) in enumerate(runs):
         before = standing
@@ -234,7 +234,7 @@ def _after(
         generator = chunk_generator(name, index, x.device)
 
         def attacked(xs: Tensor, ys: Tensor, generator: torch.Generator = generator) -> Tensor:
-            # All of these points stand, so that none could be put right; looking again would cost a pass.
+            # All of these points are correct, so that none could be put right; classifying them again costs a pass.
             return run_attack(attack, model, xs, ys, threat, generator=generator, surrogate=guide, last_iterate=True)
 
         points = in_pieces(attacked, x[rows], y[rows])
@@ -247,7 +247,7 @@ def _after(
 
 
 def _late(lines: Sequence[Line]) -> list[Finding]:
-    """Attacks without the model's gradients that broke what gradients had left."""
+    """Attacks without the model's gradients that broke points which gradients had not."""
     found = []
     for before, line in itertools.pairwise(lines):
         broken = int(before.standing.sum()) - int(line.standing.sum())

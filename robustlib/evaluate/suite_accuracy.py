@@ -17,10 +17,10 @@ from .suite import evaluate, standard
 @spec
 @dataclass(frozen=True)
 class WorstCase(Measurement):
-    """What a whole suite leaves: noise, FGSM, PGD on two losses, then AutoAttack, each on what still stands.
+    """Accuracy under a suite: noise, FGSM, PGD on two losses, then AutoAttack, each on the points still correct.
 
     Args:
-        threat: what the attacks may do.
+        threat: ball of the attacks.
         steps: of each run of APGD and FAB.
         queries: of Square.
         target_classes: of targeted APGD and FAB.

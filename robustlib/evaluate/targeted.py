@@ -1,4 +1,4 @@
-"""Targeted attempts: every point towards every other class, and what each attempt changed."""
+"""Targeted attempts: every point towards every other class, and the features that each attempt changed."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Attempts:
 
 @checked
 def correct_rows(model: nn.Module, split: Split, n: int, *, seed: int = 0) -> Tensor:
-    """(n,) rows that the model classifies correctly, classes balanced: those of the subset of n, as far as they are.
+    """(n,) indices of points that the model classifies correctly, classes balanced: the subset of n, where possible.
 
     A point that it gets wrong is replaced by one of its class from the subset of 2n, so that networks differ in as
     few points as can be. Fewer than n come back where a class has not enough.
@@ -75,7 +75,7 @@ def targeted_attempts(
         model: under attack, eval mode, float32.
         split: images and labels.
         rows: (n,) positions in the split; a misclassified point is led away from the class that it is given.
-        attack: what is run.
+        attack: description of the targeted attack.
         domain: of the inputs.
         progress: called with (points done, points).
 

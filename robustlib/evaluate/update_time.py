@@ -30,7 +30,7 @@ def hidden_units(model: nn.Module, x: Tensor) -> int:
 
 
 def _seconds(call: Callable[[], None], device: torch.device) -> float:
-    """Of the processor on a CPU, which others may share; of the clock on a GPU."""
+    """Seconds of a call: of the processor on a CPU, which others may share; of the clock on a GPU."""
     if device.type == "cpu":
         began = time.process_time()
         call()

@@ -1,4 +1,4 @@
-"""A network's weights, and the recipe that it was made by."""
+"""Statistics of a network's weights, and the settings of its architecture and training."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ..spec.records import Metric
 FILTERS = 1024
 """Weights of a layer up to which the record keeps them all."""
 BINS = 41
-"""Of the histogram of the others."""
+"""Bins of the histogram of a larger layer's weights."""
 
 
 @spec

@@ -1,1 +1,1 @@
-"""Specifications, keys, profiles, the runner and the records that it leaves."""
+"""Running evaluations: profiles, trained networks, the runner, the store of records and weights, cost, progress."""

@@ -1,4 +1,4 @@
-"""The same evaluations on a dask.distributed cluster: each training and each measurement is a task of its own.
+"""Evaluations on a dask.distributed cluster: each training and each measurement is a separate task.
 
 Workers share the folder of ``results/`` and the cache of networks, so that another one goes on from the checkpoint
 of one that died, and the locks between processes hold between workers too (where the file system has flock).
@@ -39,7 +39,7 @@ from .runner import Interrupted, Job, Summary, exact_arithmetic, headline, run_o
 from .store import Store
 
 LINE_SECONDS, EVENT_SECONDS = 30.0, 0.5
-"""Between two lines about the whole, and between two reports of one task."""
+"""Seconds between two lines about the whole, and between two reports of one task."""
 _store = functools.cache(Store)
 
 
@@ -57,12 +57,12 @@ def run_on(
     say: Callable[[str], None] = print,
     tick: Tick | None = None,
 ) -> Summary:
-    """As :func:`~robustlib.experiments.runner.run` with the same arguments, on a cluster.
+    """Run on a cluster, with the arguments of :func:`robustlib.experiments.runner.run`.
 
     Args:
         cluster: ``local:N`` (N worker processes here), or a scheduler's address, ``tcp://host:port`` or ``tls://...``.
         root: folder of the store; workers see it, the cache and the committed weights under the same paths.
-        device: of the workers; with "cuda" each task asks for the resource ``GPU=1``.
+        device: of the workers; with "cuda" each task requires the resource ``GPU=1``.
 
     Raises:
         RobustlibError: ``distributed`` is missing, no scheduler answers, or a worker refuses: it does not see the
@@ -75,7 +75,7 @@ def run_on(
     total = Summary(present=len(unique) - len(todo))
     if not todo:
         return total
-    # Workers look for the marks, and at what the first one says: while it says "stop", they stop at a checkpoint.
+    # Workers look for the marks, and read the first one: while it says "stop", they stop at a checkpoint.
     marks = [folder / f".cluster-{uuid.uuid4().hex}" for folder in (cache, root / "results")]
     gpu = {"GPU": 1.0} if device.startswith("cuda") else None
     options = {
@@ -100,7 +100,7 @@ def run_on(
                     Networks(torch.device("cpu"), cache, None).forget(network)
             left = _submit(client, todo, marks[0].name, gpu, options)
             end, said, stopping, idle = time.monotonic() + budget, time.monotonic(), False, 0
-            # Once told to stop, everything ends at once or at a checkpoint; without workers, nothing does.
+            # After the mark says stop, everything ends at once or at a checkpoint; without workers, nothing does.
             while left and idle < 5:
                 time.sleep(0.1)
                 busy = sum(map(bool, client.processing().values()))
@@ -163,7 +163,7 @@ def _connected(cluster: str, workers: int, gpu: dict[str, float] | None) -> Iter
 
 
 def dask_setup(worker: Any) -> None:
-    """In local workers: Ctrl-C in a terminal reaches them as well, and is the submitter's to handle."""
+    """Ignore Ctrl-C in local workers: a terminal sends it to them as well, and the submitter handles it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
@@ -183,7 +183,7 @@ def _submit(client: Any, jobs: Sequence[Job], token: str, gpu: Any, options: dic
 
 
 def _take(future: Any, job: Job, total: Summary, say: Callable[[str], None], place: str) -> None:
-    """Add what a measurement ended with."""
+    """Add a measurement's outcome to the total."""
     name = f"{job.evaluation.subject.name}/{job.evaluation.name}"
     try:
         part: Summary = future.result()
@@ -214,7 +214,7 @@ def _task(
     recompute: bool,
     threads: int | None,
 ) -> Summary:
-    """Train a network or measure, unless something that it needs failed or stopped: then that is the answer."""
+    """Train a network or measure; where something that it needs failed or stopped, return that outcome instead."""
     for need in needs:
         if need.failed or need.unfinished:
             return need
@@ -273,7 +273,7 @@ def _teller(topic: str) -> Tick:
 
 
 def _told_to_stop(mark: Path) -> Callable[[], bool]:
-    """Whether the submitter asked to stop or is gone: reads its mark once a second."""
+    """Return a check that is true when the submitter wants to stop or is gone; it reads the mark once a second."""
     told, looked = False, -math.inf
 
     def stop() -> bool:

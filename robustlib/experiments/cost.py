@@ -21,7 +21,7 @@ RATES = {"cpu": {"float32": 41e9, "bfloat16": 128e9}, "cuda": {"float32": 5e12, 
 :func:`fitted` to 66 and 85 samples of the records committed by 2026-11-29, all within a factor of four; records made
 beside other processes may lie higher. Those of the GPU are assumed: no record was made on one."""
 SHORTEST = 30.0
-"""Seconds from which a record says something of the work, and not of what surrounds it."""
+"""Seconds from which a record measures the work, and not its overhead."""
 EXACT, ISSUED = Price(), Price(issued=True)
 
 
@@ -58,7 +58,7 @@ def evaluation_seconds(evaluation: Evaluation, device: str) -> float:
 
 
 def _precision(evaluation: Evaluation) -> str:
-    """Of the passes that search for adversarial inputs."""
+    """Precision of the passes that search for adversarial inputs."""
     return str(getattr(evaluation.measurement, "search", "float32"))
 
 
@@ -95,7 +95,7 @@ def samples(records: Iterable[Record]) -> Iterator[Sample]:
 
 
 def fitted(records: Iterable[Record]) -> dict[tuple[str, str], tuple[float, int]]:
-    """By device and precision, the median operations a second of the samples, and their number."""
+    """Median operations a second of the samples, and their number, by device and precision."""
     found: dict[tuple[str, str], list[float]] = {}
     for sample in samples(records):
         found.setdefault((sample.device, sample.precision), []).append(sample.operations / sample.seconds)

@@ -1,4 +1,4 @@
-"""Results on their way between machines: copy what a run makes into a folder, and file such a folder elsewhere."""
+"""Transfer of results between machines: copy a run's results into a folder, and file such a folder elsewhere."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from ..spec.records import loads
 from .store import Store, check_specification, read_weights
 
 SECONDS = 30.0
-"""Between two copies of what is new while a run goes on."""
+"""Seconds between two copies of new files during a run."""
 
 
 def _files(root: Path, cache: Path) -> dict[str, Path]:
@@ -41,7 +41,7 @@ def _stamp(path: Path) -> tuple[int, int] | None:
 
 @contextmanager
 def copying(destination: Path, root: Path, cache: Path, *, every: float = SECONDS) -> Iterator[None]:
-    """Copy what changes below ``root`` and in ``cache`` while the block runs, and once more at its end.
+    """Copy new and changed files of ``root`` and ``cache`` while the block runs, and once more at its end.
 
     ``destination`` receives ``results/`` and ``networks/``; a machine taken away in mid-run has then lost little.
 
@@ -91,7 +91,7 @@ class Filed:
 
 
 def collect(folder: Path, root: Path, cache: Path) -> Filed:
-    """Validate and file what :func:`copying` left: records below ``root``, the rest in ``cache``.
+    """Validate and file the results of :func:`copying`: records below ``root``, the rest in ``cache``.
 
     Nothing that is there already is replaced, but for a checkpoint by one that is further.
 
@@ -124,7 +124,7 @@ def collect(folder: Path, root: Path, cache: Path) -> Filed:
 
 
 def _validated(name: str, path: Path, store: Store) -> int:
-    """Updates behind a checkpoint, else 0; RobustlibError or ValueError for what is not what its name says."""
+    """Updates behind a checkpoint, else 0; RobustlibError or ValueError for a file that its name misdescribes."""
     if path.suffix == ".checkpoint":
         return _step(path)
     if path.suffix == ".safetensors":
@@ -148,7 +148,7 @@ def _step(path: Path) -> int:
 
 
 def _reached(path: Path) -> int:
-    """As :func:`_step`, -1 for what cannot be read."""
+    """Updates behind a checkpoint; -1 for a file that cannot be read."""
     try:
         return _step(path)
     except RobustlibError:

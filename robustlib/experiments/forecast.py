@@ -1,4 +1,4 @@
-"""What a run would do, and estimates of how long it would take."""
+"""Dry run: the trainings and evaluations that a run would do, with estimates of their time."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ def estimates(evaluations: Sequence[Evaluation], device: str) -> dict[str, float
 
 
 def forecast(jobs: Sequence[Job], profile: str, device: str, store: Store, *, recompute: bool = False) -> Iterator[str]:
-    """A line for each training and evaluation: operations, estimated time, what it waits for; then the total.
+    """A line for each training and evaluation: operations, estimated time, the networks it needs; then the total.
 
     Args:
         jobs: in the order of the run.
         profile: whose records count as present.
         device: "cpu" or "cuda".
         store: where records are looked for.
-        recompute: whether what is present would be measured again.
+        recompute: whether present records would be measured again.
     """
     missing = [job for job in jobs if recompute or store.find(job.evaluation, job.home(profile)) is None]
     seconds, seen, absent = estimates([job.evaluation for job in jobs], device), set[str](), set(map(id, missing))

@@ -32,7 +32,7 @@ LOGGED = {"loss", "accuracy", "seconds", "cpu_seconds", "alarms"}
 
 
 def dataset_of(network: Network, device: torch.device) -> Dataset:
-    """What a network is trained on and asked about."""
+    """Dataset that a network is trained and evaluated on, cut to its classes."""
     dataset = load(network.dataset, device=device)
     return dataset.only(network.classes) if network.classes else dataset
 
@@ -49,7 +49,7 @@ class Networks:
         device: where they are wanted.
         cache: folder for weights, logs and checkpoints.
         committed: folder of committed weights, or None to train everything.
-        stop: asked after each update.
+        stop: called after each update; when true, training stops at a checkpoint.
         progress: called with (network, step, steps, loss).
         diverged: why networks could not be trained, by training key; filled by :meth:`obtain`.
         wait: for a network that another process is training; else :meth:`obtain` raises Busy.
@@ -83,7 +83,7 @@ class Networks:
         if name not in self._kept:
             model = self._find(network) or self._train(network)
             if self.progress is not None:
-                # Where it was found, that is news too.
+                # A network that was found counts as finished, too.
                 self.progress(network, network.schedule.steps, network.schedule.steps, math.nan)
             while len(self._kept) >= KEPT:
                 self._kept.pop(next(iter(self._kept)))

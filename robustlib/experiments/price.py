@@ -31,9 +31,9 @@ from ..training import Certified
 What = tuple[ModelSpec, tuple[int, ...], int]
 """Model, shape of its inputs, number of classes: all that the operations depend on."""
 BALL = LinfBall(0.1)
-"""Stands for any: radius and norm hardly change the operations."""
+"""Ball in place of any other: radius and norm hardly change the operations."""
 LANES, IMAGES = 16, (1, 3)
-"""Numbers in a vector, and channels that convolutions have a way of their own for."""
+"""Numbers in a vector, and numbers of channels for which convolutions have a special implementation."""
 EXAMPLES = 2
 """Batch that is counted; a single example takes short cuts."""
 
@@ -61,7 +61,7 @@ class Counter(TorchDispatchMode):
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if func is torch.ops.aten._local_scalar_dense.default:
             return 0  # the value of a tensor that has none: mostly a test whether inputs and labels are in range
-        # What would draw random numbers on this device takes no generator of a real one.
+        # Functions that would draw random numbers on this device take no generator of a real one.
         kwargs = {name: None if name == "generator" else value for name, value in (kwargs or {}).items()}
         result = func(*args, **kwargs)
         if count := self.formulas.get(func._overloadpacket):
@@ -140,7 +140,7 @@ class Price:
         """The mean update of a training, of its whole batch."""
         defence, (forward, first, _) = network.defence, _forward(_what(network))
         if isinstance(defence, Certified):
-            # A gradient takes twice the operations of what it is the gradient of.
+            # A gradient takes twice the operations of its function.
             bound = _certificate(_what(network), defence.method, defence.slopes, defence.projections)
             early = _certificate(_what(network), "interval", "fixed", 0) if defence.interval else 0.0
             example = 3 * (defence.interval * early + (1 - defence.interval) * bound)

@@ -17,7 +17,7 @@ from ..interrupt import asking
 
 
 def side_by_side(arguments: Sequence[str], n: int, *, threads: int, say: Callable[[str], None]) -> list[int]:
-    """Exit codes of n processes ``robustlib ARGUMENTS``; what each prints is handed on with its number.
+    """Exit codes of n processes ``robustlib ARGUMENTS``; the lines of each are printed with its number.
 
     That of a process which a signal ended is 128 and the signal's number, as a shell has it.
 
@@ -48,7 +48,7 @@ def side_by_side(arguments: Sequence[str], n: int, *, threads: int, say: Callabl
 
     with asking(interrupted):
         processes = [
-            # In sessions of their own: a terminal would send Ctrl-C to each of them as well, and they would hear two.
+            # In separate sessions: a terminal would send Ctrl-C to each of them as well, and they would get two.
             subprocess.Popen(
                 [sys.executable, "-u", "-m", "robustlib", *arguments],
                 env=environment,

@@ -1,11 +1,11 @@
-"""Profiles: from a paper's own evaluation to the one that is run.
+"""Profiles, and the reductions that turn a paper's own evaluation into the one that a profile runs.
 
 ``smoke``   scikit-learn's digits in place of every dataset, seconds on a CPU: proves that the code runs.
 ``quick``   the real datasets under a reduced protocol, at most 30 minutes a paper on two CPU cores.
 ``full``    the paper's own protocol; the largest networks under a scaled one, which their records say.
 
-Which evaluations become what is data of each paper: ``REDUCTIONS`` in ``robustlib.papers.<id>.profiles``. No model,
-paper or dataset is named here, and no profile elsewhere. A record lists what its profile changed, field by field.
+The reductions are data of each paper: ``REDUCTIONS`` in ``robustlib.papers.<id>.profiles``. No model, paper or dataset
+is named here, and no profile elsewhere. A record lists its profile's changes, field by field.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Profile:
         spread_seeds: the same for a cell that is about the spread between seeds.
         distribution_seeds: the same for a cell that shows all its seeds at once.
         scaled_seeds: the same for a table's or a figure's cell whose protocol is not the paper's.
-        note: what a reader should know, one line.
+        note: one line for readers.
         suffix: added to every title that shows its records.
     """
 
@@ -86,7 +86,7 @@ OWN_PROTOCOL = "full"
 """The profile of the papers' own protocols."""
 
 FAITHFUL_FIRST = (OWN_PROTOCOL, "quick")
-"""Where the published book looks for a cell's record, in this order. Stand-in data never appears there."""
+"""Profiles whose records the published book shows, most faithful first. Stand-in data never appears there."""
 
 
 def profile(name: str) -> Profile:
@@ -101,7 +101,7 @@ def profile(name: str) -> Profile:
 
 
 def search_order(name: str) -> tuple[str, ...]:
-    """Profiles whose records a page asked for ``name`` shows, most faithful first."""
+    """Profiles whose records a page of profile ``name`` shows, most faithful first."""
     return FAITHFUL_FIRST if name == BEST else (profile(name).name,)
 
 
@@ -140,7 +140,7 @@ class On:
     also: Callable[[Evaluation], bool] | None = None
 
     def __call__(self, evaluation: Evaluation) -> bool:
-        """Whether the evaluation is of this kind."""
+        """True where the evaluation is of this kind."""
         subject, what = evaluation.subject, evaluation.measurement
         attack = getattr(what, "attack", None)
         return (
@@ -157,7 +157,7 @@ class On:
 
 @dataclass(frozen=True)
 class Version:
-    """What a profile makes of an evaluation.
+    """A profile's version of an evaluation: the network, the budget and the ball that replace the paper's.
 
     Args:
         network: the network that is trained in place of each of the evaluation's networks.
@@ -185,11 +185,11 @@ class Version:
 
 @dataclass(frozen=True)
 class Reduction:
-    """What the profiles make of one kind of a paper's evaluations; None: the profile leaves them out.
+    """Each profile's version of one kind of a paper's evaluations; None: the profile leaves them out.
 
     Args:
         on: the kind.
-        smoke, quick, full: what each profile of :mod:`robustlib.experiments.profiles` makes of them.
+        smoke, quick, full: the version under each profile.
     """
 
     on: On
@@ -215,7 +215,7 @@ def reduction_of(evaluation: Evaluation, reductions: Sequence[Reduction]) -> Red
 
 
 def reduce(evaluation: Evaluation, profile: str, reductions: Sequence[Reduction]) -> Evaluation | None:
-    """What a profile runs of a paper's evaluation, or None where it leaves it out.
+    """A profile's version of a paper's evaluation, or None where the profile leaves it out.
 
     An evaluation that no reduction is about is run by the profile of the papers' own protocols alone, as it is.
 
@@ -242,7 +242,7 @@ EPOCHS = 15
 
 @dataclass(frozen=True)
 class Scale:
-    """How a large network is scaled down in the profile of the papers' own protocols.
+    """Limits on a large network in the profile of the papers' own protocols.
 
     Args:
         widest: its width is at most this.

@@ -13,9 +13,9 @@ from ..spec.keys import key
 from ..spec.network import Network
 
 LINE_SECONDS = 30.0
-"""Between two lines of one job in a log."""
+"""Seconds between two lines of one job in a log."""
 Tick = Callable[[str, int, int], None]
-"""Called with a label and with how many of how many updates or points are done."""
+"""Called with a label, the number of updates or points done, and their total."""
 
 
 def label(what: Network | Evaluation) -> str:

@@ -1,4 +1,4 @@
-"""Runs evaluations: trains what is missing, measures what has no record, stops cleanly, resumes."""
+"""Runner of evaluations: trains missing networks, measures evaluations without a record, stops cleanly, resumes."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def exact_arithmetic() -> None:
 
 
 NEIGHBOUR_SECONDS = 1.0
-"""Between two looks at what other processes are at, when nothing else is left to do."""
+"""Seconds between two checks on other processes, when nothing else is left to do."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class Job:
 
     Args:
         full: the paper's.
-        evaluation: what is run.
+        evaluation: the profile's version, which is run.
         filed: profile that its record is filed under; "": the one that is run.
     """
 
@@ -69,13 +69,13 @@ class Job:
 
     @property
     def deviations(self) -> list[str]:
-        """Field by field, how what is run departs from the paper's protocol."""
+        """Departures of the evaluation from the paper's protocol, field by field."""
         return departures(self.full, self.evaluation)
 
 
 @dataclass
 class Summary:
-    """What a run did."""
+    """Outcome of a run: records written and already present, trainings or evaluations that failed or did not finish."""
 
     written: list[Record] = field(default_factory=list)
     present: int = 0
@@ -84,7 +84,7 @@ class Summary:
 
 
 class Interrupted(KeyboardInterrupt):
-    """Ctrl-C was heard and the run ended cleanly; ``summary`` says with what."""
+    """A run that ended cleanly after Ctrl-C, with its ``summary``."""
 
     def __init__(self, summary: Summary) -> None:
         super().__init__(f"stopped; {summary.unfinished} evaluations are left, run again to go on")
@@ -106,8 +106,8 @@ def run(
 ) -> Summary:
     """Make the records of ``jobs`` that are missing.
 
-    Any number of runs may share a store and a cache: what another one is training or measuring is left to it, and
-    looked at again when everything else is done.
+    Any number of runs may share a store and a cache: jobs that another one is training or measuring are left to it,
+    and checked again when everything else is done.
 
     Args:
         jobs: in any order; those of one network are run together.
@@ -115,7 +115,7 @@ def run(
         store: where they are filed.
         device: "cpu", "cuda" or "auto".
         budget: seconds after which the run stops cleanly at a checkpoint.
-        recompute: measure again what has a record (cached networks are trained again too).
+        recompute: measure again evaluations that have a record (cached networks are trained again too).
         cache: folder for networks; default: the user's cache.
         committed: folder of committed weights to use; None: train.
         say: prints one line.

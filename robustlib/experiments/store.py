@@ -1,4 +1,4 @@
-"""Where records and weights live: ``results/`` and ``weights/`` are committed, the cache is not."""
+"""Files of records and weights: ``results/`` and ``weights/`` are committed, the cache is not."""
 
 from __future__ import annotations
 
@@ -67,12 +67,12 @@ class Store:
         return self._records.get((profile, key(evaluation)))
 
     def path_of(self, evaluation: Evaluation, profile: str) -> Path:
-        """Where the record of that evaluation lies or would lie."""
+        """Path of the evaluation's record, which need not exist."""
         stem = f"{evaluation.name}-{key(evaluation)[:8]}.json"
         return self.root / "results" / profile / evaluation.subject.name / stem
 
     def reread(self, evaluation: Evaluation, profile: str) -> Record | None:
-        """As :meth:`find`, but looks at the disk again: another process may have written it."""
+        """Find a record on the disk, as it is now: another process may have written it."""
         path = self.path_of(evaluation, profile)
         if not path.exists():
             return None
@@ -86,7 +86,7 @@ class Store:
         return record
 
     def set_aside_faults(self) -> None:
-        """Rename files that do not validate to ``.bad`` and say so; what they held will be measured again."""
+        """Rename files that do not validate to ``.bad`` and say so; their evaluations will be measured again."""
         for path, message in self.faults.items():
             print(f"set aside: {message}")
             with contextlib.suppress(FileNotFoundError):  # another run may have set it aside already
@@ -103,7 +103,7 @@ class Store:
 
 
 class FileNames:
-    """Which records are there, by the names of their files: nothing is read or validated.
+    """Records present, by the names of their files: nothing is read or validated.
 
     Args:
         root: folder that holds ``results/``.
@@ -119,7 +119,7 @@ class FileNames:
 
 
 def check_specification(record: Record, store: Store) -> None:
-    """Raise RobustlibError unless keys, folder and file name are those of what the record says was measured."""
+    """Raise RobustlibError unless keys, folder and file name are those of the evaluation in the record."""
     evaluation = parse(record.evaluation)
     if not isinstance(evaluation, Evaluation):
         raise RobustlibError(f"its specification is a {type(evaluation).__name__}; run it again")
@@ -134,7 +134,7 @@ def check_specification(record: Record, store: Store) -> None:
 
 
 def half_precision(model: nn.Module) -> None:
-    """Round every weight to float16 in place: what is stored is what is measured."""
+    """Round every weight to float16 in place, so that the stored weights are the measured ones."""
     with torch.no_grad():
         for tensor in [*model.parameters(), *model.buffers()]:
             if tensor.is_floating_point():
@@ -142,7 +142,7 @@ def half_precision(model: nn.Module) -> None:
 
 
 def weights_digest(model: nn.Module) -> str:
-    """SHA-256 over names and float16 bytes, whatever file they lie in."""
+    """SHA-256 over names and float16 bytes, independent of the file."""
     return _digest(model.state_dict())
 
 
@@ -170,7 +170,7 @@ _RESTORE = "delete it, or restore it with git checkout"
 
 
 def read_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """Tensors of a weights file, and what was written beside them: network, training_key and digest.
+    """Tensors of a weights file, and its metadata: network, training_key and digest.
 
     Raises:
         RobustlibError: not a complete safetensors file, or not with the weights that were written. Pickles

@@ -52,7 +52,7 @@ INITS = ("paper", "kaiming_uniform")
 @spec
 @dataclass(frozen=True)
 class ModelSpec:
-    """Which network.
+    """Description of a network's architecture and initial weights.
 
     Args:
         name: a builder's name, one of ``robustlib.models.names()``.

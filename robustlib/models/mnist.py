@@ -35,7 +35,7 @@ def kaiming_uniform(modules: Iterable[nn.Module], *, generator: torch.Generator)
 def madry_cnn(*, width: int, input_shape: tuple[int, ...], classes: int, generator: torch.Generator) -> nn.Sequential:
     """conv5-2s, pool, conv5-4s, pool, FC 64s, FC: capacity s = ``width``; s = 16 has 3,274,634 parameters on MNIST.
 
-    ReLU stands after the pool, which is the same function as before it (both are monotone) on a
+    ReLU comes after the pool, which is the same function as before it (both are monotone) on a
     quarter of the values.
     """
     return _two_convolutions(2 * width, 4 * width, 64 * width, input_shape, classes, generator)

@@ -94,7 +94,7 @@ def scaled_large(
     """conv3-w, conv4/2-w, conv3-2w, conv4/2-2w, FC 16w twice; w = 32: 48,064 hidden units on MNIST."""
     channels = [(width, False), (width, True), (2 * width, False), (2 * width, True)]
     layers = list(_convolutions(input_shape[0], channels))
-    # The authors' own first weights stand behind a return in their code: PyTorch's are what was trained.
+    # The authors' initialisation is unreachable (after a ``return``); they trained from PyTorch's default.
     return _finish(layers, [16 * width] * 2, input_shape, classes, generator)
 
 

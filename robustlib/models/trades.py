@@ -1,7 +1,7 @@
 """The small networks of Zhang et al. 2019 for MNIST (yaodongyu/TRADES, ``models/``); pixels in [0, 1].
 
 On inputs smaller than 28 x 28 no kernel and no pool exceeds the map it slides over, so that the same networks
-also run on 8 x 8 digits; at 28 x 28 nothing changes. ReLU stands after a pool, which is the same function as
+also run on 8 x 8 digits; at 28 x 28 nothing changes. ReLU comes after a pool, which is the same function as
 before it on a quarter of the values.
 """
 

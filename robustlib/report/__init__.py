@@ -1,1 +1,1 @@
-"""From records to tables, figures, pages and verdicts."""
+"""Tables, figures, verdicts and executed notebooks, all made from records."""

@@ -14,7 +14,7 @@ from .display import cite
 from .join import item_verdicts
 
 PLACE = re.compile(r"\{(ours|paper|tally):([^}]+)\}")
-"""Where a text has a number: ``{ours:ITEM:ROW|COLUMN}``, ``{paper:ID}`` of published.csv, ``{tally:ITEM}``."""
+"""Place of a number in a text: ``{ours:ITEM:ROW|COLUMN}``, ``{paper:ID}`` of published.csv, ``{tally:ITEM}``."""
 
 
 def measured_at(address: str) -> tuple[Evaluation, str]:
@@ -24,7 +24,7 @@ def measured_at(address: str) -> tuple[Evaluation, str]:
         address: "ITEM:ROW|COLUMN", or "ITEM:ROW|COLUMN|METRIC" for another metric of the same record.
 
     Raises:
-        RobustlibError: no measured cell stands there; names the nearest.
+        RobustlibError: there is no measured cell of that address; names the nearest.
     """
     name, _, place = address.partition(":")
     row, column, metric = (*place.split("|"), "", "")[:3]
@@ -65,5 +65,5 @@ def _value(kind: str, name: str, profile: str, store: Store) -> str:
     number = next((n for n in published() if n.id == name), None)
     if number is None:
         raise RobustlibError(f"no published number {name!r}; give an id of a published.csv")
-    # A few numbers of the papers' prose carry no unit of their own.
+    # A few numbers of the papers' prose carry no unit.
     return f"{number.text} {number.unit.split(' (')[0]}".strip() + ("" if number.verified else " (unverified)")

@@ -1,4 +1,4 @@
-"""What a notebook cell shows of an item: its table, its claims, one number in a sentence.
+"""Outputs of notebook cells: an item's table, its claims, one number in a sentence.
 
 Each display carries two forms: MyST for the book, where it becomes a real numbered table and links to the
 record's page, and HTML for every other reader of notebooks.
@@ -48,14 +48,14 @@ def show_item(
     facts = find_item(item)
     found = [row for row in rows(item, profile, store) if keep is None or keep(row)]
     name = f"table-{facts.slug}" + (f"-{part}" if part else "").replace(" ", "-")
-    # What the paper does not have carries no number of the paper's.
+    # An item of this book's own carries no number of a table or figure.
     printed = facts.kind != "extra" and facts.number.startswith(("Fig", "Table", "App", "Algorithm"))
     origin = f"{facts.number} of the paper: " if printed else ""
     show_rows(found, name=name.lower(), caption=f"{origin}{facts.title}{', ' + part if part else ''}")
 
 
 def show_statements(item: str, profile: str, store: Store) -> None:
-    """The claims that a figure makes, each with what the records say of it."""
+    """The claims that a figure makes, each with its state by the records."""
     found = statements(item, profile, store)
     lines, page = [], []
     for statement in found:

@@ -57,7 +57,7 @@ def to_latex(rows: Sequence[Row], *, label: str, caption: str) -> str:
 
 
 def to_csv(rows: Sequence[Row]) -> str:
-    """One line a row; numbers keep all digits, lists are joined with ``; ``, what is missing is empty."""
+    """One line a row; numbers keep all digits, lists are joined with ``; ``, missing values are empty."""
     # As objects, since a column of whole numbers with a gap would become one of floats.
     frame = pd.DataFrame(to_dicts(rows), dtype=object)
     for several in ("values", "records", "footnotes"):
@@ -66,7 +66,7 @@ def to_csv(rows: Sequence[Row]) -> str:
 
 
 def to_frame(rows: Sequence[Row]) -> pd.DataFrame:
-    """The same as a DataFrame, with the label's parts as columns of their own; missing numbers are NaN."""
+    """A DataFrame, one line a row, each part of the label in a separate column; missing numbers are NaN."""
     heads, labels = label_columns(rows) if rows else ([], [])
     frame = pd.DataFrame(to_dicts(rows)).drop(columns=["label", "decimals", "values", "records", "footnotes"])
     for place, head in enumerate(heads):

@@ -17,7 +17,7 @@ def myst_escape(text: str) -> str:
     # The book turns straight quotes into curly ones; in a name such as A' it is a prime.
     text = re.sub(r"(?<=[A-Z0-9)])'(?![A-Za-z])", "′", " ".join(text.split()))
     text = re.sub(r"([\\`*_{}\[\]<>$#|~^'\"@&])", r"\\\1", text)
-    # What would begin a list, a field or a heading where a cell begins.
+    # Characters that would begin a list, a field or a heading at the start of a cell.
     return re.sub(r"^(?=[-+:=])|^(\d+)(?=[.)](?:\s|$))", r"\1\\", text)
 
 
@@ -34,9 +34,9 @@ def list_table(cells: Cells, *, name: str, caption: str, kind: str = "robust-tab
 
 
 def html_table(cells: Cells, *, caption: str, notes: Sequence[str] = ()) -> str:
-    """A table that is readable without a style sheet, and that a screen reader can tell."""
+    """A table that is readable without a style sheet, and that a screen reader recognises as one."""
     heads, *body = cells
-    # "dataframe" is what the book's theme looks for before it leaves a cell's HTML alone in dark mode.
+    # The book's theme looks for "dataframe" before it leaves a cell's HTML alone in dark mode.
     parts = ['<table class="dataframe robust-table">']
     if caption:
         parts.append(f"<caption>{html.escape(caption)}</caption>")

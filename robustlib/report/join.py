@@ -22,7 +22,7 @@ from .verdicts import Verdict, decide
 
 @dataclass(frozen=True)
 class Statement:
-    """What a figure claims, and whether the records bear it out: "holds", "fails" or "not run"."""
+    """A claim of a figure, and whether the records bear it out: "holds", "fails" or "not run"."""
 
     text: str
     state: str
@@ -114,7 +114,7 @@ def _decimals(unit: str, values: Sequence[float]) -> int:
 
 
 def _explained(cell: Cell, judge: Callable[..., Verdict], store: Store) -> str:
-    """What ours becomes with each open setting changed alone; "unexplained" unless one of them ends the difference."""
+    """Our value with each open setting changed alone; "unexplained" unless one of them ends the difference."""
     told, ended = [], False
     for factor in cell.ablation:
         records = [store.find(evaluation, OWN_PROTOCOL) for evaluation in factor.evaluations]
@@ -151,7 +151,7 @@ def rows(item: str, profile: str, store: Store) -> list[Row]:
 
 
 def title_suffix(found: Sequence[Row | Record]) -> str:
-    """What titles add for the profiles behind these rows or records, such as "digits stand-in"."""
+    """Suffix of a title that names the profiles behind these rows or records, such as "digits stand-in"."""
     return "".join(dict.fromkeys(profile_of(row.profile).suffix for row in found if row.profile))
 
 
@@ -181,7 +181,7 @@ def _tested(predicate: Predicate, records: Sequence[Record]) -> str:
 
 
 def item_verdicts(item: Item, profile: str, store: Store) -> dict[str, int]:
-    """How many cells of the item carry each verdict."""
+    """Number of the item's cells with each verdict."""
     counts: dict[str, int] = {}
     found = rows(item.id, profile, store)
     for line in found:

@@ -1,4 +1,4 @@
-"""What of an executed notebook is kept, and how a committed one is compared with its source."""
+"""Canonical form of an executed notebook, and its comparison with the source."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def _alternative(cell: Any) -> str:
 
 
 def canonical(notebook: Any, *, keep_injected: bool = False) -> tuple[Any, int]:
-    """The notebook without what a run leaves behind; also how many stderr outputs were left out.
+    """The notebook without the traces of a run, and the number of stderr outputs left out.
 
     Out go papermill's metadata and timings, the cell it injects, stderr, and random cell ids (new ones
     come from the text). Alt text in an image's metadata is copied to where the book looks for it.

@@ -4,9 +4,9 @@
     python -m robustlib.report.notebooks publish [NAME ...]
     python -m robustlib.report.notebooks check [NAME ...]
 
-Every notebook runs in a process of its own, one thread each, so that two at a time give the same digits
-as one after the other. What differs from run to run (timings, papermill's metadata, random cell ids,
-stderr) is taken out: two runs on one machine write the same bytes.
+Every notebook runs in a separate process, one thread each, so that two at a time give the same digits
+as one after the other. Parts that differ from run to run (timings, papermill's metadata, random cell ids,
+stderr) are taken out: two runs on one machine write the same bytes.
 """
 
 from __future__ import annotations
@@ -110,7 +110,7 @@ def run_one(source: Path, target: Path, parameters: Mapping[str, Value]) -> int:
 
 
 def _environment() -> dict[str, str]:
-    """What a notebook's process sees: this package and kernel, no progress bars, one thread, the same folders."""
+    """Environment of a notebook's process: this package and kernel, no progress bars, one thread, the same folders."""
     path = os.pathsep.join(filter(None, [str(environment.PACKAGE.parent), os.environ.get("PYTHONPATH")]))
     # It runs in the folder of its notebook, where a relative path would lead elsewhere.
     named = {name: environment.variable(name) for name in (environment.ROOT, environment.CACHE, environment.DATA)}
@@ -189,7 +189,7 @@ def check(names: Iterable[str] = (), *, folder: Path = FOLDER) -> list[str]:
 
 
 def _value(text: str) -> Value:
-    """``True``, ``3`` and ``0.5`` as what they are, anything else as text."""
+    """``True``, ``3`` and ``0.5`` as a bool, an int and a float, anything else as text."""
     try:
         value = json.loads(text.lower() if text in ("True", "False") else text)
     except json.JSONDecodeError:

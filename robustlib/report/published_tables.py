@@ -1,4 +1,4 @@
-"""Tables of published numbers alone: what this edition has not measured, and what others measured later."""
+"""Tables of published numbers alone: those that this edition has not measured, and later ones by others."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Name = Callable[[Published], str]
 
 
 def groups(item: str) -> dict[str, list[Published]]:
-    """Published numbers of an item by the table that they stand in, in file order.
+    """Published numbers of an item by their table, in file order.
 
     The two public challenges list attacks of the same names, so that only the table tells them apart.
 
@@ -49,7 +49,7 @@ def pivot(
 
     Args:
         numbers: of one table.
-        label: names a number's line; ``key=value`` facts become columns of their own.
+        label: names a number's line; ``key=value`` facts become separate columns.
         column: names a number's column.
     """
     if not numbers:

@@ -1,4 +1,4 @@
-"""One line of a table: the published number, ours, and how the two compare. Nothing here is typed in."""
+"""One line of a table: the published number, ours, and the verdict on both. Nothing here is typed in."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from ..errors import RobustlibError
 from .verdicts import Verdict
 
 DAGGER = "†"
-"""A footnote that begins with it tells of data that are not the official bytes."""
+"""Beginning of a footnote about data that are not the official bytes."""
 UNVERIFIED = "?"
 """Mark of a published number that was not checked against the paper."""
 NOTHING = "–"
-"""What a table shows where there is no number."""
+"""Entry of a table where there is no number."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Row:
         verdict: see :func:`robustlib.report.verdicts.decide`.
         records: paths of the records, one per seed, relative to the repository.
         footnotes: sentences; one that begins with ``†`` keeps that mark.
-        unit: "%" or what the paper uses; "" for a plain number.
+        unit: "%" or the paper's own; "" for a plain number.
     """
 
     label: str
@@ -72,7 +72,7 @@ class Row:
 
     @property
     def seeds(self) -> int:
-        """How many values."""
+        """Number of seeds with a value."""
         return len(self.values)
 
     @property
@@ -88,7 +88,7 @@ class Row:
 
 
 def label_columns(rows: Sequence[Row]) -> tuple[list[str], list[list[str]]]:
-    """(heads, cells of each row) of the leading columns, each fact in a column of its own.
+    """(heads, cells of each row) of the leading columns, one column for each fact.
 
     Labels such as ``Method=PGD;Steps=40`` are split where all rows name the same things; other labels stay
     whole. The column's name follows, unless it is the same in all of several rows (then a caption says it).
@@ -140,7 +140,7 @@ def ours_text(row: Row) -> str:
 
 
 def count_text(row: Row) -> str:
-    """``1,000 × 2``: test points and seeds; a dash for what was not run, or needed no network."""
+    """``1,000 × 2``: test points and seeds; a dash where nothing was run, or no network was needed."""
     if not row.values or (row.n is None and not row.records):
         return NOTHING
     return f"{row.n:,} × {row.seeds}" if row.n is not None else f"{NOTHING} × {row.seeds}"

@@ -13,7 +13,7 @@ PROVEN = {"WorstCase": "accuracy", "Exact": "certified", "Certificate": "certifi
 
 
 def by_points(records: Iterable[Record]) -> list[list[Record]]:
-    """Records that speak of the same network and the same points, together."""
+    """Group records by network and points."""
     groups: dict[tuple[str, ...], list[Record]] = {}
     for record in records:
         subset = record.evaluation["subset"]
@@ -23,7 +23,7 @@ def by_points(records: Iterable[Record]) -> list[list[Record]]:
 
 
 def _within(attack: Record, certificate: Record) -> bool:
-    """Whether all that the attack could do lies in the certificate's ball; clean points do, and a clipped ball."""
+    """True where the attack's ball lies inside the certificate's; clean points do, and a clipped ball."""
     inner, outer = (record.evaluation["measurement"].get("threat") for record in (attack, certificate))
     if inner is None or outer is None:
         return inner is None
@@ -32,7 +32,7 @@ def _within(attack: Record, certificate: Record) -> bool:
 
 
 def _standing(record: Record) -> list[str]:
-    """Outcomes that say which points its network still gets right; a cascade's are not those of its last stage."""
+    """Names of the outcomes that mark points the network still gets right; none of a cascade."""
     if record.evaluation["measurement"]["type"] == "CascadeBound":
         return []
     return [name for name in record.outcomes if name.partition(" ")[0] == "correct"]

@@ -107,7 +107,7 @@ def _links(row: Row, link: Link, form: str, escape: Escape = str) -> str:
 
 
 def _badge(row: Row) -> str:
-    """The verdict; where it compares numbers, what it was made of unfolds from it."""
+    """The verdict; where it compares numbers, its reason unfolds from it."""
     verdict = row.verdict
     if not verdict.compares:
         return f"[{verdict.name}]{{{' '.join('.' + word for word in verdict.css.split())}}}"
@@ -162,7 +162,7 @@ def to_markdown(rows: Sequence[Row], *, caption: str = "", link: Link = "") -> s
 
 
 def to_dicts(rows: Sequence[Row]) -> list[dict[str, Any]]:
-    """Plain values of each row, unrounded; what is missing is None, and several are a list."""
+    """Plain values of each row, unrounded; a missing one is None, and several are a list."""
     if not rows:
         raise RobustlibError("a table without rows; pass the rows of an item that has cells")
     return [

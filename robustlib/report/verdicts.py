@@ -1,9 +1,9 @@
-"""The one rule that puts a word beside each number, and its text for the book, made from the same constants.
+"""The rule that gives each number its verdict, and the rule's text for the book, made from the same constants.
 
 There are two grades of words. With three seeds, official data and a published protocol that is known, the
 words are ``reproduced``, ``higher`` and ``lower``. Where one of the three is missing they are ``consistent``
-and ``not consistent``: the difference may then lie in what is missing, so only its size is judged, and the
-detail says on which side ours lies and what was missing.
+and ``not consistent``: the missing condition may then explain the difference, so only its size is judged, and the
+detail says on which side ours lies and which condition is missing.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ NAMES: tuple[Name, ...] = get_args(Name)
 COMPARING = NAMES[: NAMES.index("measured")]
 PROTOCOLS = ("full", "scaled", "quick", "smoke")
 MIN_SEEDS = 3
-"""From this many seeds on, the spread between seeds is estimated."""
+"""Number of seeds from which on the spread between them is estimated."""
 LIMIT = 2.0
 """Largest difference, in standard errors, that counts as agreement."""
 
@@ -53,7 +53,7 @@ class Verdict:
 
     @property
     def compares(self) -> bool:
-        """Whether it says something of the paper's number."""
+        """True where the verdict compares with the paper's number."""
         return self.name in COMPARING
 
     @property

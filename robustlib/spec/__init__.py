@@ -1,1 +1,1 @@
-"""What is trained and measured: specifications, their keys, and records."""
+"""Specifications of networks, measurements and evaluations, their keys, and records."""

@@ -63,7 +63,7 @@ class Evaluation:
 
     @property
     def lineage(self) -> tuple[Network, ...]:
-        """Those and their ancestors: what a run from nothing trains; a network may be there twice."""
+        """All networks that a run from nothing trains, :attr:`networks` and their ancestors; one may be there twice."""
         return tuple(ancestor for network in self.networks for ancestor in network.lineage)
 
     @property

@@ -173,7 +173,7 @@ _RELATIVE = re.compile(r"(subject|measurement)\.((parents|earlier|sources)\[\d+\
 
 
 def departures(full: Any, other: Any) -> list[str]:
-    """The :func:`differences` of two evaluations; what a parent, a stage or a source shares with the subject, once."""
+    """The :func:`differences` of two evaluations; those that parents, stages or sources share with it, listed once."""
     lines = differences(full, other)
     own = {line.removeprefix("subject.") for line in lines if not _RELATIVE.match(line)}
     return [line for line in lines if not _RELATIVE.match(line) or _RELATIVE.sub("", line) not in own]

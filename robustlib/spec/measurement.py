@@ -1,4 +1,4 @@
-"""Measurements: what each kind carries of its own, what it is run on, and what it gives to a record."""
+"""Base class of measurements, the subject that they are run on, and the result that goes into a record."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Progress = Callable[[int, int], None]
 
 @dataclass
 class Measured:
-    """What one measurement gives to its record."""
+    """Result of one measurement, as its record holds it."""
 
     metrics: dict[str, Metric] = field(default_factory=dict)
     outcomes: dict[str, str] = field(default_factory=dict)
@@ -37,7 +37,7 @@ class Measured:
 
 @dataclass(frozen=True)
 class Subject:
-    """What a measurement is run on.
+    """Network, data and progress call that a measurement is run on.
 
     Args:
         evaluation: whose measurement it is.
@@ -96,18 +96,18 @@ class Price(Protocol):
     """Floating-point operations of one example's share of a batch."""
 
     def forward(self, network: Network) -> float:
-        """Of a forward pass."""
+        """Operations of a forward pass."""
 
     def step(self, network: Network) -> float:
-        """Of what an attack's ``passes`` count: half of a forward and a backward pass to the input."""
+        """Operations of one of an attack's ``passes``: half of a forward and a backward pass to the input."""
 
     def certificate(
         self, network: Network, *, method: str = "dual", slopes: str = "fixed", projections: int = 0
     ) -> float:
-        """Of a certificate against every other class, or of its estimate."""
+        """Operations of a certificate against every other class, or of its estimate."""
 
     def update(self, network: Network) -> float:
-        """Of one update of a training, for its whole batch."""
+        """Operations of one update of a training, for its whole batch."""
 
 
 class Measurement:
@@ -117,7 +117,7 @@ class Measurement:
     """
 
     needs_log: ClassVar[bool] = False
-    """Whether it reads the training's log, so that it is measured first and never on committed weights."""
+    """True where it reads the training's log, so that it is measured first and never on committed weights."""
 
     def run(self, on: Subject) -> Measured:
         """Measure."""
@@ -143,7 +143,7 @@ class Measurement:
         return tuple(part for part in found if isinstance(part, Network))
 
     def with_networks(self, made: Callable[[Network], Network]) -> Self:
-        """Itself, with each network in its fields replaced by what ``made`` makes of it."""
+        """Itself, with each network in its fields replaced by ``made`` of it."""
 
         def changed(value: Any) -> Any:
             if isinstance(value, tuple):

@@ -22,19 +22,19 @@ class Network:
         dataset: one of ``robustlib.data.NAMES``.
         model: the architecture.
         defence: the objective.
-        schedule: how long and how fast.
+        schedule: optimiser, learning rates, batch size and number of updates.
         rows: (first, end) of the training set that training sees; None: all of it.
         seed: initial weights, order, attack starts.
         parents: networks that this one is made from: for a distillation first the teacher, then, as for any other
             defence, one whose weights this one begins with, if it does not begin with fresh ones.
-        classes: the only classes that it learns and is asked about, label i for the i-th of them; (): all. ``rows``
+        classes: the only classes that it learns and is evaluated on, label i for the i-th of them; (): all. ``rows``
             and every subset then count within them.
         earlier: the stages of a cascade before this one: training sees those of ``rows`` where none of them certifies
             its own prediction for the defence's ball, and ``schedule`` shrinks to the same number of epochs.
     """
 
     recurs: ClassVar[bool] = True
-    """In thousands of evaluations, so that its part of their keys is worth keeping."""
+    """True: a network is part of thousands of evaluations, so that its part of their keys is worth keeping."""
     dataset: str
     model: ModelSpec
     defence: Defence

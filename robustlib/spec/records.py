@@ -19,7 +19,7 @@ from ..errors import RobustlibError
 from ..files import write_atomically
 
 SCHEMA = 2
-"""1 held the network's specification twice, and spread every value over lines: a third of all bytes."""
+"""Version of the file format. In 1, a third of all bytes was a second copy of the network, and one value a line."""
 MAX_BYTES = 100_000
 
 
@@ -36,7 +36,7 @@ class Metric:
 
 @dataclass(frozen=True)
 class Record:
-    """One measurement with everything needed to judge it and to make it again. Fields: see DESIGN, book/protocol."""
+    """One measurement with everything needed to judge it and to make it again."""
 
     profile: str
     evaluation_key: str
@@ -88,7 +88,7 @@ def pack(outcome: np.ndarray) -> str:
 
 
 class Unfilable(RobustlibError):
-    """What was measured makes no record: it is too long, or not finite."""
+    """A measurement that makes no record: it is too long, or not finite."""
 
 
 def _lines(content: dict[str, Any]) -> str:

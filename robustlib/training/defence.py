@@ -1,4 +1,4 @@
-"""What every defence carries: its objective, what an update of it costs, and what it is trained from."""
+"""Base class of defences: the objective, the cost of an update, and the networks that training begins from."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ class Defence:
     points: ClassVar[int] = 1
     """Inputs for each example at which an update takes the gradient to the weights."""
     taught: ClassVar[bool] = False
-    """Whether its labels are the outputs of a teacher."""
+    """True where its labels are the outputs of a teacher."""
     staged: ClassVar[bool] = False
-    """Whether earlier stages of a cascade may leave it a part of the training set."""
+    """True where earlier stages of a cascade may leave it a part of the training set."""
 
     @property
     def mean_steps(self) -> float:

@@ -1,4 +1,4 @@
-"""Defensive distillation (Papernot et al., IEEE S&P 2016): a network taught by the softened outputs of another."""
+"""Defensive distillation (Papernot et al., IEEE S&P 2016): training on the softened outputs of another network."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ CHUNK = 1_000
 
 
 class WeakTeacher(RobustlibError):
-    """The teacher does not know its training rows; what it would teach is noise."""
+    """A teacher that misclassifies its own training examples, so that its labels would be noise."""
 
 
 @spec
@@ -73,7 +73,7 @@ def soft_labels(teacher: nn.Module, split: Split, rows: Tensor, what: Distillati
         teacher: eval mode, logits z.
         split: training images and labels.
         rows: (n,) positions in the split.
-        what: T, and the accuracy below which the teacher is refused.
+        what: the defence: T, and the accuracy below which the teacher is refused.
 
     Raises:
         WeakTeacher: its accuracy on these rows is below ``what.least_accuracy``.

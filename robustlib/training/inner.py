@@ -1,4 +1,4 @@
-"""What adversarial objectives share: the attack of the moment, and a model that holds still for it."""
+"""Inner maximisation of adversarial objectives: its schedule, and a context that freezes the model."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .defence import Defence
 
 @dataclass(frozen=True)
 class Inner(Defence):
-    """An iterated attack inside training, and how it grows.
+    """A defence with an iterated attack inside training, whose radius and steps may grow.
 
     Args:
         threat: ball trained against.
@@ -56,7 +56,7 @@ class Inner(Defence):
 
 
 def warmed(threat: Ball, eps_warmup: float, progress: float) -> Ball:
-    """The ball with its radius scaled for this moment of the warm-up."""
+    """The ball with its radius scaled for this share of the warm-up."""
     return threat if progress >= eps_warmup else replace(threat, eps=threat.eps * progress / eps_warmup)
 
 

@@ -28,11 +28,11 @@ from .schedule import Schedule, optimiser_of
 
 CHECKPOINT_SECONDS = 60.0
 UPDATES_TOGETHER = 100
-"""After so many updates a GPU is asked how it went; a CPU after each."""
+"""Updates between two reads of losses from a GPU; a CPU's are read after each."""
 
 
 class TrainingDiverged(RobustlibError):
-    """The loss stopped being finite; ``fit`` carries what was logged until then."""
+    """Raised where the loss is not finite; ``fit`` is the log until then."""
 
     def __init__(self, message: str, fit: Fit) -> None:
         super().__init__(message)
@@ -41,7 +41,7 @@ class TrainingDiverged(RobustlibError):
 
 @dataclass
 class Fit:
-    """What a training left: per-step losses (nats) and accuracies on the batches it trained on."""
+    """Log of a training: per-step losses (nats) and accuracies on the batches it trained on."""
 
     step: int = 0
     seconds: float = 0.0
@@ -158,10 +158,10 @@ def fit(
         split: training images and labels.
         rows: (n,) positions in the split that training may see.
         defence: the objective.
-        schedule: how long and how fast.
+        schedule: optimiser, learning rates, batch size and number of updates.
         seed: fixes order, attack starts and dropout.
         checkpoint: file to resume from and to write about every minute; removed by the caller.
-        stop: asked after each update; when true, training stops cleanly at a checkpoint.
+        stop: called after each update; when true, training stops cleanly at a checkpoint.
         progress: called with (step, steps, loss) after each update; on a GPU after some.
         soft_labels: (n, K) labels of ``rows`` in place of their classes, for distillation.
 
@@ -178,7 +178,7 @@ def fit(
     worker: nn.Module = model if copy is None else copy
     stochastic = any(isinstance(module, nn.modules.dropout._DropoutNd) and module.p > 0 for module in model.modules())
     device = split.y.device
-    # A GPU works ahead of this loop as long as nothing asks it for a number.
+    # A GPU works ahead of this loop as long as no number is read from it.
     together, pending = 1 if device.type == "cpu" else UPDATES_TOGETHER, list[Tensor]()
     saved = began = time.monotonic()
     before, cpu_before = log.seconds, log.cpu_seconds - time.process_time()

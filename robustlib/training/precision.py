@@ -2,7 +2,7 @@
 
 Signs of gradients are insensitive to precision, and processors with bf16 arithmetic run the copy three
 to four times faster; weights, optimiser state and every verdict stay in float32. Batch norm stays in float32
-too, on the master's own running statistics: what the copy sees in training is what the master remembers.
+too, on the master's own running statistics, so that batches which the copy sees in training update the master's.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""How long and how fast: batches, learning rates, and the optimiser that they drive."""
+"""Training schedules: number of updates, batches, learning rates, and the optimiser with these settings."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ..registry import spec
 @spec
 @dataclass(frozen=True)
 class Schedule:
-    """How long and how fast.
+    """Optimiser, learning-rate schedule, batch size and augmentation of a training run.
 
     Args:
         steps: updates; 0 leaves the initial weights.
@@ -29,8 +29,8 @@ class Schedule:
         momentum_decay: whether the factors of ``decay`` act on the momentum as well.
         nesterov: whether SGD looks ahead along its momentum.
         weight_decay: added to a gradient as ``weight_decay * w``: the gradient of half its sum of squares.
-        decayed: what it acts on, "all" parameters, or "weights" alone (no bias, no batch norm).
-        decay: (step, factor) in rising order: from that update on the rate is ``factor`` times what it would be.
+        decayed: parameters that it acts on, "all", or "weights" alone (no bias, no batch norm).
+        decay: (step, factor) in rising order: from that update on the rate is ``factor`` times that without decay.
         crop: zeros around each image, out of which it is cut again at a random place; 0 leaves it whole.
         flip: whether half of the images are mirrored left to right.
         clip: Euclidean length to which a longer gradient of all weights is shortened; 0 leaves it.
@@ -75,12 +75,12 @@ class Schedule:
             raise RobustlibError(f"decay={self.decay}: give (step, factor) with rising steps and positive factors")
 
     def shortened(self, share: float) -> Schedule:
-        """The same epochs over a ``share`` of the examples, in (0, 1]: every count of updates shrinks with it."""
+        """The schedule for a ``share`` of the examples, in (0, 1]: as many epochs, every count of updates times it."""
         decay = {max(1, round(step * share)): factor for step, factor in self.decay}
         return replace(self, steps=max(1, round(self.steps * share)), decay=tuple(sorted(decay.items())))
 
     def factor(self, step: int) -> float:
-        """What ``decay`` makes of 1 by update ``step`` (from 0)."""
+        """Factor of ``decay`` in force at update ``step`` (from 0); 1 before the first."""
         return next((factor for milestone, factor in reversed(self.decay) if step >= milestone), 1.0)
 
     def inertia(self, step: int) -> float:

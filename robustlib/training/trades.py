@@ -178,7 +178,7 @@ def _worst(
             start = x + KICK * torch.empty_like(x).normal_(generator=generator)
             with torch.no_grad():
                 reference = model(x)
-            # Where p(x) is held, KL and cross-entropy differ by a constant.
+            # With p(x) fixed, KL and cross-entropy differ by a constant.
             loss = kl
             if isinstance(defence, BinaryTrades):
                 scale = defence.scale
@@ -203,7 +203,7 @@ def _remembered(norm: Norm) -> Statistics:
 
 @contextmanager
 def _calls(norms: list[Norm]) -> Iterator[list[int]]:
-    """How often each norm is called inside the block: one that several layers share, more than once."""
+    """Count the calls of each norm inside the block: one that several layers share is called more than once."""
     counts = [0] * len(norms)
 
     def counting(place: int) -> Callable[..., None]:

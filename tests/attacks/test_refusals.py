@@ -285,7 +285,7 @@ def test_boxes_of_features_run_or_are_refused(call: Call) -> None:
     y, threat = model(x).argmax(1), FeatureBox(0.2, budgets=(1.0, 0.5, 0.0, 1.0))
     run = lambda: call(model, x, y, threat=threat, classes=3)  # noqa: E731
     # L-BFGS knows the Euclidean norm alone, and what it finds counts where it lies in the box.
-    norms = (suite.Square, suite.AutoAttack, *(suite.NEAREST.keys() - {suite.Lbfgs}))
+    norms = (suite.Square, suite.AutoAttack, *(set(subclasses(suite.MinimumNorm)) - {suite.Lbfgs}))
     if isinstance(call.attack, norms) or call.function in (robustlib.attacks.square, robustlib.attacks.auto_attack):
         refused(run)
     else:
@@ -390,7 +390,7 @@ steered = pytest.mark.parametrize(
 @steered
 def test_a_surrogate_that_does_not_fit_is_named(call: Call) -> None:
     if (not call.gradients and "quare" not in call.name) or (
-        isinstance(call.attack, (*suite.NEAREST,)) and (not isinstance(call.attack, suite.Fab))
+        isinstance(call.attack, suite.MinimumNorm) and (not isinstance(call.attack, suite.Fab))
     ):
         pytest.skip("asks no surrogate")
     model = net(5)

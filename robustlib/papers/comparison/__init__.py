@@ -1,4 +1,4 @@
-"""Across the papers: what no single paper measures."""
+"""Comparison across the papers: one network under every defence, slides claim by claim, and how the claims aged."""
 
 from ...catalogue.base import Paper
 

@@ -1,4 +1,4 @@
-"""How the papers' headline claims aged. The lines are data, in ``aged.csv``; numbers have places as in the slides."""
+"""Headline claims of the papers, then and now: lines of ``aged.csv``, with places for numbers as in the slides."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ class Aged:
     Args:
         paper, claim: whose it is, and in which quantity.
         published, ours: the paper's number, and ours for the same quantity.
-        strongest: what today's attacks leave of it.
+        strongest: the quantity under today's attacks.
         fate: one of :data:`FATES`.
         later: keys of the papers that changed it, separated by commas; "" for none.
-        why: what changed it.
+        why: cause of the change.
     """
 
     paper: str

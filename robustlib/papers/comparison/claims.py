@@ -1,4 +1,4 @@
-"""What the comparison is about, written down before it was run, as tests over records."""
+"""Claims of the comparison, written down before it was run, as tests over records."""
 
 from __future__ import annotations
 

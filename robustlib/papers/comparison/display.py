@@ -86,7 +86,7 @@ def aged_table(profile: str, store: Store) -> tuple[list[str], list[list[str]]]:
 
 
 def show_aged(profile: str, store: Store) -> None:
-    """How the claims aged, as a cell's output."""
+    """Display the table of headline claims, then and now, as a cell's output."""
     heads, lines = aged_table(profile, store)
     _show(heads, lines, name="table-how-the-claims-aged", caption="The headline claims of the papers, then and now.")
 

@@ -1,6 +1,6 @@
 """Reduced profiles of the comparison across papers: one small network under every defence.
 
-Standard and certified networks are those of Wong & Kolter 2018's table; the others get budgets near theirs. Nothing
+Standard and certified networks are those of Wong & Kolter 2018's table; the others have budgets near theirs. Nothing
 here was tuned: the settings are those that other papers' profiles chose on held-out training images.
 """
 
@@ -27,7 +27,7 @@ _ROWS = (0, 6_000)
 
 
 def smoke_network(network: Network) -> Network:
-    """On digits, seconds."""
+    """A network's smoke version: on digits, in seconds."""
     if table.tabled(network):
         return table.smoke_network(network)
     plain = table.smoke_network(replace(network, defence=Standard(), parents=(), earlier=()))
@@ -52,7 +52,7 @@ def smoke_network(network: Network) -> Network:
 
 
 def quick_network(network: Network) -> Network:
-    """In minutes, from the networks of Wong & Kolter's table where that helps."""
+    """A network's quick version: in minutes, from the networks of Wong & Kolter's table where that helps."""
     if table.tabled(network):
         return table.quick_network(network)
     clean = table.quick_network(replace(network, defence=Standard(), parents=(), earlier=(), seed=0))
@@ -94,7 +94,7 @@ REDUCTIONS = (
     _reduction(Attacked, replace(_SMOKE, steps=10, restarts=2), replace(_QUICK, steps=40, restarts=3)),
     _reduction(Certificate, _SMOKE, _QUICK),
     _reduction(CascadeBound, replace(_SMOKE, searched=10, steps=3), _QUICK),
-    # Of a tenth of the points a tenth.
+    # With about a tenth of the points, the solver decides a tenth as many.
     _reduction(
         Exact, replace(_SMOKE, steps=10, restarts=2, tried=0.1), replace(_QUICK, steps=40, restarts=3, tried=0.1)
     ),

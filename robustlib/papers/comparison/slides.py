@@ -1,4 +1,4 @@
-"""The two slide decks that this book began with: every factual statement and question, and what decides it.
+"""The two slide decks that this book began with: every factual statement and question, and the claims that decide it.
 
 The lines are data, in ``slides.csv``. A line's ``claims`` are texts of predicates, either a paper's or one of
 :data:`CLAIMS`; its reason has places for numbers, see :mod:`robustlib.report.citations`.
@@ -18,7 +18,7 @@ from . import tables as comparison
 
 VERDICTS = ("holds", "qualified", "fails", "not testable", "not run")
 QUESTION = "question"
-"""In the place of a verdict: a line that asks, whose reason is the answer."""
+"""Entry in place of a verdict for a question of the deck; its reason is the answer."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ CLAIMS = (
         lambda v: v[0] < 0.5 < v[1],
     ),
 )
-"""What the decks say and no figure of a paper does."""
+"""Claims of the decks that no figure of a paper makes."""
 
 
 @functools.cache

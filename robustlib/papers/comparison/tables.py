@@ -1,6 +1,6 @@
 """Across the papers: one network and one data set under every defence, every attack and every certificate.
 
-Of this book's own. The network, its schedule and the radius are those of Wong & Kolter 2018's MNIST row, since
+No paper has this table. The network, its schedule and the radius are those of Wong & Kolter 2018's MNIST row, since
 certificates reach there; the ball is cut to the inputs' range, for all. Defences are the five papers'.
 """
 
@@ -40,16 +40,16 @@ NETWORKS: dict[str, Network] = {
     "certified, projected": replace(_CERTIFIED, defence=_PROJECTED),
     CASCADE: replace(_CERTIFIED, seed=1, earlier=(_CERTIFIED,)),
 }
-"""By the name of a row; the cascade by its last stage."""
+"""Networks by the name of their row; the cascade by its last stage."""
 
 SUITE = {"clean": "after clean", "noise": "after Noise", "FGSM": "after Fgsm", "worst case": "accuracy"}
 """Columns that the suite fills, each attack on what those before it left, and their metrics."""
 LONGER = {"PGD-40": Pgd(40, 0.01), "PGD-40, 10 starts": Pgd(40, 0.01, restarts=10)}
 """Columns of PGD by itself."""
 EXACT = {"exact: proven": "certified", "exact: undecided": "undecided"}
-"""Columns of what a solver adds to the bounds, and their metrics."""
+"""Columns that a solver adds to the bounds, and their metrics."""
 ASKED = {"PGD training": 120, "TRADES, 1/λ 6": 120, "certified, exact": 10_000, "certified, projected": 10_000}
-"""Open points that it is asked about: all of a network trained on a bound, those nearest to a proof of others."""
+"""Open points given to the solver: all of a network trained on a bound, those nearest to a proof of others."""
 BOUNDS = {
     "certified: intervals": ("interval", "fixed"),
     "certified: hybrid": ("hybrid", "fixed"),

@@ -1,4 +1,4 @@
-"""Madry et al. 2018 on CIFAR-10: networks, evaluations, cells and claims.
+"""Madry et al. 2018 on CIFAR-10: networks, evaluations and cells.
 
 Source: arXiv 1706.06083v4, tables 2 to 5, figures 1, 2, 4, 5, 6, 7 and 11, and the code of the authors' CIFAR-10
 challenge; facts in ``book/ledger``. Radii and steps are the paper's, of 255.
@@ -41,7 +41,7 @@ WHITE: dict[str, Attack] = {
 """Columns of table 5, in the order of one record's metrics."""
 BLACK: dict[str, Attack] = {"table-3": Fgsm(), "table-4": PGD_7}
 NETWORKS = tuple((size, regime) for size in WIDTHS for regime in REGIMES)
-"""In the order of tables 3 to 5."""
+"""(size, regime) of each network, in the order of tables 3 to 5."""
 PANELS = {"linf": "(c) CIFAR10 linf (of 255)", "l2": "(d) CIFAR10 l2 (of 255)"}
 GRIDS = {"linf": tuple(range(31)), "l2": tuple(range(0, 100, 5))}
 LANDSCAPE = {"natural": "natural", "PGD": "PGD"}

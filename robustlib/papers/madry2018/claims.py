@@ -1,4 +1,4 @@
-"""What the figures of Madry et al. 2018 claim, as tests over records."""
+"""Claims of the figures of Madry et al. 2018, as tests over records."""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ REGIMES = {"natural": "natural training", "PGD": "PGD training"}
 SMOOTH = 5
 """Batches in the running mean of the training loss."""
 Make = Callable[[str], Evaluation]
-"""From a way of training to an evaluation, of MNIST's network or of CIFAR-10's."""
+"""Function from a way of training to an evaluation, of MNIST's network or of CIFAR-10's."""
 
 
 def _final(record: Record) -> str:
@@ -104,7 +104,7 @@ def capacity(profile: str, store: Store) -> Drawing:
     under_pgd = []
 
     def add(panel: str, name: str, runs: Mapping[int, Evaluation], metric: str, column: str, unit: float) -> str:
-        """Add a curve to a panel, and return what its largest scale has."""
+        """Add a curve to a panel, and return its value at the largest scale, as text."""
         theirs = printed_along("madry2018/capacity", "capacity scale", column, panel)
         points = [
             read_record(s, record_of(run, profile, store), metric, published=theirs[s], scale=unit)

@@ -1,4 +1,4 @@
-"""Madry et al. 2018, looked into on MNIST: transfer and gradient angles, filters, softmax layer, images, seeds.
+"""Madry et al. 2018, inside its MNIST networks: transfer, gradient angles, filters, softmax layer, images, seeds.
 
 Figures 3, 8, 9, 10 and 12 of arXiv 1706.06083v4, the challenges' leaderboards, and this book's own: many seeds of one
 small network, the bracket.
@@ -119,7 +119,7 @@ def _layers() -> Iterator[Cell]:
 
 
 def _boards() -> Iterator[Cell]:
-    """What was submitted to the challenges; rows whose attack is one of ours are run on our network."""
+    """Attacks submitted to the challenges; rows whose attack is one of ours are run on our network."""
     ours = {
         ("mnist", "FGSM xent"): (accuracy(network(), Fgsm()), "accuracy"),
         ("mnist", "PGD-100 xent"): (accuracy(network(), PGD_100), "accuracy"),

@@ -116,7 +116,7 @@ def filters(profile: str, store: Store) -> Drawing:
     for name, record in records.items():
         weight = np.asarray(record.series["weights"], float)
         weight = weight.reshape(len(weight), 1, *weight.shape[-2:])
-        # Largest filters first; zero is grey, each network on a scale of its own.
+        # Largest filters first; zero is grey, each network on a separate scale.
         shown = weight[np.argsort(-np.abs(weight).reshape(len(weight), -1).max(1), kind="stable")][:8]
         tiles.append(0.5 + shown / (2 * np.abs(weight).max()))
         labels += [f"{name}" if i == 0 else "" for i in range(len(shown))]

@@ -93,7 +93,7 @@ def _quick_cifar(network: Network) -> Network:
     return replace(network, model=_stand_in(network.model), defence=defence, schedule=schedule)
 
 
-# What is measured --------------------------------------------------------------------------------------------------
+# Measurements ------------------------------------------------------------------------------------------------------
 
 SWEEP = frozenset(
     sweep(regime, norm, eps)
@@ -102,7 +102,7 @@ SWEEP = frozenset(
     for eps in grid
     if eps
 )
-"""One attack at dozens of radii on MNIST; at radius 0 stands the clean accuracy of other items, too."""
+"""One attack at dozens of radii on MNIST; radius 0 is left out, since other items share its clean accuracy."""
 CIFAR_SWEEP = frozenset(cifar.sweep(norm, eps) for norm, grid in cifar.GRIDS.items() for eps in grid if eps)
 _SHOWN = {"linf": (2, 4, 8, 12, 16, 24), "l2": (20, 40, 80)}
 CIFAR_SHOWN = frozenset(cifar.sweep(norm, eps) for norm, radii in _SHOWN.items() for eps in radii)
@@ -149,7 +149,7 @@ QUICK_SUITE = Budget(points=500, queries=1_000, target_classes=3, search="bfloat
 _WAYS = replace(SMOKE_PGD, points=20, stops=6)
 _TRACE, _MAXIMA = replace(SMOKE, steps=20, starts=5), replace(SMOKE, steps=20, starts=50)
 _FEW_STARTS = Budget(starts=10_000, search=None)
-"""A histogram of ten thousand ends shows what one of a hundred thousand does."""
+"""A histogram of ten thousand ends shows the same shape as one of a hundred thousand."""
 
 REDUCTIONS = (
     _mnist(_on(Accuracy, attacks=(Clean, Fgsm)), SMOKE, QUICK),

@@ -1,4 +1,4 @@
-"""Madry et al. 2018: what each table and figure needs, in the paper's own protocol; here those on MNIST.
+"""Madry et al. 2018: cells of the tables and figures on MNIST, in the paper's own protocol.
 
 Source: arXiv 1706.06083v4 and the code of the authors' MNIST challenge; facts in ``book/ledger``.
 """

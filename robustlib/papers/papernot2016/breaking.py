@@ -1,4 +1,4 @@
-"""How defensive distillation broke: cells of the attacks of arXiv 1607.04311 and 1608.04644, and of this book's own."""
+"""Attacks that broke defensive distillation: cells of arXiv 1607.04311 and 1608.04644, and of this book's own."""
 
 from __future__ import annotations
 

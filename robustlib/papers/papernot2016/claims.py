@@ -1,4 +1,4 @@
-"""What the figures of Papernot et al. 2016 claim, as tests over records, on MNIST."""
+"""Claims of the figures of Papernot et al. 2016 on MNIST, as tests over records."""
 
 from __future__ import annotations
 

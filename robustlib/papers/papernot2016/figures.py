@@ -17,7 +17,7 @@ from .networks import DATASETS, LABELS, NONE, TEMPERATURES, temperature_of
 TICKS = (1, 2, 5, 10, 20, 50, 100)
 """Temperatures that a half-width logarithmic axis has room for."""
 VARIANTS = ("JSMA on softmax outputs", "JSMA on logits / T", "JSMA on logits")
-"""What is differentiated: the deployed outputs, outputs with the temperature put back, logits."""
+"""Outputs that JSMA differentiates: the deployed ones, those with the temperature put back, logits."""
 
 
 @dataclass
@@ -55,7 +55,7 @@ def _panel(
         columns: its columns, by the names of their curves.
         ylabel: of the axis.
         profile, store: where records are looked for.
-        prefix: what the rows' labels begin with, before "no distillation" or "T=20".
+        prefix: beginning of the rows' labels, before "no distillation" or "T=20".
         scale: factors of curves that are in another unit.
         level: show the network without distillation.
     """
@@ -89,7 +89,7 @@ def _in_words(panel: Panel, unit: str) -> str:
 
 
 def _drawing(panels: Mapping[str, Panel], what: str, unit: str, *, signed: bool = False) -> Drawing:
-    """The panels that have a curve, stamped, with what they show in words."""
+    """The panels that have a curve, stamped, and their description in words."""
     kept = {title: panel for title, panel in panels.items() if panel.curves}
     used = [row for panel in panels.values() for row in panel.used]
     if not kept:

@@ -68,7 +68,7 @@ def amplitude_bars(
 
 
 def gradient_amplitudes(profile: str, store: Store) -> Drawing:
-    """Ten ranges of the derivatives' mean size for ten networks in float64, and what float32 makes zero (figure 9)."""
+    """Ten ranges of the derivatives' mean size for ten networks in float64, and the zeros of float32 (figure 9)."""
     stacks: dict[str, dict[str, list[float]]] = {}
     zeros: dict[str, dict[str, float]] = {}
     runs = {(name, label): amplitudes(data, label) for name, data in DATASETS.items() for label in LABELS}
@@ -105,7 +105,7 @@ def class_panels(panels: Mapping[str, np.ndarray], *, labels: Mapping[str, str])
 
     Args:
         panels: by title, (K, K).
-        labels: by title, what the colour says.
+        labels: by title, the colour's quantity.
 
     Raises:
         RobustlibError: nothing to draw.

@@ -53,7 +53,7 @@ def baseline(dataset: str, seed: int = 0) -> Network:
 
 
 def teacher(dataset: str, temperature: float, seed: int = 0) -> Network:
-    """The first network, trained on classes at T, with initial weights of its own."""
+    """The first network, trained on classes at T, from separate initial weights."""
     defence = Standard(temperature=temperature)
     return Network(dataset, MODELS[dataset], defence, SCHEDULES[dataset], seed=seed + 10)
 
@@ -71,7 +71,7 @@ def student(dataset: str, temperature: float, seed: int = 0) -> Network:
 
 
 def network(dataset: str, label: str, seed: int = 0) -> Network:
-    """By the figures' labels, "no distillation" or "T=20"."""
+    """The network of a figure's label, "no distillation" or "T=20"."""
     return baseline(dataset, seed) if label == NONE else student(dataset, temperature_of(label), seed)
 
 
@@ -101,7 +101,7 @@ def variation(dataset: str, label: str, seed: int = 0) -> Evaluation:
 
 
 def outputs(dataset: str, label: str) -> Evaluation:
-    """Confidence and logits of a network, and what softmax(z / T) says of the same points."""
+    """Confidence and logits of a network, and softmax(z / T) at the same points."""
     return Evaluation(network(dataset, label), Outputs(temperature_of(label)))
 
 
@@ -110,7 +110,7 @@ def amplitudes(dataset: str, label: str) -> Evaluation:
     return Evaluation(network(dataset, label), Amplitudes())
 
 
-# How it broke -------------------------------------------------------------------------------------------------
+# Attacks that broke it ----------------------------------------------------------------------------------------
 
 BROKEN = (NONE, "T=1", "T=20", "T=100")
 """Networks under the attacks that cost more."""

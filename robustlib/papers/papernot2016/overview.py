@@ -1,4 +1,4 @@
-"""The overview figures of Papernot et al. 2016, with the images, derivatives and outputs of networks at hand."""
+"""The overview figures of Papernot et al. 2016, drawn from images, derivatives and outputs of given networks."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Picture:
 
 @dataclass(frozen=True)
 class Bars:
-    """One value a class, and what they are."""
+    """One value a class, and their unit."""
 
     values: ArrayLike
     unit: str
@@ -47,7 +47,7 @@ def four_maps(maps: torch.Tensor) -> torch.Tensor:
 
 @styled
 def mosaic(panels: Mapping[str, Picture | Bars], *, columns: int, mark: int) -> Figure:
-    """Pictures and bars by class, row by row: figures 1, 3 and 5 of the paper as what happens to one image.
+    """Pictures and bars by class, row by row: figures 1, 3 and 5 of the paper, for one image.
 
     Args:
         panels: by title.

@@ -34,7 +34,7 @@ def _distilled(full: Network, dataset: str, schedule: Schedule, warm: int) -> Ne
 
 
 def smoke_network(full: Network) -> Network:
-    """On digits, seconds."""
+    """A network's smoke version: on digits, in seconds."""
     return _distilled(full, "digits", Schedule(60, 64, 5e-3, shape="one_cycle"), 200)
 
 
@@ -45,7 +45,7 @@ _UPDATES = {"mnist": (860, 860), "cifar10": (1_000, 3_000)}
 
 
 def quick_network(full: Network) -> Network:
-    """On the paper's data, in minutes."""
+    """A network's quick version: on the paper's data, in minutes."""
     steps, warm = _UPDATES[full.dataset]
     schedule = Schedule(steps, batch=64, lr=2e-3, shape="one_cycle", precision="bfloat16")
     return _distilled(full, full.dataset, schedule, warm)

@@ -1,6 +1,6 @@
-"""Papernot et al. 2016, defensive distillation: what each table and figure needs.
+"""Papernot et al. 2016, defensive distillation: cells of its tables and figures.
 
-Source: arXiv 1511.04508v2. What the paper leaves open is said in each cell's note.
+Source: arXiv 1511.04508v2. Settings that the paper leaves open are named in each cell's note.
 """
 
 from __future__ import annotations
@@ -34,12 +34,12 @@ from .networks import (
 
 
 def _extra(identity: str) -> Published:
-    """A number of the text, which belongs to no table or figure of its own."""
+    """A number of the text, which belongs to no table or figure."""
     return next(number for number in published() if number.id == f"{PAPER}-{identity}")
 
 
 def _settings() -> Iterator[Cell]:
-    """Tables I and II, read off the networks at hand."""
+    """Tables I and II, read off our networks."""
     for table in ("table-1", "table-2"):
         for number in published_of(f"{PAPER}/{table}").values():
             dataset, name = DATASETS[number.row], number.column
@@ -59,7 +59,7 @@ def _settings() -> Iterator[Cell]:
 
 
 def _pictures() -> Iterator[Cell]:
-    """Figures 1 to 6 are drawn from networks at hand; their cells say which, and how these do."""
+    """Figures 1 to 6, drawn from our networks; their cells name these, with their accuracy or the attack's success."""
     for paper, dataset in DATASETS.items():
         plain, panel = baseline(dataset), f"/{paper.lower()}"
         yield panel_cell(

@@ -1,4 +1,4 @@
-"""What the tables and figures of Wong & Kolter 2018 claim, as tests over records."""
+"""Claims of the tables and figures of Wong & Kolter 2018, as tests over records."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ SEEDS = (0, 1, 2)
 FGSM = Fgsm()
 PGD = Pgd(steps=100, step_size=0.01, random_start=False)
 RADII = (0.02, 0.05, 0.1)
-"""Of the table with one hidden layer; the paper's are not known."""
+"""Radii of the table with one hidden layer; the paper's are not known."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ OPEN = {
     "HAR": _DEFAULT,
     "SVHN": "epochs are not known; here the code's default of 20",
 }
-"""What is open of each recipe."""
+"""Open settings of each recipe, as a note."""
 
 
 def network(problem: str, *, robust: bool, seed: int = 0, times: int = 1) -> Network:
@@ -115,7 +115,7 @@ def toy_curve(subject: Network) -> Evaluation:
 
 
 def random_polytope(seed: int = 0) -> Evaluation:
-    """What the same network makes of balls around one point before any training."""
+    """Outputs of the untrained network in the plane over balls around one point."""
     untrained = Network("toy", _PLANE, Standard(), Schedule(0, 12, 1e-3), seed=seed)
     return Evaluation(untrained, OutputSet(POLYTOPE_RADII), Subset(n=1))
 

@@ -26,7 +26,7 @@ _HYBRID = Schedule(2_500, batch=128, lr=1e-3, shape="one_cycle")
 
 
 def smoke_network(network: Network) -> Network:
-    """On digits: narrow, briefly trained; a certified one begins with a trained one."""
+    """A network's smoke version: narrow, briefly trained on digits; a certified one begins with a trained one."""
     model = replace(network.model, width=_WIDTHS[network.model.name])
     # A network that the paper leaves untrained stays so.
     schedule = Schedule(min(200, network.schedule.steps), 50, 5e-3, shape="one_cycle")
@@ -54,7 +54,7 @@ def quick_network(network: Network) -> Network:
 
 
 def tabled(network: Network) -> bool:
-    """Whether the network is trained as one of table 1: on clean inputs, or on the exact bound, and by itself."""
+    """True where the network is trained as one of table 1: on clean inputs, or on the exact bound, and by itself."""
     defence = network.defence
     certified = isinstance(defence, Certified) and not (defence.projections or network.earlier)
     return certified or defence == Standard()
@@ -69,13 +69,13 @@ def _another_seed(evaluation: Evaluation) -> bool:
 
 
 def _images(*measurements: type, attacks: tuple[type, ...] = (), smoke: Budget, quick: Budget = WHOLE) -> Reduction:
-    """On MNIST and Fashion-MNIST quick trains one network of each kind, in minutes."""
+    """Reduction on MNIST and Fashion-MNIST, where quick trains one network of each kind, in minutes."""
     on = On(("wong_conv", "wong_dense"), ("mnist", "fashion_mnist"), measurements, attacks, also=_own)
     return Reduction(on, Version(smoke_network, smoke), Version(quick_network, quick, unless=_another_seed))
 
 
 def _small(*measurements: type, attacks: tuple[type, ...] = (), smoke: Version) -> Reduction:
-    """On HAR and in the plane the paper's own protocol takes minutes."""
+    """Reduction on HAR and in the plane, where the paper's own protocol takes minutes and quick keeps it."""
     return Reduction(On(("wong_dense",), ("har", "toy"), measurements, attacks), smoke, quick=Version())
 
 

@@ -31,7 +31,7 @@ OutputSet = tuple[ArrayLike, Mapping[str, ArrayLike]]
 
 @styled
 def output_sets(panels: Mapping[str, OutputSet]) -> Figure:
-    """What a network with two outputs makes of a ball: samples, and the polygons that are proven to hold them.
+    """Output sets of networks with two outputs over a ball: samples, and polygons that are proven to contain them.
 
     Args:
         panels: by title, such as the radius.
@@ -134,7 +134,7 @@ def sorted_radii(panels: Mapping[str, tuple[ArrayLike, ArrayLike]], *, eps: floa
     Args:
         panels: by network, (radii, whether the class is right).
         eps: radius of training, a dashed line.
-        bins: groups of neighbouring points that a mark stands for, at most.
+        bins: greatest number of marks; each is a group of neighbouring points.
 
     Raises:
         RobustlibError: nothing to draw.

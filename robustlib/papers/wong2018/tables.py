@@ -1,7 +1,7 @@
-"""Wong & Kolter 2018, the convex outer adversarial polytope: what each table and figure needs.
+"""Wong & Kolter 2018, the convex outer adversarial polytope: cells of its tables and figures.
 
 Source: arXiv 1711.00851 and the authors' code. The paper's balls are not cut to the inputs' range, so attacks here
-are not clipped either, except in rows that say so. What the paper leaves open is said in each cell's note.
+are not clipped either, except in rows that say so. Settings that the paper leaves open are in each cell's note.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What the figures and cascades of Wong et al. 2018 claim, as tests over records."""
+"""Claims of the figures and cascades of Wong et al. 2018, as tests over records."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .panels import COUNTS, PAPER, cost_runs, curves, exponent, grown
 
 
 def _grows_faster(records: Sequence[Record]) -> bool:
-    """Of the records, the first half is exact and the second projected."""
+    """True where exact cost grows with a larger exponent than projected; the first half of the records is exact."""
     half = len(records) // 2
     exact, projected = (
         exponent(values(part, "units"), values(part, "seconds")) for part in (records[:half], records[half:])

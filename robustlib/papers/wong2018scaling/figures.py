@@ -63,7 +63,7 @@ def _timings(profile: str, store: Store) -> dict[tuple[str, str], list[Record]]:
 
 
 def exponents(profile: str, store: Store) -> dict[tuple[str, str], float]:
-    """Of the fitted cost laws, by family and kind; those with two timings or more."""
+    """Exponents of the fitted cost laws, by family and kind; those with two timings or more."""
     return {
         name: scaling.exponent(*([r.metrics[metric].value for r in records] for metric in ("units", "seconds")))
         for name, records in _timings(profile, store).items()

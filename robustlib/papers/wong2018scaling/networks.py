@@ -60,7 +60,7 @@ class Line:
 
     @property
     def threat(self) -> Ball:
-        """On MNIST with l_inf the ball is cut to the images' range, as in the authors' code; elsewhere it is not."""
+        """The line's ball: cut to the images' range on MNIST with l_inf, as in the authors' code; elsewhere not."""
         eps = float(Fraction(self.eps))
         if self.norm == "l2":
             return L2Ball(eps, domain=None)
@@ -99,7 +99,7 @@ def schedule(data: str, epochs: int = EPOCHS) -> Schedule:
 
 
 def first_radius(data: str) -> float:
-    """Where the ramp begins; on CIFAR-10 0.001 after the division by 0.225."""
+    """Radius at which the ramp begins; on CIFAR-10 0.001 after the division by 0.225."""
     return 0.01 if data == "MNIST" else 0.001 * 0.225
 
 
@@ -120,7 +120,7 @@ def shaped(kind: str, k: int) -> Network:
     return replace(base, model=model)
 
 
-# What is asked of them --------------------------------------------------------------------------------------------
+# Evaluations of them ----------------------------------------------------------------------------------------------
 
 
 def clean(subject: Network) -> Evaluation:
@@ -134,7 +134,7 @@ def bound(subject: Network, threat: Ball, *, split: str = "test") -> Evaluation:
 
 
 def over_intervals(line: Line) -> Evaluation:
-    """The same of a line's network where interval bounds stand for the dual's on its hidden layers."""
+    """The share without a certificate of a line's network, with interval instead of dual bounds on hidden layers."""
     return Evaluation(stage(line), Certificate(line.threat, method="hybrid"))
 
 
@@ -170,7 +170,7 @@ def marked(projections: int, mark: int) -> Network:
 # Cost: ten points, one update ------------------------------------------------------------------------------------
 
 BALL = LinfBall(0.08)
-"""Of the authors' timing script."""
+"""Ball of the authors' timing script."""
 FILTERS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1000)
 
 
@@ -187,7 +187,7 @@ def epoch_cost(data: str, name: str) -> Evaluation:
     return Evaluation(network, Cost(line.threat, PROJECTIONS, batch=BATCH), Subset(n=BATCH))
 
 
-# How much an estimate varies, and whom a certificate leaves out -----------------------------------------------------
+# Scatter of estimates, and certified shares of groups ---------------------------------------------------------------
 
 
 def estimated(projections: int, estimator: str) -> Evaluation:

@@ -1,4 +1,4 @@
-"""Wong et al. 2018, "Scaling provable adversarial defenses": what each figure needs, and what the figures claim."""
+"""Wong et al. 2018, "Scaling provable adversarial defenses": cells of its figures."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ COUNTS = (10, 50, 200)
 
 
 def cost_runs() -> dict[str, dict[str, list[Evaluation]]]:
-    """By family of networks and kind of bound, timings in the order of growing networks."""
+    """Timings by family of networks and kind of bound, in the order of growing networks."""
     families = {
         "one hidden layer": [ModelSpec("scaled_single", j) for j in FILTERS],
         "Wide(k)": [ModelSpec("scaled_wide", k) for k in KINDS["Wide"]],

@@ -48,7 +48,7 @@ def smoke_ball(threat: Ball) -> Ball:
 
 
 def smoke_network(network: Network) -> Network:
-    """On digits, seconds: two stages, the smallest widths."""
+    """A network's smoke version: on digits, in seconds; two stages, the smallest widths."""
     defence, model = network.defence, network.model
     model = replace(model, width=min(model.width, 2), depth=min(model.depth, 2))
     plain = replace(network, dataset="digits", model=model, parents=(), earlier=(), schedule=Schedule(1, 50, 5e-3))
@@ -86,7 +86,7 @@ _DIRECT = Schedule(400, 50, 2e-3, shape="one_cycle")
 _FAR_INTERVAL = Schedule(2_000, 100, 1.5e-3, clip=1.0)
 _FAR_HYBRID = Schedule(1_400, 100, 1e-3, shape="one_cycle", clip=1.0)
 _ROWS = {"mnist": 6_000, "cifar10": 3_000}
-"""Training rows that earlier stages are asked about, exactly, before a later stage is trained."""
+"""Training images on which earlier stages are evaluated, exactly, before a later stage is trained."""
 
 
 def _narrow(network: Network) -> Network:
@@ -94,7 +94,7 @@ def _narrow(network: Network) -> Network:
 
 
 def quick_network(network: Network) -> Network:
-    """In minutes: interval bounds before the dual, few rows for later stages of a cascade."""
+    """A network's quick version, in minutes: interval bounds before the dual, few images for later stages."""
     defence = network.defence
     if not isinstance(defence, Certified):
         return network
@@ -146,7 +146,7 @@ def _quick_leaves(evaluation: Evaluation) -> bool:
     return staged and (threat.norm == "l2" or threat.eps < 0.3)
 
 
-# What is measured --------------------------------------------------------------------------------------------------
+# Measurements ------------------------------------------------------------------------------------------------------
 
 _SMALLER, _LARGER = ("scaled_small", "scaled_wide", "scaled_deep"), ("scaled_large", "scaled_resnet")
 

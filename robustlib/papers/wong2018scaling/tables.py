@@ -1,7 +1,7 @@
-"""Wong et al. 2018, "Scaling provable adversarial defenses": what each table and figure needs.
+"""Wong et al. 2018, "Scaling provable adversarial defenses": cells of its tables.
 
 Source: arXiv 1805.12514, whose main table the slide deck reprints, and the authors' code. Rows that are known from
-memory alone are marked unverified in published.csv and decide nothing. What is open of the recipe is in cells' notes.
+memory alone are marked unverified in published.csv and decide nothing. Open settings are in the cells' notes.
 """
 
 from __future__ import annotations
@@ -191,7 +191,7 @@ OPERATIONS: dict[str, Callable[[], nn.Module]] = {
 
 @functools.cache
 def supported(name: str) -> bool:
-    """Whether the library bounds a network with this operation; otherwise it refuses it by name."""
+    """True where the library bounds a network with this operation; otherwise it refuses it by name."""
     with torch.random.fork_rng(devices=[]):
         body = nn.Sequential(OPERATIONS[name](), nn.Flatten())
         size = body.eval()(torch.zeros(1, 1, 2, 2)).shape[1]

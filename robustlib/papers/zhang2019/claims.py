@@ -1,4 +1,4 @@
-"""What Zhang et al. 2019 say of their tables and figures, and what this book's two experiments are about."""
+"""Claims of the tables and figures of Zhang et al. 2019, and of this book's two experiments."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def _clean_and_further(records: Sequence[Record]) -> bool:
 
 
 def _worth_it(records: Sequence[Record]) -> bool:
-    """Whether a robust lender, of those after the natural one, gains from edited applications what honest ones cost."""
+    """True where some robust lender earns more than the natural one on edited applications, and less on honest ones."""
     edited, honest = values(records, "money_edited"), values(records, "money_honest")
     return any(e > edited[0] and h < honest[0] for e, h in zip(edited[1:], honest[1:], strict=True))
 

@@ -168,7 +168,7 @@ def challenge() -> Drawing:
 
 
 def aged(dataset: str, profile: str, store: Store) -> Drawing:
-    """What later attacks left of the released network, beside ours."""
+    """Accuracy that later attacks left of the released network, beside ours."""
     lines = [r for r in rows(f"zhang2019/leaderboards/{dataset}", profile, store) if r.published is not None]
     if not any(r.values for r in lines):
         return MISSING

@@ -25,7 +25,7 @@ THREATS: dict[str, Ball] = {"mnist": LinfBall(0.3), "cifar10": LinfBall(0.031)}
 INNER = {"mnist": (40, 0.01), "cifar10": (10, 0.007)}
 """Steps and step size in training."""
 FGSM_K = {"mnist": Pgd(40, 0.01), "cifar10": Pgd(20, 0.003)}
-"""FGSM^40 and FGSM^20: what the paper calls PGD by."""
+"""FGSM^40 and FGSM^20, the paper's names for PGD."""
 SMALL_THREAT, BINARY_THREAT = LinfBall(0.1), LinfBall(0.1)
 LAMBDAS = (2.0, 3.0, 4.0, 5.0)
 CLASSES = (1, 3)
@@ -57,7 +57,7 @@ _MODEL = {"mnist": ModelSpec("small_cnn", 32), "cifar10": ModelSpec("wide_resnet
 
 
 def defence(dataset: str, method: str, beta: float = 6.0, threat: Ball | None = None) -> Defence:
-    """``method``: "natural", "PGD", "ALP" or "TRADES" (with ``beta`` = 1 / lambda), at the paper's threat."""
+    """Defence by name: "natural", "PGD", "ALP" or "TRADES" (``beta`` = 1 / lambda); by default the paper's threat."""
     inner = (threat or THREATS[dataset], *INNER[dataset])
     made: dict[str, Defence] = {
         "natural": Standard(),
@@ -83,7 +83,7 @@ def network(
 
 
 def sweep_network(dataset: str, beta: float, *, seed: int = 0) -> Network:
-    """Of Table 4: ResNet-18 on CIFAR-10; on MNIST the authors' small Net, against eps 0.1."""
+    """Network of Table 4: ResNet-18 on CIFAR-10; on MNIST the authors' small Net, against eps 0.1."""
     if dataset == "cifar10":
         return network(dataset, "TRADES", beta, seed=seed, model=ModelSpec("resnet18", 64))
     trained = Trades(SMALL_THREAT, 20, 0.01, beta=beta)
@@ -91,7 +91,7 @@ def sweep_network(dataset: str, beta: float, *, seed: int = 0) -> Network:
 
 
 def binary_network(scale: float, *, seed: int = 0) -> Network:
-    """Of Table 3: digits 1 and 3, hinge, 30 epochs of 101 batches; ``scale`` is lambda."""
+    """Network of Table 3: digits 1 and 3, hinge, 30 epochs of 101 batches; ``scale`` is lambda."""
     trained = BinaryTrades(BINARY_THREAT, 20, 0.01, scale=scale)
     schedule = Schedule(steps=30 * 101, batch=128, lr=0.01, optimiser="sgd", momentum=0.9)
     return Network("mnist", ModelSpec("trades_binary", 10), trained, schedule, seed=seed, classes=CLASSES)

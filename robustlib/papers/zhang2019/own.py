@@ -25,7 +25,7 @@ PLANE = LinfBall(0.05)
 METHODS = {"natural training": None, "TRADES, 1/λ 6": 6.0}
 
 LENDER = FeatureBox(1.0, budgets=(0.0, 0.0, 0.0, 0.05, 0.05, 0.05, 0.3, 0.3))
-"""Group, age and history stand; income, debt and savings are costly to move; what is stated is free within reason."""
+"""Group, age and history are fixed; income, debt and savings are costly to move; statements are free within reason."""
 LENDER_BETAS = (0.0, 0.3, 1.0, 3.0, 10.0, 30.0)
 LENDER_SEEDS = (0, 1, 2)
 MONEY = {"honest": "money, honest", "edited": "money, edited"}

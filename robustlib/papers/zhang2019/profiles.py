@@ -30,13 +30,13 @@ _UPDATES = {"small_cnn": 200, "resnet18": 8}
 
 
 def smoke_network(network: Network) -> Network:
-    """On digits, seconds."""
+    """A network's smoke version: on digits, in seconds."""
     model = network.model
     width, depth = _SMALLEST.get(model.name, (min(model.width, 8), model.depth))
     return on_digits(network, replace(model, width=width, depth=depth), _UPDATES.get(model.name, 80))
 
 
-# What is trained in place of each network, and for how many updates. Chosen on 5,000 training images that the trials
+# Network in place of each one, number of updates and learning rate. Chosen on 5,000 training images that the trials
 # held out.
 _QUICK = {
     "small_cnn": (ModelSpec("small_cnn", 32, init="kaiming_uniform"), 1_500, 1.5e-3),
@@ -47,7 +47,7 @@ _QUICK = {
 
 
 def quick_network(network: Network) -> Network:
-    """On the paper's data, in minutes."""
+    """A network's quick version: on the paper's data, in minutes."""
     model, steps, lr = _QUICK[network.model.name]
     defence = network.defence
     if isinstance(defence, Inner):
@@ -76,7 +76,7 @@ def _short_parts(network: Network) -> Network:
     )
 
 
-# What is measured --------------------------------------------------------------------------------------------------
+# Measurements ------------------------------------------------------------------------------------------------------
 
 
 def _brief(attack: Pgd) -> bool:
@@ -112,7 +112,7 @@ _SMOKE_OTHER = Budget(points=100, queries=100, steps=10, target_classes=2)
 _QUICK_OTHER = Budget(points=200, queries=1_000, steps=20, target_classes=3)
 _SMOKE_NEAREST, _QUICK_NEAREST = Budget(points=20, steps=50), Budget(points=100)
 _FEW = Budget(points=500)
-"""On CIFAR-10, of what costs hundreds of passes a point or more."""
+"""Budget on CIFAR-10 of measurements that cost hundreds of passes a point or more."""
 _LOW = Budget(search="bfloat16")
 
 REDUCTIONS = (

@@ -1,4 +1,4 @@
-"""Zhang et al. 2019 (TRADES): every cell of its tables, and what its figures claim."""
+"""Zhang et al. 2019 (TRADES): cells of its tables, leaderboards and challenge."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What Zhang et al. 2019 prove, computed: risks on a line (Table 1) and psi-transforms (Table 2)."""
+"""Theorems of Zhang et al. 2019, computed: risks on a line (Table 1) and psi-transforms (Table 2)."""
 
 from __future__ import annotations
 

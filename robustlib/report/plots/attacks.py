@@ -92,7 +92,7 @@ def attack_paths(panels: Mapping[str, Sequence[ArrayLike]], region: Region, *, s
     """Paths of attacks on one point of the plane, a panel each, over the regions of two classes.
 
     Args:
-        panels: by attack, paths of (n, 2) points; where a path ends stands a star.
+        panels: by attack, paths of (n, 2) points; a star marks the end of each.
         region: as in :func:`robustlib.report.plots.regions.decision_regions`.
         start, eps: (2,) the point under attack, and half the side of its box.
 

@@ -1,4 +1,4 @@
-"""Brackets: values on a line for each name; of networks, from clean inputs to the worst case and what is certified."""
+"""Brackets: values on a line for each name; of networks, from clean inputs to the worst case and certified shares."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from .style import COLOURS, GRID, GROUND, MARKERS, TEXT, need, new_figure, outsi
 
 EXACT, CERTIFIED = "exact", "certified"
 """The last stages: points that are proven by any means, and those that at least one bound certifies, where there are
-records for the same points and ball. The exact stage's span goes from what is proven to what nothing has broken."""
+records for the same points and ball. The exact stage's span goes from the points proven to those never broken."""
 ORDER = (*STAGES, EXACT, CERTIFIED)
 MANY = 20
 """Networks in one figure from which its alt text no longer names each."""
@@ -81,7 +81,7 @@ def brackets(
             if values:
                 ax.plot([min(values), max(values)], [place, place], color=GRID, linewidth=5, zorder=1)
             for stage, one in bracket.items():
-                # The last stage is drawn on top: where stages coincide, it is what counts.
+                # The last stage is drawn on top: where stages coincide, it is the one that counts.
                 i = stages.index(stage)
                 colour = look | {"marker": MARKERS[i], "color": COLOURS[i], "zorder": 3 + i}
                 if one.interval is not None:
@@ -156,13 +156,13 @@ def _proofs(record: Record, store: Store, kind: str) -> list[Record]:
 
 
 def _of_cascade(record: Record) -> dict[str, Mark]:
-    """What a cascade's record leaves: its accuracy, and what the strict rule certifies, in per cent."""
+    """Stages of a cascade's record: its accuracy, and the share certified under the strict rule, in per cent."""
     errors = {"clean": "error", CERTIFIED: "strict_bound"}
     return {stage: Mark(100 * (1 - record.metrics[metric].value)) for stage, metric in errors.items()}
 
 
 def _stages(record: Record, bounds: Sequence[Record], solved: Sequence[Record]) -> dict[str, Mark]:
-    """What a worst case and the proofs about the same points leave of a network, in per cent."""
+    """Stages of a network from its worst case and the proofs about the same points, in per cent."""
     stages = {stage: Mark(100 * record.metrics[metric].value) for stage, metric in STAGES.items()}
     worst = record.metrics[STAGES["worst case"]]
     if worst.low is not None and worst.high is not None:
@@ -185,7 +185,7 @@ def _in_words(mark: Mark, words: str) -> str:
 
 
 def _described(panels: Mapping[str, Mapping[str, Bracket]]) -> Iterator[str]:
-    """What the figure shows, in words: network by network, or panel by panel where that would be a page."""
+    """Describe the figure in words: network by network, or panel by panel where that would fill a page."""
     many = sum(map(len, panels.values())) > MANY
     for title, networks in panels.items():
         if many:

@@ -31,7 +31,7 @@ from .style import (
 )
 
 HOLLOW: dict[str, Any] = {"markersize": 9, "markerfacecolor": "none", "markeredgewidth": 1.4, "linestyle": "none"}
-"""How a published value looks."""
+"""Style of a published value's marker."""
 
 
 @dataclass(frozen=True)
@@ -107,7 +107,7 @@ def draw_curves(ax: Axes, curves: Mapping[str, Curve], order: Sequence[str], *, 
 
 
 def curve_handles(order: Sequence[str], *, published: bool = False, markers: bool = True) -> list[Artist]:
-    """What a legend shows of curves with these names, and of hollow markers where there are any."""
+    """Legend entries of curves with these names, and of hollow markers where there are any."""
     handles: list[Artist] = [Line2D([], [], label=name, **_look(i, markers)) for i, name in enumerate(order)]
     if published:
         handles.append(Line2D([], [], color=TEXT, marker="o", label="published", **HOLLOW))

@@ -58,7 +58,7 @@ def histograms(
         xlabel, ylabel: axis labels, with the unit.
         log: the axis of counts is logarithmic.
         zero: the other axis starts at zero.
-        values: what was counted, as ticks at the foot.
+        values: the values counted, as ticks at the foot.
         marks: named values, as vertical lines.
         columns: panels side by side.
 

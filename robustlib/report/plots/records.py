@@ -36,13 +36,13 @@ def record_of(evaluation: Evaluation, profile: str, store: Store) -> Record | No
 
 
 def records_of(evaluations: Mapping[Name, Evaluation], profile: str, store: Store) -> dict[Name, Record]:
-    """Those of the evaluations that have a record, each under the most faithful profile, by the same names."""
+    """Records of the evaluations that have one, each under the most faithful profile, by the same names."""
     found = {name: record_of(evaluation, profile, store) for name, evaluation in evaluations.items()}
     return {name: record for name, record in found.items() if record is not None}
 
 
 def stamped(figure: Figure, records: Sequence[Record | Row]) -> Figure:
-    """The same figure with the profiles of its records at the foot, so that a copied picture still names them."""
+    """Stamp a figure with the profiles of its records at the foot, so that a copied picture still names them."""
     names = ", ".join(dict.fromkeys(record.profile for record in records if record.profile))
     text = f"{names} records{title_suffix(records)}"
     figure.supxlabel(text, x=0.99, ha="right", fontsize=9, color=NEUTRAL)
@@ -58,7 +58,7 @@ class Point:
         value, low, high: measured, and its 95 % interval; None where there is none.
         published: the paper's value.
         runs: values of the single seeds that ``value`` is the mean of, where there are several.
-        source: the record or the row of a table that the value stands in.
+        source: the record or the row of a table that holds the value.
     """
 
     x: float
@@ -102,12 +102,12 @@ def joined(points: Sequence[Point]) -> Curve | None:
 
 
 def sources(points: Sequence[Point]) -> list[Record | Row]:
-    """Where the points' values stand, for a figure's foot."""
+    """Records and rows of the points' values, for a figure's foot."""
     return [point.source for point in points if point.source is not None]
 
 
 def share_at(points: Sequence[Point], x: float) -> str:
-    """What was measured at ``x``, in per cent, for an alt text: ``91.5%``, or "not run"."""
+    """The value measured at ``x``, in per cent, for an alt text: ``91.5%``, or "not run"."""
     found = [point.value for point in points if point.x == x and point.value is not None]
     return f"{found[0]:.1f}%" if found else "not run"
 

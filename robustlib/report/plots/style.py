@@ -1,4 +1,4 @@
-"""How figures look, what they share, and how they reach a notebook's cell: as one PNG with its alt text.
+"""Style and shared parts of all figures, and their output in a notebook's cell: one PNG with its alt text.
 
 A cell shows one PNG on an opaque white ground. The book's theme dims such a picture in dark mode (brightness 0.8) and
 rounds its corners, so that it lies there as a pale card; every reader of notebooks shows it too, and nbval, which
@@ -47,7 +47,7 @@ def dash(place: int) -> Any:
 GROUND, TEXT, GRID = "#ffffff", "#22262b", "#dfe2e6"
 COLOURS = ("#0072b2", "#c44e00", "#007f5c", "#a8498a", "#6a6f75", "#8a6900", "#2f8fc6", "#1f1f1f")
 NEUTRAL = COLOURS[4]
-"""Grey: of what belongs to no series."""
+"""Grey, for elements that belong to no series."""
 SETTINGS: Any = {
     **sns.plotting_context("paper"),
     **sns.axes_style("whitegrid"),
@@ -74,7 +74,7 @@ SETTINGS: Any = {
     "lines.markersize": 6,
     "text.usetex": False,
 }
-"""What figures set on top of matplotlib's defaults."""
+"""Settings of figures on top of matplotlib's defaults."""
 
 
 def styled(build: Callable[P, Figure]) -> Callable[P, Figure]:
@@ -151,7 +151,7 @@ def show(figure: Figure, *, alt: str) -> None:
 
     Args:
         figure: as a builder draws it.
-        alt: what a reader who cannot see it should know. nbval compares it, so digits in it must hold on any
+        alt: description for readers who cannot see it. nbval compares it, so digits in it must hold on any
             machine.
 
     Raises:
