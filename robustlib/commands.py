@@ -29,7 +29,7 @@ from .experiments.cluster import run_on
 from .experiments.exchange import collect, copying
 from .experiments.forecast import estimates, forecast
 from .experiments.processes import side_by_side
-from .experiments.progress import Board, duration
+from .experiments.progress import Board, duration, label
 from .experiments.provenance import device_name, resolve_device, source_digest, versions
 from .experiments.runner import Interrupted, Job, Summary, run, verify
 from .experiments.store import FileNames, Store
@@ -144,13 +144,17 @@ def _run_side_by_side(args: argparse.Namespace, jobs: Sequence[Job], before: Sto
     options |= {f"--{name}": value for name in ("cache", "only") if (value := getattr(args, name))}
     arguments = ["--root", args.root, "run", *args.names, *(word for option in options.items() for word in option)]
 
-    def summary() -> Summary:
+    def summary(*, ended: bool) -> Summary:
+        """Records that are there now; what runs without a time budget leave missing when they end has failed."""
         after, found = Store(args.root), Summary()
         for job in {key(job.evaluation): job for job in jobs}.values():
             place = (job.evaluation, job.home(args.profile))
             found.present += before.find(*place) is not None
             record = after.find(*place)
-            found.unfinished += record is None
+            if record is None and ended and math.isinf(args.time_budget):
+                found.failed.append(f"{label(job.evaluation)}: its run says why, above")
+            else:
+                found.unfinished += record is None
             found.written += [record] if record is not None and before.find(*place) is None else []
         return found
 
@@ -158,8 +162,8 @@ def _run_side_by_side(args: argparse.Namespace, jobs: Sequence[Job], before: Sto
     try:
         codes = side_by_side([str(word) for word in arguments], args.jobs, threads=threads, say=print)
     except KeyboardInterrupt:
-        raise Interrupted(summary()) from None
-    return max(_closing(summary(), time.monotonic() - began), *codes)
+        raise Interrupted(summary(ended=False)) from None
+    return max(_closing(summary(ended=True), time.monotonic() - began), *codes)
 
 
 def _closing(summary: Summary, seconds: float) -> int:
@@ -347,7 +351,7 @@ def doctor(args: argparse.Namespace) -> int:
         ("torchvision", "data fetch, image grids"),
         ("pooch", "data fetch"),
         ("papermill", "notebooks"),
-        ("rich", "live table of jobs"),
+        ("rich", "bars of a run"),
         ("distributed", "run --cluster"),
         ("jupyter_book", "the book"),
         ("nbval", "make test"),

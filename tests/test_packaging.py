@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import ast
+import importlib
 import re
 import subprocess
 import tomllib
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -272,6 +274,12 @@ def test_tracked_tree_stays_small(root: Path) -> None:
     assert sum(sizes.values()) <= 25e6
     assert sum(size for path, size in sizes.items() if path.is_relative_to(root / "results")) <= 8e6
     assert sum(size for path, size in sizes.items() if path.is_relative_to(root / "weights")) <= 12e6
+
+
+@pytest.mark.parametrize("package", ["attacks", "certify", "data", "evaluate", "training"])
+def test_what_a_package_offers_is_not_hidden_by_a_module_of_that_name(package: str) -> None:
+    found = importlib.import_module(f"robustlib.{package}")
+    assert [name for name in found.__all__ if isinstance(getattr(found, name), ModuleType)] == []
 
 
 def test_modules_stay_short(root: Path) -> None:

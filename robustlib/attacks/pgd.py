@@ -204,8 +204,6 @@ class Pgd(Attack):
         return 2.0 * self.steps * self.restarts
 
     def within(self, budget: Budget) -> Self:
-        if budget.steps is None:
-            return self
         steps = at_most(self.steps, budget.steps)
-        size = self.step_size * self.steps / steps if budget.reach else self.step_size
+        size = self.step_size * self.steps / steps if budget.reach and steps < self.steps else self.step_size
         return replace(self, steps=steps, restarts=at_most(self.restarts, budget.restarts), step_size=size)

@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import RobustlibError
-from ..evaluate import accuracy_interval
 from ..experiments.store import Store, read_weights
 from ..report.display import record_target
 from ..report.soundness import covered, unsound
+from ..spec.measurement import share
 from ..spec.records import Metric, Record
 
 FILE = "book/independent.json"
@@ -108,10 +108,11 @@ def _share(metric: Metric) -> str:
 def _cell(record: Record, theirs: Record) -> str:
     """Accuracy and interval, points that one side alone broke, and a word where the intervals lie apart."""
     ours, standing = record.outcome(), theirs.outcome()
-    value, low, high = accuracy_interval(standing)
+    left, mine = share(standing), record.metrics["accuracy"]
     alone = f"{int((ours & ~standing).sum())} / {int((standing & ~ours).sum())}"
-    mine = record.metrics["accuracy"]
+    assert left.low is not None
+    assert left.high is not None
     assert mine.low is not None
     assert mine.high is not None
-    apart = "; **apart**" if low > mine.high or high < mine.low else ""
-    return f"{_share(Metric(value, len(standing), low, high))}; {alone}{apart}"
+    apart = "; **apart**" if left.low > mine.high or left.high < mine.low else ""
+    return f"{_share(left)}; {alone}{apart}"

@@ -31,9 +31,11 @@ def _listing(values: Mapping[str, object]) -> list[str]:
     return ["```{code-block} text", *lines, "```"]
 
 
-def _record_section(record: Record, item: str | None, tables: Mapping[str, str], *, committed: bool) -> list[str]:
+def _record_section(
+    record: Record, item: str | None, tables: Mapping[str, str], told: Collection[str], *, committed: bool
+) -> list[str]:
+    """A record's part of its network's; ``told``: findings that stand above."""
     name = Path(record.path).stem
-    measurement = record.evaluation["measurement"]
     subset = record.evaluation["subset"]
     split = f"{subset['split']} split"
     balanced = (
@@ -47,7 +49,7 @@ def _record_section(record: Record, item: str | None, tables: Mapping[str, str],
         + (f"; or, of the committed weights and without training, `robustlib verify {item}`" if committed else "")
     )
     specification = [
-        *_listing({**measurement, "source": _source(measurement.get("source"))}),
+        *_listing(record.evaluation["measurement"]),
         "",
         f"- evaluation key `{record.evaluation_key}`, {record.created}, {record.wall_s:g} s, {record.device}",
         f"- {again}",
@@ -60,10 +62,16 @@ def _record_section(record: Record, item: str | None, tables: Mapping[str, str],
         "",
         f"{balanced or f'Whole {split}'}{shown}.",
         "",
+        *_findings(text for text in record.findings if text not in told),
         *_metrics(record),
         "",
         *_folded("Settings, key and file", specification),
     ]
+
+
+def _findings(texts: Iterable[str]) -> list[str]:
+    lines = [f"- finding: {text}" for text in texts]
+    return [*lines, ""] if lines else []
 
 
 def _metrics(record: Record) -> list[str]:
@@ -75,10 +83,6 @@ def _metrics(record: Record) -> list[str]:
     if len(record.metrics) > SHOWN:
         lines += ["", f"{len(record.metrics) - SHOWN} more are in the file."]
     return lines
-
-
-def _source(source: object) -> object:
-    return {"training": source} if isinstance(source, dict) else source
 
 
 def _anchor(profile: str, network: str) -> str:
@@ -119,12 +123,11 @@ def network_section(
         f"({_anchor(first.profile, network)})=",
         f"## {network}",
         "",
-        *(f"- finding: {text}" for text in first.findings),
-        *([""] if first.findings else []),
+        *_findings(first.findings),
         *_folded("How it was trained", training),
     ]
     for record in records:
-        lines += _record_section(record, items.get(record.evaluation_key), tables, committed=kept)
+        lines += _record_section(record, items.get(record.evaluation_key), tables, first.findings, committed=kept)
     return "\n".join(lines)
 
 

@@ -9,8 +9,6 @@ import pkgutil
 
 from .masking import Finding, diagnose
 from .outcomes import (
-    Progress,
-    accuracy_interval,
     chunk_generator,
     distances_under,
     final_losses,
@@ -24,9 +22,7 @@ from .suite import Report, convergence, evaluate, standard
 
 __all__ = [
     "Finding",
-    "Progress",
     "Report",
-    "accuracy_interval",
     "chunk_generator",
     "convergence",
     "diagnose",

@@ -14,12 +14,12 @@ from ..attacks.pgd import ascend
 from ..data import Split
 from ..errors import RobustlibError
 from ..registry import spec
-from ..spec.measurement import Measured, Measurement, Price, Subject
+from ..spec.measurement import Measured, Measurement, Price, Subject, share
 from ..spec.network import Network
 from ..spec.records import Metric, pack
 from ..threat import Ball
 from ..training.trades import hinge, score
-from .outcomes import CHUNK, accuracy_interval, chunk_generator
+from .outcomes import CHUNK, chunk_generator
 
 
 @dataclass(frozen=True)
@@ -101,19 +101,17 @@ class HingeBound(Measurement):
         risks = hinge_risks(
             subject, split, rows, self.threat, steps=self.steps, step_size=self.step_size, scale=self.scale, name=name
         )
-        value, low, high = accuracy_interval(risks.robust)
-        left = 1 - value
+        accuracy = share(risks.robust)
         right = float(risks.natural.mean() + risks.spread.mean())
-        found = Measured(
+        return Measured(
             metrics={
-                "accuracy": Metric(value, len(rows), low, high),
+                "accuracy": accuracy,
                 "risk": Metric(float(risks.natural.mean()), len(rows), unit="hinge"),
                 "regulariser": Metric(float(risks.spread.mean()), len(rows), unit="hinge"),
-                "gap": Metric(right - left, len(rows), unit="hinge"),
+                "gap": Metric(right - (1 - accuracy.value), len(rows), unit="hinge"),
             },
             outcomes={"correct": pack(risks.robust)},
         )
-        return found
 
     def work(self, price: Price, network: Network, n: int) -> float:
         """Operations; see :meth:`Measurement.work`."""

@@ -21,12 +21,11 @@ from ..attacks.pgd import pgd_trace
 from ..attacks.suite import Attack, MinimumNorm, find_nearest, run_attack
 from ..data import Split
 from ..errors import RobustlibError
-from ..statistics import wilson
+from ..spec.measurement import Progress
 from ..threat import Ball, Domain, ball
 from ..training.precision import LowPrecisionCopy
 
 CHUNK = 250
-Progress = Callable[[int, int], None]
 
 
 def chunk_generator(name: str, index: int, device: torch.device) -> torch.Generator:
@@ -148,12 +147,6 @@ def distances_under(
         distance = measure.length(x_adv.double() - x.double())
         found.append(torch.where(broken, distance, torch.inf).cpu().numpy())
     return np.concatenate(found) if found else np.zeros(0)
-
-
-def accuracy_interval(outcome: np.ndarray) -> tuple[float, float, float]:
-    """(accuracy, low, high) as fractions, Wilson 95 %."""
-    low, high = wilson(int(outcome.sum()), len(outcome))
-    return float(outcome.mean()), low, high
 
 
 def worst_case(outcomes: list[np.ndarray]) -> np.ndarray:

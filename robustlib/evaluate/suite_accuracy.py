@@ -49,7 +49,7 @@ class WorstCase(Measurement):
             notes=[f"{finding.name}: {finding.text}" for finding in report.findings],
         )
         for line in report.lines:
-            # Two losses of one attack are one stage: the later line holds self both left.
+            # Two losses of one attack are one stage: the later line holds what both left.
             found.metrics[f"after {line.name}"] = Metric(line.accuracy, len(rows), line.low, line.high)
         found.series["passes"] = [[line.points, line.cost.forwards, line.cost.backwards] for line in report.lines]
         if report.convergence is not None:

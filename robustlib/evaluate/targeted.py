@@ -13,8 +13,9 @@ from ..attacks.contract import checked
 from ..attacks.suite import Jsma, run_targeted
 from ..data import Split, balanced_subset
 from ..errors import RobustlibError
+from ..spec.measurement import Progress
 from ..threat import Domain
-from .outcomes import CHUNK, Progress, in_pieces
+from .outcomes import CHUNK, in_pieces
 
 
 @dataclass(frozen=True)

@@ -30,6 +30,7 @@ from ..interrupt import asking
 from ..spec.evaluation import Evaluation
 from ..spec.keys import key
 from ..spec.network import Network
+from ..spec.records import Unfilable
 from ..training import TrainingDiverged, WeakTeacher
 from .networks import Networks, Stopped
 from .progress import Tick, label
@@ -239,7 +240,7 @@ def _task(
         record, ours = run_one(what, profile, _store(root), networks, tick, recompute=recompute)
     except Stopped:
         return Summary(unfinished=1)
-    except (TrainingDiverged, WeakTeacher) as error:
+    except (TrainingDiverged, WeakTeacher, Unfilable) as error:
         return Summary(failed=[next(iter(networks.diverged.values()), str(error))])
     return Summary(written=[record]) if ours else Summary(present=1)
 

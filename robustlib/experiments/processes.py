@@ -19,6 +19,8 @@ from ..interrupt import asking
 def side_by_side(arguments: Sequence[str], n: int, *, threads: int, say: Callable[[str], None]) -> list[int]:
     """Exit codes of n processes ``robustlib ARGUMENTS``; the lines of each are printed with its number.
 
+    That of a process which a signal ended is 128 and the signal's number, as a shell has it.
+
     Ctrl-C is passed on, so that each stops at a checkpoint, and waited for; a second one stops them at once.
 
     Args:
@@ -81,4 +83,4 @@ def side_by_side(arguments: Sequence[str], n: int, *, threads: int, say: Callabl
                 listener.join()
     if interrupted.is_set():
         raise KeyboardInterrupt
-    return [process.returncode for process in processes]
+    return [code if code >= 0 else 128 - code for code in (process.returncode for process in processes)]

@@ -13,10 +13,9 @@ from pathlib import Path
 
 import torch
 
+from ..environment import PACKAGE
 from ..errors import RobustlibError
 from ..parameters import check_device
-
-PACKAGE = Path(__file__).resolve().parents[1]
 
 
 @functools.cache

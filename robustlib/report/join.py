@@ -187,17 +187,3 @@ def item_verdicts(item: Item, profile: str, store: Store) -> dict[str, int]:
     for line in found:
         counts[line.verdict.name] = counts.get(line.verdict.name, 0) + 1
     return counts
-
-
-__all__ = [
-    "Row",
-    "Statement",
-    "Verdict",
-    "item_verdicts",
-    "measured",
-    "row",
-    "rows",
-    "stated",
-    "statements",
-    "title_suffix",
-]

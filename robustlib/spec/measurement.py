@@ -85,7 +85,7 @@ class Subject:
     @property
     def groups(self) -> Tensor | None:
         """Group of each example of the split, where the dataset knows groups."""
-        return self.dataset.groups[self.evaluation.subset.split]
+        return self.dataset.groups["test" if self.split is self.dataset.test else "train"]
 
     def model_of(self, network: Network) -> nn.Module:
         """The trained network of a specification."""

@@ -31,6 +31,7 @@ from robustlib.attacks.suite import (
     random_targets,
     run_attack,
 )
+from robustlib.budget import Budget
 from robustlib.errors import RobustlibError
 from robustlib.evaluate.counting import counted
 from robustlib.threat import Ball, L2Ball, LinfBall
@@ -365,3 +366,18 @@ def test_projection_and_random_start_stay_inside(eps: float, norm: str, seed: in
         assert bool(threat.contains(point, x).all())
     again = threat.project(threat.project(wild, x), x)
     torch.testing.assert_close(again, threat.project(wild, x), atol=1e-6, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("budget", "expected"),
+    [
+        (Budget(), Pgd(5, 0.007, restarts=20)),
+        (Budget(restarts=2), Pgd(5, 0.007, restarts=2)),
+        (Budget(steps=10), Pgd(5, 0.007, restarts=20)),
+        (Budget(steps=2, restarts=50), Pgd(2, 0.007 * 5 / 2, restarts=20)),
+        (Budget(steps=2, reach=False), Pgd(2, 0.007, restarts=20)),
+    ],
+)
+def test_pgd_keeps_what_a_budget_does_not_limit(budget: Budget, expected: Pgd) -> None:
+    """Equal to the last bit: another step size would be another key."""
+    assert Pgd(5, 0.007, restarts=20).within(budget) == expected

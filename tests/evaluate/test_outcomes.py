@@ -12,15 +12,10 @@ from torch import Tensor, nn
 from robustlib.attacks.suite import Boundary, Clean, Fgsm, Noise, Pgd
 from robustlib.data import Split
 from robustlib.errors import RobustlibError
-from robustlib.evaluate import (
-    accuracy_interval,
-    chunk_generator,
-    distances_under,
-    final_losses,
-    loss_traces,
-    outcomes_under,
-)
+from robustlib.evaluate import chunk_generator, distances_under, final_losses, loss_traces, outcomes_under
 from robustlib.evaluate import outcomes as evaluate
+from robustlib.spec.measurement import share
+from robustlib.spec.records import Metric
 from robustlib.statistics import wilson
 from robustlib.threat import L2Ball, LinfBall
 
@@ -169,8 +164,8 @@ def test_no_points_are_no_outcomes(model: nn.Module, split: Split) -> None:
 
 def test_the_interval_is_wilsons() -> None:
     outcome = np.arange(200) < 183
-    assert accuracy_interval(outcome) == (183 / 200, *wilson(183, 200))
-    assert accuracy_interval(np.ones(50, bool)) == (1.0, wilson(50, 50)[0], 1.0)
+    assert share(outcome) == Metric(183 / 200, 200, *wilson(183, 200))
+    assert share(np.ones(50, bool)) == Metric(1.0, 50, wilson(50, 50)[0], 1.0)
 
 
 # Distances ----------------------------------------------------------------------------------------------------

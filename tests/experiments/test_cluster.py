@@ -22,13 +22,16 @@ from distributed import Client, LocalCluster, WorkerPlugin
 from robustlib.attacks.suite import Fgsm
 from robustlib.cli import main
 from robustlib.errors import RobustlibError
+from robustlib.evaluate.losses import LossTrace
 from robustlib.experiments import cluster
 from robustlib.experiments.cluster import run_on
 from robustlib.experiments.networks import Networks
 from robustlib.experiments.runner import Summary
 from robustlib.experiments.store import Store, weights_path
+from robustlib.spec.evaluation import Evaluation, Subset
 from robustlib.spec.keys import key
 from robustlib.spec.network import Network
+from robustlib.threat import LinfBall
 from robustlib.training import Schedule, loop
 from tests.experiments.tiny import CLEAN, EVERY, FGSM, NETWORK, OTHER, ROBUST, Made, accuracy, content, execute, jobs
 
@@ -181,6 +184,14 @@ def test_what_breaks_on_a_worker_is_reported_and_the_others_go_on(address: str, 
     summary = submit(address, tmp_path, CLEAN, accuracy(OTHER))
     assert [record.evaluation_key for record in summary.written] == [key(accuracy(OTHER))]
     assert len(summary.failed) == 1
+
+
+def test_what_no_record_can_hold_is_reported_and_the_others_go_on(address: str, tmp_path: Path) -> None:
+    long = Evaluation(NETWORK, LossTrace(LinfBall(0.1), steps=100, step_size=0.01, runs=50), Subset(n=5))
+    summary = submit(address, tmp_path, long, CLEAN)
+    assert [record.evaluation_key for record in summary.written] == [key(CLEAN)]
+    (line,) = summary.failed
+    assert "store counts, not samples" in line
 
 
 def test_a_worker_that_does_not_see_the_folders_refuses(

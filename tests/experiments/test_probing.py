@@ -127,6 +127,14 @@ def test_a_recipe_is_read_off_the_network() -> None:
     assert (found["epochs"], found["decay delay"], found["dropout (FC)"]) == (50, 10, 0.5)
 
 
+@pytest.mark.parametrize(("split", "name"), [("train", "train"), ("validation", "train"), ("test", "test")])
+def test_points_know_the_groups_of_the_split_that_they_are_rows_of(split: str, name: str) -> None:
+    lender = load("lender")
+    on = Subject(Evaluation(replace(START, dataset="lender"), Outputs(), Subset(split=split)), lender, {})
+    assert on.groups is lender.groups[name]
+    assert int(on.rows.max()) < len(on.groups)
+
+
 # Ancestors ----------------------------------------------------------------------------------------------------
 
 

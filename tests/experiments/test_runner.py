@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import sys
 from contextlib import ExitStack
 from dataclasses import replace
 from itertools import count
@@ -13,6 +14,7 @@ from typing import Any
 import pytest
 import torch
 
+from robustlib import commands
 from robustlib.attacks.suite import Fgsm, Noise
 from robustlib.catalogue import plan
 from robustlib.cli import main
@@ -22,6 +24,7 @@ from robustlib.evaluate.losses import TrainingCurve
 from robustlib.experiments import networks, runner
 from robustlib.experiments.cost import evaluation_flops, training_flops
 from robustlib.experiments.networks import Networks
+from robustlib.experiments.processes import side_by_side
 from robustlib.experiments.provenance import resolve_device
 from robustlib.experiments.runner import Job, run, verify
 from robustlib.experiments.store import Store, weights_path
@@ -327,6 +330,42 @@ def test_runs_side_by_side_find_what_one_finds(
         (record,) = Store(root).records("smoke")
         records[n] = content(record)
     assert records[1] == records[2]
+
+
+def test_a_process_that_is_killed_is_no_success(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the kernel where memory runs out, for example."""
+    python = tmp_path / "python"
+    python.write_text("#!/bin/sh\necho last words\nkill -9 $$\n")
+    python.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(python))
+    said: list[str] = []
+    assert side_by_side([], 2, threads=1, say=said.append) == [137, 137]
+    assert sorted(said) == ["1| last words", "2| last words"]
+
+
+@pytest.mark.parametrize(
+    ("options", "codes", "line", "code"),
+    [
+        ([], [1, 1], "0 left, 1 failed", 1),
+        ([], [137, 137], "0 left, 1 failed", 137),
+        (["--time-budget", "9"], [0, 0], "1 left, 0 failed", 0),
+    ],
+)
+def test_what_runs_side_by_side_did_not_make_is_left_or_failed(
+    options: list[str],
+    codes: list[int],
+    line: str,
+    code: int,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(commands, "side_by_side", lambda *arguments, **named: codes)
+    item = "madry2018/capacity/mnist"
+    job = plan.jobs(plan.select([item]), "smoke")[0]
+    run = ["run", item, "--jobs", "2", "--device", "cpu", "--only", key(job.evaluation), *options]
+    assert main(["--root", str(tmp_path), *run]) == code
+    assert f"0 records written, 0 were there, {line}" in capsys.readouterr().out
 
 
 def test_recompute_side_by_side_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -15,7 +15,6 @@ import numpy as np
 import torch
 
 from robustlib.attacks.suite import Boundary, Clean, Fgsm, Pgd
-from robustlib.evaluate import accuracy_interval
 from robustlib.evaluate.accuracy import Accuracy, AccuracyVariation, Attacked
 from robustlib.evaluate.attempts import Targeted
 from robustlib.evaluate.cascades import CascadeBound, Estimated
@@ -38,6 +37,7 @@ from robustlib.experiments.store import Store
 from robustlib.models import ModelSpec
 from robustlib.spec.evaluation import Evaluation, Subset
 from robustlib.spec.keys import describe, key
+from robustlib.spec.measurement import share
 from robustlib.spec.network import Network
 from robustlib.spec.records import Metric, Record, pack
 from robustlib.threat import LinfBall
@@ -159,14 +159,10 @@ def fabricate(
     given: dict[str, Any] = {}
     if isinstance(what, Accuracy | WorstCase):
         outcome = np.arange(n) < round(correct * n) if isinstance(correct, float) else np.asarray(correct, bool)
-        value, low, high = accuracy_interval(outcome)
-        given = {
-            "metrics": {"accuracy": Metric(value, len(outcome), low, high)},
-            "outcomes": {"correct": pack(outcome)},
-        }
+        given = {"metrics": {"accuracy": share(outcome)}, "outcomes": {"correct": pack(outcome)}}
         if isinstance(what, WorstCase):
             for name in ("clean", "Noise", "Fgsm", "Pgd"):
-                given["metrics"][f"after {name}"] = Metric(value, len(outcome), low, high)
+                given["metrics"][f"after {name}"] = share(outcome)
     elif isinstance(what, Distances):
         low, high = max(0.0, float(correct) - 0.1), min(1.0, float(correct) + 0.1)
         given = {"metrics": {f"accuracy@{eps:g}": Metric(float(correct), n, low, high) for eps in what.grid}}
@@ -180,9 +176,8 @@ def fabricate(
         given["outcomes"] = {name.replace("accuracy", "correct"): outcome for name in names}
     elif isinstance(what, HingeBound):
         outcome = np.arange(n) < round(float(correct) * n)
-        value, low, high = accuracy_interval(outcome)
         sides = {name: Metric(0.1, n, unit="hinge") for name in ("risk", "regulariser", "gap")}
-        given = {"metrics": {"accuracy": Metric(value, n, low, high)} | sides, "outcomes": {"correct": pack(outcome)}}
+        given = {"metrics": {"accuracy": share(outcome)} | sides, "outcomes": {"correct": pack(outcome)}}
     elif isinstance(what, PROBES):
         given = _probed(evaluation, float(correct), n)
     else:
@@ -292,9 +287,8 @@ def _probed(evaluation: Evaluation, value: float, n: int) -> dict[str, Any]:
     }[type(what)]
     given: dict[str, Any] = {"metrics": {name: Metric(value, n, unit=unit) for name, unit in names.items()}}
     outcome = np.arange(n) < round(value * n)
-    share, low, high = accuracy_interval(outcome)
     if isinstance(what, Outputs | AccuracyVariation | Pictures):
-        given["metrics"]["accuracy"] = Metric(share, n, low, high)
+        given["metrics"]["accuracy"] = share(outcome)
         given["outcomes"] = {"correct": pack(outcome)}
     elif isinstance(what, Certificate):
         given["outcomes"] = {"certified": pack(outcome)}

@@ -217,6 +217,11 @@ def test_a_record_page_says_what_departs_and_what_was_found() -> None:
     assert "subset.n" not in text.split("```")[0]
     assert "- finding: loss stuck at chance" in text
     assert "20 rows are not the official bytes" in text
+    # What one measurement found stands with it; what every record tells of the training, once.
+    other = replace(record, findings=[*record.findings, "zero gradients"], path=record.path.replace("x-", "y-"))
+    text = network_section([record, other], {}, {})
+    assert (text.count("loss stuck at chance"), text.count("- finding: zero gradients")) == (1, 1)
+    assert text.index("### y-00000000") < text.index("- finding: zero gradients")
 
 
 def test_each_paper_and_profile_has_a_page_with_each_record_once(store: Store, tmp_path: Path) -> None:
