@@ -14,13 +14,12 @@ from ..errors import RobustlibError
 from ..experiments import profiles
 from ..experiments.runner import Job
 from ..experiments.store import Store
-from ..papers.comparison import slide_pages as slides
+from ..papers.comparison import slide_pages
 from ..report.display import record_target
 from ..report.exports import write_exports
 from ..report.verdicts import RULE
 from ..spec.records import Record
-from . import independent
-from . import inversions as findings
+from . import independent, inversions
 from .browser_demo import SCRIPT, demo_script
 from .cards import cards, data_cards
 from .costs import commands, costs
@@ -92,9 +91,9 @@ def generate(
         "fates.md": fates(profile, store),
         "scorecard.md": scorecard(profile, store, tables),
         "verdict_rule.md": RULE,
-        "slides.md": slides.page(profile, store),
+        "slides.md": slide_pages.page(profile, store),
         "independent.md": independent.page(root, store),
-        "findings.md": findings.page(profile, store),
+        "findings.md": inversions.page(profile, store),
         "data_cards.md": data_cards(),
         "model_cards.md": cards(root / "weights", store, link=lambda path: f"#{record_target(path)}"),
         "curves.md": curves(profile, store) or "No curve has been measured yet.\n",

@@ -23,6 +23,10 @@ def _module(paper: str, name: str) -> Any:
     return importlib.import_module(f"{PACKAGE}.{paper}.{name}")
 
 
+def _has(paper: str, name: str) -> bool:
+    return importlib.util.find_spec(f"{PACKAGE}.{paper}.{name}") is not None
+
+
 @functools.cache
 def _cells(paper: str) -> tuple[Cell, ...]:
     return tuple(_module(paper, "tables").cells())
@@ -30,7 +34,7 @@ def _cells(paper: str) -> tuple[Cell, ...]:
 
 def _profiles(paper: str) -> Any:
     """A paper's module of reductions; None where it has none, so that the full profile alone runs its evaluations."""
-    return _module(paper, "profiles") if importlib.util.find_spec(f"{PACKAGE}.{paper}.profiles") else None
+    return _module(paper, "profiles") if _has(paper, "profiles") else None
 
 
 @functools.cache
@@ -41,7 +45,7 @@ def reductions_of(paper: str) -> tuple[Reduction, ...]:
 
 @functools.cache
 def _predicates(paper: str) -> tuple[Predicate, ...]:
-    return tuple(_module(paper, "claims").predicates())
+    return tuple(_module(paper, "claims").predicates()) if _has(paper, "claims") else ()
 
 
 def _belongs(part: str, item: str) -> bool:

@@ -71,5 +71,6 @@ class Distances(Measurement):
         return price.step(network) * n * self.attack.passes
 
     def within(self, budget: Budget) -> Self:
-        attack: Any = self.attack
-        return self if budget.steps is None else replace(self, attack=replace(attack, steps=budget.steps))
+        attack: Any = self.attack.within(replace(budget, steps=None))
+        # Exactly so many, not at most: the keys of reduced profiles' records hold it.
+        return replace(self, attack=attack if budget.steps is None else replace(attack, steps=budget.steps))

@@ -16,7 +16,7 @@ import math
 import re
 import types
 import typing
-from collections.abc import Hashable
+from collections.abc import Callable
 from typing import Any
 
 from ..errors import RobustlibError, suggest
@@ -63,32 +63,39 @@ def describe(value: Any, *, complete: bool = True) -> Any:
 
 def key(value: Any) -> str:
     """16 hex digits that name a Network (training key) or an Evaluation (evaluation key)."""
-    # Frozen, so that an object's key never changes; a chapter asks for the same ones thousands of times.
-    own = getattr(value, "__dict__", {})
-    if "_key" not in own:
-        found = hashlib.sha256(_canonical(value).encode()).hexdigest()[:16]
-        if not own:
-            return found
-        own["_key"] = found
-    return str(own["_key"])
+    return _kept(value, "_key", lambda: hashlib.sha256(_canonical(value).encode()).hexdigest()[:16])
+
+
+def _kept(value: Any, name: str, make: Callable[[], str]) -> str:
+    """Keep ``make()`` on a frozen object itself: a chapter asks for the same keys thousands of times.
+
+    Equal objects share nothing: ``seed=True`` equals ``seed=1`` and is refused all the same. An object that holds a
+    list could change, so that nothing is kept on it.
+    """
+    own = getattr(value, "__dict__", None)
+    if own and name in own:
+        return str(own[name])
+    found = make()
+    if own and dataclasses.is_dataclass(value) and _hashable(value):
+        own[name] = found
+    return found
+
+
+def _hashable(value: Any) -> bool:
+    try:
+        hash(value)
+    except TypeError:
+        return False
+    return True
 
 
 def _canonical(value: Any) -> str:
-    """Compact JSON of :func:`describe` without defaults, keys sorted; that of parts which recur is kept."""
+    """Compact JSON of :func:`describe` without defaults, keys sorted."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        try:
-            return _kept_part(typing.cast(Hashable, value)) if getattr(value, "recurs", False) else _part(value)
-        except TypeError:
-            # A list in place of a tuple cannot be looked up.
-            return _part(value)
+        return _kept(value, "_canonical", lambda: _part(value))
     if isinstance(value, tuple | list):
         return f"[{','.join(map(_canonical, value))}]"
     return json.dumps(describe(value, complete=False), allow_nan=False)
-
-
-@functools.lru_cache(maxsize=2**16)
-def _kept_part(value: Hashable) -> str:
-    return _part(value)
 
 
 def _part(value: Any) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 from ..data import NAMES as DATASETS
 from ..data.registry import facts_of
@@ -33,8 +32,6 @@ class Network:
             its own prediction for the defence's ball, and ``schedule`` shrinks to the same number of epochs.
     """
 
-    recurs: ClassVar[bool] = True
-    """True: a network is part of thousands of evaluations, so that its part of their keys is worth keeping."""
     dataset: str
     model: ModelSpec
     defence: Defence
