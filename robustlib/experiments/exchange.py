@@ -64,12 +64,15 @@ def copying(destination: Path, root: Path, cache: Path, *, every: float = SECOND
                 with contextlib.suppress(FileNotFoundError):  # a checkpoint goes when its training ends
                     write_atomically(destination / name, path.read_bytes())
                     known[name] = stamp
-        for name in set(known) - set(found):
+        # A checkpoint ends with its training. Nothing else is ever deleted: an earlier run may have left it there.
+        for name in (gone for gone in set(known) - set(found) if gone.endswith(".checkpoint")):
             (destination / name).unlink(missing_ok=True)
 
     def regularly() -> None:
         while not ended.wait(every):
-            once()
+            # A full disk may have room again; the last copy, at the block's end, reports what it cannot write.
+            with contextlib.suppress(RobustlibError, OSError):
+                once()
 
     thread = threading.Thread(target=regularly, daemon=True)
     thread.start()

@@ -17,6 +17,7 @@ from robustlib.errors import RobustlibError
 from robustlib.experiments.exchange import collect, copying
 from robustlib.experiments.networks import Networks
 from robustlib.experiments.store import Store, save_weights, weights_path
+from robustlib.files import write_atomically
 from tests.experiments.tiny import NETWORK, OTHER, accuracy, file
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -75,6 +76,37 @@ def test_copies_follow_while_the_run_goes_on(tmp_path: Path) -> None:
         (cache / CHECKPOINT).unlink()
         appears(f"networks/{CHECKPOINT}", there=False)
     assert names(out) == {record.path}
+
+
+def test_a_record_that_goes_from_its_source_stays_in_the_copy(tmp_path: Path) -> None:
+    root, cache, out = tmp_path / "root", tmp_path / "cache", tmp_path / "out"
+    cache.mkdir()
+    (cache / CHECKPOINT).write_bytes(b"begun earlier")
+    record = file(root, accuracy(OTHER), "full")
+    for source, name in ((root / record.path, record.path), (cache / CHECKPOINT, f"networks/{CHECKPOINT}")):
+        (out / name).parent.mkdir(parents=True, exist_ok=True)
+        (out / name).write_bytes(source.read_bytes())
+    with copying(out, root, cache):
+        (root / record.path).unlink()
+        (cache / CHECKPOINT).unlink()
+    assert names(out) == {record.path}
+
+
+def test_a_copy_that_fails_once_is_made_later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root, cache, out, tries = tmp_path / "root", tmp_path / "cache", tmp_path / "out", []
+
+    def sometimes(path: Path, content: bytes) -> None:
+        tries.append(path)
+        if len(tries) == 1:
+            raise RobustlibError("no space")
+        write_atomically(path, content)
+
+    monkeypatch.setattr("robustlib.experiments.exchange.write_atomically", sometimes)
+    with copying(out, root, cache, every=0.02):
+        record = file(root, accuracy(NETWORK), "full")
+        while len(tries) < 2:
+            time.sleep(0.01)
+    assert record.path in names(out)
 
 
 def test_what_is_damaged_or_foreign_is_refused_and_the_rest_is_filed(out: Path, tmp_path: Path) -> None:
