@@ -39,7 +39,7 @@ class MinimumNorm(Attack):
     """An attack that looks for the nearest point of another class."""
 
 
-def raised() -> int:
-    """The second protocol of an attack whose first one has records: their keys stay as they are."""
-    protocol: int = dataclasses.field(default=2, metadata={"unkeyed": 1})
-    return protocol
+def raised(protocol: int = 2) -> int:
+    """A later protocol of an attack whose first one has records: their keys stay as they are."""
+    number: int = dataclasses.field(default=protocol, metadata={"unkeyed": 1})
+    return number

@@ -125,7 +125,8 @@ def run_attack(
         threat: ball that the points must stay in; None only for :class:`Clean`.
         generator: every random choice of the attack.
         surrogate: network whose gradients steer the attack (a transfer source, or a low-precision copy of
-            ``model``); None: the model's own. Success is always judged on ``model``.
+            ``model``); None: the model's own. Success is judged on ``model``; PGD with ``best_by="loss"`` asks it of no
+            end point.
         last_iterate: count the last iterates of noise, FGSM, PGD and MI-FGSM as they are, as the papers' code does,
             even where they put right an input that was misclassified.
 
