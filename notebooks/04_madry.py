@@ -402,9 +402,11 @@ show_item("madry2018/seeds", profile, store)
 # %% [markdown]
 # ### Table 1: MNIST at $\varepsilon = 0.3$
 #
-# Source A is the network itself (white box), A′ an independently trained copy, B another architecture. A transfer
-# attack follows the source's gradients; whether it succeeded is judged on A. The two numbers after an attack's name are its steps and its
-# restarts; with 20 restarts a point counts as broken when any of them breaks it.
+# Source A is the network itself (white box), A′ an independently trained copy, B another architecture. The two numbers after an attack's name are
+# its steps and its restarts. With the network itself as source, a point counts as broken when any of 20 restarts breaks it. A transfer attack
+# does not know which of them do: of its restarts the point of highest loss on the *source* is kept, and A is asked once. How much an attacker would gain who
+# may ask A after each restart is the row beside it. "Targeted" aims at each of the nine wrong classes and keeps whatever breaks the point; towards one class,
+# drawn at random, it is a much weaker attack, in the row beside it. Both of these rows are this book's own.
 
 # %% tags=["remove-input"]
 show_item("madry2018/table-1", profile, store)
@@ -493,6 +495,9 @@ where_it_fails(
 
 # %% [markdown]
 # The two panels on CIFAR-10 have one curve each, of the PGD-trained network. A reduced profile runs some of the radii.
+#
+# The paper prints no unit for the radii of the second panel. Lengths of 255, as in the first, they cannot be: a step of 2/255 in every coordinate is 0.43 long, five
+# times 20/255, and costs the network 8 points in the first panel; a radius of 20 costs it 32 in the second. The published values are shown there and not judged.
 
 # %% tags=["remove-input"] mystnb={"figure": {"name": "fig-madry-6c", "caption": "Accuracy against the radius in the maximum norm on CIFAR-10 (figure 6c of the paper). Hollow: as published."}}
 show_drawing(inner.accuracy_vs_eps(profile, store, "linf"))

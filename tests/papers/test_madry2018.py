@@ -32,7 +32,7 @@ def of(item: str) -> list[Cell]:
 
 
 def test_table_1_has_its_seventeen_rows_with_published_numbers() -> None:
-    rows = of("madry2018/table-1")
+    rows = [cell for cell in of("madry2018/table-1") if cell.published]
     assert len(rows) == len(published_of("madry2018/table-1")) == 17
     for cell in rows:
         assert cell.published is not None
@@ -46,6 +46,37 @@ def test_table_1_has_its_seventeen_rows_with_published_numbers() -> None:
     assert values["PGD 100/20, source A"] == 89.3
     sources = Counter(cell.row.rpartition("source ")[2] for cell in rows)
     assert sources == {"Natural": 1, "A": 8, "A'": 5, "B": 3}
+
+
+def test_two_rows_of_table_1_stand_beside_a_variant_of_this_books_own() -> None:
+    rows = {cell.row: cell for cell in of("madry2018/table-1")}
+    attacks = {name: getattr(cell.evaluations[0].measurement, "attack", None) for name, cell in rows.items()}
+    # A transfer that no one asks; every wrong class.
+    assert attacks["PGD 100/20, source A'"] == Pgd(steps=100, step_size=0.01, restarts=20, best_by="loss")
+    assert attacks["Targeted 40/1, source A"] == Pgd(steps=40, step_size=0.01, target_classes=9)
+    order = list(rows)
+    for ours, theirs, attack in (
+        ("PGD 100/20, asking A, source A'", "PGD 100/20, source A'", paper.PGD_100_RESTARTS),
+        ("Targeted 40/1, one class, source A", "Targeted 40/1, source A", Pgd(40, 0.01, targeted=True)),
+    ):
+        assert order.index(ours) == order.index(theirs) + 1
+        assert rows[ours].published is None
+        assert attacks[ours] == attack
+        assert "this book's own" in rows[ours].note
+    # No other transfer of several starts asks its target.
+    every = {e.measurement for cell in CELLS for e in cell.evaluations if isinstance(e.measurement, Accuracy)}
+    transfers = {what for what in every if what.source and isinstance(what.attack, Pgd) and what.attack.restarts > 1}
+    own = {e.measurement for e in rows["PGD 100/20, asking A, source A'"].evaluations}
+    assert {what for what in transfers if what.attack != paper.PGD_100_TRANSFER} == own
+
+
+def test_the_unit_of_figure_6d_is_unknown() -> None:
+    cells = of("madry2018/accuracy-vs-eps/cifar10")
+    known = {cell.row.partition(" ")[0] for cell in cells if cell.protocol_known and cell.where["eps"]}
+    assert known == {"(c)"}
+    doubtful = [cell for cell in cells if not cell.protocol_known]
+    assert len(doubtful) == 19
+    assert all("prints no unit" in cell.note for cell in doubtful)
 
 
 def test_each_cells_metric_is_one_that_its_measurement_makes() -> None:

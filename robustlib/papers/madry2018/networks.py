@@ -64,6 +64,9 @@ def accuracy(
 
 PGD_40, PGD_100 = Pgd(steps=40, step_size=0.01), Pgd(steps=100, step_size=0.01)
 PGD_100_RESTARTS = replace(PGD_100, restarts=20)
+PGD_100_TRANSFER = replace(PGD_100_RESTARTS, best_by="loss")
+"""Made on a source network: of twenty starts the one that ends at its highest loss; the target is not asked."""
+EACH_TARGET = replace(PGD_40, target_classes=9)
 CW, CW_PLUS = (replace(PGD_40, loss="margin", kappa=kappa) for kappa in (0.0, 50.0))
 
 
