@@ -475,7 +475,8 @@ show_item("madry2018/training-loss/cifar10", profile, store)
 #
 # (ICLR figure 2.) PGD with 100 steps of size $2.5\,\varepsilon/100$ at each radius. The last arXiv version added the decision-based
 # boundary attack {cite}`brendel2018`, which uses no gradients, and with it the caveat that matters: in $\ell_2$, PGD reports
-# robustness that is not there. The paper gives the attack's 2,000 steps and no other setting, so its curves are compared with care.
+# robustness that is not there. The paper gives the attack's 2,000 steps and no other setting, so its curves are compared with care. Here a step
+# is that of the attack's reference implementation: up to 25 directions are tried until one leads to a nearer point, and both step sizes follow the shares that succeed.
 
 # %% tags=["remove-input"] mystnb={"figure": {"name": "fig-madry-6a", "caption": "Accuracy against the radius in the maximum norm (figure 6a of the paper). Hollow: as published."}}
 show_drawing(drawn.accuracy_vs_eps(profile, store, "linf"))

@@ -8,6 +8,7 @@ nearer. Two step sizes of each example follow the shares of misclassified points
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -248,8 +249,10 @@ class _Walk:
 class Boundary(MinimumNorm):
     """Decision-based boundary attack; see :func:`robustlib.attacks.boundary.boundary`.
 
-    Protocols 1 and 2 tried one candidate a step; what they measured is of this edition no longer.
+    Protocols 1 and 2, one candidate a step, are of this edition no longer.
     """
+
+    oldest: ClassVar[int] = 3
 
     steps: int
     protocol: int = raised(3)

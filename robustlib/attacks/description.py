@@ -20,6 +20,8 @@ class Description:
 
     function: ClassVar[Callable[..., Tensor]]
     """The attack itself; a ``staticmethod``."""
+    oldest: ClassVar[int] = 1
+    """The first protocol that can still be run; earlier ones are read, in records and keys."""
 
     @property
     def passes(self) -> float:

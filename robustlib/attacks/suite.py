@@ -73,6 +73,10 @@ def _call(attack: Description, *args: Any, **context: Any) -> Tensor:
     """The attack's own function, with its fields and as much of the context as the function takes."""
     knobs = {f.name: getattr(attack, f.name) for f in dataclasses.fields(attack)} | context  # type: ignore[arg-type]
     known = inspect.signature(attack.function).parameters
+    if knobs["protocol"] < attack.oldest:
+        raise RobustlibError(
+            f"protocol={knobs['protocol']} of {type(attack).__name__} is run no longer; take protocol {attack.oldest}"
+        )
     if knobs["protocol"] == 1:
         knobs["lead"] = ABSOLUTE
     return attack.function(*args, **{name: value for name, value in knobs.items() if name in known})

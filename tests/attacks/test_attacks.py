@@ -402,6 +402,13 @@ def test_an_example_takes_the_same_boundary_walk_alone_and_among_others(norm: st
         torch.testing.assert_close(alone[0], together[row])
 
 
+def test_a_protocol_that_is_gone_is_not_run_under_its_name() -> None:
+    model, (x, y) = small_cnn(), batch(4)
+    for protocol in (1, 2):
+        with pytest.raises(RobustlibError, match=f"protocol={protocol} of Boundary is run no longer; take protocol 3"):
+            run_attack(Boundary(2, protocol=protocol), model, x, y, L2Ball(1.0), generator=_generator())
+
+
 class Decisions(nn.Module):
     """Logits of a rule on points, and how many points it was asked about."""
 

@@ -102,9 +102,9 @@ def sweep(regime: str, norm: str, eps: float) -> Evaluation:
 
 
 def distances(regime: str, norm: str) -> Evaluation:
-    """Decision boundary attack of 2,000 steps, read at every radius of the figure."""
+    """Decision boundary attack of 2,000 steps of up to 25 directions, read at every radius of the figure."""
     grid = LINF_GRID if norm == "linf" else L2_GRID
-    return Evaluation(network(regime), Distances(Boundary(steps=2_000, protocol=1), norm, grid))
+    return Evaluation(network(regime), Distances(Boundary(steps=2_000), norm, grid))
 
 
 def worst_case(regime: str, scale: int, *, seed: int = 0) -> Evaluation:
