@@ -117,13 +117,19 @@ def counts(profile: str, store: Store) -> dict[str, int]:
 
 
 def summary(profile: str, store: Store) -> str:
-    """Three sentences with the counts of measured items, verdicts and claims, from the records."""
-    top = [item for item in items() if not item.parent and item.source != OWN]
-    started = [item for item in top if set(item_verdicts(item, profile, store)) - {"not run"}]
-    found = _states([item for item in items() if not item.parent], profile, store)
-    cells = ", ".join(f"{count} {name}" for name, count in sorted(counts(profile, store).items()))
+    """Four sentences with the counts of measured items, numbers, verdicts and claims, from the records."""
+    top = [item for item in items() if not item.parent]
+    tallies = {item.id: Counter(item_verdicts(item, profile, store)) for item in top}
+    papers_own = [tallies[item.id] for item in top if item.source != OWN]
+    started = [tally for tally in papers_own if set(tally) - {"not run"}]
+    numbers, missing = sum(map(Counter.total, papers_own)), sum(tally["not run"] for tally in papers_own)
+    found = _states(top, profile, store)
+    total = sum(tallies.values(), Counter())
+    cells = ", ".join(f"{count:,} {name}" for name, count in sorted(total.items()))
     return (
-        f"Of {len(top)} tables and figures, this edition measures {len(started)} in whole or in part. "
-        f"Their numbers: {cells}. Of {sum(found.values())} claims that the figures make, "
+        f"Of {len(papers_own)} tables and figures, this edition measures {len(started)} in whole or in part: "
+        f"{numbers - missing:,} of their {numbers:,} numbers, and not the other {missing:,}. "
+        f"With the evaluations that no paper has, the numbers are: {cells}. "
+        f"Of {sum(found.values())} claims that the figures make, "
         f"{found['holds'] + found['fails']} were tested and {found['holds']} hold.\n"
     )
