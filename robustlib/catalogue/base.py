@@ -82,7 +82,11 @@ def place(row: str, column: str) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Published:
-    """One line of published.csv. ``value`` is None where the paper prints none; ``text`` is what it prints."""
+    """One line of published.csv. ``value`` is None where the paper prints none; ``text`` is what it prints.
+
+    ``verified``: it was checked against the paper, or against the page of the source. ``computed``: nobody printed it;
+    this project computed it from what the authors released, and no cell compares itself with it.
+    """
 
     id: str
     item: str
@@ -94,6 +98,7 @@ class Published:
     verified: bool
     source: str
     table: str = ""
+    computed: bool = False
 
     @functools.cached_property
     def where(self) -> dict[str, Any]:
@@ -281,6 +286,7 @@ def published(paper: str = "") -> tuple[Published, ...]:
             verified=row["verified"] == "yes",
             source=row["source"],
             table=row["table"],
+            computed=row["verified"] == "computed",
         )
         for row in read_rows(paper, "published.csv")
     )
