@@ -102,8 +102,8 @@ def dumps(record: Record) -> str:
     Raises:
         Unfilable: over 100 KB, or a number that is not finite.
     """
-    content = dataclasses.asdict(record)
-    del content["path"]
+    content = {field.name: getattr(record, field.name) for field in dataclasses.fields(record) if field.name != "path"}
+    content["metrics"] = {name: dataclasses.asdict(metric) for name, metric in record.metrics.items()}
     try:
         text = _lines(content)
     except ValueError as error:
