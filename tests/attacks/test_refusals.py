@@ -18,11 +18,10 @@ import robustlib.attacks
 from robustlib.attacks import suite
 from robustlib.attacks.contract import ATTACKS, under_contract
 from robustlib.attacks.description import Description
-from robustlib.errors import RobustlibError
 from robustlib.registry import subclasses
 from robustlib.threat import Ball, FeatureBox, LinfBall, ball
 
-from .calls import CALLS, TARGETED, Call
+from .calls import CALLS, TARGETED, Call, refused
 
 every = pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
 LINF = {name: call for name, call in CALLS.items() if call.norm == "linf"}
@@ -54,17 +53,6 @@ def inputs(model: nn.Module, n: int = 5, *, seed: int = 1) -> tuple[Tensor, Tens
     x = torch.rand(n, *SHAPE, generator=torch.Generator().manual_seed(seed), dtype=torch.float32).to(dtype)
     with torch.no_grad():
         return x, model(x).argmax(1)
-
-
-def refused(run: Callable[[], object], *words: str) -> None:
-    """One line of our own that holds the words, with no other library's exception behind it."""
-    with pytest.raises(RobustlibError) as caught:
-        run()
-    message = str(caught.value)
-    assert "\n" not in message
-    assert all(word in message for word in words), message
-    assert caught.value.__cause__ is None
-    assert caught.value.__context__ is None or caught.value.__suppress_context__
 
 
 # All of them are here ------------------------------------------------------------------------------------------

@@ -12,7 +12,6 @@ from torch import Tensor, nn
 
 from robustlib.attacks.suite import Apgd, Clean, DeepFool, Fab, Fgsm, Jsma, Noise, Pgd, Square
 from robustlib.data import Split
-from robustlib.errors import RobustlibError
 from robustlib.evaluate import (
     convergence,
     diagnose,
@@ -27,6 +26,7 @@ from robustlib.evaluate.hinge import hinge_risks
 from robustlib.evaluate.saturation import amplitudes
 from robustlib.evaluate.targeted import correct_rows, targeted_attempts
 from robustlib.threat import Ball, L2Ball, LinfBall
+from tests.attacks.calls import refused
 
 BALL = LinfBall(0.1)
 QUICK: dict[str, Any] = {"converge": False}
@@ -45,15 +45,6 @@ def inputs(model: nn.Module, n: int = 12) -> tuple[Tensor, Tensor]:
     x = torch.rand(n, 1, 4, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float32).to(dtype)
     with torch.no_grad():
         return x, model(x).argmax(1)
-
-
-def refused(run: Callable[[], object], *words: str) -> None:
-    with pytest.raises(RobustlibError) as caught:
-        run()
-    message = str(caught.value)
-    assert "\n" not in message
-    assert all(word in message for word in words), message
-    assert caught.value.__cause__ is None
 
 
 class Gives(nn.Module):
