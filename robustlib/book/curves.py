@@ -43,9 +43,9 @@ def _table(found: Sequence[Row], panel: str, item: str) -> list[str]:
     escaped = [[myst_escape(text) for text in line] for line in table]
     points = sorted({row.n for row in found if row.n})
     counted = f"{points[0]:,}" if len(points) == 1 else f"{points[0]:,} to {points[-1]:,}"
-    protocols = ", ".join(sorted({row.protocol for row in found if row.protocol}))
+    evidence = ", ".join(sorted({row.evidence for row in found if row.evidence}))
     shown = list_table(escaped, name=name, caption=title, kind="curve-table")
-    return [shown, f"Ours: {counted} test points, {protocols} protocol.", ""]
+    return [shown, f"Ours: {counted} test points; evidence: {evidence}.", ""]
 
 
 def curves(profile: str, store: Store) -> str:

@@ -12,6 +12,7 @@ from ..models import count_parameters
 from ..registry import spec
 from ..spec.measurement import Measured, Measurement, Subject, share
 from ..spec.network import Network
+from ..spec.quantities import SETTING, Quantity
 from ..spec.records import Metric
 
 FILTERS = 1024
@@ -101,3 +102,6 @@ class Recipe(Measurement):
             "decay delay": (schedule.decay[0][0] if schedule.decay else schedule.steps) / epoch,
         }
         return Measured(metrics={name: Metric(value, 1, unit="setting") for name, value in settings.items()})
+
+    def quantity(self, metric: str) -> Quantity:
+        return SETTING
