@@ -376,13 +376,18 @@ def items() -> tuple[Item, ...]:
     return tuple(found)
 
 
+@functools.cache
+def _by_id() -> dict[str, Item]:
+    return {item.id: item for item in items()}
+
+
 def find_item(name: str) -> Item:
     """The item or sub-item of that id.
 
     Raises:
         RobustlibError: unknown, with the nearest id.
     """
-    known = {item.id: item for item in items()}
+    known = _by_id()
     if name not in known:
         message, _, _ = suggest("item", name, known).partition(" known:")
         raise RobustlibError(f"{message} `robustlib items` lists all {len(known)}")

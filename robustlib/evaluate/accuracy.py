@@ -38,6 +38,9 @@ class Accuracy(Measurement):
     search: str = "float32"
     protocol: int = 1
 
+    def units(self, network: Network) -> dict[str, str]:
+        return {"accuracy": "fraction"}
+
     def run(self, on: Subject) -> Measured:
         """``accuracy``, and which points are correct."""
         source = None if self.source is None else on.model_of(self.source)
@@ -86,6 +89,9 @@ class AccuracyVariation(Measurement):
     baseline: Network
     protocol: int = 1
 
+    def units(self, network: Network) -> dict[str, str]:
+        return {"variation": "pp", "accuracy": "fraction", "baseline_accuracy": "fraction"}
+
     def run(self, on: Subject) -> Measured:
         """Accuracy of both on the same points, and the difference with the interval of its paired values."""
         model, baseline, split, rows = on.model, on.model_of(self.baseline), on.split, on.rows
@@ -127,6 +133,10 @@ class Attacked(Measurement):
     threat: Ball
     sources: tuple[Network, ...] = ()
     protocol: int = 1
+
+    def units(self, network: Network) -> dict[str, str]:
+        places = [f" {j}" for j in range(len(self.sources))] or [""]
+        return {f"accuracy {i}{place}": "fraction" for i in range(len(self.attacks)) for place in places}
 
     def run(self, on: Subject) -> Measured:
         """Each attack on each source, or on the network itself."""

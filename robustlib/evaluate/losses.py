@@ -28,6 +28,9 @@ class LossTrace(Measurement):
     runs: int
     protocol: int = 1
 
+    def units(self, network: Network) -> dict[str, str]:
+        return dict.fromkeys(("start_loss", "final_loss"), "nats")
+
     def run(self, on: Subject) -> Measured:
         """Traces of each example, and the mean loss at their start and end."""
         traces = loss_traces(
@@ -75,6 +78,9 @@ class LocalMaxima(Measurement):
     edges: tuple[float, float, int] = (0.0, 160.0, 320)
     search: str = "float32"
     protocol: int = 1
+
+    def units(self, network: Network) -> dict[str, str]:
+        return {"final_loss": "nats"}
 
     def run(self, on: Subject) -> Measured:
         """Losses of each example as counts; how far the greatest lies above the middle one."""
@@ -136,6 +142,11 @@ class TrainingCurve(Measurement):
     at: tuple[int, ...] = ()
 
     needs_log = True
+
+    def units(self, network: Network) -> dict[str, str]:
+        steps = [step for step in self.at if step < network.schedule.steps]
+        units = {"final_loss": "nats"} | {f"loss@{step}": "nats" for step in steps}
+        return units | {f"error@{step}": "fraction" for step in steps}
 
     def run(self, on: Subject) -> Measured:
         """Mean loss and accuracy in blocks; the mean loss of the last twentieth."""

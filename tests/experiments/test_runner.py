@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import sys
 from contextlib import ExitStack
@@ -319,17 +320,20 @@ def test_a_neighbour_who_keeps_everything_is_not_waited_for_beyond_the_budget(tm
 def test_runs_side_by_side_find_what_one_finds(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    item, records = "madry2018/capacity/mnist", {}
-    job = plan.jobs(plan.select([item]), "smoke")[0]
+    found, lines = {}, []
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     for n in (1, 2):
-        root, options = tmp_path / str(n), ["--jobs", str(n), "--device", "cpu", "--only", key(job.evaluation)]
+        root, options = tmp_path / str(n), ["--jobs", str(n), "--device", "cpu"]
         root.mkdir()
-        assert main(["--root", str(root), "run", item, *options, "--cache", str(root / "networks")]) == 0
-        assert "1 records written, 0 were there, 0 left, 0 failed" in capsys.readouterr().out.splitlines()[-1]
-        (record,) = Store(root).records("smoke")
-        records[n] = content(record)
-    assert records[1] == records[2]
+        assert main(["--root", str(root), "run", "wong2018/toy-2d", *options, "--cache", str(root / "networks")]) == 0
+        lines = capsys.readouterr().out.splitlines()
+        assert lines[-1].startswith("4 records written, 0 were there, 0 left, 0 failed")
+        found[n] = {record.evaluation_key: content(record) for record in Store(root).records("smoke")}
+    assert found[1] == found[2]
+    # Two processes took part, and wrote each record once.
+    written = [re.match(r"([12])\| (\d+) records written", line) for line in lines]
+    assert sorted(line[1] for line in written if line) == ["1", "2"]
+    assert sum(int(line[2]) for line in written if line) == 4
 
 
 def test_a_process_that_is_killed_is_no_success(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
