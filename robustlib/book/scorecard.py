@@ -111,19 +111,16 @@ def _tally(own: Sequence[Item], profile: str, store: Store) -> Counter[str]:
     return sum((Counter(item_verdicts(item, profile, store)) for item in own), Counter())
 
 
-def counts(profile: str, store: Store) -> dict[str, int]:
-    """Cells by verdict over all papers."""
-    return dict(_tally([item for item in items() if not item.parent], profile, store))
-
-
 def summary(profile: str, store: Store) -> str:
     """Three sentences with the counts of measured items, verdicts and claims, from the records."""
-    top = [item for item in items() if not item.parent and item.source != OWN]
-    started = [item for item in top if set(item_verdicts(item, profile, store)) - {"not run"}]
-    found = _states([item for item in items() if not item.parent], profile, store)
-    cells = ", ".join(f"{count} {name}" for name, count in sorted(counts(profile, store).items()))
+    top = [item for item in items() if not item.parent]
+    tallies = {item: Counter(item_verdicts(item, profile, store)) for item in top}
+    printed = [tally for item, tally in tallies.items() if item.source != OWN]
+    started = sum(bool(set(tally) - {"not run"}) for tally in printed)
+    found = _states(top, profile, store)
+    cells = ", ".join(f"{count} {name}" for name, count in sorted(sum(tallies.values(), Counter()).items()))
     return (
-        f"Of {len(top)} tables and figures, this edition measures {len(started)} in whole or in part. "
+        f"Of {len(printed)} tables and figures, this edition measures {started} in whole or in part. "
         f"Their numbers: {cells}. Of {sum(found.values())} claims that the figures make, "
         f"{found['holds'] + found['fails']} were tested and {found['holds']} hold.\n"
     )

@@ -10,6 +10,7 @@ A page of prose cites a number as ``{ours:ADDRESS}`` or ``{paper:ID}``: see :mod
 
 from __future__ import annotations
 
+import functools
 import html
 import re
 from pathlib import Path
@@ -19,11 +20,13 @@ import docutils.core
 import docutils.nodes
 from docutils.utils import Reporter
 
+from ..environment import records_root
 from ..experiments.profiles import BEST
 from ..experiments.store import Store
 from ..report.citations import PLACE, filled
 
 DEMO = "book/demo"
+_store = functools.cache(Store)
 _LITERAL = re.compile(r"(``.+?``)")
 
 
@@ -120,7 +123,7 @@ def page_scripts(app: Any, page: str, template: str, context: dict[str, Any], do
 def with_numbers(app: Any, page: str, source: list[str]) -> None:
     """Fill a page's places for numbers, line by line, in place."""
     if PLACE.search(source[0]):
-        store = Store()
+        store = _store(records_root())
         lines = source[0].split("\n")
         source[0] = "\n".join(filled(line, BEST, store) if PLACE.search(line) else line for line in lines)
 

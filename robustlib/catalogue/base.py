@@ -336,6 +336,7 @@ def items() -> tuple[Item, ...]:
     return tuple(found)
 
 
+@functools.cache
 def find_item(name: str) -> Item:
     """The item or sub-item of that id.
 

@@ -72,13 +72,19 @@ class Counter(TorchDispatchMode):
         return result
 
 
-@contextmanager
-def _shapes(what: What) -> Iterator[tuple[nn.Module, Tensor, Tensor]]:
-    """The model and a batch on the device that computes nothing."""
+@functools.cache
+def _network(what: What) -> nn.Module:
+    """The model on the device that computes nothing."""
     model, shape, classes = what
     with torch.device("meta"):
-        network = build(model, input_shape=shape, classes=classes, generator=torch.Generator())
-        yield network.eval(), torch.empty(EXAMPLES, *shape), torch.zeros(EXAMPLES, dtype=torch.int64)
+        return build(model, input_shape=shape, classes=classes, generator=torch.Generator()).eval()
+
+
+@contextmanager
+def _shapes(what: What) -> Iterator[tuple[nn.Module, Tensor, Tensor]]:
+    """The model and a batch there, and new tensors too."""
+    with torch.device("meta"):
+        yield _network(what), torch.empty(EXAMPLES, *what[1]), torch.zeros(EXAMPLES, dtype=torch.int64)
 
 
 @functools.cache

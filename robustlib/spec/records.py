@@ -179,9 +179,15 @@ def _refuse(constant: str) -> float:
     raise ValueError(f"{constant} is not a number")
 
 
+@functools.cache
+def _types() -> dict[str, type]:
+    """Type of each field."""
+    return {name: typing.get_origin(hint) or hint for name, hint in typing.get_type_hints(Record).items()}
+
+
 def _validate(record: Record) -> None:
-    for name, hint in typing.get_type_hints(Record).items():
-        value, wanted = getattr(record, name), typing.get_origin(hint) or hint
+    for name, wanted in _types().items():
+        value = getattr(record, name)
         if not isinstance(value, int | float if wanted is float else wanted):
             raise ValueError(f"{name} is of type {type(value).__name__}, not {wanted.__name__}")
     for part, needed in (("subject", {"type"}), ("measurement", {"type"}), ("subset", {"n", "split", "seed"})):

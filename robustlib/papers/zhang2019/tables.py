@@ -232,10 +232,12 @@ def _risk(row: str, kind: str) -> float:
     return float(getattr(table_1()[row], kind))
 
 
+@functools.cache
 def _half_way(name: str) -> float:
     return float(np.interp(0.5, *psi_transform(SURROGATES[name])))
 
 
+@functools.cache
 def _from_printed(name: str) -> float:
     t, psi = psi_transform(SURROGATES[name])
     return float(np.abs(psi - PSI[name](t)).max())
