@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 
 from ...attacks.suite import CarliniWagner, Clean, DeepFool, Fab, Fgsm, Lbfgs, MiFgsm, MinimumNorm, Square
-from ...catalogue.base import STAGES, Cell, Published, published, published_of
+from ...catalogue.base import STAGED_NOTE, STAGES, Cell, Published, published, published_of
 from ...evaluate.suite_accuracy import WorstCase
 from ...spec.evaluation import Evaluation
 from ...spec.network import Network
@@ -266,7 +266,7 @@ def _baselines() -> list[Cell]:
             column=column,
             evaluations=(worst_case(name),),
             metric=metric,
-            note="an evaluation of this book's: each attack is run on what the attacks before it left",
+            note=STAGED_NOTE,
         )
         for name in BASELINES
         for column, metric in STAGES.items()
