@@ -283,7 +283,7 @@ def images_seen(evaluation):
 
 def where_it_fails(item, begins, text):
     """A remark on a claim, for as long as the records contradict it."""
-    if any(s.state == "fails" and s.text.startswith(begins) for s in statements(item, profile, store)):
+    if any(s.state in ("fails", "contradicted") and s.text.startswith(begins) for s in statements(item, profile, store)):
         show_markdown(text)
 
 

@@ -49,9 +49,9 @@ def _table(points: Sequence[tuple[Cell, Row]], panel: str, item: str) -> list[st
     escaped = [[myst_escape(text) for text in line] for line in table]
     counts = sorted({row.n for row in found if row.n})
     counted = f"{counts[0]:,}" if len(counts) == 1 else f"{counts[0]:,} to {counts[-1]:,}"
-    protocols = ", ".join(sorted({row.protocol for row in found if row.protocol}))
+    evidence = ", ".join(sorted({row.evidence for row in found if row.evidence}))
     shown = list_table(escaped, name=name, caption=title, kind="curve-table")
-    return [shown, f"Ours: {counted} test points, {protocols} protocol.", ""]
+    return [shown, f"Ours: {counted} test points; evidence: {evidence}.", ""]
 
 
 def curves(profile: str, store: Store) -> str:

@@ -85,7 +85,20 @@ def place(row: str, column: str) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Published:
-    """One line of published.csv. ``value`` is None where the paper prints none; ``text`` is what it prints."""
+    """One line of published.csv.
+
+    Args:
+        id: of the line.
+        item, row, column, table: where it stands.
+        value, text: the number, None where the paper prints none, and what it prints.
+        unit: of the number.
+        verified: it was checked against the source.
+        source: where it was read.
+        n: independent points behind it; None where that is not known.
+        reading: standard deviation of the error of reading it off a chart, in its unit; None where it is printed.
+        exact: it is a count or a definition's value, without rounding.
+        doubt: why it cannot be taken at its word; "" where it can.
+    """
 
     id: str
     item: str
@@ -97,6 +110,10 @@ class Published:
     verified: bool
     source: str
     table: str = ""
+    n: int | None = None
+    reading: float | None = None
+    exact: bool = False
+    doubt: str = ""
 
     @functools.cached_property
     def where(self) -> dict[str, Any]:
@@ -189,12 +206,21 @@ class Cell:
 
 @dataclass(frozen=True)
 class Predicate:
-    """A statement about records that a figure claims: ``test`` says whether it holds, given records by name."""
+    """A statement about records that a table or figure makes.
+
+    Args:
+        item: that makes it.
+        text: the statement.
+        needs: evaluations that it is about.
+        test: whether it holds, given their records in that order.
+        check: it follows from definitions, so that only a fault of the code can break it: a check, and no claim.
+    """
 
     item: str
     text: str
     needs: tuple[Evaluation, ...]
     test: Callable[[Sequence[Record]], bool]
+    check: bool = False
 
 
 def cell(
@@ -237,10 +263,16 @@ def values(records: Iterable[Record], metric: str) -> list[float]:
 
 
 def claim(
-    item: str, text: str, needs: Iterable[Evaluation], metric: str, holds: Callable[[list[float]], bool]
+    item: str,
+    text: str,
+    needs: Iterable[Evaluation],
+    metric: str,
+    holds: Callable[[list[float]], bool],
+    *,
+    check: bool = False,
 ) -> Predicate:
     """A statement about one metric: ``holds`` is given its values in the needed records, in their order."""
-    return Predicate(item, text, tuple(needs), lambda records: bool(holds(values(records, metric))))
+    return Predicate(item, text, tuple(needs), lambda records: bool(holds(values(records, metric))), check)
 
 
 @functools.cache
@@ -284,6 +316,10 @@ def published(paper: str = "") -> tuple[Published, ...]:
             verified=row["verified"] == "yes",
             source=row["source"],
             table=row["table"],
+            n=int(row["n"]) if row.get("n") else None,
+            reading=float(row["reading"]) if row.get("reading") else None,
+            exact=row.get("exact") == "yes",
+            doubt=row.get("doubt", ""),
         )
         for row in read_rows(paper, "published.csv")
     )

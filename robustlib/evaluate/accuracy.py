@@ -13,6 +13,7 @@ from ..budget import Budget
 from ..registry import spec
 from ..spec.measurement import Measured, Measurement, Price, Subject, mean, share
 from ..spec.network import Network
+from ..spec.quantities import ATTACKED, CLEAN, Quantity
 from ..spec.records import pack
 from ..threat import Ball
 from .certificates import CHUNK
@@ -52,6 +53,9 @@ class Accuracy(Measurement):
             source=source,
         )
         return Measured(metrics={"accuracy": share(outcome)}, outcomes={"correct": pack(outcome)})
+
+    def quantity(self, metric: str) -> Quantity:
+        return CLEAN if self.threat is None or self.threat.eps == 0 else ATTACKED
 
     @property
     def stem(self) -> str:
@@ -100,6 +104,9 @@ class AccuracyVariation(Measurement):
             outcomes={"correct": pack(ours)},
         )
 
+    def quantity(self, metric: str) -> Quantity:
+        return CLEAN
+
     def work(self, price: Price, network: Network, n: int) -> float:
         """Operations; see :meth:`Measurement.work`."""
         return (price.forward(network) + price.forward(self.baseline)) * n
@@ -141,6 +148,10 @@ class Attacked(Measurement):
                 found.metrics[f"accuracy {i}{place}"] = share(outcome)
                 found.outcomes[f"correct {i}{place}"] = pack(outcome)
         return found
+
+    def quantity(self, metric: str) -> Quantity:
+        """Clean where the metric's attack leaves every point where it is."""
+        return ATTACKED if self.attacks[int(metric.split()[1])].passes else CLEAN
 
     def work(self, price: Price, network: Network, n: int) -> float:
         """Operations; see :meth:`Measurement.work`."""

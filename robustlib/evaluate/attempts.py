@@ -13,6 +13,7 @@ from ..data.registry import facts_of
 from ..registry import spec
 from ..spec.measurement import Measured, Measurement, Price, Subject, mean, share
 from ..spec.network import Network
+from ..spec.quantities import SIZE, SUCCESS, Quantity
 from ..spec.records import pack
 from .targeted import correct_rows, targeted_attempts
 
@@ -67,6 +68,9 @@ class Targeted(Measurement):
         # Only the first of many points, so that the record of a whole test set is no longer.
         series |= {"rows": found.rows[:KEPT].tolist(), "changed": found.changed[:KEPT].tolist()}
         return Measured(metrics=metrics, outcomes={"reached": pack(reached)}, series=series)
+
+    def quantity(self, metric: str) -> Quantity:
+        return SUCCESS if metric == "success" else SIZE
 
     def work(self, price: Price, network: Network, n: int) -> float:
         """Operations; see :meth:`Measurement.work`."""

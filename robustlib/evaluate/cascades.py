@@ -13,6 +13,7 @@ from ..certify import Cascade, certify, estimate, undermine
 from ..registry import spec
 from ..spec.measurement import Measured, Measurement, Price, Subject, mean, share
 from ..spec.network import Network
+from ..spec.quantities import BOUND, CLEAN, SHARE, Quantity
 from ..spec.records import Metric, pack
 from ..threat import Ball
 from ..training.loop import step_generator
@@ -80,6 +81,11 @@ class CascadeBound(Measurement):
             broken = [undermine(cascade, split.images(p), split.y[p], steps=self.steps)[1] for p in chosen.split(CHUNK)]
             found.metrics["broken"] = share(torch.cat(broken).cpu().numpy())
         return found
+
+    def quantity(self, metric: str) -> Quantity:
+        if metric.startswith("error"):
+            return CLEAN.as_error
+        return SHARE if metric.startswith(("answered", "classes")) else BOUND.as_error
 
     def work(self, price: Price, network: Network, n: int) -> float:
         """Operations; see :meth:`Measurement.work`."""

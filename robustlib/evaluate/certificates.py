@@ -16,6 +16,7 @@ from ..certify import certify, largest_certified_radius, margins, optimum, outer
 from ..registry import spec
 from ..spec.measurement import Measured, Measurement, Price, Subject, mean, share
 from ..spec.network import Network
+from ..spec.quantities import BOUND, SHARE, Quantity
 from ..spec.records import Metric, pack
 from ..threat import Ball, LinfBall
 from ..training.loop import step_generator
@@ -67,6 +68,11 @@ class Certificate(Measurement):
             outcomes={"certified": pack(certified)},
             series={"layers": names, "units": units, "shares": whole.mean(2).round(5).tolist()},
         )
+
+    def quantity(self, metric: str) -> Quantity:
+        if metric in ("bound", "certified"):
+            return BOUND if metric == "certified" else BOUND.as_error
+        return SHARE
 
     def work(self, price: Price, network: Network, n: int) -> float:
         """Operations; see :meth:`Measurement.work`."""

@@ -12,6 +12,7 @@ from ..budget import Budget
 from ..registry import spec
 from ..spec.measurement import Measured, Measurement, Price, Subject, mean, share
 from ..spec.network import Network
+from ..spec.quantities import ATTACKED, CLEAN, SIZE, SUCCESS, Quantity
 from ..spec.records import Metric
 from .outcomes import distances_under
 
@@ -65,6 +66,11 @@ class Distances(Measurement):
     def stem(self) -> str:
         """``boundary-l2``."""
         return f"{type(self.attack).__name__.lower()}-{self.norm}"
+
+    def quantity(self, metric: str) -> Quantity:
+        if metric.startswith("accuracy@"):
+            return ATTACKED if float(metric.partition("@")[2]) else CLEAN
+        return SUCCESS if metric == "broken" else SIZE
 
     def work(self, price: Price, network: Network, n: int) -> float:
         """Operations; see :meth:`Measurement.work`."""

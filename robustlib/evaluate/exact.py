@@ -15,6 +15,7 @@ from ..certify import certify, decide
 from ..registry import spec
 from ..spec.measurement import Measured, Measurement, Price, Subject, mean, share
 from ..spec.network import Network
+from ..spec.quantities import ATTACKED, BOUND, Quantity
 from ..spec.records import Metric, pack
 from ..threat import Ball
 from .certificates import CHUNK
@@ -83,6 +84,9 @@ class Exact(Measurement):
         if switches:
             metrics["switches"] = mean(np.asarray(switches, float), unit="units")
         return Measured(metrics=metrics, outcomes={"certified": pack(sure), "correct": pack(right)})
+
+    def quantity(self, metric: str) -> Quantity:
+        return ATTACKED if metric == "accuracy" else BOUND
 
     def work(self, price: Price, network: Network, n: int) -> float:
         """Operations; see :meth:`Measurement.work`."""

@@ -12,6 +12,7 @@ from ..data.registry import facts_of
 from ..registry import spec
 from ..spec.measurement import Measured, Measurement, Price, Subject, mean, share
 from ..spec.network import Network
+from ..spec.quantities import SHARE, SIZE, Quantity
 from ..spec.records import Metric, pack
 from .outcomes import CHUNK
 from .saturation import amplitudes
@@ -55,6 +56,9 @@ class Outputs(Measurement):
             },
             outcomes={"correct": pack((decided == y).cpu().numpy())},
         )
+
+    def quantity(self, metric: str) -> Quantity:
+        return SHARE
 
     def work(self, price: Price, network: Network, n: int) -> float:
         """Operations; see :meth:`Measurement.work`."""
@@ -101,6 +105,9 @@ class Amplitudes(Measurement):
                 for index, (low, high) in enumerate(pairwise(edges)):
                     found.metrics[f"share {low:g} - {high:g}"] = share(place == index)
         return found
+
+    def quantity(self, metric: str) -> Quantity:
+        return SIZE if metric == "median_log10" else SHARE
 
     def work(self, price: Price, network: Network, n: int) -> float:
         """Operations; see :meth:`Measurement.work`."""

@@ -9,6 +9,7 @@ from ..budget import Budget, at_most
 from ..registry import spec
 from ..spec.measurement import Measured, Measurement, Price, Subject
 from ..spec.network import Network
+from ..spec.quantities import ATTACKED, CLEAN, Quantity
 from ..spec.records import Metric, pack
 from ..threat import Ball
 from .suite import evaluate, standard
@@ -55,6 +56,9 @@ class WorstCase(Measurement):
         if report.convergence is not None:
             found.series["convergence"] = [list(row) for row in report.convergence.accuracy]
         return found
+
+    def quantity(self, metric: str) -> Quantity:
+        return CLEAN if metric == "after clean" else ATTACKED
 
     def work(self, price: Price, network: Network, n: int) -> float:
         """Operations; see :meth:`Measurement.work`."""

@@ -17,6 +17,7 @@ from ..certify.trace import trace
 from ..registry import spec
 from ..spec.measurement import Measured, Measurement, Price, Subject
 from ..spec.network import Network
+from ..spec.quantities import SIZE, TIME, Quantity
 from ..spec.records import Metric
 from ..threat import Ball
 from ..training import Certified, Schedule, objective
@@ -90,6 +91,9 @@ class Cost(Measurement):
                 "units": Metric(float(hidden_units(model, x)), 1, unit="units"),
             }
         )
+
+    def quantity(self, metric: str) -> Quantity:
+        return TIME if metric == "seconds" else SIZE
 
     def work(self, price: Price, network: Network, n: int) -> float:
         """Operations; see :meth:`Measurement.work`."""

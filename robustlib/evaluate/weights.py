@@ -11,6 +11,7 @@ from ..errors import RobustlibError
 from ..models import count_parameters
 from ..registry import spec
 from ..spec.measurement import Measured, Measurement, Subject, share
+from ..spec.quantities import SETTING, Quantity
 from ..spec.records import Metric
 
 FILTERS = 1024
@@ -97,3 +98,6 @@ class Recipe(Measurement):
             "decay delay": (schedule.decay[0][0] if schedule.decay else schedule.steps) / epoch,
         }
         return Measured(metrics={name: Metric(value, 1, unit="setting") for name, value in settings.items()})
+
+    def quantity(self, metric: str) -> Quantity:
+        return SETTING

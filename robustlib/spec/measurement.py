@@ -15,6 +15,7 @@ from ..data import Dataset, Split
 from ..statistics import mean_interval, wilson
 from .keys import key
 from .network import Network
+from .quantities import SIZE, Quantity
 from .records import Metric
 
 if TYPE_CHECKING:
@@ -130,6 +131,10 @@ class Measurement:
     def within(self, budget: Budget) -> Self:
         """Itself, within upper limits on its effort."""
         return self
+
+    def quantity(self, metric: str) -> Quantity:
+        """What kind of number a metric is: how far from a published one it may lie, and which side is good."""
+        return SIZE
 
     @property
     def stem(self) -> str:

@@ -13,6 +13,8 @@ class Defence:
 
     points: ClassVar[int] = 1
     """Inputs for each example at which an update takes the gradient to the weights."""
+    plain: ClassVar[bool] = False
+    """True of training without a defence."""
     taught: ClassVar[bool] = False
     """True where its labels are the outputs of a teacher."""
     staged: ClassVar[bool] = False

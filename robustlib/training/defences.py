@@ -34,6 +34,7 @@ class Standard(Defence):
         temperature: T > 0 of the softmax in training, softmax(z / T); another than 1 makes a teacher for distillation.
     """
 
+    plain: ClassVar[bool] = True
     protocol: int = 1
     temperature: float = 1.0
 
