@@ -128,10 +128,18 @@ def with_numbers(app: Any, page: str, source: list[str]) -> None:
         source[0] = "\n".join(filled(line, BEST, store) if PLACE.search(line) else line for line in lines)
 
 
+def read_in_parallel(app: Any, env: Any, pages: list[str]) -> None:
+    """Let several processes read pages: two extensions of Jupyter Book's do not say whether they can, and they can."""
+    for extension in app.extensions.values():
+        if extension.parallel_read_safe is None:
+            extension.parallel_read_safe = True
+
+
 def setup(app: Any) -> dict[str, bool]:
     """Sphinx's entry point."""
     app.connect("autodoc-process-docstring", before_napoleon, priority=400)
     app.connect("autodoc-process-docstring", after_napoleon, priority=600)
+    app.connect("env-before-read-docs", read_in_parallel)
     app.connect("source-read", with_numbers)
     app.connect("doctree-read", with_folds)
     app.connect("html-page-context", page_scripts, priority=900)
