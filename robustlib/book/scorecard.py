@@ -175,7 +175,10 @@ def summary(profile: str, store: Store) -> str:
     decided = ", ".join(f"{numbers[name]:,} {name}" for name in COMPARING if numbers[name])
     plain = ", ".join(f"{numbers[name]:,} {name}" for name in NAMES if name not in COMPARING and numbers[name])
     measured = sum(found.evidence.values())
+    printed = [item for item in items() if not item.parent and item.source != OWN]
+    started = sum(any(row.values for row in rows(item.id, profile, store)) for item in printed)
     return (
+        f"Of {len(printed)} tables and figures, this edition measures {started} in whole or in part. "
         f"Of {total:,} numbers that the five papers and the leaderboards of their defences print, {measured:,} are "
         f"measured here, {found.evidence['stand-in']:,} of them on stand-ins that judge nothing. Compared with the "
         f"paper, by {_counted(len(found.networks), 'network')} whose seeds are counted once: {decided or 'none'}. "

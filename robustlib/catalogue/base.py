@@ -98,6 +98,8 @@ class Published:
         reading: standard deviation of the error of reading it off a chart, in its unit; None where it is printed.
         exact: it is a count or a definition's value, without rounding.
         doubt: why it cannot be taken at its word; "" where it can.
+        computed: nobody printed it; this project computed it from what the authors released, and no cell compares
+            itself with it.
     """
 
     id: str
@@ -114,6 +116,7 @@ class Published:
     reading: float | None = None
     exact: bool = False
     doubt: str = ""
+    computed: bool = False
 
     @functools.cached_property
     def where(self) -> dict[str, Any]:
@@ -320,6 +323,7 @@ def published(paper: str = "") -> tuple[Published, ...]:
             reading=float(row["reading"]) if row.get("reading") else None,
             exact=row.get("exact") == "yes",
             doubt=row.get("doubt", ""),
+            computed=row["verified"] == "computed",
         )
         for row in read_rows(paper, "published.csv")
     )

@@ -9,7 +9,7 @@ import pytest
 
 from robustlib.book import sphinx_extension
 from robustlib.catalogue.base import find_item, items, papers, published
-from robustlib.catalogue.plan import predicates_of
+from robustlib.catalogue.plan import find_record, predicates_of
 from robustlib.errors import RobustlibError
 from robustlib.experiments.store import Store
 from robustlib.papers.comparison import tables as comparison
@@ -50,7 +50,7 @@ def test_every_claim_number_and_citation_exists(root: Path) -> None:
         for kind, name in PLACE.findall(line.why):
             if kind == "tally":
                 assert find_item(name)
-            elif kind == "ours":
+            elif kind in ("ours", "halves"):
                 assert measured_at(name)
             else:
                 assert name in numbers, (line.id, name)
@@ -75,7 +75,7 @@ def test_no_measurement_is_typed_into_a_reason() -> None:
 def test_every_citation_of_a_page_exists(root: Path) -> None:
     pages = "\n".join(path.read_text(encoding="utf-8") for path in (root / "book").glob("*.md"))
     places = PLACE.findall("\n".join([pages, *(line.why for line in lines()), *(line.text for line in aged())]))
-    addresses = {name for kind, name in places if kind == "ours"}
+    addresses = {name for kind, name in places if kind in ("ours", "halves")}
     assert len(addresses) > 60
     for address in addresses:
         evaluation, metric = measured_at(address)
@@ -91,6 +91,24 @@ def test_a_page_of_prose_is_filled_line_by_line(tmp_path: Path, monkeypatch: pyt
     ]
     sphinx_extension.with_numbers(None, "book/exercises", source)
     assert source == ["# T\n\nAs printed: 100 %. *(Its numbers are not run yet.)*\n:::\n"]
+
+
+def test_errors_are_counted_by_half_where_a_record_has_every_point(committed: Store, tmp_path: Path) -> None:
+    (tmp_path / "results").mkdir()
+    place = "{halves:wong2018/table-1/mnist:PROBLEM=MNIST;ROBUST=×;ϵ=0.1|TEST ERROR}"
+    found = re.match(r"\[(\d+) errors in the first half and (\d+) in the second\]\(#", filled(place, "best", committed))
+    assert found is not None
+    evaluation, _ = measured_at(place.strip("{}").partition(":")[2])
+    record = committed.find(evaluation, "full")
+    assert record is not None
+    wrong = ~record.outcome()
+    assert [int(count) for count in found.groups()] == [wrong[:5000].sum(), wrong[5000:].sum()]
+    # A balanced subset has other halves than the whole.
+    some = "{halves:madry2018/table-1:PGD 40/1, source A|Accuracy}"
+    evaluation, _ = measured_at(some.strip("{}").partition(":")[2])
+    assert find_record(evaluation, "quick", committed) is not None
+    assert filled(some, "quick", committed) == "*(Its numbers are not run yet.)*"
+    assert filled(place, "best", Store(tmp_path)) == "*(Its numbers are not run yet.)*"
 
 
 def test_an_unknown_name_or_claim_is_refused(committed: Store) -> None:

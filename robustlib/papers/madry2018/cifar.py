@@ -57,6 +57,7 @@ WAYS = {
 
 _RANDOM = "the length of the random step is not printed; here eps / 2"
 _CW = "kappa of the CW row is not printed; here 50, as in the authors' code"
+_UNIT = "the paper prints no unit for this axis; 1/255, which ours has, is unlikely to be the paper's (see the ledger)"
 _SIZE = "the paper does not say which of its networks; here the wide one"
 
 
@@ -224,7 +225,16 @@ def _figures() -> Iterator[Cell]:
         panel, eps = number.where["panel"], int(number.where["eps"])
         if panel in PANELS.values():
             norm = "linf" if panel == PANELS["linf"] else "l2"
-            yield Cell(f"{PAPER}/accuracy-vs-eps/cifar10", number.row, number.column, number, (sweep(norm, eps),))
+            note = _UNIT if norm == "l2" else ""
+            yield Cell(
+                f"{PAPER}/accuracy-vs-eps/cifar10",
+                number.row,
+                number.column,
+                number,
+                (sweep(norm, eps),),
+                protocol_known=not note,
+                note=note,
+            )
     yield Cell(
         f"{PAPER}/training-loss/cifar10",
         "PGD training",

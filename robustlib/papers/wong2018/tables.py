@@ -203,7 +203,10 @@ def _tightness() -> Iterator[Cell]:
 
 def _plane() -> Iterator[Cell]:
     """Two dimensions: losses along the training on twelve points, and the outputs of a random network."""
-    note = "the authors' points and labels; initial weights of our own"
+    note = (
+        "the published loss is an output of the authors' notebook examples/2D.ipynb, not a number of the paper; "
+        "ours has its points and labels, and initial weights of our own"
+    )
     runs = {robust: [toy(robust=robust, seed=seed) for seed in SEEDS] for robust in _KINDS.values()}
     for number in published_of(f"{PAPER}/toy-2d").values():
         nets, name = runs["robust" in number.column], number.column.split()[-1]

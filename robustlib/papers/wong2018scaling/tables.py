@@ -41,6 +41,7 @@ from .networks import (
 from .panels import PAPER
 from .panels import cells as figure_cells
 
+_COUNTED = "the published count is remembered, not read; ours is counted from the authors' architecture"
 _CASCADE = f"{STAGES} stages; the authors' script trains up to six"
 
 
@@ -123,7 +124,7 @@ def _sizes() -> Iterator[Cell]:
             row, item = f"{name} {data}", f"{PAPER}/model-sizes/{dataset}"
             for place, column in enumerate(("hidden units", "parameters")):
                 number, derived = numbers[row, column], functools.partial(size, model, dataset, place)
-                yield Cell(item, row, column, number, derived=derived, unit=number.unit)
+                yield Cell(item, row, column, number, derived=derived, unit=number.unit, note=_COUNTED)
             yield cell(
                 f"{PAPER}/model-sizes/{dataset}",
                 row,
