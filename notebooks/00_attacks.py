@@ -343,7 +343,8 @@ show_attacks(own_length, "Four cards: APGD on the cross-entropy, on the DLR loss
 # where $d(u)$ is the shortest step from $u$ onto the plane on which the linearised $z_t$ and $z_y$ are equal, $\alpha \le 0.1$, and $\eta = 1.05$ overshoots a little.
 #
 # **L-BFGS** ([Szegedy et al. 2014](https://arxiv.org/abs/1312.6199), section 4.1) is the oldest of them all: a quasi-Newton method minimises
-# distance and cross-entropy of a class $t$ together, for the largest weight $c$ of the distance that still gives class $t$.
+# distance and cross-entropy of a class $t$ together, for the largest weight $c$ of the distance that still gives class $t$. (The paper prints "the minimum $c > 0$". With $c$ in front of the
+# distance a small one lets $\delta$ grow, so that the minimum is taken for a misprint here.)
 #
 # $$ \min_{x + \delta \in [0,1]^d} c\, \lVert\delta\rVert_2^2 + L(x + \delta, t) $$
 

@@ -407,7 +407,7 @@ for table, caption in (("table-1", "Table I, as published: layers."), ("table-2"
     )  # fmt: skip
 
 # %% [markdown]
-# And of our networks:
+# And of our networks. A *quick* row of Table II shows the settings of our shortened training. That they differ from the paper's is what *quick* means, and no finding.
 
 # %% tags=["remove-input", "hide-output"]
 for table in ("table-1", "table-2"):
@@ -451,7 +451,8 @@ show_markdown(
     f"{RATE['Distillation Temperature=No distillation', CIFAR].text} % without distillation to "
     f"{RATE['Distillation Temperature=20', CIFAR].text} % at $T = 20$, its text from "
     f"{printed('CIFAR10 no distillation (s.V-B text)', 'success rate')} % to {printed('CIFAR10 T=20 (s.V-B text)', 'success rate')} %. Both are in "
-    "the table. Beyond $T = 20$ the MNIST numbers go up and down by a handful of attempts in 900: that is noise."
+    "the table. Beyond $T = 20$ the MNIST numbers go up and down by a handful of attempts in 900, on one network for each temperature: whether they differ "
+    "at all is not resolved."
 )
 
 # %% [markdown]

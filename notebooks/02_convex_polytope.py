@@ -91,6 +91,9 @@ store = prepare("wong2018", profile, device, recompute=recompute)
 #
 # On the right is robust optimisation: the *inner* problem, a maximum, is the attack; the *outer* one, a minimum, is the training. On the left the
 # inner maximum has been replaced by an upper bound that needs no attack. (The slide deck names the two the other way round.)
+#
+# The inequality needs two properties of the loss, which the cross-entropy has: adding one number to all logits does not change it, so that only differences to the true class's
+# logit count, and it does not fall when another class's logit rises.
 
 # %% [markdown]
 # ## At work, where the truth is known
@@ -490,8 +493,9 @@ show_item("wong2018/relu-relaxation", profile, store)
 # %% [markdown]
 # ### Figure 3: twelve points in the plane
 #
-# {numref}`fig-polytope-plane` above shows the idea on points of this book's own. The table is about the authors' twelve points, whose notebook prints the losses along the way; ours begin with
-# other first weights, so that early losses vary from seed to seed.
+# {numref}`fig-polytope-plane` above shows the idea on points of this book's own. The table is about the authors' twelve points. Its published losses are the output of a notebook in
+# their repository (`examples/2D.ipynb`), not numbers of the paper: agreement with them says something of the authors' code and nothing of the paper's results. Ours begin with other
+# first weights, so that early losses vary from seed to seed.
 
 # %% tags=["remove-input"]
 show_statements("wong2018/toy-2d", profile, store)

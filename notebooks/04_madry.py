@@ -85,12 +85,14 @@ store = prepare("madry2018", profile, device, recompute=recompute)
 # $$ x^{t+1} = \Proj_{x + \mathcal{S}} \big( x^t + \alpha \sign(\nabla_x L(\theta, x^t, y)) \big). $$ (eq-pgd)
 #
 # The sign is no whim: it is the direction in which a linear function grows fastest when every coordinate may move by the
-# same amount. For the outer problem, Danskin's theorem says that at a maximiser
-# $\delta^* = \argmax_{\delta \in \mathcal{S}} L(\theta, x + \delta, y)$ the gradient
-# $\nabla_\theta L(\theta, x + \delta^*, y)$ is a gradient of the maximum itself, and its negative a direction of descent
-# for {eq}`eq-saddle`. So every minibatch is *replaced* by its PGD examples, made anew for the weights of that moment, and
-# the weights follow the gradient there. The theorem asks for a maximiser, and PGD promises none; what the paper
-# offers instead is evidence that its end points, from many starts, have nearly the same loss.
+# same amount. For the outer problem, every minibatch is *replaced* by its PGD examples, made anew for the weights of that
+# moment, and the weights follow the gradient there. The paper justifies this by Danskin's theorem: where the maximiser
+# $\delta^* = \argmax_{\delta \in \mathcal{S}} L(\theta, x + \delta, y)$ is *unique*, the gradient
+# $\nabla_\theta L(\theta, x + \delta^*, y)$ is the gradient of the maximum itself, and its negative a direction of descent
+# for {eq}`eq-saddle`. The paper's corollary says the same of any maximiser, and that is not true: where there are several,
+# the maximum may rise along the negative gradient at one of them, whatever the learning rate {cite}`latorre2023`.
+# Besides, PGD promises no maximiser at all. So the theorem suggests the method and does not prove it; what the paper adds
+# is evidence that the end points of PGD, from many starts, have nearly the same loss.
 
 # %% [markdown]
 # ## At work, on small digits
@@ -283,7 +285,7 @@ def images_seen(evaluation):
 
 def where_it_fails(item, begins, text):
     """A remark on a claim, for as long as the records contradict it."""
-    if any(s.state == "fails" and s.text.startswith(begins) for s in statements(item, profile, store)):
+    if any(s.state in ("fails", "contradicted") and s.text.startswith(begins) for s in statements(item, profile, store)):
         show_markdown(text)
 
 
@@ -495,10 +497,8 @@ where_it_fails(
 )  # fmt: skip
 
 # %% [markdown]
-# The two panels on CIFAR-10 have one curve each, of the PGD-trained network. A reduced profile runs some of the radii.
-#
-# The paper prints no unit for the radii of the second panel. Lengths of 255, as in the first, they cannot be: a step of 2/255 in every coordinate is 0.43 long, five
-# times 20/255, and costs the network 8 points in the first panel; a radius of 20 costs it 32 in the second. The published values are shown there and not judged.
+# The two panels on CIFAR-10 have one curve each, of the PGD-trained network. A reduced profile runs some of the radii. Of panel (d) the paper prints no unit. Ours takes its axis for
+# $\ell_2$ distances in units of 1/255, and that is hardly what was meant: see [the ledger](../book/ledger.md). The two curves there must not be compared.
 
 # %% tags=["remove-input"] mystnb={"figure": {"name": "fig-madry-6c", "caption": "Accuracy against the radius in the maximum norm on CIFAR-10 (figure 6c of the paper). Hollow: as published."}}
 show_drawing(inner.accuracy_vs_eps(profile, store, "linf"))

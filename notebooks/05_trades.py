@@ -55,7 +55,7 @@ def ours(evaluation, **options):
 # $$ (eq-trades-split)
 #
 # Natural training looks after the first part only. The paper bounds the excess of the robust error over the best natural error,
-# for a loss $\phi$ with $\phi(0) \ge 1$ whose $\psi$-transform is known and for any $\lambda > 0$, by
+# for a loss $\phi$ that is non-negative and classification-calibrated, with $\phi(0) \ge 1$ and a known $\psi$-transform, and for any $\lambda > 0$, by
 #
 # $$
 # \mathcal{R}_\text{rob}(f) - \mathcal{R}^*_\text{nat} \le \psi^{-1}\big(\mathcal{R}_\phi(f) - \mathcal{R}^*_\phi\big)
@@ -163,7 +163,8 @@ show_drawing(drawn.decomposition(profile, store))
 # ### Table 3: how tight is the bound?
 #
 # Digits 1 and 3, hinge loss, for which $\psi(t) = t$. The task is nearly separable, so that $\mathcal{R}^*_\text{nat}$ and $\mathcal{R}^*_\phi$ are taken to be zero. $\Delta$
-# is the right side of {eq}`eq-trades-bound` less the left. The maximum on the right is found by gradient ascent, so that $\Delta$ here is a lower estimate.
+# is the right side of {eq}`eq-trades-bound` less the left. Both sides are measured at the same points, which gradient ascent finds. Ascent reaches no more than
+# the maximum, so that each side may come out too small; which way their difference $\Delta$ errs is not known.
 # In this table a *small* $\lambda$ makes the regulariser strict.
 
 # %% tags=["remove-input"] mystnb={"figure": {"name": "fig-trades-tight", "caption": "Both sides of theorem 3.1 at each λ of Table 3."}}
@@ -322,5 +323,6 @@ show_statements("zhang2019/lender", profile, store)
 show_item("zhang2019/lender", profile, store)
 
 # %% [markdown]
-# $1/\lambda$ is therefore not a technical setting. It moves harm from the lender, who is cheated less, to honest applicants, who are refused more, and it does so
-# unevenly. The figure cannot say which point is right; it says what each one costs, and whom.
+# In this model, then, $1/\lambda$ is not a technical setting. It moves harm from the lender, who is cheated less, to honest applicants, who are refused more, and it does so
+# unevenly. The figure cannot say which point is right; it says what each one costs, and whom. All of it rests on generated applicants, one architecture and one written rule of who repays:
+# it shows that such a shift can happen, not how large it is for any real lender.

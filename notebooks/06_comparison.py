@@ -190,7 +190,8 @@ show_drawing(bracket_figures.every_bracket(profile, store))
 #
 # Each paper's headline claims: as published, as measured here for the same quantity, under the strongest attacks (or the strictest rule) that this book has, and what changed the claim since. Ours are
 # measured on this book's networks, which are smaller or trained for less wherever the record says so; AutoAttack's numbers on the authors' own networks are quoted {cite}`croce2020`. The fourth
-# column is a judgement of ours: whether the claim held, was surpassed by better work, needs a qualification, or was broken.
+# column is a judgement of ours on the published claim: whether it held, was surpassed by better work, needs a qualification, or was broken. Where the last column says that it rests on others'
+# attacks, our own numbers did not decide it.
 
 # %% tags=["remove-input"]
 show_aged(profile, store)

@@ -39,16 +39,42 @@ def wilson(successes: int, n: int, level: float = 0.95) -> tuple[float, float]:
     """
     if n != int(n) or successes != int(successes) or not 0 <= successes <= n:
         raise RobustlibError(f"wilson({successes!r}, {n!r}): give whole counts with 0 <= successes <= n")
+    return (0.0, 1.0) if n == 0 else wilson_at(successes / n, n, level)
+
+
+def wilson_at(share: float, n: int, level: float = 0.95) -> tuple[float, float]:
+    """Wilson's score interval around a share that need be no whole count of n, such as a mean over networks.
+
+    Args:
+        share: a fraction.
+        n: points, at least 1.
+        level: coverage.
+
+    Raises:
+        RobustlibError: a share outside [0, 1], or no points.
+    """
+    if not 0 <= share <= 1 or n < 1:
+        raise RobustlibError(f"wilson_at({share!r}, {n!r}): give a fraction, and at least one point")
     from scipy.special import ndtri  # a second that most commands do without
 
     z = float(ndtri(_quantile_of(level)))
-    if n == 0:
-        return 0.0, 1.0
-    share = successes / n
     centre = (share + z * z / (2 * n)) / (1 + z * z / n)
     half = z * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n)) / (1 + z * z / n)
     # At the ends the formula gives exactly 0 and 1, floating point only almost.
-    return 0.0 if successes == 0 else max(0.0, centre - half), 1.0 if successes == n else min(1.0, centre + half)
+    return 0.0 if share == 0 else max(0.0, centre - half), 1.0 if share == 1 else min(1.0, centre + half)
+
+
+def student(freedom: int, level: float) -> float:
+    """Half-width, in standard errors, of Student's two-sided interval with so many degrees of freedom.
+
+    Raises:
+        RobustlibError: no degree of freedom, or a level outside (0, 1).
+    """
+    if freedom < 1:
+        raise RobustlibError(f"student({freedom!r}): two values at least have a spread; run another seed")
+    from scipy.special import stdtrit
+
+    return float(stdtrit(freedom, _quantile_of(level)))
 
 
 def mean_interval(values: Sequence[float], level: float = 0.95) -> tuple[float, float]:
@@ -69,9 +95,7 @@ def mean_interval(values: Sequence[float], level: float = 0.95) -> tuple[float, 
         raise RobustlibError(f"mean_interval needs 2 values or more, got shape {array.shape}; run another seed")
     if not np.isfinite(array).all():
         raise RobustlibError(f"mean_interval: {array.tolist()} are not all finite; leave failed runs out")
-    from scipy.special import stdtrit
-
-    half = float(stdtrit(len(array) - 1, _quantile_of(level))) * float(array.std(ddof=1)) / math.sqrt(len(array))
+    half = student(len(array) - 1, level) * float(array.std(ddof=1)) / math.sqrt(len(array))
     return float(array.mean()) - half, float(array.mean()) + half
 
 

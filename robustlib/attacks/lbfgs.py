@@ -51,11 +51,11 @@ def lbfgs(
 ) -> Tensor:
     """Minimise c ||x - x'||_2^2 + loss_f(x', t) over the box, for the largest c whose minimiser is of class t.
 
-    loss_f is the cross-entropy (section 4.1; the paper writes |r| for the distance, its own code and others'
-    square it), of logits that are scaled to one ``SPREAD`` at x, so that neither a temperature nor a saturated softmax
-    changes the result. A round minimises from x with one c for each example: projected L-BFGS, pixels that the
-    domain holds left out, the step halved until the objective falls. The nearest point of class t
-    met on the way is kept.
+    loss_f is the cross-entropy (section 4.1; the paper writes |r| for the distance, its own code and others' square it,
+    and it prints the minimum c, which is taken for a misprint: a small c leaves the distance free), of logits that are
+    scaled to one ``SPREAD`` at x, so that neither a temperature nor a saturated softmax changes the result. A round
+    minimises from x with one c for each example: projected L-BFGS, pixels that the domain holds left out, the step
+    halved until the objective falls. The nearest point of class t met on the way is kept.
 
     Args:
         model: eval mode, (N, ...) inputs to (N, K) logits.

@@ -17,7 +17,8 @@ from ..experiments.store import Store
 from ..papers.comparison import slide_pages
 from ..report.display import record_target
 from ..report.exports import write_exports
-from ..report.verdicts import RULE
+from ..report.plots.overview import overview, overview_alt
+from ..report.verdicts import rule
 from ..spec.records import Record
 from . import independent, inversions
 from .browser_demo import SCRIPT, demo_script
@@ -25,7 +26,7 @@ from .cards import cards, data_cards
 from .costs import commands, costs
 from .curves import curves
 from .record_pages import write_records
-from .scorecard import anchors, fates, scorecard, summary
+from .scorecard import anchors, drawn, fates, scorecard, summary
 
 MARK = ("<!-- generated: scorecard -->", "<!-- end of generated -->")
 
@@ -61,9 +62,19 @@ def compare(jobs: Sequence[Job], profile: str, *, ours: Store, theirs: Store) ->
     return lines
 
 
+def overview_path(root: Path, *, dark: bool) -> Path:
+    """Where the front page's picture lies, for the README as well."""
+    return root / "book" / "_static" / f"overview-{'dark' if dark else 'light'}.svg"
+
+
 def readme_text(root: Path) -> dict[Path, str]:
-    """README.md and weights/README.md with their generated parts made anew, by path."""
+    """README.md and weights/README.md with their generated parts made anew, and the front page's picture, by path."""
     store, found = Store(root), {}
+    points = drawn(profiles.BEST, store)
+    for dark in (False, True):
+        path = overview_path(root, dark=dark)
+        if path.parent.is_dir():
+            found[path] = overview(points, dark=dark)
     bodies: dict[Path, Callable[[], str]] = {
         root / "README.md": lambda: f"{summary(profiles.BEST, store)}\n{costs(store)}",
         root / "weights" / "README.md": lambda: cards(root / "weights", store),
@@ -78,6 +89,22 @@ def readme_text(root: Path) -> dict[Path, str]:
     return found
 
 
+def _overview_figure(profile: str, store: Store) -> str:
+    """The front page's picture with its alt text, as MyST seen from the root."""
+    alt = overview_alt(drawn(profile, store))
+    parts = []
+    for dark in (False, True):
+        kind = "dark" if dark else "light"
+        parts += [
+            f"```{{image}} book/_static/overview-{kind}.svg",
+            f":class: only-{kind} overview",
+            f":alt: {alt}",
+            "```",
+            "",
+        ]
+    return "\n".join(parts)
+
+
 def generate(
     destination: Path, *, root: Path | None = None, profile: str = profiles.BEST, names: Sequence[str] = ()
 ) -> None:
@@ -89,8 +116,9 @@ def generate(
     pages = {
         "summary.md": summary(profile, store),
         "fates.md": fates(profile, store),
+        "overview.md": _overview_figure(profile, store),
         "scorecard.md": scorecard(profile, store, tables),
-        "verdict_rule.md": RULE,
+        "verdict_rule.md": rule(),
         "slides.md": slide_pages.page(profile, store),
         "independent.md": independent.page(root, store),
         "findings.md": inversions.page(profile, store),

@@ -1,16 +1,20 @@
-"""Tables of the front page: the fate of each paper's headline claims, and the verdicts of every table and figure."""
+"""The front page: each paper's fate, its numbers and claims here, and the verdicts of every table and figure."""
 
 from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from ..catalogue.base import OWN, Item, items, papers
 from ..experiments.store import Store
 from ..papers.comparison.aged import FATES, aged
-from ..report.join import item_verdicts, statements
+from ..report.evidence import GRADES
+from ..report.join import item_verdicts, rows, statements
+from ..report.rows import Row, networks_of
+from ..report.verdicts import COMPARING, NAMES
 
 STYLES = {"held": "holds", "held, then surpassed": "holds", "qualified": "qualified", "broken": "fails"}
 """Verdict whose style a fate's badge takes."""
@@ -39,12 +43,13 @@ def anchors(folder: Path) -> dict[str, str]:
 
 
 def _claims(item: Item, profile: str, store: Store) -> str:
-    found = statements(item.id, profile, store)
+    found = [s for s in statements(item.id, profile, store) if not s.check]
     if not found:
         return ""
     holding = sum(s.state == "holds" for s in found)
     run = sum(s.state != "not run" for s in found)
-    return f"{holding} of {run}" if run else f"{len(found)} not run"
+    alone = " (stand-in)" if all(s.evidence == "stand-in" for s in found if s.evidence) else ""
+    return f"{holding} of {run}{alone}" if run else f"{len(found)} not run"
 
 
 def _badge(name: str, count: int, style: str = "") -> str:
@@ -83,47 +88,108 @@ def scorecard(profile: str, store: Store, tables: Mapping[str, str]) -> str:
     return "\n".join(parts)
 
 
+@dataclass(frozen=True)
+class Standing:
+    """What has become of the published numbers and of the claims of some items.
+
+    Args:
+        numbers: cells with a published number, by verdict.
+        evidence: those that are measured, by grade.
+        networks: folders of the networks behind verdicts that compare, seeds left out.
+        own: measured cells of which the paper prints no number, and those of this book's own items.
+        claims: claims, without checks of the code, by state and whether stand-ins carry them.
+    """
+
+    numbers: Counter[str]
+    evidence: Counter[str]
+    networks: frozenset[str]
+    own: int
+    claims: Counter[tuple[str, bool]]
+
+    @property
+    def told(self) -> str:
+        """Claims in words: those that stand-ins carry are told apart."""
+        parts = []
+        for stand_in in (False, True):
+            found = [f"{self.claims[state, stand_in]} {word}" for state, word in STATES if self.claims[state, stand_in]]
+            if found:
+                parts.append(("on stand-ins " if stand_in else "") + ", ".join(found))
+        return "; ".join(parts) or "none tested"
+
+
+STATES = (("holds", "hold"), ("fails", "fail"), ("contradicted", "contradicted"))
+
+
+def standing(chosen: Iterable[Item], profile: str, store: Store) -> Standing:
+    """What has become of these items' numbers and claims."""
+    found = [row for item in chosen for row in rows(item.id, profile, store)]
+    printed = [row for row in found if row.published is not None]
+    stated = [s for item in chosen for s in statements(item.id, profile, store) if not s.check]
+    return Standing(
+        numbers=Counter(row.verdict.name for row in printed),
+        evidence=Counter(row.evidence for row in printed if row.evidence is not None),
+        networks=frozenset(networks_of(row for row in printed if row.verdict.compares)),
+        own=sum(row.published is None and bool(row.values) for row in found),
+        claims=Counter((s.state, s.evidence == "stand-in") for s in stated),
+    )
+
+
+def _top(*papers_: str) -> list[Item]:
+    return [item for item in items() if not item.parent and item.paper in papers_]
+
+
 def fates(profile: str, store: Store) -> str:
-    """A line a paper: its idea, the fates of its headline claims, and the share of it that is measured."""
-    lines = ["| paper | the idea | headline claims, today | claims of figures | numbers |", "|---|---|---|---|---|"]
+    """A line a paper: its idea, what became of it, and what this book's networks say of its numbers and its claims."""
+    lines = ["| paper | the idea | since then | its numbers here | its claims here |", "|---|---|---|---|---|"]
     for paper, about in papers().items():
         if not about.idea:
             continue
         count = Counter(line.fate for line in aged() if line.paper == paper)
         words = " ".join(_badge(fate, count[fate], STYLES[fate]) for fate in FATES if count[fate])
-        own = [item for item in items() if item.paper == paper and not item.parent]
-        states = _states(own, profile, store)
-        tally = _tally(own, profile, store)
-        measured = sum(tally.values()) - tally["not run"]
+        found = standing(_top(paper), profile, store)
         lines.append(
             f"| {{cite:t}}`{paper}`, [chapter]({about.chapter}.ipynb) | {about.idea} | {words} "
-            f"| {states['holds']} of {states['holds'] + states['fails']} hold "
-            f"| {measured:,} of {sum(tally.values()):,} measured |"
+            f"| {_numbers(found)} | {found.told} |"
         )
     return "\n".join([*lines, ""])
 
 
-def _states(own: Sequence[Item], profile: str, store: Store) -> Counter[str]:
-    return Counter(s.state for item in own for s in statements(item.id, profile, store))
+def _numbers(found: Standing) -> str:
+    """Verdicts that compare as badges, then how many numbers only stand-ins speak of, and how many nothing does."""
+    badges = [_badge(name, found.numbers[name]) for name in COMPARING if found.numbers[name]]
+    plain = f"{found.evidence['stand-in']:,} on stand-ins alone, {found.numbers['not run']:,} not run"
+    judged = f"{' '.join(badges)} from {_counted(len(found.networks), 'network')}; " if badges else ""
+    return f"{judged}of {found.numbers.total():,}: {plain}"
 
 
-def _tally(own: Sequence[Item], profile: str, store: Store) -> Counter[str]:
-    return sum((Counter(item_verdicts(item, profile, store)) for item in own), Counter())
-
-
-def counts(profile: str, store: Store) -> dict[str, int]:
-    """Cells by verdict over all papers."""
-    return dict(_tally([item for item in items() if not item.parent], profile, store))
+def _counted(count: int, what: str) -> str:
+    return f"{count:,} {what}{'' if count == 1 else 's'}"
 
 
 def summary(profile: str, store: Store) -> str:
-    """Three sentences with the counts of measured items, verdicts and claims, from the records."""
-    top = [item for item in items() if not item.parent and item.source != OWN]
-    started = [item for item in top if set(item_verdicts(item, profile, store)) - {"not run"}]
-    found = _states([item for item in items() if not item.parent], profile, store)
-    cells = ", ".join(f"{count} {name}" for name, count in sorted(counts(profile, store).items()))
+    """A paragraph: published numbers by verdict, the networks behind them, claims, and this book's own numbers."""
+    of_papers = [paper for paper, about in papers().items() if about.idea]
+    ours = [paper for paper in papers() if paper not in of_papers]
+    found, own = standing(_top(*of_papers), profile, store), standing(_top(*ours), profile, store)
+    total, numbers = found.numbers.total(), found.numbers
+    decided = ", ".join(f"{numbers[name]:,} {name}" for name in COMPARING if numbers[name])
+    plain = ", ".join(f"{numbers[name]:,} {name}" for name in NAMES if name not in COMPARING and numbers[name])
+    measured = sum(found.evidence.values())
+    printed = [item for item in items() if not item.parent and item.source != OWN]
+    started = sum(any(row.values for row in rows(item.id, profile, store)) for item in printed)
     return (
-        f"Of {len(top)} tables and figures, this edition measures {len(started)} in whole or in part. "
-        f"Their numbers: {cells}. Of {sum(found.values())} claims that the figures make, "
-        f"{found['holds'] + found['fails']} were tested and {found['holds']} hold.\n"
+        f"Of {len(printed)} tables and figures, this edition measures {started} in whole or in part. "
+        f"Of {total:,} numbers that the five papers and the leaderboards of their defences print, {measured:,} are "
+        f"measured here, {found.evidence['stand-in']:,} of them on stand-ins that judge nothing. Compared with the "
+        f"paper, by {_counted(len(found.networks), 'network')} whose seeds are counted once: {decided or 'none'}. "
+        f"The others: {plain}. Of the papers' claims: {found.told}. "
+        f"This book measures {found.own + own.own:,} further numbers, of which no paper prints a value.\n"
     )
+
+
+def drawn(profile: str, store: Store) -> list[Row]:
+    """Measured rows with a checked published percentage, weakest evidence first, for the front page's picture."""
+    of_papers = [paper for paper, about in papers().items() if about.idea]
+    found = (row for item in _top(*of_papers) for row in rows(item.id, profile, store))
+    kept = [row for row in found if row.published is not None and row.verified and row.evidence and row.unit == "%"]
+    return sorted(kept, key=lambda row: -GRADES.index(row.evidence))

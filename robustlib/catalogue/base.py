@@ -22,7 +22,10 @@ PACKAGE = "robustlib.papers"
 
 OWN = "this book"
 """Source of an item that no paper has: an evaluation that readers expect today."""
-
+OWN_NOTE = "an evaluation of this book's"
+"""Note of a cell that its paper does not have."""
+STAGED_NOTE = f"{OWN_NOTE}: each attack is run on what the attacks before it left"
+"""Note of a cell of a worst case."""
 
 STAGES = {
     "clean": "after clean",
@@ -82,7 +85,22 @@ def place(row: str, column: str) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Published:
-    """One line of published.csv. ``value`` is None where the paper prints none; ``text`` is what it prints."""
+    """One line of published.csv.
+
+    Args:
+        id: of the line.
+        item, row, column, table: where it stands.
+        value, text: the number, None where the paper prints none, and what it prints.
+        unit: of the number.
+        verified: it was checked against the source.
+        source: where it was read.
+        n: independent points behind it; None where that is not known.
+        reading: standard deviation of the error of reading it off a chart, in its unit; None where it is printed.
+        exact: it is a count or a definition's value, without rounding.
+        doubt: why it cannot be taken at its word; "" where it can.
+        computed: nobody printed it; this project computed it from what the authors released, and no cell compares
+            itself with it.
+    """
 
     id: str
     item: str
@@ -94,6 +112,11 @@ class Published:
     verified: bool
     source: str
     table: str = ""
+    n: int | None = None
+    reading: float | None = None
+    exact: bool = False
+    doubt: str = ""
+    computed: bool = False
 
     @functools.cached_property
     def where(self) -> dict[str, Any]:
@@ -186,12 +209,21 @@ class Cell:
 
 @dataclass(frozen=True)
 class Predicate:
-    """A statement about records that a figure claims: ``test`` says whether it holds, given records by name."""
+    """A statement about records that a table or figure makes.
+
+    Args:
+        item: that makes it.
+        text: the statement.
+        needs: evaluations that it is about.
+        test: whether it holds, given their records in that order.
+        check: it follows from definitions, so that only a fault of the code can break it: a check, and no claim.
+    """
 
     item: str
     text: str
     needs: tuple[Evaluation, ...]
     test: Callable[[Sequence[Record]], bool]
+    check: bool = False
 
 
 def cell(
@@ -234,10 +266,16 @@ def values(records: Iterable[Record], metric: str) -> list[float]:
 
 
 def claim(
-    item: str, text: str, needs: Iterable[Evaluation], metric: str, holds: Callable[[list[float]], bool]
+    item: str,
+    text: str,
+    needs: Iterable[Evaluation],
+    metric: str,
+    holds: Callable[[list[float]], bool],
+    *,
+    check: bool = False,
 ) -> Predicate:
     """A statement about one metric: ``holds`` is given its values in the needed records, in their order."""
-    return Predicate(item, text, tuple(needs), lambda records: bool(holds(values(records, metric))))
+    return Predicate(item, text, tuple(needs), lambda records: bool(holds(values(records, metric))), check)
 
 
 @functools.cache
@@ -281,6 +319,11 @@ def published(paper: str = "") -> tuple[Published, ...]:
             verified=row["verified"] == "yes",
             source=row["source"],
             table=row["table"],
+            n=int(row["n"]) if row.get("n") else None,
+            reading=float(row["reading"]) if row.get("reading") else None,
+            exact=row.get("exact") == "yes",
+            doubt=row.get("doubt", ""),
+            computed=row["verified"] == "computed",
         )
         for row in read_rows(paper, "published.csv")
     )
@@ -336,13 +379,18 @@ def items() -> tuple[Item, ...]:
     return tuple(found)
 
 
+@functools.cache
+def _by_id() -> dict[str, Item]:
+    return {item.id: item for item in items()}
+
+
 def find_item(name: str) -> Item:
     """The item or sub-item of that id.
 
     Raises:
         RobustlibError: unknown, with the nearest id.
     """
-    known = {item.id: item for item in items()}
+    known = _by_id()
     if name not in known:
         message, _, _ = suggest("item", name, known).partition(" known:")
         raise RobustlibError(f"{message} `robustlib items` lists all {len(known)}")

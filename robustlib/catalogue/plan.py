@@ -219,10 +219,3 @@ def state(item: Item, profile_name: str, store: Store | FileNames) -> str:
     if not present:
         return "unavailable"
     return "done" if all(present) else "partial" if any(present) else "missing"
-
-
-def records_of(predicate: Predicate, profile_name: str, store: Store) -> list[Record] | None:
-    """The records that a predicate is about, or None while one is missing."""
-    paper = find_item(predicate.item).paper
-    found = [find_record(full, profile_name, store, paper) for full in predicate.needs]
-    return None if None in found else [record for record in found if record is not None]

@@ -13,6 +13,7 @@ from ..budget import Budget
 from ..registry import spec
 from ..spec.measurement import Measured, Measurement, Price, Subject, mean, share
 from ..spec.network import Network
+from ..spec.quantities import ATTACKED, CLEAN, Quantity
 from ..spec.records import pack
 from ..threat import Ball
 from .certificates import CHUNK
@@ -38,6 +39,9 @@ class Accuracy(Measurement):
     search: str = "float32"
     protocol: int = 1
 
+    def units(self, network: Network) -> dict[str, str]:
+        return {"accuracy": "fraction"}
+
     def run(self, on: Subject) -> Measured:
         """``accuracy``, and which points are correct."""
         source = None if self.source is None else on.model_of(self.source)
@@ -53,6 +57,9 @@ class Accuracy(Measurement):
             source=source,
         )
         return Measured(metrics={"accuracy": share(outcome)}, outcomes={"correct": pack(outcome)})
+
+    def quantity(self, metric: str) -> Quantity:
+        return CLEAN if self.threat is None or self.threat.eps == 0 else ATTACKED
 
     @property
     def stem(self) -> str:
@@ -83,6 +90,9 @@ class AccuracyVariation(Measurement):
     baseline: Network
     protocol: int = 1
 
+    def units(self, network: Network) -> dict[str, str]:
+        return {"variation": "pp", "accuracy": "fraction", "baseline_accuracy": "fraction"}
+
     def run(self, on: Subject) -> Measured:
         """Accuracy of both on the same points, and the difference with the interval of its paired values."""
         model, baseline, split, rows = on.model, on.model_of(self.baseline), on.split, on.rows
@@ -100,6 +110,9 @@ class AccuracyVariation(Measurement):
             },
             outcomes={"correct": pack(ours)},
         )
+
+    def quantity(self, metric: str) -> Quantity:
+        return CLEAN
 
     def work(self, price: Price, network: Network, n: int) -> float:
         """Operations; see :meth:`Measurement.work`."""
@@ -122,6 +135,10 @@ class Attacked(Measurement):
     sources: tuple[Network, ...] = ()
     protocol: int = 1
 
+    def units(self, network: Network) -> dict[str, str]:
+        places = [f" {j}" for j in range(len(self.sources))] or [""]
+        return {f"accuracy {i}{place}": "fraction" for i in range(len(self.attacks)) for place in places}
+
     def run(self, on: Subject) -> Measured:
         """Each attack on each source, or on the network itself."""
         sources = [on.model_of(source) for source in self.sources]
@@ -142,6 +159,10 @@ class Attacked(Measurement):
                 found.metrics[f"accuracy {i}{place}"] = share(outcome)
                 found.outcomes[f"correct {i}{place}"] = pack(outcome)
         return found
+
+    def quantity(self, metric: str) -> Quantity:
+        """Clean where the metric's attack leaves every point where it is."""
+        return ATTACKED if self.attacks[int(metric.split()[1])].passes else CLEAN
 
     def work(self, price: Price, network: Network, n: int) -> float:
         """Operations; see :meth:`Measurement.work`."""

@@ -13,6 +13,7 @@ from ..data.registry import facts_of
 from ..registry import spec
 from ..spec.measurement import Measured, Measurement, Price, Subject, mean, share
 from ..spec.network import Network
+from ..spec.quantities import SIZE, SUCCESS, Quantity
 from ..spec.records import pack
 from .targeted import correct_rows, targeted_attempts
 
@@ -39,6 +40,10 @@ class Targeted(Measurement):
     cap: int = 112
     domain: tuple[float, float] = (0.0, 1.0)
     protocol: int = 1
+
+    def units(self, network: Network) -> dict[str, str]:
+        shares = ("success", "rho", "rho_uncapped", "broken", "censored")
+        return dict.fromkeys(shares, "fraction") | {"features": "features"}
 
     def run(self, on: Subject) -> Measured:
         """Success over attempts; over points, the least features that reach any target, as a share of all features."""
@@ -67,6 +72,9 @@ class Targeted(Measurement):
         # Only the first of many points, so that the record of a whole test set is no longer.
         series |= {"rows": found.rows[:KEPT].tolist(), "changed": found.changed[:KEPT].tolist()}
         return Measured(metrics=metrics, outcomes={"reached": pack(reached)}, series=series)
+
+    def quantity(self, metric: str) -> Quantity:
+        return SUCCESS if metric == "success" else SIZE
 
     def work(self, price: Price, network: Network, n: int) -> float:
         """Operations; see :meth:`Measurement.work`."""

@@ -13,6 +13,7 @@ from ..certify import Cascade, certify, estimate, undermine
 from ..registry import spec
 from ..spec.measurement import Measured, Measurement, Price, Subject, mean, share
 from ..spec.network import Network
+from ..spec.quantities import BOUND, CLEAN, SHARE, Quantity
 from ..spec.records import Metric, pack
 from ..threat import Ball
 from ..training.loop import step_generator
@@ -36,6 +37,11 @@ class CascadeBound(Measurement):
     searched: int = 0
     steps: int = 20
     protocol: int = 1
+
+    def units(self, network: Network) -> dict[str, str]:
+        stages = range(1, len(network.earlier) + 2)
+        shares = (*RULES, "error", "broken", *(f"{kind}_{i}" for kind in ("answered", "error") for i in stages))
+        return dict.fromkeys(shares, "fraction") | {f"classes_{i}": "classes" for i in stages}
 
     def run(self, on: Subject) -> Measured:
         """``bound``: the share that the authors' rule does not count; see :class:`robustlib.certify.Judgement`.
@@ -81,6 +87,11 @@ class CascadeBound(Measurement):
             found.metrics["broken"] = share(torch.cat(broken).cpu().numpy())
         return found
 
+    def quantity(self, metric: str) -> Quantity:
+        if metric.startswith("error"):
+            return CLEAN.as_error
+        return SHARE if metric.startswith(("answered", "classes")) else BOUND.as_error
+
     def work(self, price: Price, network: Network, n: int) -> float:
         """Operations; see :meth:`Measurement.work`."""
         # Later stages see the points left by earlier ones. Few searches begin, with up to ``steps`` steps, each four
@@ -113,6 +124,10 @@ class Estimated(Measurement):
     estimator: str = "median"
     repeats: int = 10
     protocol: int = 1
+
+    def units(self, network: Network) -> dict[str, str]:
+        sizes = dict.fromkeys(("estimated", "spread"), "estimate") | dict.fromkeys(("offset", "scatter"), "logits")
+        return {"exact": "fraction"} | sizes
 
     def run(self, on: Subject) -> Measured:
         """Shares of points whose margins are not all positive: by the bound, and by each repeat's estimate of it."""

@@ -16,6 +16,7 @@ from ..certify import certify, largest_certified_radius, margins, optimum, outer
 from ..registry import spec
 from ..spec.measurement import Measured, Measurement, Price, Subject, mean, share
 from ..spec.network import Network
+from ..spec.quantities import BOUND, SHARE, Quantity
 from ..spec.records import Metric, pack
 from ..threat import Ball, LinfBall
 from ..training.loop import step_generator
@@ -40,6 +41,9 @@ class Certificate(Measurement):
     method: str = "dual"
     slopes: str = "fixed"
     protocol: int = 1
+
+    def units(self, network: Network) -> dict[str, str]:
+        return dict.fromkeys(("bound", "certified", "active", "dead", "unstable"), "fraction")
 
     def run(self, on: Subject) -> Measured:
         """``bound``: the share without a certificate, above the error under any attack in the ball.
@@ -68,6 +72,11 @@ class Certificate(Measurement):
             series={"layers": names, "units": units, "shares": whole.mean(2).round(5).tolist()},
         )
 
+    def quantity(self, metric: str) -> Quantity:
+        if metric in ("bound", "certified"):
+            return BOUND if metric == "certified" else BOUND.as_error
+        return SHARE
+
     def work(self, price: Price, network: Network, n: int) -> float:
         """Operations; see :meth:`Measurement.work`."""
         return price.certificate(network, method=self.method, slopes=self.slopes) * n
@@ -86,6 +95,10 @@ class CertifiedRadii(Measurement):
     domain: tuple[float, float] | None = None
     start: float = 0.1
     protocol: int = 1
+
+    def units(self, network: Network) -> dict[str, str]:
+        radii = ("radius", "median_radius", "radius_right", "radius_wrong")
+        return dict.fromkeys(radii, self.norm) | {"accuracy": "fraction"}
 
     def run(self, on: Subject) -> Measured:
         """Radii and whether the class that they hold for is the right one, point by point."""
@@ -139,6 +152,9 @@ class Relaxed(Measurement):
     step_size: float = 0.01
     protocol: int = 1
 
+    def units(self, network: Network) -> dict[str, str]:
+        return dict.fromkeys(("dual", "program", "attack", "loosened"), "logits")
+
     def run(self, on: Subject) -> Measured:
         """Least margins over the other classes: dual <= linear program <= the network's own <= under PGD."""
         model, split, rows = on.model, on.split, on.rows
@@ -190,6 +206,10 @@ class OutputSet(Measurement):
     samples: int = 6_000
     kept: int = 300
     protocol: int = 1
+
+    def units(self, network: Network) -> dict[str, str]:
+        areas = {"sampled": "logits^2", "fixed": "ratio", "adaptive": "ratio"}
+        return {"inside": "fraction"} | {f"{of}@{eps:g}": unit for of, unit in areas.items() for eps in self.radii}
 
     def run(self, on: Subject) -> Measured:
         """Around the first point, in float64; the samples are the same in every ball, up to its size."""

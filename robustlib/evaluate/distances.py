@@ -12,6 +12,7 @@ from ..budget import Budget
 from ..registry import spec
 from ..spec.measurement import Measured, Measurement, Price, Subject, mean, share
 from ..spec.network import Network
+from ..spec.quantities import ATTACKED, CLEAN, SIZE, SUCCESS, Quantity
 from ..spec.records import Metric
 from .outcomes import distances_under
 
@@ -35,6 +36,10 @@ class Distances(Measurement):
     domain: tuple[float, float] | None = (0.0, 1.0)
     protocol: int = 1
     measured: str = ""
+
+    def units(self, network: Network) -> dict[str, str]:
+        shares = dict.fromkeys((*(f"accuracy@{eps:g}" for eps in self.grid), "broken"), "fraction")
+        return shares | dict.fromkeys(("mean_distance", "median_distance"), self.measured or self.norm)
 
     def run(self, on: Subject) -> Measured:
         """Accuracy at each radius of the grid; of the points that are broken, mean and median distance."""
@@ -65,6 +70,11 @@ class Distances(Measurement):
     def stem(self) -> str:
         """``boundary-l2``."""
         return f"{type(self.attack).__name__.lower()}-{self.norm}"
+
+    def quantity(self, metric: str) -> Quantity:
+        if metric.startswith("accuracy@"):
+            return ATTACKED if float(metric.partition("@")[2]) else CLEAN
+        return SUCCESS if metric == "broken" else SIZE
 
     def work(self, price: Price, network: Network, n: int) -> float:
         """Operations; see :meth:`Measurement.work`."""

@@ -15,6 +15,7 @@ from ..certify import certify, decide
 from ..registry import spec
 from ..spec.measurement import Measured, Measurement, Price, Subject, mean, share
 from ..spec.network import Network
+from ..spec.quantities import ATTACKED, BOUND, Quantity
 from ..spec.records import Metric, pack
 from ..threat import Ball
 from .certificates import CHUNK
@@ -46,6 +47,10 @@ class Exact(Measurement):
     nodes: int = 10_000
     seconds: float = 300.0
     protocol: int = 1
+
+    def units(self, network: Network) -> dict[str, str]:
+        shares = dict.fromkeys(("certified", "accuracy", "undecided"), "fraction")
+        return shares | dict.fromkeys(("asked", "solved", "broken", "late"), "points") | {"switches": "units"}
 
     def run(self, on: Subject) -> Measured:
         """``certified``: proven by a bound or the solver; ``accuracy``: broken by neither attack nor solver.
@@ -83,6 +88,9 @@ class Exact(Measurement):
         if switches:
             metrics["switches"] = mean(np.asarray(switches, float), unit="units")
         return Measured(metrics=metrics, outcomes={"certified": pack(sure), "correct": pack(right)})
+
+    def quantity(self, metric: str) -> Quantity:
+        return ATTACKED if metric == "accuracy" else BOUND
 
     def work(self, price: Price, network: Network, n: int) -> float:
         """Operations; see :meth:`Measurement.work`."""

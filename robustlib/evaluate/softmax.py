@@ -12,6 +12,7 @@ from ..data.registry import facts_of
 from ..registry import spec
 from ..spec.measurement import Measured, Measurement, Price, Subject, mean, share
 from ..spec.network import Network
+from ..spec.quantities import SHARE, SIZE, Quantity
 from ..spec.records import Metric, pack
 from .outcomes import CHUNK
 from .saturation import amplitudes
@@ -31,6 +32,10 @@ class Outputs(Measurement):
 
     temperature: float = 1.0
     protocol: int = 1
+
+    def units(self, network: Network) -> dict[str, str]:
+        shares = ("confidence", "max_output", "max_output_at_T", "accuracy", "same_decision")
+        return dict.fromkeys(shares, "fraction") | dict.fromkeys(("logit_size", "logit_size_spread"), "logits")
 
     @torch.no_grad()
     def run(self, on: Subject) -> Measured:
@@ -56,6 +61,9 @@ class Outputs(Measurement):
             outcomes={"correct": pack((decided == y).cpu().numpy())},
         )
 
+    def quantity(self, metric: str) -> Quantity:
+        return SHARE
+
     def work(self, price: Price, network: Network, n: int) -> float:
         """Operations; see :meth:`Measurement.work`."""
         return price.forward(network) * n
@@ -72,6 +80,11 @@ class Amplitudes(Measurement):
 
     edges: tuple[int, ...] = (-40, -35, -30, -25, -20, -15, -10, -5, -3)
     protocol: int = 1
+
+    def units(self, network: Network) -> dict[str, str]:
+        borders = pairwise((0.0, *(10.0**power for power in self.edges), 1.0))
+        shares = ("zero_float32", "zero_entries_float32", *(f"share {low:g} - {high:g}" for low, high in borders))
+        return dict.fromkeys(shares, "fraction") | {"median_log10": "log10"}
 
     def run(self, on: Subject) -> Measured:
         """Shares of points in each range, in float64 and float32, and the share that float32 rounds to exactly zero."""
@@ -101,6 +114,9 @@ class Amplitudes(Measurement):
                 for index, (low, high) in enumerate(pairwise(edges)):
                     found.metrics[f"share {low:g} - {high:g}"] = share(place == index)
         return found
+
+    def quantity(self, metric: str) -> Quantity:
+        return SIZE if metric == "median_log10" else SHARE
 
     def work(self, price: Price, network: Network, n: int) -> float:
         """Operations; see :meth:`Measurement.work`."""

@@ -9,6 +9,7 @@ from ..budget import Budget, at_most
 from ..registry import spec
 from ..spec.measurement import Measured, Measurement, Price, Subject
 from ..spec.network import Network
+from ..spec.quantities import ATTACKED, CLEAN, Quantity
 from ..spec.records import Metric, pack
 from ..threat import Ball
 from .suite import evaluate, standard
@@ -34,6 +35,11 @@ class WorstCase(Measurement):
     search: str = "float32"
     protocol: int = 1
 
+    def units(self, network: Network) -> dict[str, str]:
+        suite = standard(self.threat, targets=self.target_classes)
+        stages = (f"after {type(attack).__name__}" for attack in suite)
+        return dict.fromkeys(("accuracy", "after clean", *stages), "fraction")
+
     def run(self, on: Subject) -> Measured:
         """Accuracy after the whole suite and after each of its attacks."""
         subject, split, rows, name = on.model, on.split, on.rows, on.name
@@ -55,6 +61,9 @@ class WorstCase(Measurement):
         if report.convergence is not None:
             found.series["convergence"] = [list(row) for row in report.convergence.accuracy]
         return found
+
+    def quantity(self, metric: str) -> Quantity:
+        return CLEAN if metric == "after clean" else ATTACKED
 
     def work(self, price: Price, network: Network, n: int) -> float:
         """Operations; see :meth:`Measurement.work`."""

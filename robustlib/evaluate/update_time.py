@@ -17,6 +17,7 @@ from ..certify.trace import trace
 from ..registry import spec
 from ..spec.measurement import Measured, Measurement, Price, Subject
 from ..spec.network import Network
+from ..spec.quantities import SIZE, TIME, Quantity
 from ..spec.records import Metric
 from ..threat import Ball
 from ..training import Certified, Schedule, objective
@@ -60,6 +61,9 @@ class Cost(Measurement):
     repeats: int = 10
     protocol: int = 1
 
+    def units(self, network: Network) -> dict[str, str]:
+        return {"seconds": "s", "units": "units"}
+
     def run(self, on: Subject) -> Measured:
         """Median seconds of an update by Adam; the measured network itself stays as it was."""
         model, split, progress = on.model, on.split, on.progress
@@ -90,6 +94,9 @@ class Cost(Measurement):
                 "units": Metric(float(hidden_units(model, x)), 1, unit="units"),
             }
         )
+
+    def quantity(self, metric: str) -> Quantity:
+        return TIME if metric == "seconds" else SIZE
 
     def work(self, price: Price, network: Network, n: int) -> float:
         """Operations; see :meth:`Measurement.work`."""

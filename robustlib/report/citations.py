@@ -5,16 +5,20 @@ from __future__ import annotations
 import difflib
 import re
 
+import numpy as np
+
 from ..catalogue.base import find_item, published
-from ..catalogue.plan import cells_of
-from ..errors import RobustlibError
+from ..catalogue.plan import cells_of, find_record
+from ..errors import RobustlibError, suggest
+from ..experiments.profiles import search_order
 from ..experiments.store import Store
 from ..spec.evaluation import Evaluation
-from .display import cite
+from .display import cite, record_target
 from .join import item_verdicts
 
-PLACE = re.compile(r"\{(ours|paper|tally):([^}]+)\}")
-"""Place of a number in a text: ``{ours:ITEM:ROW|COLUMN}``, ``{paper:ID}`` of published.csv, ``{tally:ITEM}``."""
+PLACE = re.compile(r"\{(ours|halves|paper|tally):([^}]+)\}")
+"""Place of a number in a text: ``{ours:ITEM:ROW|COLUMN}``, the errors in each half of that cell's points as
+``{halves:ITEM:ROW|COLUMN}``, ``{paper:ID}`` of published.csv, ``{tally:ITEM}``."""
 
 
 def measured_at(address: str) -> tuple[Evaluation, str]:
@@ -24,7 +28,7 @@ def measured_at(address: str) -> tuple[Evaluation, str]:
         address: "ITEM:ROW|COLUMN", or "ITEM:ROW|COLUMN|METRIC" for another metric of the same record.
 
     Raises:
-        RobustlibError: there is no measured cell of that address; names the nearest.
+        RobustlibError: there is no measured cell of that address, or no such metric of it; names the nearest.
     """
     name, _, place = address.partition(":")
     row, column, metric = (*place.split("|"), "", "")[:3]
@@ -33,7 +37,11 @@ def measured_at(address: str) -> tuple[Evaluation, str]:
         near = difflib.get_close_matches(f"{row}|{column}", ["|".join(known) for known in cells], n=1, cutoff=0.0)
         raise RobustlibError(f"no measured cell at {address!r}; the nearest is {name}:{''.join(near)}")
     cell = cells[row, column]
-    return cell.evaluations[0], metric or cell.metric
+    evaluation, metric = cell.evaluations[0], metric or cell.metric
+    known = evaluation.measurement.units(evaluation.subject)
+    if known and metric not in known:
+        raise RobustlibError(suggest(f"metric of {name}:{row}|{column}", metric, known))
+    return evaluation, metric
 
 
 def filled(text: str, profile: str, store: Store) -> str:
@@ -48,7 +56,7 @@ def filled(text: str, profile: str, store: Store) -> str:
     # None of our sentences ends within a number or an address.
     for sentence in re.split(r"(?<=[.!?]) (?=[A-Z$])", text):
         values = {(kind, name): _value(kind, name, profile, store) for kind, name in PLACE.findall(sentence)}
-        if any(place[0] == "ours" and value == "not run" for place, value in values.items()):
+        if any(place[0] in ("ours", "halves") and value == "not run" for place, value in values.items()):
             missing = True
         else:
             kept.append(PLACE.sub(lambda match, values=values: values[match.groups()], sentence))
@@ -59,6 +67,8 @@ def _value(kind: str, name: str, profile: str, store: Store) -> str:
     if kind == "ours":
         evaluation, metric = measured_at(name)
         return cite(evaluation, profile, store, metric=metric)
+    if kind == "halves":
+        return _halves(name, profile, store)
     if kind == "tally":
         counts = item_verdicts(find_item(name), profile, store)
         return ", ".join(f"{word} {count}" if count else word for word, count in sorted(counts.items()))
@@ -66,4 +76,17 @@ def _value(kind: str, name: str, profile: str, store: Store) -> str:
     if number is None:
         raise RobustlibError(f"no published number {name!r}; give an id of a published.csv")
     # A few numbers of the papers' prose carry no unit.
-    return f"{number.text} {number.unit.split(' (')[0]}".strip() + ("" if number.verified else " (unverified)")
+    state = "" if number.verified else " (our own count)" if number.computed else " (unverified)"
+    return f"{number.text} {number.unit.split(' (')[0]}".strip() + state
+
+
+def _halves(address: str, profile: str, store: Store) -> str:
+    """Errors in the first and in the second half of the rows, where a record has all of them; or "not run"."""
+    evaluation, _ = measured_at(address)
+    for name in search_order(profile):
+        record = find_record(evaluation, name, store)
+        if record is not None and record.evaluation["subset"]["n"] is None:
+            wrong = ~record.outcome()
+            first, second = (int(half.sum()) for half in np.array_split(wrong, 2))
+            return f"[{first:,} errors in the first half and {second:,} in the second](#{record_target(record.path)})"
+    return "not run"

@@ -55,7 +55,7 @@ def show_item(
 
 
 def show_statements(item: str, profile: str, store: Store) -> None:
-    """The claims that a figure makes, each with its state by the records."""
+    """The claims that a figure makes, each with its state by the records; what cannot fail is named a check."""
     found = statements(item, profile, store)
     lines, page = [], []
     for statement in found:
@@ -66,7 +66,8 @@ def show_statements(item: str, profile: str, store: Store) -> None:
 
 
 def _where(statement: Statement) -> str:
-    return "" if statement.profile is None else f"({statement.profile} records)"
+    kind = "a check of the code" if statement.check else ""
+    return f"({', '.join(filter(None, (kind, statement.evidence)))})" if kind or statement.evidence else ""
 
 
 def show_drawing(drawing: Drawing) -> None:

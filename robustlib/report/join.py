@@ -2,37 +2,49 @@
 
 from __future__ import annotations
 
-import functools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from ..catalogue.base import Cell, Item, Predicate, find_item
-from ..catalogue.plan import cells_of, evaluations, predicates_of, records_of
+from ..catalogue.plan import cells_of, evaluations, find_record, predicates_of
 from ..errors import RobustlibError
 from ..experiments.profiles import OWN_PROTOCOL, search_order
 from ..experiments.profiles import profile as profile_of
 from ..experiments.store import Store
-from ..spec.records import Record
+from ..spec.keys import parse
+from ..spec.records import Metric, Record
+from ..statistics import wilson_at
+from .evidence import Evidence, grade
 from .rows import Row
-from .verdicts import Verdict, decide
+from .verdicts import Sample, Target, Verdict, decide
 
 
 @dataclass(frozen=True)
 class Statement:
-    """A claim of a figure, and whether the records bear it out: "holds", "fails" or "not run"."""
+    """A claim of a table or figure, and what the records say of it.
+
+    Args:
+        text: the claim.
+        state: "holds", "fails", "contradicted" where records of the paper's own protocol settle it, or "not run".
+        evidence: the weakest grade among its records, or of a contradiction that of those that settle it; None where
+            they are not all there.
+        records: paths.
+        check: it cannot fail but by a fault of the code, and is not counted.
+    """
 
     text: str
     state: str
-    profile: str | None
+    evidence: Evidence | None
     records: tuple[str, ...] = ()
+    check: bool = False
 
 
-DIFFERS = ("higher", "lower", "not consistent")
+ASK_WHY = ("higher", "lower", "differs")
 """Verdicts that ask for a cause."""
-COMPUTED = Verdict("measured", "computed from its definition, without a network")
+COMPUTED = Verdict("computed", "computed from its definition, without a network")
 
 
 def measured(cell: Cell, profile: str, store: Store) -> tuple[str | None, list[Record]]:
@@ -63,47 +75,73 @@ def row(cell: Cell, profile: str, store: Store) -> Row:
     metrics = [record.metrics[cell.metric] for record in records]
     values = tuple(cell.offset + cell.scale * metric.value for metric in metrics)
     values = values if cell.derived is None else (cell.derived(),)
-    low, high = _interval(cell, records)
-    published = cell.published
+    published, paper = cell.published, target(cell)
     inexact = sum(int(sum(record.dataset["inexact"].values())) for record in records[:1])
     notes = [cell.note] if cell.note else []
     if inexact:
         notes.append(f"† {inexact} rows of the data are not the official bytes")
-    n = metrics[0].n if metrics else None
-    protocol = _protocol(name, records)
-    whole = bool(records) and records[0].evaluation["subset"]["n"] is None
-    judge = functools.partial(
-        decide,
-        published=published.value if published else None,
-        decimals=published.decimals if published else 0,
-        verified=published.verified if published else False,
-        n=n or 0,
-        same_test_set=whole,
-        protocol=protocol,
-        official_data=not inexact,
-        protocol_known=cell.protocol_known,
-        reason=cell.unavailable or "no record of this cell yet",
-        unit=cell.unit,
-    )
-    verdict = COMPUTED if cell.derived is not None else judge(values=values)
-    if verdict.name in DIFFERS:
-        notes.append(_explained(cell, judge, store))
+    ours = _sample(cell, records) if records else None
+    verdict = COMPUTED if cell.derived is not None else decide(paper, ours, reason=cell.unavailable or NO_RECORD)
+    if verdict.name in ASK_WHY:
+        notes.append(_explained(cell, store))
+    low, high = _interval(cell, records)
     return Row(
         label=cell.row,
         column=cell.column,
-        published=published.value if published else None,
-        decimals=published.decimals if published else _decimals(cell.unit, values),
-        verified=published.verified if published else False,
+        published=paper.value,
+        decimals=paper.decimals if published else _decimals(cell.unit, values),
+        verified=published is not None and published.verified,
         values=values,
         low=low,
         high=high,
-        n=n,
-        protocol=protocol,
+        n=metrics[0].n if metrics else None,
+        evidence=ours.evidence if ours else None,
         profile=name,
         verdict=verdict,
         records=tuple(record.path for record in records),
         footnotes=tuple(notes),
         unit=cell.unit,
+    )
+
+
+NO_RECORD = "no record of this cell yet"
+
+
+def target(cell: Cell) -> Target:
+    """A cell's published number, as a verdict is given on it."""
+    published = cell.published
+    if published is None:
+        return Target(verified=False)
+    return Target(
+        value=published.value,
+        decimals=published.decimals,
+        verified=published.verified,
+        protocol_known=cell.protocol_known,
+        doubt=published.doubt,
+        n=published.n,
+        reading=published.reading,
+        exact=published.exact,
+    )
+
+
+def _sample(cell: Cell, records: Sequence[Record]) -> Sample:
+    """A cell's records as a verdict takes them."""
+    first, published = records[0], cell.published
+    measurement, subject = cell.evaluations[0].measurement, cell.evaluations[0].subject
+    metric, quantity = first.metrics[cell.metric], measurement.quantity(cell.metric)
+    # Several attempts on one image are one point.
+    n = min(metric.n, parse(first.evaluation).points)
+    whole = first.evaluation["subset"]["n"] is None
+    good = 0 if quantity.attacked and subject.defence.plain else quantity.direction
+    return Sample(
+        values=[cell.offset + cell.scale * record.metrics[cell.metric].value for record in records],
+        n=n,
+        evidence=grade(records),
+        quantity=quantity,
+        ends=(cell.offset, cell.offset + cell.scale) if metric.unit == "fraction" else None,
+        direction=int(math.copysign(good, good * cell.scale)),
+        same_points=whole and (published is None or published.n in (None, n)),
+        inexact=int(first.dataset["inexact"]["test"]),
     )
 
 
@@ -113,35 +151,43 @@ def _decimals(unit: str, values: Sequence[float]) -> int:
     return 1 if unit == "%" else max(0, 2 - math.floor(math.log10(size))) if size > 1e-7 else 3
 
 
-def _explained(cell: Cell, judge: Callable[..., Verdict], store: Store) -> str:
+def _explained(cell: Cell, store: Store) -> str:
     """Our value with each open setting changed alone; "unexplained" unless one of them ends the difference."""
     told, ended = [], False
     for factor in cell.ablation:
-        records = [store.find(evaluation, OWN_PROTOCOL) for evaluation in factor.evaluations]
-        values = [cell.offset + cell.scale * r.metrics[cell.metric].value for r in records if r is not None]
-        if values:
-            word = judge(values=values).name
-            ended |= word not in DIFFERS
-            told.append(f"with {factor.name} alone changed, {np.mean(values):.2f} {cell.unit}, {word}")
+        found = (store.find(evaluation, OWN_PROTOCOL) for evaluation in factor.evaluations)
+        records = [record for record in found if record is not None]
+        if records:
+            changed = _sample(cell, records)
+            word = decide(target(cell), changed).name
+            ended |= word not in (*ASK_WHY, "open")
+            told.append(f"with {factor.name} alone changed, {changed.mean:.2f} {cell.unit}, {word}")
     if not told:
         return "the difference is unexplained: no setting was changed alone to look for its cause"
     return f"{'; '.join(told)}: the difference is {'accounted for' if ended else 'unexplained'}"
 
 
 def _interval(cell: Cell, records: Sequence[Record]) -> tuple[float | None, float | None]:
-    """95 % interval of the mean over seeds: mean of the ends, which is the one record's own for one seed."""
-    ends = [(r.metrics[cell.metric].low, r.metrics[cell.metric].high) for r in records]
-    if not ends or any(low is None or high is None for low, high in ends):
+    """95 % interval over test points: Wilson's at the networks' mean share, or the mean of the records' own ends."""
+    metrics = [record.metrics[cell.metric] for record in records]
+    bounds = [(metric.low, metric.high) for metric in metrics if metric.low is not None and metric.high is not None]
+    if not bounds or len(bounds) < len(metrics):
         return None, None
-    low, high = sorted(cell.offset + cell.scale * np.mean(np.asarray(ends, float), axis=0))
+    if all(_is_wilson(metric) for metric in metrics):
+        n = min(metrics[0].n, parse(records[0].evaluation).points)
+        ends = wilson_at(float(np.mean([metric.value for metric in metrics])), n)
+    else:
+        ends = tuple(np.mean(np.asarray(bounds, float), axis=0))
+    low, high = sorted(cell.offset + cell.scale * np.asarray(ends, float))
     return float(low), float(high)
 
 
-def _protocol(profile: str | None, records: Sequence[Record]) -> str | None:
-    """A record under the full profile that departs from the paper's specification is a scaled protocol."""
-    if profile == OWN_PROTOCOL and any(record.deviations for record in records):
-        return "scaled"
-    return profile
+def _is_wilson(metric: Metric) -> bool:
+    """True of a share of points, and False of a mean of fractions such as confidences."""
+    count = metric.value * metric.n
+    if metric.low is None or metric.unit != "fraction" or abs(count - round(count)) > 1e-6:
+        return False
+    return abs(wilson_at(round(count) / metric.n, metric.n)[0] - metric.low) < 1e-9
 
 
 def rows(item: str, profile: str, store: Store) -> list[Row]:
@@ -156,18 +202,31 @@ def title_suffix(found: Sequence[Row | Record]) -> str:
 
 
 def statements(item: str, profile: str, store: Store) -> list[Statement]:
-    """The item's declared claims, tested on the most faithful profile that has every record they need."""
+    """The item's declared claims, each tested on the most faithful record of everything that it is about."""
     return [stated(predicate, profile, store) for predicate in predicates_of(item)]
 
 
 def stated(predicate: Predicate, profile: str, store: Store) -> Statement:
-    """One claim, tested on the most faithful profile that has every record it needs."""
-    for name in search_order(profile):
-        records = records_of(predicate, name, store)
-        if records is not None:
-            paths = tuple(record.path for record in records)
-            return Statement(predicate.text, _tested(predicate, records), name, paths)
-    return Statement(predicate.text, "not run", None)
+    """One claim, tested on the most faithful record there is of each evaluation that it is about.
+
+    It is "contradicted", and not only failing, where records of the paper's own protocol alone make it fail: all of
+    its records are, or it would hold with the others in their place.
+    """
+    paper, names = find_item(predicate.item).paper, search_order(profile)
+    choices = []
+    for full in predicate.needs:
+        found = (find_record(full, name, store, paper) for name in names)
+        choices.append([record for record in found if record is not None])
+    if not all(choices):
+        return Statement(predicate.text, "not run", None, check=predicate.check)
+    best, least = [each[0] for each in choices], [each[-1] for each in choices]
+    evidence = grade(best)
+    state = _tested(predicate, best)
+    own = [grade([record]) == "paper's protocol" for record in best]
+    if state == "fails" and (all(own) or (any(own) and _tested(predicate, least) == "holds")):
+        state, evidence = "contradicted", "paper's protocol"
+    paths = tuple(record.path for record in best)
+    return Statement(predicate.text, state, evidence, paths, predicate.check)
 
 
 def _tested(predicate: Predicate, records: Sequence[Record]) -> str:

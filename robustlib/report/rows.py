@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from ..errors import RobustlibError
+from .evidence import Evidence
 from .verdicts import Verdict
 
 DAGGER = "†"
@@ -31,9 +32,9 @@ class Row:
         decimals: digits that the paper prints after the point; ours are shown with one more.
         verified: the published number was checked against the paper.
         values: ours in ``unit``, one per seed; empty when not run.
-        low, high: 95 % interval of ours, both or neither.
+        low, high: 95 % interval of ours over test points, both or neither.
         n: test points of each value.
-        protocol: "full", "scaled", "quick", "smoke", or None when not run.
+        evidence: grade of the records, see :mod:`robustlib.report.evidence`; None when not run.
         profile: profile that the records belong to.
         verdict: see :func:`robustlib.report.verdicts.decide`.
         records: paths of the records, one per seed, relative to the repository.
@@ -50,7 +51,7 @@ class Row:
     low: float | None
     high: float | None
     n: int | None
-    protocol: str | None
+    evidence: Evidence | None
     profile: str | None
     verdict: Verdict
     records: tuple[str, ...] = ()
@@ -132,11 +133,20 @@ def published_text(row: Row) -> str:
 
 
 def ours_text(row: Row) -> str:
-    """``91.80 [90.10, 93.30]``: one decimal more than published."""
-    text = number(row.value, row.decimals + 1)
-    if row.low is None:
-        return text
-    return f"{text} [{number(row.low, row.decimals + 1)}, {number(row.high, row.decimals + 1)}]"
+    """``91.80 [90.10, 93.30]``: one decimal more than published; of several networks, ``; 91.5 to 92.1`` follows."""
+    digits = row.decimals + 1
+    text = number(row.value, digits)
+    if row.low is not None:
+        text += f" [{number(row.low, digits)}, {number(row.high, digits)}]"
+    if row.seeds > 1:
+        text += f"; {number(min(row.values), digits)} to {number(max(row.values), digits)}"
+    return text
+
+
+def networks_of(rows: Iterable[Row]) -> set[str]:
+    """Networks behind rows, those that differ in their seed alone counted once: their records' folders."""
+    folders = (path.rpartition("/")[0] for row in rows for path in row.records)
+    return {re.sub(r"-s\d+$", "", folder) for folder in folders}
 
 
 def count_text(row: Row) -> str:

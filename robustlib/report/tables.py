@@ -1,8 +1,8 @@
 """Rows as tables: for the book (MyST), for a notebook cell (HTML), for READMEs (Markdown), for programs (JSON).
 
-Every printed form shows the same: label, paper's value, ours with its 95 % interval, points and seeds, verdict,
-protocol, records. The same rows give the same bytes. A link is ``link + path``, or ``link(path)`` where
-``link`` is a function. LaTeX, CSV and DataFrames come from ``exports``.
+Every printed form shows the same: label, paper's value, ours with its 95 % interval and the range of its networks,
+points and networks, verdict, evidence, records. The same rows give the same bytes. A link is ``link + path``, or
+``link(path)`` where ``link`` is a function. LaTeX, CSV and DataFrames come from ``exports``.
 """
 
 from __future__ import annotations
@@ -87,14 +87,15 @@ def make_sheet(
         own = f" {row.unit}" if row.unit and not shared else ""
         paper = [published_text(row) + (own if row.published is not None else "")] if printed else []
         ours = escape(ours_text(row) + (own if row.values else "")) + raised(notes.ours[i])
-        count, protocol = escape(count_text(row)), escape(row.protocol or NOTHING)
-        cells.append([*map(escape, [*label, *paper]), ours, count, badge(row) + raised(notes.verdicts[i]), protocol])
+        count, evidence = escape(count_text(row)), escape(row.evidence or NOTHING)
+        cells.append([*map(escape, [*label, *paper]), ours, count, badge(row) + raised(notes.verdicts[i]), evidence])
     name = quantity(rows) or ""
     # A sentence begins with a capital, a name such as l2 stays.
     name = name[:1].upper() + name[1:] if name[:2].isalpha() else name
     caption = f"{caption.rstrip('.')}. {name}{unit}." if caption and name else caption
-    heads += [f"Paper{unit}", "Ours [95 % interval]"] if printed else [f"Ours{unit} [95 % interval]"]
-    heads = [escape(head) for head in [*heads, "Points × seeds", "Verdict", "Protocol"]]
+    shown = "[95 % interval]" + ("; range of networks" if any(row.seeds > 1 for row in rows) else "")
+    heads += [f"Paper{unit}", f"Ours {shown}"] if printed else [f"Ours{unit} {shown}"]
+    heads = [escape(head) for head in [*heads, "Points × networks", "Verdict", "Evidence"]]
     align = "l" * len(labels[0]) + "r" * (printed + 2) + "ll"
     return Sheet(heads, cells, align, [(escape(sign), escape(text)) for sign, text in notes.sentences], caption)
 
@@ -182,7 +183,7 @@ def to_dicts(rows: Sequence[Row]) -> list[dict[str, Any]]:
             "values": list(row.values),
             "verdict": row.verdict.name,
             "detail": row.verdict.detail,
-            "protocol": row.protocol,
+            "evidence": row.evidence,
             "profile": row.profile,
             "records": list(row.records),
             "footnotes": list(row.footnotes),

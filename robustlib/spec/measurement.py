@@ -15,6 +15,7 @@ from ..data import Dataset, Split
 from ..statistics import mean_interval, wilson
 from .keys import key
 from .network import Network
+from .quantities import SIZE, Quantity
 from .records import Metric
 
 if TYPE_CHECKING:
@@ -123,6 +124,10 @@ class Measurement:
         """Measure."""
         raise NotImplementedError
 
+    def units(self, network: Network) -> dict[str, str]:
+        """Names of the metrics that its records may hold, with their units; {} where only the run can tell."""
+        return {}
+
     def work(self, price: Price, network: Network, n: int) -> float:
         """Floating-point operations for n points, or an upper bound of them; 0 where no tensor arithmetic counts."""
         return 0.0
@@ -130,6 +135,10 @@ class Measurement:
     def within(self, budget: Budget) -> Self:
         """Itself, within upper limits on its effort."""
         return self
+
+    def quantity(self, metric: str) -> Quantity:
+        """What kind of number a metric is: how far from a published one it may lie, and which side is good."""
+        return SIZE
 
     @property
     def stem(self) -> str:

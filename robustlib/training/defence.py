@@ -13,6 +13,8 @@ class Defence:
 
     points: ClassVar[int] = 1
     """Inputs for each example at which an update takes the gradient to the weights."""
+    plain: ClassVar[bool] = False
+    """True of training without a defence."""
     taught: ClassVar[bool] = False
     """True where its labels are the outputs of a teacher."""
     staged: ClassVar[bool] = False
@@ -22,6 +24,11 @@ class Defence:
     def mean_steps(self) -> float:
         """Gradient steps to the input of an average update."""
         return 0.0
+
+    @property
+    def bounds(self) -> tuple[tuple[float, str, str, int], ...]:
+        """Certificates that updates differentiate in place of outputs: share of training, method, slopes, columns."""
+        return ()
 
     @property
     def name(self) -> str:

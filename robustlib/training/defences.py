@@ -34,6 +34,7 @@ class Standard(Defence):
         temperature: T > 0 of the softmax in training, softmax(z / T); another than 1 makes a teacher for distillation.
     """
 
+    plain: ClassVar[bool] = True
     protocol: int = 1
     temperature: float = 1.0
 
@@ -152,7 +153,8 @@ def objective(
 ) -> tuple[Tensor, Tensor]:
     """(N,) losses to be minimised over theta and the (N, K) logits they were computed from: the defence's own.
 
-    For adversarial training this is L(theta, x + delta, y) at delta approximately maximal: by
-    Danskin's theorem its gradient is a descent direction for the saddle-point problem.
+    For adversarial training this is L(theta, x + delta, y) at delta approximately maximal. By Danskin's theorem its
+    negative gradient is a descent direction for the saddle-point problem where the maximiser is unique and delta is
+    that maximiser; at one of several maximisers it need not be (Latorre et al., ICLR 2023).
     """
     return defence.losses(model, x, y, progress=progress, generator=generator)

@@ -44,6 +44,18 @@ def test_an_item_on_several_datasets_has_a_panel_for_each() -> None:
     assert order.index("madry2018/capacity") + 1 == order.index("madry2018/capacity/mnist")
 
 
+def test_what_this_project_computed_is_no_published_number() -> None:
+    computed = [number for number in published() if number.computed]
+    assert computed
+    assert all(number.source.startswith("computed here") and not number.verified for number in computed)
+    # No item's cell is held against it.
+    assert {number.item for number in computed} == {""}
+    assert [number.id for number in published() if number.source.startswith("computed here")] == [
+        n.id for n in computed
+    ]
+    assert {line["verified"] for line in lines("published.csv")} == {"yes", "no", "computed"}
+
+
 def test_every_published_number_belongs_to_an_item() -> None:
     known = {item.id for item in items()}
     # A number of text or an appendix that is no table or figure names no item.

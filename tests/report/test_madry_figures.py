@@ -75,7 +75,7 @@ def test_published_points_stay_where_there_is_no_record(store: Store) -> None:
 
 
 def test_a_row_of_seeds_is_its_mean_with_every_seed_behind_it() -> None:
-    facts: dict[str, Any] = {"column": "c", "decimals": 1, "verified": True, "n": 100, "protocol": "quick"}
+    facts: dict[str, Any] = {"column": "c", "decimals": 1, "verified": True, "n": 100, "evidence": "stand-in"}
     verdict = Verdict("measured", "")
     rows = [
         Row("T=1", published=4.0, values=(1.0, 3.0), low=0.5, high=3.5, profile="quick", verdict=verdict, **facts),

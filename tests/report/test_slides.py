@@ -9,7 +9,7 @@ import pytest
 
 from robustlib.book import sphinx_extension
 from robustlib.catalogue.base import find_item, items, papers, published
-from robustlib.catalogue.plan import predicates_of
+from robustlib.catalogue.plan import find_record, predicates_of
 from robustlib.errors import RobustlibError
 from robustlib.experiments.store import Store
 from robustlib.papers.comparison import tables as comparison
@@ -18,7 +18,6 @@ from robustlib.papers.comparison.slide_pages import page, verdict
 from robustlib.papers.comparison.slides import CLAIMS, QUESTION, VERDICTS, find_claim, lines
 from robustlib.report.citations import PLACE, filled, measured_at
 from robustlib.report.join import Statement
-from tests.experiments.tiny import fabricate
 
 FIVE = set(papers()) - {comparison.PAPER}
 CITED = re.compile(r"\{cite(?::t)?\}`([^`]*)`")
@@ -50,7 +49,7 @@ def test_every_claim_number_and_citation_exists(root: Path) -> None:
         for kind, name in PLACE.findall(line.why):
             if kind == "tally":
                 assert find_item(name)
-            elif kind == "ours":
+            elif kind in ("ours", "halves"):
                 assert measured_at(name)
             else:
                 assert name in numbers, (line.id, name)
@@ -75,11 +74,10 @@ def test_no_measurement_is_typed_into_a_reason() -> None:
 def test_every_citation_of_a_page_exists(root: Path) -> None:
     pages = "\n".join(path.read_text(encoding="utf-8") for path in (root / "book").glob("*.md"))
     places = PLACE.findall("\n".join([pages, *(line.why for line in lines()), *(line.text for line in aged())]))
-    addresses = {name for kind, name in places if kind == "ours"}
+    addresses = {name for kind, name in places if kind in ("ours", "halves")}
     assert len(addresses) > 60
     for address in addresses:
-        evaluation, metric = measured_at(address)
-        assert metric in fabricate(evaluation).metrics, address
+        measured_at(address)
     assert {name for kind, name in places if kind == "paper"} <= {number.id for number in published()}
 
 
@@ -93,9 +91,31 @@ def test_a_page_of_prose_is_filled_line_by_line(tmp_path: Path, monkeypatch: pyt
     assert source == ["# T\n\nAs printed: 100 %. *(Its numbers are not run yet.)*\n:::\n"]
 
 
+def test_errors_are_counted_by_half_where_a_record_has_every_point(committed: Store, tmp_path: Path) -> None:
+    (tmp_path / "results").mkdir()
+    place = "{halves:wong2018/table-1/mnist:PROBLEM=MNIST;ROBUST=×;ϵ=0.1|TEST ERROR}"
+    found = re.match(r"\[(\d+) errors in the first half and (\d+) in the second\]\(#", filled(place, "best", committed))
+    assert found is not None
+    evaluation, _ = measured_at(place.strip("{}").partition(":")[2])
+    record = committed.find(evaluation, "full")
+    assert record is not None
+    wrong = ~record.outcome()
+    assert [int(count) for count in found.groups()] == [wrong[:5000].sum(), wrong[5000:].sum()]
+    # A balanced subset has other halves than the whole.
+    some = "{halves:madry2018/table-1:PGD 40/1, source A|Accuracy}"
+    evaluation, _ = measured_at(some.strip("{}").partition(":")[2])
+    assert find_record(evaluation, "quick", committed) is not None
+    assert filled(some, "quick", committed) == "*(Its numbers are not run yet.)*"
+    assert filled(place, "best", Store(tmp_path)) == "*(Its numbers are not run yet.)*"
+
+
 def test_an_unknown_name_or_claim_is_refused(committed: Store) -> None:
     with pytest.raises(RobustlibError, match=r"unknown item 'nothing'"):
         filled("{ours:nothing}", "best", committed)
+    with pytest.raises(
+        RobustlibError, match=r"unknown metric of madry2018/table-1:.* 'acuracy'; did you mean 'accuracy'"
+    ):
+        filled("{ours:madry2018/table-1:PGD 40/1, source A|Accuracy|acuracy}", "best", committed)
     with pytest.raises(RobustlibError, match=r"no measured cell .* the nearest is madry2018/table-1:Natural\|Accuracy"):
         filled("{ours:madry2018/table-1:Natural|Acuracy}", "best", committed)
     with pytest.raises(RobustlibError, match="no published number 'wong2018-4'"):

@@ -37,7 +37,7 @@ ROW = Row(
     low=91.2,
     high=94.31,
     n=1000,
-    protocol="full",
+    evidence="paper's protocol",
     profile="full",
     verdict=Verdict("consistent", "2 seeds"),
     records=PATHS,
@@ -51,7 +51,7 @@ OTHER = replace(
     low=None,
     high=None,
     n=None,
-    protocol=None,
+    evidence=None,
     profile=None,
     verdict=Verdict("not run", "no source network | yet"),
     records=(),
@@ -65,9 +65,11 @@ ROWS = [ROW, OTHER]
 
 def test_ours_has_one_decimal_more_than_the_paper() -> None:
     assert published_text(ROW) == "93.2"
-    assert ours_text(ROW) == "92.97 [91.20, 94.31]"
-    assert ours_text(replace(ROW, decimals=0)) == "93.0 [91.2, 94.3]"
-    assert ours_text(replace(ROW, low=None, high=None)) == "92.97"
+    assert ours_text(ROW) == "92.97 [91.20, 94.31]; 92.84 to 93.10"
+    one = replace(ROW, values=(92.97,))
+    assert ours_text(one) == "92.97 [91.20, 94.31]"
+    assert ours_text(replace(one, decimals=0)) == "93.0 [91.2, 94.3]"
+    assert ours_text(replace(one, low=None, high=None)) == "92.97"
     assert count_text(ROW) == "1,000 × 2"
     assert published_text(OTHER) == "95.7 ?"
     assert ours_text(OTHER) == count_text(OTHER) == "–"
@@ -234,7 +236,9 @@ def test_html_is_a_table_that_a_screen_reader_can_use() -> None:
 
 def test_latex_escapes() -> None:
     text = FORMS["latex"](ROWS)
-    assert r"PGD & A$'$ & 93.2 & 92.97 [91.20, 94.31] & 1,000 $\times$ 2 & consistent & full \\" in text
+    line = next(line for line in text.splitlines() if line.startswith("PGD"))
+    assert line.split(" & ")[1:4] == ["A$'$", "93.2", "92.97 [91.20, 94.31]; 92.84 to 93.10"]
+    assert line.split(" & ")[4:] == [r"1,000 $\times$ 2", "consistent", r"paper$'$s protocol \\"]
     assert r"CW\_50 \& \textless{}b\textgreater{}" in text
     assert r"100 \% of *restarts*" in text
     assert r"\textsuperscript{\dag{} a}" in text
@@ -267,7 +271,7 @@ def test_markdown_pipes_do_not_split_cells() -> None:
 def test_json_parses_back_to_the_same_values() -> None:
     found = json.loads(tables.to_json(ROWS))
     assert found == tables.to_dicts(ROWS)
-    plain = ["label", "column", "published", "decimals", "verified", "low", "high", "n", "protocol", "profile", "unit"]
+    plain = ["label", "column", "published", "decimals", "verified", "low", "high", "n", "evidence", "profile", "unit"]
     rebuilt = Row(
         verdict=Verdict(found[0]["verdict"], found[0]["detail"]),
         values=tuple(found[0]["values"]),

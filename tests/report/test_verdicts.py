@@ -1,218 +1,338 @@
-"""The verdict rule at each of its borders."""
+"""The verdict rule at each of its borders, and its error rates by simulation."""
 
 from __future__ import annotations
 
 import math
+import re
 from typing import Any
 
 import numpy as np
 import pytest
 
 from robustlib.errors import RobustlibError
-from robustlib.report import verdicts
-from robustlib.report.verdicts import LIMIT, MIN_SEEDS, NAMES, RULE, Verdict, decide, rounding_error, standard_error
+from robustlib.report.evidence import GRADES, grade, is_recipe
+from robustlib.report.verdicts import (
+    COMPARING,
+    DIFFERENT,
+    EQUIVALENT,
+    MIN_SEEDS,
+    NAMES,
+    Sample,
+    Target,
+    Verdict,
+    decide,
+    error_rates,
+    outcome,
+    rounding_error,
+    rule,
+    standard_error,
+)
+from robustlib.spec.quantities import ATTACKED, BOUND, CLEAN, QUANTITIES, SETTING, SIZE, TIME
+from robustlib.statistics import student
+
+THREE = (91.9, 92.0, 92.1)
+PAPER: dict[str, Any] = {"value": 92.0, "decimals": 1}
+OURS: dict[str, Any] = {
+    "values": THREE,
+    "n": 10_000,
+    "evidence": "paper's protocol",
+    "quantity": ATTACKED,
+    "direction": 1,
+}
 
 
-def name(**changed: Any) -> str:
-    return verdict(**changed).name
+def verdict(paper: dict[str, Any] | None = None, **ours: Any) -> Verdict:
+    return decide(Target(**(PAPER | (paper or {}))), Sample(**(OURS | ours)))
 
 
-def verdict(**changed: Any) -> Verdict:
-    given: dict[str, Any] = {
-        "published": 92.0,
-        "decimals": 1,
-        "verified": True,
-        "values": (91.8, 92.0, 92.2),
-        "n": 10_000,
-        "same_test_set": True,
-        "protocol": "full",
-        "official_data": True,
-        "protocol_known": True,
-    }
-    return decide(**{**given, **changed})
+def name(paper: dict[str, Any] | None = None, **ours: Any) -> str:
+    return verdict(paper, **ours).name
 
 
-def shifted(values: tuple[float, ...], published: float, **how: Any) -> float:
-    """A published value so far below the mean that the difference is ``published`` standard errors."""
-    return float(np.mean(values)) - published * standard_error(values, 1, 10_000, **how)
-
-
-def test_the_designs_example_is_reproduced() -> None:
+def test_three_networks_near_the_paper_are_reproduced() -> None:
     assert name() == "reproduced"
+    assert re.search(r"difference 0\.00, margin 2\.00, 90 % interval .* \(3 networks\)", verdict().detail)
 
 
-# The standard error ----------------------------------------------------------------------------------------
+# The standard error ----------------------------------------------------------------------------------------------
+
+
+def error(paper: dict[str, Any] | None = None, **ours: Any) -> float:
+    return standard_error(Sample(**(OURS | ours)), Target(**(PAPER | (paper or {}))))
 
 
 def test_rounding_is_the_deviation_of_an_even_spread() -> None:
     spread = np.linspace(-0.05, 0.05, 100_001)
     assert rounding_error(1) == pytest.approx(spread.std(), rel=1e-4)
     assert rounding_error(0) == pytest.approx(1 / math.sqrt(12))
-    assert rounding_error(2) == pytest.approx(rounding_error(1) / 10)
-
-
-@pytest.mark.parametrize("decimals", [-1, 0.5])
-def test_decimals_are_whole(decimals: float) -> None:
     with pytest.raises(RobustlibError, match="decimals"):
-        name(decimals=decimals)
+        rounding_error(-1)
 
 
-def test_se_of_three_seeds_on_the_same_points_is_seeds_and_rounding() -> None:
-    # s = 0.2, k = 3: s^2 (1/3 + 1) + rounding^2
-    assert standard_error((91.8, 92.0, 92.2), 1, 10_000) == pytest.approx(math.sqrt(0.04 * 4 / 3 + 0.01 / 12))
+def test_on_the_same_points_it_is_networks_and_rounding() -> None:
+    assert error() == pytest.approx(math.sqrt(0.01 * 4 / 3 + 0.01 / 12))
+    assert error({"exact": True}) == pytest.approx(math.sqrt(0.01 * 4 / 3))
+    assert error({"reading": 0.4}) == pytest.approx(math.sqrt(0.01 * 4 / 3 + 0.16))
 
 
-def test_se_adds_the_binomial_variance_where_points_differ() -> None:
-    both = standard_error((91.8, 92.0, 92.2), 1, 1000, same_test_set=False)
-    assert both**2 - 0.04 * 4 / 3 - 0.01 / 12 == pytest.approx(100**2 * 0.92 * 0.08 / 1000)
+def test_where_points_differ_both_shares_are_samples() -> None:
+    base = error() ** 2
+    both = 100**2 * 0.92 * 0.08 * (1 / 10_000 + 1 / 400)
+    assert error({"n": 400}, same_points=False) ** 2 - base == pytest.approx(both)
+    unknown = 100**2 * 0.92 * 0.08 * 2 / 10_000
+    assert error(same_points=False) ** 2 - base == pytest.approx(unknown)
+    # What is no share is no sample of points.
+    assert error(same_points=False, ends=None) == pytest.approx(error(ends=None))
 
 
-@pytest.mark.parametrize("same", [True, False])
-@pytest.mark.parametrize("values", [(92.0,), (91.0, 93.0)])
-def test_se_of_fewer_seeds_is_binomial_and_rounding_alone(values: tuple[float, ...], same: bool) -> None:
-    expected = math.sqrt(100**2 * 0.92 * 0.08 / 1000 + 0.01 / 12)
-    assert standard_error(values, 1, 1000, same_test_set=same) == pytest.approx(expected)
+def test_equal_shares_spread_by_one_count() -> None:
+    flat = Sample(**(OURS | {"values": (92.0,) * 3, "n": 100}))
+    assert flat.spread == pytest.approx(100 * math.sqrt(0.01 * 0.99 / 100))
+    assert Sample(**(OURS | {"values": (0.3,) * 3, "ends": None})).spread == 0
 
 
-def test_se_of_a_loss_needs_three_seeds_and_has_no_binomial_term() -> None:
-    assert standard_error((1.0, 1.2, 1.4), 3, 100, same_test_set=False, unit="nats") == pytest.approx(
-        math.sqrt(0.04 * 4 / 3 + 1e-6 / 12)
+def test_two_networks_have_no_standard_error() -> None:
+    with pytest.raises(RobustlibError, match="3 networks"):
+        error(values=(92.0, 93.0))
+
+
+# Borders of the paper's protocol ---------------------------------------------------------------------------------
+
+
+def at(difference: float, **ours: Any) -> str:
+    """Verdict at a difference from the paper, of losses without rounding, so that borders are exact."""
+    values = tuple(10.0 + difference + s for s in (-0.01, 0.0, 0.01))
+    return name(
+        {"value": 10.0, "exact": True}, **({"values": values, "ends": None, "quantity": SIZE, "direction": 0} | ours)
     )
-    with pytest.raises(RobustlibError, match="run 3 seeds"):
-        standard_error((1.0, 1.2), 3, 100, unit="nats")
 
 
-# Inside and outside ----------------------------------------------------------------------------------------
+ERROR = 0.01 * math.sqrt(4 / 3)
+HALF = student(2, EQUIVALENT) * ERROR
 
 
-@pytest.mark.parametrize("values", [(91.8, 92.0, 92.2), (90.0, 92.5, 93.0, 91.1)])
-def test_exactly_two_standard_errors_is_inside_and_just_above_is_not(values: tuple[float, ...]) -> None:
-    assert name(values=values, published=shifted(values, LIMIT)) == "reproduced"
-    assert name(values=values, published=shifted(values, -LIMIT)) == "reproduced"
-    assert name(values=values, published=shifted(values, LIMIT + 1e-6)) == "higher"
-    assert name(values=values, published=shifted(values, -LIMIT - 1e-6)) == "lower"
+@pytest.mark.parametrize("side", [1, -1])
+def test_the_interval_must_lie_inside_the_margin(side: int) -> None:
+    # A tenth of 10 is the margin.
+    assert at(side * (1 - HALF)) == "reproduced"
+    assert at(side * (1 - HALF + 1e-6)) == "unresolved"
+    assert at(side * 1.0) == "unresolved"
+    assert at(side * (1.0 + 1e-6)) == ("higher" if side > 0 else "lower")
 
 
-@pytest.mark.parametrize("values", [(92.0,), (91.9, 92.3)])
-def test_the_same_border_with_fewer_seeds(values: tuple[float, ...]) -> None:
-    assert name(values=values, published=shifted(values, LIMIT)) == "consistent"
-    assert name(values=values, published=shifted(values, LIMIT + 1e-6)) == "not consistent"
+def test_noise_is_not_agreement_and_not_a_difference() -> None:
+    wide = (90.0, 92.0, 94.0)
+    assert name(values=wide) == "unresolved"
+    # Far away, but not shown to differ: t with two degrees of freedom at 4.30 standard errors.
+    assert name({"value": 83.0}, values=wide) == "unresolved"
+    limit = student(2, DIFFERENT) * standard_error(Sample(**(OURS | {"values": wide})), Target(**PAPER))
+    assert limit > 9
+    assert name({"value": 92.0 - limit + 1e-6}, values=wide) == "unresolved"
+    assert name({"value": 92.0 - limit - 1e-6}, values=wide) == "higher"
 
 
-def test_equality_in_decimals_that_binary_cannot_hold() -> None:
-    # Equal seeds leave rounding alone; 2 SE of it is 10^-1 / sqrt(3), and the published value lies on it.
-    assert name(values=(0.3, 0.3, 0.3), published=0.3 + 0.1 / math.sqrt(3)) == "reproduced"
-    assert name(values=(0.3, 0.3, 0.3), published=0.3 + 0.1 / math.sqrt(3) + 1e-6) == "lower"
+def test_more_networks_need_less() -> None:
+    values = (91.5, 92.0, 92.5)
+    assert name({"value": 91.0}, values=values) == "unresolved"
+    assert name({"value": 91.0}, values=values * 4) == "reproduced"
 
 
-def test_more_printed_decimals_are_a_narrower_bound() -> None:
-    assert name(values=(91.3, 91.3, 91.3), published=91.0, decimals=0) == "reproduced"
-    assert name(values=(91.3, 91.3, 91.3), published=91.0, decimals=1) == "higher"
+def test_a_decided_difference_needs_more_than_the_margin() -> None:
+    assert name({"value": 90.5}) == "reproduced"
+    assert name({"value": 90.1}) == "unresolved"
+    assert name({"value": 89.9}) == "higher"
+    assert name({"value": 94.1}) == "lower"
+    assert name({"value": 92.7}, quantity=CLEAN) == "lower"
 
 
-def test_two_seeds_and_three() -> None:
-    assert name(values=(91.9, 92.1)) == "consistent"
-    assert name(values=(91.9, 92.0, 92.1)) == "reproduced"
-    assert name(values=(95.9, 96.1)) == "not consistent"
-    assert name(values=(95.9, 96.0, 96.1)) == "higher"
-    assert name(values=(85.9, 86.0, 86.1)) == "lower"
-    assert MIN_SEEDS == 3
+def test_inexact_inputs_widen_the_interval() -> None:
+    # 20 of 10,000 images may move the share by 0.2 points.
+    near = {"value": 92.0 - (2.0 - student(2, EQUIVALENT) * error()) + 0.1}
+    assert name(near) == "reproduced"
+    assert name(near, inexact=20) == "unresolved"
+    far = {"value": 92.0 - student(2, DIFFERENT) * error() - 0.1}
+    assert name(far, quantity=SIZE, ends=None) == "reproduced"
+    beyond = {"value": 89.9}
+    assert name(beyond, inexact=20) == "higher"
+    assert name(beyond, inexact=300) == "unresolved"
 
 
-@pytest.mark.parametrize("share", [0.0, 100.0])
-def test_a_share_at_the_end_is_not_certain(share: float) -> None:
-    near = abs(share - 0.1)
-    assert name(values=(share,), published=near, n=100) == "consistent"
-    assert name(values=(share,), published=abs(share - 5.0), n=1000) == "not consistent"
+# Other grades of evidence ----------------------------------------------------------------------------------------
 
 
-def test_different_points_widen_the_bound() -> None:
-    values = (92.9, 93.0, 93.1)
-    assert name(values=values, n=1000) == "higher"
-    assert name(values=values, n=1000, same_test_set=False) == "reproduced"
+def test_another_recipe_speaks_of_levels_on_the_good_side() -> None:
+    other = {"evidence": "other recipe"}
+    assert name(**other) == "level reached"
+    assert name({"value": 80.0}, **other) == "level exceeded"
+    assert name({"value": 99.0}, **other) == "level missed"
+    error_side = other | {"direction": -1}
+    assert name({"value": 80.0}, **error_side) == "level missed"
+    assert name({"value": 99.0}, **error_side) == "level exceeded"
+    assert name({"value": 80.0}, **(other | {"direction": 0})) == "open"
+    assert name(values=(90.0, 92.0, 94.0), **other) == "unresolved"
 
 
-# What is missing -------------------------------------------------------------------------------------------
+def test_the_authors_network_is_confirmed_to_the_rounding() -> None:
+    released = {"evidence": "authors' network", "values": (92.04,)}
+    assert name(**released) == "confirmed"
+    assert name(**(released | {"values": (92.05,)})) == "confirmed"
+    assert name(**(released | {"values": (92.06,)})) == "differs"
+    assert name(**(released | {"values": (92.2,), "inexact": 20})) == "confirmed"
+    assert name(**(released | {"values": (92.3,), "inexact": 20})) == "differs"
+    # Draws of a random attack on it.
+    draws = (92.1, 92.2, 92.3)
+    assert name(**(released | {"values": draws})) == "confirmed"
+    assert name({"value": 93.0}, **(released | {"values": draws})) == "differs"
+
+
+def test_a_stand_in_is_never_judged() -> None:
+    for value in (92.0, 10.0, 0.0):
+        assert name({"value": value}, evidence="stand-in") == "not judged"
+
+
+@pytest.mark.parametrize("k", [1, 2])
+def test_few_networks_cannot_tell(k: int) -> None:
+    assert name({"value": 90.0}, values=(92.0,) * k) == "consistent"
+    assert name({"value": 89.9}, values=(92.0,) * k) == "open"
+    assert name({"value": 89.9}, values=(92.0,) * k, evidence="other recipe") == "open"
+    assert f"{MIN_SEEDS} tell the spread" in verdict(values=(92.0,) * k).detail
+
+
+def test_an_unknown_setting_leaves_agreement_and_nothing_else() -> None:
+    assert name({"protocol_known": False}) == "consistent"
+    assert name({"protocol_known": False, "value": 80.0}) == "open"
+    assert name({"protocol_known": False}, values=(90.0, 92.0, 94.0)) == "open"
+
+
+# No verdict ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("end", [0.0, 100.0])
+def test_both_at_the_end_of_the_scale_is_trivial(end: float) -> None:
+    for k in (1, 3):
+        assert name({"value": end}, values=(end,) * k) == "trivial"
+        assert name({"value": end}, values=(abs(end - 0.04),) * k) == "trivial"
+    assert name({"value": end}, values=(abs(end - 8.0),)) == "open"
+    assert name({"value": end}, values=(end,), evidence="authors' network") == "trivial"
+    assert name({"value": 0.0}, values=(0.0,), ends=None, quantity=SIZE) == "consistent"
+
+
+def test_what_is_not_judged_says_why() -> None:
+    for kind in (TIME, SETTING):
+        assert verdict(quantity=kind, ends=None) == Verdict("not judged", f"{kind.name}: {kind.reason}")
+    assert verdict({"doubt": "no unit is printed"}) == Verdict("not judged", "no unit is printed")
+    assert name({"verified": False}) == "unverified"
+    assert name({"value": None}) == "measured"
+    assert decide(Target(**PAPER), None, reason="no data") == Verdict("not run", "no data")
+    assert decide(Target(**PAPER), None).detail
+
+
+# Evidence --------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
-    ("changed", "told"),
-    [({"official_data": False}, "official"), ({"protocol_known": False}, "protocol"), ({"values": (92.0,)}, "seeds")],
-)
-def test_without_one_condition_it_is_at_most_consistent(changed: dict[str, Any], told: str) -> None:
-    inside, outside = verdict(**changed), verdict(published=80.0, **changed)
-    assert inside.name == "consistent"
-    assert told in inside.detail
-    assert outside.name == "not consistent"
-    assert told in outside.detail
-    assert "ours is higher" in outside.detail
-    assert "ours is lower" in verdict(published=99.0, **changed).detail
-
-
-@pytest.mark.parametrize("protocol", ["scaled", "quick", "smoke"])
-def test_a_smaller_protocol_says_nothing_of_the_paper(protocol: str) -> None:
-    for published in (92.0, 10.0, None):
-        for verified in (True, False):
-            assert name(protocol=protocol, published=published, verified=verified) == protocol
-
-
-def test_an_unverified_number_decides_nothing() -> None:
-    assert name(verified=False) == "unverified"
-    assert name(verified=False, published=10.0) == "unverified"
-
-
-def test_no_published_number_is_measured() -> None:
-    assert name(published=None) == "measured"
-    assert name(published=None, verified=False) == "measured"
-
-
-def test_few_seeds_of_a_loss_are_measured() -> None:
-    assert name(published=1.11, decimals=2, values=(1.3, 1.2), unit="nats") == "measured"
-    assert name(published=1.11, decimals=2, values=(1.12, 1.11, 1.10), unit="nats") == "reproduced"
-    assert name(published=150.0, decimals=0, values=(150.0, 150.4, 149.6), unit="s") == "reproduced"
-
-
-def test_no_values_is_not_run_with_the_reason() -> None:
-    assert verdict(values=(), n=0, protocol=None, reason="SVHN is not here") == Verdict("not run", "SVHN is not here")
-    assert verdict(values=(), n=0, protocol=None).detail
-    assert name(values=(), n=0, protocol="full", published=None) == "not run"
-
-
-# Bad input -------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("changed", "told"),
+    ("deviation", "expected"),
     [
-        ({"values": (92.0, math.nan)}, "finite"),
-        ({"values": (math.inf,)}, "finite"),
-        ({"published": math.nan}, "finite"),
-        ({"values": (101.0,)}, "percentages"),
-        ({"values": (-0.1,)}, "percentages"),
-        ({"n": 0}, "n=0"),
-        ({"protocol": None}, "protocol"),
-        ({"protocol": "ful"}, "did you mean 'full'"),
+        ("subject.schedule.steps: 100000 -> 860", True),
+        ("subject.model.init: paper -> kaiming_uniform", True),
+        ("subject.parents: () -> (x)", True),
+        ("subject.parents[0].parents[0].schedule.lr: 1 -> 2", True),
+        ("measurement.source.defence.eps_warmup: 0 -> 0.3", True),
+        ("measurement.sources[4].schedule.shape: a -> b", True),
+        ("subject.model.width: 16 -> 4", False),
+        ("subject.model.name: a -> b", False),
+        ("subject.rows: whole split -> (5000, 60000)", False),
+        ("subject.defence.method: dual -> hybrid", False),
+        ("subject.defence.projections: 50 -> 0", False),
+        ("subject.dataset: mnist -> digits", False),
+        ("subset.n: whole split -> 200", False),
+        ("measurement.attack.steps: 100 -> 20", False),
+        ("measurement.search: float32 -> bfloat16", False),
     ],
 )
-def test_bad_input_is_refused(changed: dict[str, Any], told: str) -> None:
+def test_only_the_training_recipe_may_differ(deviation: str, expected: bool) -> None:
+    assert is_recipe(deviation) is expected
+
+
+def test_the_weakest_record_gives_the_grade() -> None:
+    class Made:
+        def __init__(self, *deviations: str) -> None:
+            self.deviations = list(deviations)
+
+    own, other, small = Made(), Made("subject.schedule.steps: 2 -> 1"), Made("subset.n: whole split -> 2")
+    assert [grade(made) for made in ([own], [own, other], [other, small, own])] == list(GRADES[1:])  # type: ignore[list-item]
+
+
+# Error rates -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("k", [3, 5])
+@pytest.mark.parametrize("spread", [0.05, 0.25, 0.5])
+def test_a_difference_of_the_margin_passes_in_one_case_of_twenty_at_most(k: int, spread: float) -> None:
+    draws = 20_000
+    allowed = 0.05 + 3 * math.sqrt(0.05 * 0.95 / draws)
+    assert error_rates(k, spread, 1.0, draws=draws)[0] <= allowed
+    assert error_rates(k, spread, 2.0, draws=draws)[0] <= 0.01
+
+
+@pytest.mark.parametrize("k", [3, 5, 10])
+def test_equal_recipes_are_refused_in_one_case_of_twenty_at_most(k: int) -> None:
+    for spread in (0.1, 0.5, 2.0):
+        assert error_rates(k, spread, 0.0)[1] <= 0.055
+    assert error_rates(k, 0.05, 0.0)[0] > 0.95
+
+
+def test_noise_lowers_the_share_that_is_reproduced() -> None:
+    shares = [error_rates(3, spread, 0.0)[0] for spread in (0.05, 0.1, 0.25, 0.5, 1.0)]
+    assert shares == sorted(shares, reverse=True)
+    assert shares[0] > 0.95
+    assert shares[-1] < 0.1
+
+
+def test_one_rule_decides_and_is_simulated() -> None:
+    found = outcome(np.array([0.0, 1.5, 0.5]), np.array([0.01, 0.01, 1.0]), 3, 1.0)
+    assert found.tolist() == [1, -1, 0]
+
+
+# Bad input, and the text -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("ours", "told"),
+    [
+        ({"values": (92.0, math.nan)}, "finite"),
+        ({"values": ()}, "give values"),
+        ({"values": (101.0,)}, "no shares"),
+        ({"values": (-0.1,)}, "no shares"),
+        ({"n": 0}, "n=0"),
+    ],
+)
+def test_bad_input_is_refused(ours: dict[str, Any], told: str) -> None:
     with pytest.raises(RobustlibError, match=told):
-        verdict(**changed)
+        verdict(**ours)
 
 
 def test_a_verdict_has_a_known_name() -> None:
     with pytest.raises(RobustlibError, match="did you mean 'reproduced'"):
         Verdict("reproducd")  # type: ignore[arg-type]
     assert Verdict("not run").css == "verdict verdict-not-run"
+    assert Verdict("open").compares
+    assert not Verdict("trivial").compares
+    assert set(COMPARING) < set(NAMES)
 
 
-# The text --------------------------------------------------------------------------------------------------
-
-
-def test_the_rule_names_every_verdict_and_uses_the_constants() -> None:
+def test_the_rule_names_every_verdict_grade_and_margin() -> None:
+    text = rule()
+    told = text.replace("**differs**", "differs")
     for word in NAMES:
-        assert f"**{word}**" in RULE, word
-    assert f"k \\ge {MIN_SEEDS}" in RULE
-    assert f"\\le {LIMIT:g}\\,\\mathrm{{SE}}" in RULE
-    assert f"{rounding_error(1):.3f}" in RULE
-    assert "better" in RULE
-    assert verdicts.RULE.count("$$") == 2
+        assert f"**{word}**" in text or word in told, word
+    for word in (*GRADES, *(kind.name for kind in QUANTITIES), *(kind.reason for kind in QUANTITIES)):
+        assert word in text, word
+    assert f"k \\ge {MIN_SEEDS}" in text
+    assert text.count("$$") == 2
+
+
+def test_margins_are_those_that_were_declared() -> None:
+    assert (CLEAN.margin, ATTACKED.margin, BOUND.margin) == (0.5, 2.0, 2.0)
+    assert SIZE.limit(-20.0) == pytest.approx(2.0)
+    assert BOUND.as_error.direction == -1

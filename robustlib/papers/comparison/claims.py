@@ -26,6 +26,7 @@ def predicates() -> list[Predicate]:
             "No network is certified on more points than the whole suite leaves",
             tuple(run for name in single for run in (suite(name), *(bound(name, column) for column in BOUNDS))),
             below,
+            check=True,
         ),
         claim(
             ITEM,
@@ -50,8 +51,9 @@ def predicates() -> list[Predicate]:
         ),
         Predicate(
             ITEM,
-            "The strict rule certifies less of the cascade than the authors' rule counts",
+            "The strict rule certifies no more of the cascade than the authors' rule counts",
             (cascade(),),
-            lambda r: values(r, "strict_bound") > values(r, "bound"),
+            lambda r: values(r, "strict_bound") >= values(r, "bound"),
+            check=True,
         ),
     ]

@@ -22,7 +22,7 @@ def verdict(line: Line, found: list[Statement]) -> str:
     states = {statement.state for statement in found}
     if "not run" in states:
         return "not run"
-    if "fails" in states:
+    if states & {"fails", "contradicted"}:
         return "qualified" if line.verdict == "fails" else "fails"
     return line.verdict
 
@@ -31,7 +31,7 @@ def _evidence(found: list[Statement]) -> str:
     parts = []
     for statement in found:
         links = ", ".join(f"[record](#{record_target(path)})" for path in statement.records[:3])
-        where = f" ({statement.profile}: {links})" if links else ""
+        where = f" ({statement.evidence}: {links})" if links else ""
         parts.append(f"*{statement.text}*: {statement.state}{where}.")
     return " ".join(parts)
 

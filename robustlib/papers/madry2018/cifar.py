@@ -56,11 +56,8 @@ WAYS = {
 """Metrics and series of :class:`Directions`."""
 
 _RANDOM = "the length of the random step is not printed; here eps / 2"
-_L2_UNIT = (
-    "the paper prints no unit for these radii; read as l_2 lengths of 255, 55.5 % at 20 and 7.3 % at 80 do not go with "
-    "79.1 % at l_inf 2 of 255 on the same network, so that these numbers are shown and not judged"
-)
 _CW = "kappa of the CW row is not printed; here 50, as in the authors' code"
+_UNIT = "the paper prints no unit for this axis; 1/255, which ours has, is unlikely to be the paper's (see the ledger)"
 _SIZE = "the paper does not say which of its networks; here the wide one"
 
 
@@ -228,7 +225,7 @@ def _figures() -> Iterator[Cell]:
         panel, eps = number.where["panel"], int(number.where["eps"])
         if panel in PANELS.values():
             norm = "linf" if panel == PANELS["linf"] else "l2"
-            note = _L2_UNIT if norm == "l2" and eps else ""
+            note = _UNIT if norm == "l2" else ""
             yield Cell(
                 f"{PAPER}/accuracy-vs-eps/cifar10",
                 number.row,

@@ -32,6 +32,7 @@ def predicates() -> list[Predicate]:
             crafted[:1],
             "features",
             lambda v: v[0] < 112,
+            check=True,
         ),
         claim(
             f"{PAPER}/hardness",
@@ -45,6 +46,7 @@ def predicates() -> list[Predicate]:
             "At T = 100 the largest output is smaller at that temperature than at T = 1",
             tuple(predicted[1:]),
             lambda r: values(r, "max_output_at_T") < values(r, "max_output"),
+            check=True,
         ),
         claim(
             f"{PAPER}/class-samples/mnist",

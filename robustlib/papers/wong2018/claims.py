@@ -50,6 +50,7 @@ def predicates() -> list[Predicate]:
             [programmed(shallow(robust=robust), RADII[-1]) for robust in kinds],
             "loosened",
             lambda v: min(v) >= -1e-6,
+            check=True,
         ),
         claim(
             f"{PAPER}/true-polytope",
@@ -57,6 +58,7 @@ def predicates() -> list[Predicate]:
             [random_polytope()],
             "inside",
             lambda v: v[0] == 1,
+            check=True,
         ),
         claim(
             f"{PAPER}/toy-2d",

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from ...catalogue.base import Cell, Factor, cell, published_of
+from ...catalogue.base import OWN_NOTE, Cell, Factor, cell, published_of
 from ...evaluate.certificates import CertifiedRadii
 from ...evaluate.losses import TrainingCurve
 from ...evaluate.weights import FirstLayer
@@ -38,7 +38,6 @@ from .networks import (
 
 PAPER = "wong2018"
 
-_OWN = "an evaluation of this book's"
 _KINDS = {"standard": False, "robust": True}
 _MARKS = {False: "×", True: "✓"}
 
@@ -95,7 +94,7 @@ def _table() -> Iterator[Cell]:
                     scale=-100.0,
                     offset=100.0,
                     unknown=OPEN[problem],
-                    note="" if column.isupper() else _OWN,
+                    note="" if column.isupper() else OWN_NOTE,
                     ablation=_epochs(problem, robust, column),
                 )
             bounds = {
@@ -114,7 +113,7 @@ def _table() -> Iterator[Cell]:
                     number=numbers.get((row, column)),
                     unknown=OPEN[problem],
                     ablation=_epochs(problem, robust, column),
-                    note="" if column.isupper() else _OWN,
+                    note="" if column.isupper() else OWN_NOTE,
                 )
 
 
@@ -138,9 +137,9 @@ def _figures() -> Iterator[Cell]:
             "two classes: robust error bound",
             (bound(pair(robust=robust), ball),),
             "bound",
-            note=_OWN,
+            note=OWN_NOTE,
         )
-        yield cell(f"{PAPER}/relu-relaxation", kind, "units with l < 0 < u", certified, "unstable", note=_OWN)
+        yield cell(f"{PAPER}/relu-relaxation", kind, "units with l < 0 < u", certified, "unstable", note=OWN_NOTE)
         for name in ("unstable", "dead", "active"):
             yield cell(f"{PAPER}/unstable-units", kind, f"{name} units at eps 0.1", certified, name)
         yield cell(
@@ -204,7 +203,10 @@ def _tightness() -> Iterator[Cell]:
 
 def _plane() -> Iterator[Cell]:
     """Two dimensions: losses along the training on twelve points, and the outputs of a random network."""
-    note = "the authors' points and labels; initial weights of our own"
+    note = (
+        "the published loss is an output of the authors' notebook examples/2D.ipynb, not a number of the paper; "
+        "ours has its points and labels, and initial weights of our own"
+    )
     runs = {robust: [toy(robust=robust, seed=seed) for seed in SEEDS] for robust in _KINDS.values()}
     for number in published_of(f"{PAPER}/toy-2d").values():
         nets, name = runs["robust" in number.column], number.column.split()[-1]
@@ -226,7 +228,7 @@ def _plane() -> Iterator[Cell]:
             "robust error bound at the end",
             [bound(net, TOY_BALL) for net in runs[robust]],
             "bound",
-            note=_OWN,
+            note=OWN_NOTE,
         )
     for eps in POLYTOPE_RADII:
         for metric, column in (("fixed", "the paper's bound"), ("adaptive", "slopes that adapt")):

@@ -36,6 +36,7 @@ def predicates() -> list[Predicate]:
             [bound(scale) for scale in LAMBDAS],
             "gap",
             lambda v: min(v) >= 0,
+            check=True,
         ),
         claim(
             f"{PAPER}/table-4/mnist",
