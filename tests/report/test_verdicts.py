@@ -256,11 +256,12 @@ def test_only_the_training_recipe_may_differ(deviation: str, expected: bool) -> 
 
 def test_the_weakest_record_gives_the_grade() -> None:
     class Made:
-        def __init__(self, *deviations: str) -> None:
-            self.deviations = list(deviations)
+        def __init__(self, *deviations: str, profile: str = "quick") -> None:
+            self.deviations, self.profile = list(deviations), profile
 
     own, other, small = Made(), Made("subject.schedule.steps: 2 -> 1"), Made("subset.n: whole split -> 2")
     assert [grade(made) for made in ([own], [own, other], [other, small, own])] == list(GRADES[1:])  # type: ignore[list-item]
+    assert grade([Made(profile="smoke")]) == "stand-in"  # type: ignore[list-item]
 
 
 # Error rates -----------------------------------------------------------------------------------------------------
