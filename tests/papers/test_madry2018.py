@@ -14,7 +14,6 @@ from robustlib.catalogue.base import Cell, Predicate, find_item, published_of
 from robustlib.evaluate.accuracy import Accuracy, Attacked
 from robustlib.evaluate.distances import Distances
 from robustlib.evaluate.losses import LocalMaxima, LossTrace, TrainingCurve
-from robustlib.experiments import profiles
 from robustlib.models import ModelSpec
 from robustlib.papers.madry2018 import cifar
 from robustlib.papers.madry2018 import claims as claimed
@@ -22,7 +21,7 @@ from robustlib.papers.madry2018 import tables as paper
 from robustlib.spec.evaluation import Evaluation
 from robustlib.threat import L2Ball, LinfBall
 from robustlib.training import PgdTraining, Schedule
-from tests.experiments.tiny import fabricate
+from tests.experiments.tiny import WHOLE_ITEMS, fabricate
 
 CELLS = paper.cells()
 
@@ -217,7 +216,7 @@ def test_each_figure_makes_one_to_three_claims() -> None:
 
 def test_claims_need_what_the_profiles_run() -> None:
     for predicate in claimed.predicates():
-        for profile in profiles.NAMES:
+        for profile in WHOLE_ITEMS:
             assert all(plan.shrink(full, profile) is not None for full in predicate.needs)
         for full in predicate.needs:
             assert isinstance(full, Evaluation)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from robustlib.errors import RobustlibError
-from robustlib.report.evidence import GRADES, grade, is_recipe
+from robustlib.report.evidence import GRADES, grade
 from robustlib.report.verdicts import (
     COMPARING,
     DIFFERENT,
@@ -27,6 +27,7 @@ from robustlib.report.verdicts import (
     rule,
     standard_error,
 )
+from robustlib.spec.keys import is_recipe
 from robustlib.spec.quantities import ATTACKED, BOUND, CLEAN, QUANTITIES, SETTING, SIZE, TIME
 from robustlib.statistics import student
 

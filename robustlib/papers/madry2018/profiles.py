@@ -164,7 +164,7 @@ REDUCTIONS = (
     _mnist(replace(_on(Accuracy), among=SWEEP), SMOKE_PGD, replace(QUICK_PGD, points=200)),
     _mnist(_on(Attacked), SMOKE_PGD, replace(QUICK, points=500), half=True),
     _mnist(_on(Directions), _WAYS, replace(QUICK, points=200), half=True),
-    _mnist(_on(Distances), Budget(points=20, steps=50), replace(QUICK, points=100)),
+    _mnist(_on(Distances), Budget(points=20, steps=50), replace(QUICK, points=40)),
     _mnist(_on(FirstLayer), SMOKE, QUICK),
     _mnist(_on(Pictures), SMOKE_PGD, QUICK),
     _mnist(_on(LossTrace), _TRACE, QUICK),
