@@ -180,7 +180,6 @@ FACTORS = {
     small.WARM_UP: ["defence.eps_warmup: 0.15 -> 0.0"],
     small.RATE: ["schedule.lr: 0.0015 -> 0.0001"],
     small.SHAPE: ["schedule.shape: one_cycle -> constant"],
-    small.STEPS: ["defence.ramp: (3, 5, 7) -> ()"],
 }
 
 
