@@ -31,6 +31,7 @@ from robustlib.evaluate.pictures import DecisionMap, Pictures
 from robustlib.evaluate.softmax import Amplitudes, Outputs
 from robustlib.evaluate.suite_accuracy import WorstCase
 from robustlib.evaluate.update_time import Cost
+from robustlib.evaluate.vanishing import VanishingGradients
 from robustlib.evaluate.weights import FirstLayer, Recipe
 from robustlib.experiments.runner import Job, Summary, run
 from robustlib.experiments.store import Store
@@ -69,6 +70,7 @@ PROBES = (
     | Cost
     | Groups
     | Exact
+    | VanishingGradients
 )
 
 
@@ -275,6 +277,7 @@ def _probed(evaluation: Evaluation, value: float, n: int) -> dict[str, Any]:
         Groups: dict.fromkeys(
             ("bound", "accuracy", *(f"{e}_{k}" for e in ("worst", "best") for k in ("class", "person"))), "fraction"
         ),
+        VanishingGradients: dict.fromkeys(("zero", "zero_loss", "unmoved", "hidden"), "fraction"),
         Recipe: {
             "learning rate": "setting",
             "momentum": "setting",
