@@ -62,10 +62,11 @@ class VanishingGradients(Measurement):
     protocol: int = 1
 
     def run(self, on: Subject) -> Measured:
-        """Shares of all points: ``zero`` gradients, ``zero_loss``, ``hidden``; log10 of the float64 gradients.
+        """Shares of all points: ``zero`` gradients and losses in float32, and others; log10 of the float64 gradients.
 
-        ``hidden`` are correct with a zero gradient in float32, and broken by the attack in float64; ``unmoved`` are
-        the correct ones among the zero gradients, whether broken or not.
+        ``subnormal``: the float64 gradient's largest entry is below float32's smallest normal number, so that
+        arithmetic without subnormal numbers makes it zero. ``unmoved``: zero in float32, and classified correctly.
+        ``hidden``: those of them that the attack breaks in float64.
         """
         exact, parts = copy.deepcopy(on.model).double(), []
         for index, rows in enumerate(on.rows.split(CHUNK)):
@@ -95,7 +96,14 @@ class VanishingGradients(Measurement):
         first, last, bins = DECADES
         with np.errstate(divide="ignore"):
             counts, edges = np.histogram(np.log10(largest64).clip(first, last), bins=np.linspace(first, last, bins + 1))
-        found = {"zero": zero, "zero_loss": zero_loss, "unmoved": unmoved_all, "hidden": hidden_all}
+        subnormal = largest64 < torch.finfo(torch.float32).tiny
+        found = {
+            "zero": zero,
+            "subnormal": subnormal,
+            "zero_loss": zero_loss,
+            "unmoved": unmoved_all,
+            "hidden": hidden_all,
+        }
         return Measured(
             metrics={name: share(values.astype(bool)) for name, values in found.items()},
             outcomes={"zero": pack(zero.astype(bool)), "hidden": pack(hidden_all.astype(bool))},

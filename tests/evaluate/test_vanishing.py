@@ -35,16 +35,16 @@ def _found(slope: float, *, wrong: int = 0) -> dict[str, Metric]:
 
 
 @pytest.mark.parametrize(
-    ("margin", "zero", "zero_loss", "hidden"),
-    [(10, 0, 0, 0), (60, 0, 1, 0), (95, 0, 1, 0), (115, 1, 1, 1), (600, 1, 1, 1), (800, 1, 1, 0)],
+    ("margin", "zero_loss", "subnormal", "zero", "hidden"),
+    [(10, 0, 0, 0, 0), (60, 1, 0, 0, 0), (97, 1, 1, 0, 0), (115, 1, 1, 1, 1), (600, 1, 1, 1, 1), (800, 1, 1, 1, 0)],
 )
 def test_a_gradient_vanishes_with_the_softmax_of_the_wrong_class(
-    margin: float, zero: float, zero_loss: float, hidden: float
+    margin: float, zero_loss: float, subnormal: float, zero: float, hidden: float
 ) -> None:
     """At a margin of 104 in float32; PGD in float64 breaks such points until at 745 its own gradient is zero."""
     found = _found(margin / (2 - 4 * 64 / 255))
     values = {name: metric.value for name, metric in found.items()}
-    assert values == {"zero": zero, "zero_loss": zero_loss, "unmoved": zero, "hidden": hidden}
+    assert values == {"zero": zero, "subnormal": subnormal, "zero_loss": zero_loss, "unmoved": zero, "hidden": hidden}
     assert all(metric.n == 10 for metric in found.values())
 
 

@@ -277,7 +277,7 @@ def _probed(evaluation: Evaluation, value: float, n: int) -> dict[str, Any]:
         Groups: dict.fromkeys(
             ("bound", "accuracy", *(f"{e}_{k}" for e in ("worst", "best") for k in ("class", "person"))), "fraction"
         ),
-        VanishingGradients: dict.fromkeys(("zero", "zero_loss", "unmoved", "hidden"), "fraction"),
+        VanishingGradients: dict.fromkeys(("zero", "subnormal", "zero_loss", "unmoved", "hidden"), "fraction"),
         Recipe: {
             "learning rate": "setting",
             "momentum": "setting",

@@ -273,9 +273,9 @@ def _vanishing() -> Iterator[Cell]:
     for row in _NATURAL:
         for column, metric in (
             ("gradient zero in float32", "zero"),
+            ("gradient zero without subnormal numbers", "subnormal"),
             ("loss zero in float32", "zero_loss"),
-            ("correct, and gradient zero", "unmoved"),
-            ("of all points, these broken by PGD in float64", "hidden"),
+            ("zero in float32, broken by PGD in float64", "hidden"),
         ):
             runs = [natural(row, seed) for seed in SEEDS]
             yield cell(VANISHING, row, column, runs, metric, note=_OWN, spread=True)
