@@ -37,6 +37,15 @@ _NOTE = (
 )
 
 
+ATTACKED, CLEAN = "40 steps of PGD", "clean"
+"""Columns."""
+
+
+def label(row: str, scale: int) -> str:
+    """A row of the recipe or of a factor, as the table names it."""
+    return f"scale {scale}, {row}"
+
+
 def trained(row: str, scale: int, seed: int = 0) -> Network:
     """The network of a row, as many updates long as the paper's."""
     own = network("PGD", scale=scale, seed=seed)
@@ -74,10 +83,10 @@ def cells() -> Iterator[Cell]:
     """Both accuracies of each row, all seeds."""
     for row in ROWS:
         for scale in SMALL:
-            for column, make in (("40 steps of PGD", under_pgd), ("clean", clean)):
+            for column, make in ((ATTACKED, under_pgd), (CLEAN, clean)):
                 yield Cell(
                     item=ITEM,
-                    row=f"scale {scale}, {row}",
+                    row=label(row, scale),
                     column=column,
                     evaluations=tuple(make(row, scale, seed) for seed in SEEDS),
                     spread=True,
