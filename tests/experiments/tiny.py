@@ -301,6 +301,8 @@ def _probed(evaluation: Evaluation, value: float, n: int) -> dict[str, Any]:
         given["outcomes"] = {name: pack(outcome) for name in ("correct", "certified")}
     elif isinstance(what, Estimated):
         given["series"] = {"estimated": [value] * what.repeats}
+    elif isinstance(what, VanishingGradients):
+        given["outcomes"] = {name: pack(outcome) for name in ("zero", "hidden")}
     elif isinstance(what, Targeted):
         given["outcomes"] = {"reached": pack(outcome)}
     elif isinstance(what, Amplitudes):
