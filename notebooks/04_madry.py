@@ -80,7 +80,7 @@ attacked = {row.label: row for row in item_rows(small.ITEM, profile, store) if r
 complete = [name for name in small.ROWS if all(small.label(name, scale) in attacked for scale in small.SMALL)]
 means = {name: sum(attacked[small.label(name, scale)].value for scale in small.SMALL) / 2 for name in complete}
 each = "; ".join(
-    f"with {name}, {small_row(name, 1)} and {small_row(name, 2)}"
+    f"{small_row(name, 1)} and {small_row(name, 2)} with {name}"
     for name in sorted(set(complete) - {small.RECIPE}, key=means.get)
 )
 networks_each = min((row.seeds for row in attacked.values()), default=0)
@@ -89,9 +89,9 @@ show_markdown(
         "The paper reports that small networks cannot be trained against PGD: at capacity scales 1 and 2 its own keep "
         "{paper:madry2018-272} and {paper:madry2018-273}, which is what one class for every image gets. "
         f"Here they can: by this book's recipe they keep {small_row(small.RECIPE, 1)} and {small_row(small.RECIPE, 2)} under the same attack "
-        f"on the whole test set, and each factor of it changed back alone, the costliest first, gives {each}. "
-        f"How sure that is: {networks_each} network{'s' if networks_each > 1 else ''} of each kind at least, in trainings of under a hundredth of the paper's updates, so that a factor that matters in a short "
-        "training need not be what failed in the long one; and PGD is not the worst case, in which the whole suite leaves "
+        f"on the whole test set, and with one factor at a time as the paper has it, the costliest first, {each}. "
+        f"How sure that is: of each kind there {'are at least ' + str(networks_each) + ' networks' if networks_each > 1 else 'is at least one network'}, in trainings of under a "
+        "hundredth of the paper's updates, so that a factor that matters in a short training need not be what failed in the long one; and PGD is not the worst case, in which the whole suite leaves "
         "{row:madry2018/bracket:PGD training, scale 1|worst case} and {row:madry2018/bracket:PGD training, scale 2|worst case}.",
         profile, store,
     )

@@ -217,14 +217,13 @@ def small_networks(profile: str, store: Store) -> Drawing:
             row = found[small.label(name, scale)]
             ends = (min(row.values), max(row.values))
             panels.setdefault(f"scale {scale}", {})[name] = Bar([float(np.mean(row.values))], ends, theirs[scale])
-            told.append(
-                f"{row.label} {np.mean(row.values):.1f} % ({ends[0]:.1f} to {ends[1]:.1f}, {row.seeds} networks)"
-            )
+            spread = f"{ends[0]:.1f} to {ends[1]:.1f}, {row.seeds} networks" if row.seeds > 1 else "1 network"
+            told.append(f"{row.label} {np.mean(row.values):.1f} % ({spread})")
             used.append(row)
     figure = bar_panels(
         panels,
         ["mean of the seeds, with their range"],
-        xlabel="accuracy under 40 steps of PGD (%)",
+        xlabel="accuracy under PGD (%)",
         whole=True,
         mark="published, the paper's recipe",
         beside=True,
