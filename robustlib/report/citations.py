@@ -13,12 +13,13 @@ from ..errors import RobustlibError, suggest
 from ..experiments.profiles import search_order
 from ..experiments.store import Store
 from ..spec.evaluation import Evaluation
-from .display import cite, record_target
+from .display import cite, cite_row, record_target
 from .join import item_verdicts
 
-PLACE = re.compile(r"\{(ours|halves|paper|tally):([^}]+)\}")
-"""Place of a number in a text: ``{ours:ITEM:ROW|COLUMN}``, the errors in each half of that cell's points as
-``{halves:ITEM:ROW|COLUMN}``, ``{paper:ID}`` of published.csv, ``{tally:ITEM}``."""
+PLACE = re.compile(r"\{(ours|row|halves|paper|tally):([^}]+)\}")
+"""Place of a number in a text: ``{ours:ITEM:ROW|COLUMN}`` of the first seed, ``{row:ITEM:ROW|COLUMN}`` of all seeds as
+the table has it, the errors in each half of that cell's points as ``{halves:ITEM:ROW|COLUMN}``, ``{paper:ID}`` of
+published.csv, ``{tally:ITEM}``."""
 
 
 def measured_at(address: str) -> tuple[Evaluation, str]:
@@ -56,7 +57,7 @@ def filled(text: str, profile: str, store: Store) -> str:
     # None of our sentences ends within a number or an address.
     for sentence in re.split(r"(?<=[.!?]) (?=[A-Z$])", text):
         values = {(kind, name): _value(kind, name, profile, store) for kind, name in PLACE.findall(sentence)}
-        if any(place[0] in ("ours", "halves") and value == "not run" for place, value in values.items()):
+        if any(place[0] in ("ours", "row", "halves") and value == "not run" for place, value in values.items()):
             missing = True
         else:
             kept.append(PLACE.sub(lambda match, values=values: values[match.groups()], sentence))
@@ -67,6 +68,10 @@ def _value(kind: str, name: str, profile: str, store: Store) -> str:
     if kind == "ours":
         evaluation, metric = measured_at(name)
         return cite(evaluation, profile, store, metric=metric)
+    if kind == "row":
+        item, _, place = name.partition(":")
+        label, _, column = place.partition("|")
+        return cite_row(item, label, column, profile, store)
     if kind == "halves":
         return _halves(name, profile, store)
     if kind == "tally":

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 
 from ..catalogue.base import find_item
 from ..catalogue.plan import find_record
+from ..errors import RobustlibError
 from ..experiments.profiles import search_order
 from ..experiments.store import Store
 from ..spec.evaluation import Evaluation
@@ -21,7 +22,7 @@ from .forms import show_forms
 from .join import Statement, rows, statements, title_suffix
 from .plots import style
 from .plots.records import Drawing
-from .rows import Row
+from .rows import Row, number
 
 
 def record_target(path: str) -> str:
@@ -86,6 +87,28 @@ def cite(evaluation: Evaluation, profile: str, store: Store, *, metric: str = "a
             found = record.metrics[metric]
             return f"[{_told(found)}](#{record_target(record.path)})"
     return "not run"
+
+
+def cite_row(item: str, label: str, column: str, profile: str, store: Store) -> str:
+    """A row of a table in a sentence, linked to its first record: ``53.0 % (52.1 to 53.9 over 3 networks)``.
+
+    Of one network the parentheses hold the 95 % interval over test points. "not run" where the row has no record.
+
+    Raises:
+        RobustlibError: the item has no such row and column.
+    """
+    found = next((row for row in rows(item, profile, store) if (row.label, row.column) == (label, column)), None)
+    if found is None:
+        raise RobustlibError(f"{item} has no row {label!r} with a column {column!r}; `show_item` prints those it has")
+    if found.value is None or not found.records:
+        return "not run"
+    text = f"{number(found.value, found.decimals)} {found.unit}"
+    if found.seeds > 1:
+        ends = f"{number(min(found.values), found.decimals)} to {number(max(found.values), found.decimals)}"
+        text += f" ({ends} over {found.seeds} networks)"
+    elif found.low is not None:
+        text += f" ({number(found.low, found.decimals)} to {number(found.high, found.decimals)})"
+    return f"[{text}](#{record_target(found.records[0])})"
 
 
 def _told(metric: Metric) -> str:

@@ -82,7 +82,7 @@ def row(cell: Cell, profile: str, store: Store) -> Row:
         notes.append(f"† {inexact} rows of the data are not the official bytes")
     ours = _sample(cell, records) if records else None
     verdict = COMPUTED if cell.derived is not None else decide(paper, ours, reason=cell.unavailable or NO_RECORD)
-    if verdict.name in ASK_WHY:
+    if verdict.name in ASK_WHY or (verdict.name == "open" and cell.ablation):
         notes.append(_explained(cell, store))
     low, high = _interval(cell, records)
     return Row(

@@ -26,6 +26,7 @@ from robustlib.evaluate.losses import LocalMaxima, LossTrace, TrainingCurve
 from robustlib.evaluate.pictures import Pictures
 from robustlib.evaluate.softmax import Outputs
 from robustlib.evaluate.suite_accuracy import WorstCase
+from robustlib.evaluate.vanishing import VanishingGradients
 from robustlib.experiments import profiles
 from robustlib.experiments.runner import Job, Summary, run
 from robustlib.experiments.store import Store
@@ -51,6 +52,7 @@ OUTCOMES: dict[type, tuple[str, ...]] = {
     Certificate: ("certified",),
     CascadeBound: ("correct", "released", "guarded", "strict"),
     Targeted: ("reached",),
+    VanishingGradients: ("zero", "hidden"),
 }
 """Names of the outcomes that a measurement files, one a point."""
 

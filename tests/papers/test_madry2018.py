@@ -14,9 +14,11 @@ from robustlib.catalogue.base import Cell, Predicate, find_item, published_of
 from robustlib.evaluate.accuracy import Accuracy, Attacked
 from robustlib.evaluate.distances import Distances
 from robustlib.evaluate.losses import LocalMaxima, LossTrace, TrainingCurve
+from robustlib.experiments.runner import Job
 from robustlib.models import ModelSpec
-from robustlib.papers.madry2018 import cifar
+from robustlib.papers.madry2018 import cifar, small
 from robustlib.papers.madry2018 import claims as claimed
+from robustlib.papers.madry2018 import networks as madry
 from robustlib.papers.madry2018 import tables as paper
 from robustlib.spec.evaluation import Evaluation
 from robustlib.threat import L2Ball, LinfBall
@@ -203,13 +205,43 @@ def test_many_seeds_are_many_networks_of_one_kind() -> None:
     assert len({replace(run.subject, seed=0) for run in cell.evaluations}) == 1
 
 
+FACTORS = {
+    small.RECIPE: [],
+    small.WEIGHTS: ["model.init: kaiming_uniform -> paper"],
+    small.WARM_UP: ["defence.eps_warmup: 0.15 -> 0.0"],
+    small.RATE: ["schedule.lr: 0.0015 -> 0.0001"],
+    small.SHAPE: ["schedule.shape: one_cycle -> constant"],
+}
+
+
+@pytest.mark.parametrize("scale", small.SMALL)
+@pytest.mark.parametrize("row", small.ROWS)
+def test_a_row_of_the_ablation_changes_one_factor_of_the_recipe(row: str, scale: int) -> None:
+    """At full length as in the quick profile, and the recipe is that of the capacity figure's quick network."""
+    for profile in ("quick", "full"):
+        recipe, changed = (plan.shrink(small.under_pgd(name, scale), profile) for name in (small.RECIPE, row))
+        assert recipe is not None
+        assert changed is not None
+        found = [text.removeprefix("subject.") for text in Job(recipe, changed).deviations]
+        assert found == FACTORS[row]
+        assert (changed.subset.n, changed.measurement) == (
+            None,
+            madry.accuracy(madry.network(), madry.PGD_40).measurement,
+        )
+    capacity = plan.shrink(madry.accuracy(madry.network(scale=scale), madry.PGD_40), "quick")
+    short = plan.shrink(small.under_pgd(small.RECIPE, scale), "quick")
+    assert capacity is not None
+    assert short is not None
+    assert short.subject == capacity.subject
+
+
 # Claims -------------------------------------------------------------------------------------------------------
 
 
 def test_each_figure_makes_one_to_three_claims() -> None:
     claims = Counter(predicate.item for predicate in claimed.predicates())
     figures = {cell.item for cell in CELLS if cell.evaluations and find_item(cell.item).kind == "figure"}
-    assert set(claims) == figures
+    assert set(claims) == figures | {small.ITEM}
     assert all(1 <= count <= 3 for count in claims.values())
     assert len({predicate.text for predicate in claimed.predicates()}) == sum(claims.values())
 

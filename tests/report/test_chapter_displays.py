@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
+from robustlib.catalogue import plan
+from robustlib.errors import RobustlibError
 from robustlib.experiments.store import Store
 from robustlib.papers.madry2018 import networks as madry
+from robustlib.papers.madry2018 import small
 from robustlib.report import display as shown
 from robustlib.report import forms
 from robustlib.spec.records import Metric
+from tests.experiments.tiny import file
 
 
 @pytest.fixture(scope="module")
@@ -25,12 +31,11 @@ def bundles(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, str]]:
 
 def test_a_cited_number_is_its_records_and_links_to_it(store: Store) -> None:
     from robustlib.attacks.suite import Clean
-    from robustlib.catalogue.plan import shrink
 
     evaluation = madry.accuracy(madry.network(), Clean())
-    small = shrink(evaluation, "smoke")
-    assert small is not None
-    record = store.find(small, "smoke")
+    tiny = plan.shrink(evaluation, "smoke")
+    assert tiny is not None
+    record = store.find(tiny, "smoke")
     assert record is not None
     text = shown.cite(evaluation, "smoke", store)
     assert text.startswith(f"[{record.metrics['accuracy'].value:.1%} (")
@@ -49,6 +54,20 @@ def test_a_cited_number_is_its_records_and_links_to_it(store: Store) -> None:
 )
 def test_a_number_in_a_sentence_has_its_unit_and_interval(metric: Metric, text: str) -> None:
     assert shown._told(metric) == text
+
+
+def test_a_row_in_a_sentence_has_the_range_of_its_networks(tmp_path: Path) -> None:
+    row = (small.ITEM, small.label(small.RECIPE, 1), small.ATTACKED)
+    assert shown.cite_row(*row, "best", Store(tmp_path)) == "not run"
+    for seed, value in ((0, 0.5), (1, 0.7)):
+        job = plan.job_of(small.under_pgd(small.RECIPE, 1, seed), "quick")
+        assert job is not None
+        file(tmp_path, job.evaluation, "quick", correct=value)
+        text = shown.cite_row(*row, "best", Store(tmp_path))
+        assert "](#record-quick-mnist-madry-cnn1-pgd-s0-" in text
+        assert text.startswith("[50.0 % (4" if seed == 0 else "[60.0 % (50.0 to 70.0 over 2 networks)]")
+    with pytest.raises(RobustlibError, match="no row 'scale 9'"):
+        shown.cite_row(small.ITEM, "scale 9", small.CLEAN, "best", Store(tmp_path))
 
 
 def test_tables_carry_both_forms_and_say_digits(store: Store, bundles: list[dict[str, str]]) -> None:

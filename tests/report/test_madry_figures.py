@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,11 +11,14 @@ import pytest
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from robustlib.catalogue import plan
 from robustlib.catalogue.base import Published, published_of
 from robustlib.errors import RobustlibError
 from robustlib.experiments.store import Store
 from robustlib.papers.madry2018 import figures as drawn
+from robustlib.papers.madry2018 import inside_figures as inner
 from robustlib.papers.madry2018 import networks as madry
+from robustlib.papers.madry2018 import small
 from robustlib.report import forms, published_tables
 from robustlib.report.plots.records import (
     Drawing,
@@ -28,6 +32,7 @@ from robustlib.report.plots.records import (
 )
 from robustlib.report.rows import Row
 from robustlib.report.verdicts import Verdict
+from tests.experiments.tiny import file
 
 
 @pytest.fixture(scope="module")
@@ -171,3 +176,18 @@ def test_a_pivot_marks_what_is_unverified_and_escapes(monkeypatch: pytest.Monkey
     published_tables.show_pivot([number], name="t", caption="C.", note="N.")
     assert found[0]["text/plain"] == "C. N."
     assert ":name: t" in found[0]["text/markdown"]
+
+
+def test_the_ablation_shows_the_seeds_range_beside_the_papers_number(tmp_path: Path) -> None:
+    values = {seed: 0.5 + 0.1 * seed for seed in small.SEEDS}
+    for scale in small.SMALL:
+        for seed, value in values.items():
+            job = plan.job_of(small.under_pgd(small.WARM_UP, scale, seed), "quick")
+            assert job is not None
+            file(tmp_path, job.evaluation, "quick", correct=value)
+    drawing = inner.small_networks("best", Store(tmp_path))
+    assert not isinstance(drawing, str)
+    figure, alt = drawing
+    assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == [small.WARM_UP]
+    assert f"scale 1, {small.WARM_UP} 60.0 % (50.0 to 70.0, 3 networks)" in alt
+    assert "11.4 % and 11.4 %" in alt

@@ -109,6 +109,16 @@ def test_errors_are_counted_by_half_where_a_record_has_every_point(committed: St
     assert filled(place, "best", Store(tmp_path)) == "*(Its numbers are not run yet.)*"
 
 
+def test_a_row_has_all_of_its_networks_and_the_published_unit(committed: Store, tmp_path: Path) -> None:
+    place = "{row:wong2018/table-1/fashion-mnist:PROBLEM=FASHION-MNIST;ROBUST=×;ϵ=0.1|PGD ERROR}"
+    assert re.fullmatch(
+        r"\[[\d.]+ % \([\d.]+ to [\d.]+ over 3 networks\)\]\(#record-full-.*\)", filled(place, "best", committed)
+    )
+    assert filled(f"It is {place}.", "best", Store(tmp_path)) == "*(Its numbers are not run yet.)*"
+    with pytest.raises(RobustlibError, match="no row 'PROBLEM'"):
+        filled("{row:wong2018/table-1/mnist:PROBLEM|PGD ERROR}", "best", committed)
+
+
 def test_an_unknown_name_or_claim_is_refused(committed: Store) -> None:
     with pytest.raises(RobustlibError, match=r"unknown item 'nothing'"):
         filled("{ours:nothing}", "best", committed)

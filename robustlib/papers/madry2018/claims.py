@@ -11,7 +11,7 @@ from ...catalogue.base import Predicate, claim, values
 from ...evaluate.losses import TrainingCurve
 from ...spec.evaluation import Evaluation
 from ...spec.records import Record
-from . import cifar
+from . import cifar, small
 from .inside import INSIDE, KINDS, RADIUS, REGIMES, angles, images, layer, steered
 from .networks import PAPER, PGD_40, SCALES, accuracy, distances, maxima, network, sweep, trace
 
@@ -51,7 +51,7 @@ def _second_higher(found: Sequence[float]) -> bool:
 
 def predicates() -> list[Predicate]:
     """The statements that each figure makes."""
-    return [*_mnist(), *_cifar(), *_inside()]
+    return [*_mnist(), *_cifar(), *_inside(), *_small()]
 
 
 def _mnist() -> list[Predicate]:
@@ -244,5 +244,30 @@ def _inside() -> list[Predicate]:
             "At l_2 radius 4 PGD still fools the PGD-trained network on some image",
             (images(),),
             lambda r: values(r, "accuracy")[0] < 1 and values(r, "length")[0] <= RADIUS + 1e-4,
+        ),
+    ]
+
+
+def _small() -> list[Predicate]:
+    """Written down before any of these networks was trained."""
+
+    def runs(row: str) -> list[Evaluation]:
+        return [small.under_pgd(row, scale, seed) for scale in small.SMALL for seed in small.SEEDS]
+
+    seeds = len(small.SMALL) * len(small.SEEDS)
+    return [
+        claim(
+            small.ITEM,
+            "Small networks can be trained against PGD: each keeps at least 40 % under it by this book's recipe",
+            runs(small.RECIPE),
+            "accuracy",
+            lambda v: min(v) >= 0.4,
+        ),
+        claim(
+            small.ITEM,
+            "Leaving out the warm-up of the radius costs more, on average, than the paper's initial weights",
+            [*runs(small.WARM_UP), *runs(small.WEIGHTS)],
+            "accuracy",
+            lambda v: float(np.mean(v[:seeds])) < float(np.mean(v[seeds:])),
         ),
     ]

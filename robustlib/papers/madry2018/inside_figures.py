@@ -10,7 +10,8 @@ from matplotlib.figure import Figure
 
 from ...data.registry import facts_of
 from ...experiments.store import Store
-from ...report.join import title_suffix
+from ...report.join import rows, title_suffix
+from ...report.plots.bars import Bar, bar_panels
 from ...report.plots.curves import Curve, curve_handles, curve_panels, draw_curves
 from ...report.plots.histograms import draw_histogram, histograms
 from ...report.plots.images import image_grid
@@ -28,7 +29,7 @@ from ...report.plots.records import (
 )
 from ...report.plots.style import grid, new_figure, outside_legend, styled
 from ...spec.records import Record
-from . import cifar, inside
+from . import cifar, inside, small
 
 
 def accuracy_vs_eps(profile: str, store: Store, norm: str) -> Drawing:
@@ -198,5 +199,38 @@ def seeds(profile: str, store: Store) -> Drawing:
         f"Histogram of accuracy under PGD over {len(values)} seeds of the PGD-trained network of capacity scale "
         f"{inside.MANY_SCALE}: mean {mean:.1f} %, standard deviation {deviation:.1f} points, from {min(values):.1f} to "
         f"{max(values):.1f} %. The paper's one network of this scale has {number} %{title_suffix(used)}."
+    )
+    return stamped(figure, used), alt
+
+
+def small_networks(profile: str, store: Store) -> Drawing:
+    """Accuracy under PGD of the two smallest networks, with one factor of their training changed in each row."""
+    found = {row.label: row for row in rows(small.ITEM, profile, store) if row.column == small.ATTACKED and row.values}
+    shown = [name for name in small.ROWS if all(small.label(name, scale) in found for scale in small.SMALL)]
+    if not shown:
+        return MISSING
+    theirs = printed_along("madry2018/capacity", "capacity scale", "accuracy on PGD inputs", "(c) PGD training")
+    panels: dict[str, dict[str, Bar]] = {}
+    told, used = [], []
+    for scale in small.SMALL:
+        for name in shown:
+            row = found[small.label(name, scale)]
+            ends = (min(row.values), max(row.values))
+            panels.setdefault(f"scale {scale}", {})[name] = Bar([float(np.mean(row.values))], ends, theirs[scale])
+            spread = f"{ends[0]:.1f} to {ends[1]:.1f}, {row.seeds} networks" if row.seeds > 1 else "1 network"
+            told.append(f"{row.label} {np.mean(row.values):.1f} % ({spread})")
+            used.append(row)
+    figure = bar_panels(
+        panels,
+        ["mean of the seeds, with their range"],
+        xlabel="accuracy under PGD (%)",
+        whole=True,
+        mark="published, the paper's recipe",
+        beside=True,
+    )
+    printed = " and ".join(f"{theirs[scale]} %" for scale in small.SMALL)
+    alt = (
+        "Bars of accuracy under PGD for two sizes of PGD-trained networks, one bar for each way of training: "
+        f"{'; '.join(told)}. The paper's networks of these sizes have {printed}{title_suffix(used)}."
     )
     return stamped(figure, used), alt

@@ -25,6 +25,7 @@ from ...training import FgsmTraining, PgdTraining, Schedule, Standard
 from ...training.inner import Inner
 from . import cifar
 from .networks import L2_GRID, LINF_GRID, sweep
+from .small import EVALUATIONS as SMALL_NETWORKS
 
 SCALED = {"madry_resnet": Scale(4, cycle=True)}
 full_network = scaled(SCALED)
@@ -76,6 +77,13 @@ def _quick_mnist(network: Network) -> Network:
         raise RobustlibError(f"{defence} has no shorter training in this profile; add one to the paper's profiles.py")
     model = replace(network.model, init="kaiming_uniform")
     return replace(network, model=model, defence=defence, schedule=schedule)
+
+
+def _short(network: Network) -> Network:
+    """As many updates as the smallest networks of the capacity figure have here; how they are made stays."""
+    steps, batch = _PGD_UPDATES[network.model.width]
+    schedule = replace(network.schedule, steps=steps, batch=batch, reduction="mean", precision="bfloat16")
+    return replace(network, schedule=schedule)
 
 
 def _halved(network: Network) -> Network:
@@ -156,15 +164,20 @@ _FEW_STARTS = Budget(starts=10_000, search=None)
 """A histogram of ten thousand ends shows the same shape as one of a hundred thousand."""
 
 REDUCTIONS = (
-    _mnist(_on(Accuracy, attacks=(Clean, Fgsm)), SMOKE, QUICK),
-    _mnist(replace(_on(Accuracy, attacks=(Pgd,)), outside=SWEEP, settings=_one_start), SMOKE_PGD, QUICK_PGD),
+    _mnist(replace(_on(Accuracy, attacks=(Clean, Fgsm)), outside=SMALL_NETWORKS), SMOKE, QUICK),
+    _mnist(
+        replace(_on(Accuracy, attacks=(Pgd,)), outside=SWEEP | SMALL_NETWORKS, settings=_one_start),
+        SMOKE_PGD,
+        QUICK_PGD,
+    ),
+    Reduction(replace(_on(Accuracy), among=SMALL_NETWORKS), Version(_smoke_mnist, SMOKE_PGD), Version(_short)),
     _mnist(replace(_on(Accuracy, attacks=(Pgd,)), settings=_many_starts), SMOKE_PGD, replace(QUICK_PGD, points=200)),
     # In float32: the source's own loss says which start is kept.
     _mnist(replace(_on(Accuracy, attacks=(Pgd,)), settings=_blind_starts), SMOKE_PGD, replace(QUICK, points=200)),
     _mnist(replace(_on(Accuracy), among=SWEEP), SMOKE_PGD, replace(QUICK_PGD, points=200)),
     _mnist(_on(Attacked), SMOKE_PGD, replace(QUICK, points=500), half=True),
     _mnist(_on(Directions), _WAYS, replace(QUICK, points=200), half=True),
-    _mnist(_on(Distances), Budget(points=20, steps=50), replace(QUICK, points=40)),
+    _mnist(_on(Distances), Budget(points=20, steps=50), replace(QUICK, points=20)),
     _mnist(_on(FirstLayer), SMOKE, QUICK),
     _mnist(_on(Pictures), SMOKE_PGD, QUICK),
     _mnist(_on(LossTrace), _TRACE, QUICK),

@@ -13,6 +13,7 @@ from ...evaluate.losses import TrainingCurve
 from ...spec.evaluation import Evaluation
 from . import cifar as madry2018_cifar
 from . import inside as madry2018_inside
+from . import small
 from .networks import (
     ATTACKS,
     CW,
@@ -211,4 +212,5 @@ def cells() -> list[Cell]:
         *_training_loss(),
         *madry2018_cifar.cells(),
         *madry2018_inside.cells(),
+        *small.cells(),
     ]

@@ -6,7 +6,7 @@ from ...catalogue.base import Predicate, claim
 from ...evaluate.weights import FirstLayer
 from ...spec.evaluation import Evaluation
 from .networks import PROBLEMS, RADII, TOY_BALL, bound, network, programmed, random_polytope, shallow, toy
-from .tables import PAPER, radii
+from .tables import PAPER, VANISHING, natural, radii
 
 
 def predicates() -> list[Predicate]:
@@ -59,6 +59,13 @@ def predicates() -> list[Predicate]:
             "inside",
             lambda v: v[0] == 1,
             check=True,
+        ),
+        claim(
+            VANISHING,
+            "With 100 epochs on Fashion-MNIST at least 5 % of the gradients are zero in float32, more than with 20",
+            [natural(f"Fashion-MNIST, {epochs} epochs") for epochs in (20, 100)],
+            "zero",
+            lambda v: v[1] >= 0.05 and v[1] > v[0],
         ),
         claim(
             f"{PAPER}/toy-2d",

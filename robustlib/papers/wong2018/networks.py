@@ -12,6 +12,7 @@ from ...data.registry import facts_of
 from ...evaluate.accuracy import Accuracy
 from ...evaluate.certificates import Certificate, OutputSet, Relaxed
 from ...evaluate.losses import TrainingCurve
+from ...evaluate.vanishing import VanishingGradients
 from ...models import ModelSpec
 from ...spec.evaluation import Evaluation, Subset
 from ...spec.network import Network
@@ -62,6 +63,8 @@ PROBLEMS = {
     "SVHN": Problem("svhn", 0.01, 0.001, _CONV, 20, batch=20),
 }
 _DEFAULT = "epochs and first radius are not known; here the code's default of 20 epochs, from half the radius"
+LONGER = {"HAR": (2, "twice the epochs", (0,)), "FASHION-MNIST": (5, "five times the epochs", SEEDS)}
+"""Where the epochs are not known: how many times as many a further standard network is trained, and its seeds."""
 OPEN = {
     "MNIST": "",
     "FASHION-MNIST": _DEFAULT,
@@ -128,6 +131,11 @@ def clean(subject: Network) -> Evaluation:
 def attacked(subject: Network, attack: Attack, threat: LinfBall) -> Evaluation:
     """Accuracy under FGSM or under the paper's PGD: 100 steps of 0.01 from the point itself."""
     return Evaluation(subject, Accuracy(attack, threat))
+
+
+def vanishing(subject: Network, threat: LinfBall) -> Evaluation:
+    """Points whose gradient is zero in float32, and which of them the paper's PGD breaks in float64."""
+    return Evaluation(subject, VanishingGradients(threat, PGD))
 
 
 def bound(subject: Network, threat: LinfBall, *, method: str = "dual", slopes: str = "fixed") -> Evaluation:
