@@ -83,7 +83,7 @@ def test_every_citation_of_a_page_exists(root: Path) -> None:
 
 def test_a_page_of_prose_is_filled_line_by_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "results").mkdir()
-    monkeypatch.setattr(sphinx_extension, "_store", lambda: Store(tmp_path))
+    monkeypatch.setattr(sphinx_extension, "_store", lambda _: Store(tmp_path))
     source = [
         "# T\n\nAs printed: {paper:wong2018-004}. Ours is {ours:madry2018/table-1:PGD 40/1, source A|Accuracy}.\n:::\n"
     ]
