@@ -93,6 +93,12 @@ def evaluations(cell: Cell, profile_name: str) -> list[Job]:
     return found
 
 
+def released(cell: Cell, profile_name: str) -> list[Job]:
+    """Jobs of a cell on the authors' own network, one for each draw; none but under the papers' own protocols."""
+    found = (job_of(full, profile_name, find_item(cell.item).paper) for full in cell.released)
+    return [job for job in found if job is not None]
+
+
 @functools.cache
 def shrink(full: Evaluation, profile_name: str, paper: str = "") -> Evaluation | None:
     """The profile's version of one evaluation, None where the profile leaves it out.
@@ -146,7 +152,11 @@ def jobs(chosen: Iterable[Item], profile_name: str) -> list[Job]:
     found: dict[str, Job] = {}
     for item in chosen:
         for cell in cells_of(item.id):
-            for job in (*evaluations(cell, profile_name), *_ablations(cell, profile_name)):
+            for job in (
+                *evaluations(cell, profile_name),
+                *_ablations(cell, profile_name),
+                *released(cell, profile_name),
+            ):
                 found.setdefault(key(job.evaluation), job)
         for predicate in predicates_of(item.id):
             for full in predicate.needs:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable
 from typing import Literal, get_args
 
+from ..registry import class_of
 from ..spec.records import Record
 
 Evidence = Literal["authors' network", "paper's protocol", "other recipe", "stand-in"]
@@ -37,6 +38,8 @@ def grade(records: Iterable[Record]) -> Evidence:
 
 
 def _grade_of(record: Record) -> Evidence:
+    if getattr(class_of(record.training["defence"]["type"]), "released", False):
+        return "stand-in" if record.deviations else "authors' network"
     if not record.deviations:
         return "paper's protocol"
     return "other recipe" if all(map(is_recipe, record.deviations)) else "stand-in"

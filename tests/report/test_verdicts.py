@@ -256,11 +256,15 @@ def test_only_the_training_recipe_may_differ(deviation: str, expected: bool) -> 
 
 def test_the_weakest_record_gives_the_grade() -> None:
     class Made:
-        def __init__(self, *deviations: str) -> None:
-            self.deviations = list(deviations)
+        def __init__(self, *deviations: str, defence: str = "Standard") -> None:
+            self.deviations, self.training = list(deviations), {"defence": {"type": defence}}
 
     own, other, small = Made(), Made("subject.schedule.steps: 2 -> 1"), Made("subset.n: whole split -> 2")
-    assert [grade(made) for made in ([own], [own, other], [other, small, own])] == list(GRADES[1:])  # type: ignore[list-item]
+    theirs, few = Made(defence="Released"), Made("subset.n: whole split -> 2", defence="Released")
+    several = ([theirs], [theirs, own], [own, other], [other, small, own])
+    assert [grade(made) for made in several] == list(GRADES)  # type: ignore[arg-type]
+    # On fewer points than the paper's it confirms nothing.
+    assert grade([few]) == "stand-in"  # type: ignore[list-item]
 
 
 # Error rates -----------------------------------------------------------------------------------------------------
