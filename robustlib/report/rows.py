@@ -169,11 +169,14 @@ def count_text(row: Row) -> str:
 
 
 def record_names(row: Row) -> list[tuple[str, str]]:
-    """(words for the link, path) of each record: ``seed 0`` where the path's folder ends in ``-s0``."""
-    found = []
+    """(words for the link, path) of each record: ``seed 0`` where the path's folder ends in ``-s0``.
+
+    On an authors' network a seed names no network, but a draw of the attack.
+    """
+    found, released = [], row.evidence == "authors' network"
     for index, path in enumerate(row.records):
-        seed = re.search(r"-s(\d+)(?:/|$)", path)
-        alone = "record" if len(row.records) == 1 else f"record {index + 1}"
+        seed = None if released else re.search(r"-s(\d+)(?:/|$)", path)
+        alone = "record" if len(row.records) == 1 else f"{'draw' if released else 'record'} {index + 1}"
         found.append((f"seed {seed[1]}" if seed else alone, path))
     return found
 
@@ -208,11 +211,11 @@ def collect_notes(rows: Sequence[Row]) -> Notes:
             return daggers.setdefault(body, DAGGER * (len(daggers) + 1))
         return marks.setdefault(sentence, _mark(len(marks)))
 
-    ours = [" ".join(dict.fromkeys(mark(note) for note in row.footnotes if note)) for row in rows]
     authors = [
         " ".join(dict.fromkeys(mark(note) for note in (row.authors.footnotes if row.authors else ()) if note))
         for row in rows
     ]
+    ours = [" ".join(dict.fromkeys(mark(note) for note in row.footnotes if note)) for row in rows]
     reasons = [row.verdict.detail if row.verdict.name == "not run" else "" for row in rows]
     verdicts = [mark(reason) if reason else "" for reason in reasons]
     sentences = [(sign, body) for body, sign in daggers.items()]

@@ -183,6 +183,9 @@ def test_the_authors_network_is_confirmed_to_the_rounding() -> None:
     draws = (92.1, 92.2, 92.3)
     assert name(**(released | {"values": draws})) == "confirmed"
     assert name({"value": 93.0}, **(released | {"values": draws})) == "differs"
+    # Of an attack with a setting that is not printed: agreement is no proof, and a difference none either.
+    assert name({"protocol_known": False}, **released) == "consistent"
+    assert name({"protocol_known": False, "value": 93.0}, **released) == "open"
 
 
 def test_a_stand_in_is_never_judged() -> None:
