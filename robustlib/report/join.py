@@ -92,9 +92,11 @@ def authors(cell: Cell, profile: str, store: Store) -> Row | None:
         points = cell.offset + cell.scale * records[0].metrics[cell.metric].value
         records = [_by_batch(record, cell.metric, cell.released_batch) for record in records]
         note = "; ".join(filter(None, (note, _BATCHES.format(cell.released_batch, points, cell.unit))))
-    return _line(cell, cell.released, paper, records, records[0].profile, note)
+    line = _line(cell, cell.released, paper, records, records[0].profile, note)
+    return replace(line, footnotes=(*line.footnotes, _OPEN)) if line.verdict.name in ASK_WHY else line
 
 
+_OPEN = "the authors' network, measured as the paper measured, does not give the printed number; why is not known"
 _BATCHES = "the mean over batches of {}, the last one smaller, as in the authors' code; over points it is {:.3f} {}"
 
 

@@ -283,6 +283,7 @@ def test_the_authors_own_networks_are_counted_first_drawn_and_shown(tmp_path: Pa
         ("authors' network", 7.8, pytest.approx(7.8)),
         ("authors' network", 21.49, pytest.approx(40.0)),
     ]
+    assert [any("why is not known" in note for note in row.footnotes) for row in points] == [False, True]
     card = released_cards(store)
     part = card.partition("### polytope_har")[2].partition("### ")[0]
     assert part.count("| clean | none | 92.2%") == part.count("| fgsm | ℓ∞ 0.05, unclipped | 60.0%") == 1
