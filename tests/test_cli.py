@@ -35,7 +35,7 @@ def test_items_as_json_follows_the_contract(capsys: pytest.CaptureFixture[str]) 
     assert sum(1 for item in found if item["item"].count("/") == 1) == len(tops)
     for item in found:
         assert set(item) == {"item", "paper", "kind", "number", "title", "profiles", "cells", "verified", "verdicts"}
-        assert set(item["profiles"]) == {"smoke", "quick", "full"}
+        assert set(item["profiles"]) == set(profiles.NAMES)
         assert set(item["profiles"].values()) <= STATES
         assert item["verified"] <= item["cells"]
 

@@ -23,7 +23,10 @@ PACKAGE = "robustlib.papers"
 
 OWN = "this book"
 """Source of an item that no paper has: an evaluation that readers expect today."""
-
+OWN_NOTE = "an evaluation of this book's"
+"""Note of a cell that its paper does not have."""
+STAGED_NOTE = f"{OWN_NOTE}: each attack is run on what the attacks before it left"
+"""Note of a cell of a worst case."""
 
 STAGES = {
     "clean": "after clean",

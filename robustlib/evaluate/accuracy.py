@@ -28,7 +28,8 @@ class Accuracy(Measurement):
     Args:
         attack: which attack.
         threat: ball that the attack stays in; None for a clean evaluation.
-        source: network whose gradients steer it (black-box transfer); None: the subject's own.
+        source: network whose gradients steer it (transfer); None: the subject's own. An attack of several starts asks
+            the subject which of them was best, unless it is PGD with ``best_by="loss"``.
         search: precision of the steering gradients, "float32" or "bfloat16"; verdicts are float32.
     """
 

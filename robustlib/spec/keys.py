@@ -217,3 +217,13 @@ def _short(value: Any) -> str:
         return str(value)
     content = ", ".join(f"{k}={v}" for k, v in describe(value, complete=False).items() if k != "type")
     return f"{type(value).__name__}({content})"
+
+
+_NETWORK = r"(subject|measurement\.(source|baseline|sources\[\d+\]))(\.(parents|earlier)\[\d+\])*"
+_RECIPE = re.compile(rf"{_NETWORK}\.(schedule\.\w+|model\.init|parents|defence\.(eps_warmup|ramp|start))")
+"""Fields that say how a network is trained, and neither what it is nor what is measured on it."""
+
+
+def is_recipe(deviation: str) -> bool:
+    """True where a deviation such as ``"subject.schedule.steps: 900 -> 300"`` is one of the training recipe alone."""
+    return _RECIPE.fullmatch(deviation.partition(":")[0]) is not None

@@ -32,6 +32,8 @@ KNOBS: dict[str, Any] = {
     "norm": "linf",
 }
 """What an attack is called with, wherever it has an argument of that name."""
+LEFT = {("pgd", "target_classes")}
+"""Arguments that stay at their default: PGD that aims at classes takes no target."""
 SUITE: dict[str, Any] = {"run_attack": Pgd(3, 0.05), "find_nearest": DeepFool(4), "run_targeted": Jsma(features=4)}
 """Descriptions for the functions that run one."""
 NOT_ATTACKS = {"cross_entropy", "dlr", "margin_loss"}
@@ -67,7 +69,7 @@ def call(name: str, model: nn.Module, x: Any, y: Any, **given: Any) -> Any:
             knobs[argument] = SUITE[name]
         elif argument == "target" and parameter.default is inspect.Parameter.empty:
             knobs[argument] = None
-        elif argument in KNOBS:
+        elif argument in KNOBS and (name, argument) not in LEFT:
             knobs[argument] = KNOBS[argument]
     knobs |= given
     if knobs.get("target", 0) is None:

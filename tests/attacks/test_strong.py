@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from robustlib.attacks import apgd, auto_attack, fab, fgsm, mi_fgsm, pgd, square
-from robustlib.attacks.apgd import checkpoints, ranked_targets
+from robustlib.attacks.apgd import checkpoints
 from robustlib.attacks.fab import onto_plane
-from robustlib.attacks.losses import dlr, dlr_targeted
+from robustlib.attacks.losses import dlr, dlr_targeted, ranked_targets
 from robustlib.attacks.square import _share
 from robustlib.errors import RobustlibError
 from robustlib.threat import Ball, L2Ball, LinfBall, ball

@@ -26,6 +26,7 @@ from robustlib.evaluate.losses import LocalMaxima, LossTrace, TrainingCurve
 from robustlib.evaluate.pictures import Pictures
 from robustlib.evaluate.softmax import Outputs
 from robustlib.evaluate.suite_accuracy import WorstCase
+from robustlib.experiments import profiles
 from robustlib.experiments.runner import Job, Summary, run
 from robustlib.experiments.store import Store
 from robustlib.models import ModelSpec
@@ -37,6 +38,8 @@ from robustlib.spec.records import Metric, Record, pack
 from robustlib.threat import LinfBall
 from robustlib.training import PgdTraining, Schedule, Standard
 
+WHOLE_ITEMS = [name for name in profiles.NAMES if not profiles.profile(name).compared]
+"""Profiles that run items whole, claims and this book's own cells included."""
 BALL = LinfBall(0.1)
 NETWORK = Network("digits", ModelSpec("madry_cnn", width=2), Standard(), Schedule(steps=60, batch=64, lr=5e-3))
 OTHER = replace(NETWORK, seed=1)

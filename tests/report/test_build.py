@@ -166,7 +166,7 @@ def test_the_most_faithful_profile_is_shown_and_stand_ins_never(tmp_path: Path, 
         found = row(mnist, profiles.BEST, store)
         assert (found.profile, found.verdict.name) == (expected, verdict)
     # Asked for by name, each profile shows its own.
-    for profile in profiles.NAMES:
+    for profile, *_ in order:
         assert row(mnist, profile, store).profile == profile
     with pytest.raises(RobustlibError, match="did you mean 'quick'"):
         row(mnist, "quik", store)
@@ -195,7 +195,10 @@ def test_every_item_has_rows_for_its_cells(tmp_path: Path) -> None:
 
 def test_verdicts_are_counted(tmp_path: Path, mnist: Cell) -> None:
     store = fill(tmp_path, "quick", [0.9, 0.9], mnist, deviations=["subset.n: whole split -> 1000"])
-    assert item_verdicts(find_item(ITEM), profiles.BEST, store) == {"not judged": 1, "not run": 16}
+    assert item_verdicts(find_item(ITEM), profiles.BEST, store) == {
+        "not judged": 1,
+        "not run": len(plan.cells_of(ITEM)) - 1,
+    }
 
 
 # Statements ---------------------------------------------------------------------------------------------------

@@ -80,7 +80,7 @@ def test_the_scorecard_says_what_stands(store: Store) -> None:
     line = next(line for line in text.splitlines() if TABLE.title in line and "Table 1" in line)
     assert "[reproduced]{.verdict .verdict-reproduced}\u00a01" in line
     assert "[not judged]{.verdict .verdict-not-judged}\u00a01" in line
-    assert "[not run]{.verdict .verdict-not-run}\u00a015" in line
+    assert "[not run]{.verdict .verdict-not-run}\u00a017" in line
     assert "](notebooks/04_madry.ipynb)" in line
     distilled = next(line for line in text.splitlines() if "Temperature vs adversarial success rate" in line)
     assert "](notebooks/01_defensive_distillation.ipynb)" in distilled
@@ -335,7 +335,7 @@ def test_an_export_has_every_row(form: str, store: Store) -> None:
     assert text.endswith("\n")
     if form == "csv":
         lines = list(csv.DictReader(io.StringIO(text)))
-        assert len(lines) == 17
+        assert len(lines) == 19
         assert (lines[0]["published"], lines[0]["verdict"], lines[0]["seeds"]) == ("98.8", "reproduced", "3")
         assert lines[0]["records"].count("results/full/") == 3
     elif form == "json":
