@@ -24,7 +24,7 @@ from .catalogue.base import items as all_items
 from .data.registry import facts_of
 from .environment import ROOT, cache_root
 from .errors import RobustlibError, suggest
-from .experiments import profiles
+from .experiments import checkpoints, profiles
 from .experiments.cluster import run_on
 from .experiments.exchange import collect, copying
 from .experiments.forecast import estimates, forecast
@@ -33,6 +33,8 @@ from .experiments.progress import Board, duration, label
 from .experiments.provenance import device_name, resolve_device, source_digest, versions
 from .experiments.runner import Interrupted, Job, Summary, run, verify
 from .experiments.store import FileNames, Store
+from .models.released import checkpoint
+from .models.released import checkpoints as released
 from .spec.keys import key
 from .spec.records import migrate
 
@@ -151,7 +153,9 @@ def _run_side_by_side(args: argparse.Namespace, jobs: Sequence[Job], before: Sto
             place = (job.evaluation, job.home(args.profile))
             found.present += before.find(*place) is not None
             record = after.find(*place)
-            if record is None and ended and math.isinf(args.time_budget):
+            if record is None and (reason := checkpoints.missing(job.evaluation)):
+                found.skipped.append(f"{label(job.evaluation)}: {reason}")
+            elif record is None and ended and math.isinf(args.time_budget):
                 found.failed.append(f"{label(job.evaluation)}: its run says why, above")
             else:
                 found.unfinished += record is None
@@ -171,6 +175,8 @@ def _closing(summary: Summary, seconds: float) -> int:
         f"{len(summary.written)} records written, {summary.present} were there, {summary.unfinished} left, "
         f"{len(summary.failed)} failed, {seconds:.0f} s"
     )
+    for reason in summary.skipped:
+        print(f"skipped: {reason}", file=sys.stderr)
     for failure in summary.failed:
         print(f"failed: {failure}", file=sys.stderr)
     return 1 if summary.failed else 0
@@ -280,7 +286,7 @@ def migrate_records(args: argparse.Namespace) -> int:
 
 
 def verify_item(args: argparse.Namespace) -> int:
-    """Measure again from committed weights and compare with the records."""
+    """Measure again from committed or released weights and compare with the records."""
     profiles.profile(args.profile)
     store, worst, done = Store(args.root), 0.0, 0
     for item in plan.select([args.item]):
@@ -297,7 +303,8 @@ def verify_item(args: argparse.Namespace) -> int:
             print(f"{'equal' if old == new else 'differs':<8} {record.path}: recorded {old:.6g}, now {new:.6g}")
     if not done:
         raise RobustlibError(
-            f"{args.item} has no record whose weights are committed in {args.root / 'weights'}; run it instead"
+            f"{args.item} has no record in the {args.profile} profile whose weights are committed in "
+            f"{args.root / 'weights'}, or released and at hand; run it instead"
         )
     _say_where(args)
     print(f"{done} evaluations, largest difference {worst:.3g}")
@@ -336,6 +343,27 @@ def datasets(args: argparse.Namespace) -> int:
             continue
         print(f"{'ok' if report.ok else 'FAULT':<6} {name}: {report.message}")
         bad += not report.ok
+    return 1 if bad else 0
+
+
+def released_weights(args: argparse.Namespace) -> int:
+    """List, fetch or verify networks that the papers' authors released."""
+    chosen, bad = [checkpoint(name) for name in args.names or released()], 0
+    for known in chosen:
+        try:
+            if args.action == "fetch":
+                print(f"ok     {known.name}: {checkpoints.fetch(known)}")
+                continue
+            path = checkpoints.locate(known.file)
+            if args.action == "list":
+                state = "absent" if path is None else "present"
+                print(f"{known.name:<26} {state:<8} {known.licence}  {known.about}  {path or known.url}")
+                continue
+            checkpoints.read(known.file, known.sha256)
+            print(f"ok     {known.name}: {path}, SHA-256 {known.sha256}")
+        except RobustlibError as error:
+            print(f"{known.name}: {error}", file=sys.stderr)
+            bad += 1
     return 1 if bad else 0
 
 

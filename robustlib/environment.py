@@ -15,6 +15,8 @@ from .errors import RobustlibError
 PACKAGE = Path(__file__).resolve().parent
 ROOT, CACHE, DATA, OFFLINE = "ROBUSTLIB_ROOT", "ROBUSTLIB_CACHE", "ROBUSTLIB_DATA", "ROBUSTLIB_OFFLINE"
 """Variables: where records lie, where trained networks are kept, where data files lie, and no downloads."""
+AUTHORS_WEIGHTS = "ROBUSTLIB_AUTHORS_WEIGHTS"
+"""Variable: a folder with networks that papers' authors released."""
 
 
 def folder(text: str | os.PathLike[str], name: str) -> Path:

@@ -1,15 +1,16 @@
-"""Model cards of the committed networks, with their measurements, and data cards of the data sets."""
+"""Model cards of the committed and of the released networks, with measurements, and data cards of the data sets."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
 from ..data.registry import REGISTRY
 from ..experiments.store import Store, read_weights
+from ..models.released import checkpoints
 from ..spec.records import Record
 
 ABOUT: dict[str, str] = json.loads(resources.files("robustlib.data").joinpath("about.json").read_text("utf-8"))
@@ -59,25 +60,52 @@ def cards(folder: Path, store: Store, *, link: Callable[[str], str] = "../{}".fo
             f"- training key `{facts['training_key']}`, digest `{facts['digest'][:16]}`",
             f"- size {path.stat().st_size / 2**20:.1f} MB, float16; computes in float32",
         ]
-        if records:
-            parts += [
-                *_training(records[0]),
-                "",
-                "| measured | threat | value | 95 % interval | points | record |",
-                "|---|---|---|---|---|---|",
-            ]
-        for record in sorted(records, key=_place):
-            metric = record.metrics.get("accuracy")
-            if metric is not None and metric.low is not None and metric.high is not None:
-                name, _, key = Path(record.path).stem.rpartition("-")
-                asked = record.evaluation["measurement"]
-                parts.append(
-                    f"| {name}{_how(asked)} | {threat_text(asked)} "
-                    f"| {metric.value:.1%} | {metric.low:.1%} to {metric.high:.1%} | {metric.n:,} "
-                    f"| [{key}]({link(record.path)}) |"
-                )
-        parts.append("")
+        parts += [*(_training(records[0]) if records else []), *_measured(records, ("accuracy",), link), ""]
     return "\n".join(parts) or "No network is committed here.\n"
+
+
+def released_cards(store: Store, *, link: Callable[[str], str] = "../{}".format) -> str:
+    """A card for each network that the papers' authors released: what it is, where it is, and measurements.
+
+    Args:
+        store: the records.
+        link: from a record's path to where it is linked to.
+    """
+    measured: dict[str, list[Record]] = {}
+    for record in store.records():
+        measured.setdefault(record.training["defence"].get("sha256", ""), []).append(record)
+    parts = []
+    for known in checkpoints().values():
+        parts += [
+            f"### {known.name}",
+            "",
+            f"- {known.about}",
+            f"- inputs: {known.inputs}",
+            f"- published: {known.source} ({{cite:t}}`{known.paper}`)",
+            f"- file: [{Path(known.file).name}]({known.url}), SHA-256 `{known.sha256}`; licence {known.licence}; "
+            f"`robustlib weights fetch {known.name}`",
+            *_measured(measured.get(known.sha256, []), ("accuracy", "bound"), link),
+            "",
+        ]
+    return "\n".join(parts)
+
+
+def _measured(records: Sequence[Record], metrics: Sequence[str], link: Callable[[str], str]) -> list[str]:
+    """A line for each record with an interval of the first of the metrics that it has; [] where there is none."""
+    lines = []
+    for record in sorted(records, key=_place):
+        shown = next((name for name in metrics if name in record.metrics), "")
+        metric = record.metrics.get(shown)
+        if metric is not None and metric.low is not None and metric.high is not None:
+            name, _, key = Path(record.path).stem.rpartition("-")
+            asked = record.evaluation["measurement"]
+            lines.append(
+                f"| {name}{_how(asked)} | {threat_text(asked)} "
+                f"| {metric.value:.1%} | {metric.low:.1%} to {metric.high:.1%} | {metric.n:,} "
+                f"| [{key}]({link(record.path)}) |"
+            )
+    head = ["", "| measured | threat | value | 95 % interval | points | record |", "|---|---|---|---|---|---|"]
+    return [*head, *lines] if records else []
 
 
 def _place(record: Record) -> tuple[str, str, float]:

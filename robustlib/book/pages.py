@@ -22,7 +22,7 @@ from ..report.verdicts import rule
 from ..spec.records import Record
 from . import independent, inversions
 from .browser_demo import SCRIPT, demo_script
-from .cards import cards, data_cards
+from .cards import cards, data_cards, released_cards
 from .costs import commands, costs
 from .curves import curves
 from .record_pages import write_records
@@ -124,6 +124,7 @@ def generate(
         "findings.md": inversions.page(profile, store),
         "data_cards.md": data_cards(),
         "model_cards.md": cards(root / "weights", store, link=lambda path: f"#{record_target(path)}"),
+        "released_cards.md": released_cards(store, link=lambda path: f"#{record_target(path)}"),
         "curves.md": curves(profile, store) or "No curve has been measured yet.\n",
         f"static/{SCRIPT}": demo_script(root / "weights"),
     }

@@ -46,7 +46,11 @@ def _record_section(
         if item is None
         else f"to make it again: `robustlib run {item} --profile {record.profile} --recompute "
         f"--only {record.evaluation_key}`"
-        + (f"; or, of the committed weights and without training, `robustlib verify {item}`" if committed else "")
+        + (
+            f"; or, of its weights and without training, `robustlib verify {item} --profile {record.profile}`"
+            if committed
+            else ""
+        )
     )
     specification = [
         *_listing(record.evaluation["measurement"]),
@@ -104,27 +108,41 @@ def network_section(
     network = Path(first.path).parent.name
     inexact = sum(first.dataset["inexact"].values())
     deviations = sorted({text for record in records for text in record.deviations if text.startswith("subject")})
-    training = [
-        f"- training key `{first.training_key}`, weights `{first.weights_digest[:16]}`",
-        f"- data: {first.dataset['name']}, digest `{first.dataset['digest'][:16]}`, "
-        + ("official bytes" if not inexact else f"{inexact} rows are not the official bytes"),
-        f"- training: {first.training_s:g} s, {first.training_cpu_s:g} s of processor time",
+    code = [
         f"- code: commit `{first.commit[:12]}`, source `{first.source_digest}`; "
         + ", ".join(f"{name} {version}" for name, version in first.versions.items()),
         "",
+    ]
+    known = [
+        f"- training key `{first.training_key}`, weights `{first.weights_digest[:16]}`",
+        f"- data: {first.dataset['name']}, digest `{first.dataset['digest'][:16]}`, "
+        + ("official bytes" if not inexact else f"{inexact} rows are not the official bytes"),
+    ]
+    file = first.training["defence"].get("file", "")
+    training = [
+        *known,
+        f"- training: {first.training_s:g} s, {first.training_cpu_s:g} s of processor time",
+        *code,
         "Departures from the paper's training:" if deviations else "Trained as in the paper.",
         "",
         *(f"- {text.removeprefix('subject.')}" for text in deviations),
         "",
         *_listing(first.training),
     ]
-    kept = first.training_key[:8] in committed
+    released = [
+        *known,
+        f"- released by its authors as `{file}`, and no part of this repository: `robustlib weights fetch "
+        f"{Path(file).stem}` gets it, its SHA-256 is `{first.training['defence'].get('sha256', '')}`",
+        *code,
+        *_listing(first.training),
+    ]
+    kept = first.training_key[:8] in committed or bool(file)
     lines = [
         f"({_anchor(first.profile, network)})=",
         f"## {network}",
         "",
         *_findings(first.findings),
-        *_folded("How it was trained", training),
+        *(_folded("Where it is from", released) if file else _folded("How it was trained", training)),
     ]
     for record in records:
         lines += _record_section(record, items.get(record.evaluation_key), tables, first.findings, committed=kept)

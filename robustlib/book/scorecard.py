@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import starmap
 from pathlib import Path
 
 from ..catalogue.base import OWN, Item, items, papers
@@ -13,7 +14,7 @@ from ..experiments.store import Store
 from ..papers.comparison.aged import FATES, aged
 from ..report.evidence import GRADES
 from ..report.join import item_verdicts, rows, statements
-from ..report.rows import Row, networks_of
+from ..report.rows import Row, networks_of, with_authors
 from ..report.verdicts import COMPARING, NAMES
 
 STYLES = {"held": "holds", "held, then surpassed": "holds", "qualified": "qualified", "broken": "fails"}
@@ -58,10 +59,16 @@ def _badge(name: str, count: int, style: str = "") -> str:
 
 
 def _scorecard_row(item: Item, profile: str, store: Store, link: str) -> str:
-    tally = item_verdicts(item, profile, store)
+    tally, theirs = item_verdicts(item, profile, store), Counter(_verdicts(rows(item.id, profile, store)))
     words = " ".join(_badge(name, count) for name, count in sorted(tally.items()))
+    words += f"; authors' network: {' '.join(starmap(_badge, sorted(theirs.items())))}" if theirs else ""
     number = "↳" if item.parent else "own" if item.source == OWN else item.number.replace("-", "–")
     return f"| {number} | [{item.title}]({link}) | {words} | {_claims(item, profile, store)} |"
+
+
+def _verdicts(found: Iterable[Row]) -> list[str]:
+    """Verdicts on published numbers by the authors' own networks."""
+    return [row.authors.verdict.name for row in found if row.authors is not None and row.published is not None]
 
 
 def scorecard(profile: str, store: Store, tables: Mapping[str, str]) -> str:
@@ -98,6 +105,7 @@ class Standing:
         networks: folders of the networks behind verdicts that compare, seeds left out.
         own: measured cells of which the paper prints no number, and those of this book's own items.
         claims: claims, without checks of the code, by state and whether stand-ins carry them.
+        released: numbers measured on the network that the authors released, by verdict.
     """
 
     numbers: Counter[str]
@@ -105,6 +113,7 @@ class Standing:
     networks: frozenset[str]
     own: int
     claims: Counter[tuple[str, bool]]
+    released: Counter[str] = field(default_factory=Counter)
 
     @property
     def told(self) -> str:
@@ -131,6 +140,7 @@ def standing(chosen: Iterable[Item], profile: str, store: Store) -> Standing:
         networks=frozenset(networks_of(row for row in printed if row.verdict.compares)),
         own=sum(row.published is None and bool(row.values) for row in found),
         claims=Counter((s.state, s.evidence == "stand-in") for s in stated),
+        released=Counter(_verdicts(printed)),
     )
 
 
@@ -155,9 +165,13 @@ def fates(profile: str, store: Store) -> str:
 
 
 def _numbers(found: Standing) -> str:
-    """Verdicts that compare as badges, then how many numbers only stand-ins speak of, and how many nothing does."""
+    """Verdicts that compare as badges, those on authors' networks first; then how many only stand-ins speak of, or
+    nothing does.
+    """
     badges = [_badge(name, found.numbers[name]) for name in COMPARING if found.numbers[name]]
     judged = f"{' '.join(badges)} from {_counted(len(found.networks), 'network')}; " if badges else ""
+    theirs = " ".join(_badge(name, found.released[name]) for name in NAMES if found.released[name])
+    judged = f"authors' network: {theirs}; {judged}" if theirs else judged
     counts = {"on stand-ins alone": found.evidence["stand-in"], "not run": found.numbers["not run"]}
     plain = ", ".join(f"{count:,} {what}" for what, count in counts.items() if count)
     return f"{judged}of {found.numbers.total():,}: {plain or 'all told'}"
@@ -168,7 +182,9 @@ def _counted(count: int, what: str) -> str:
 
 
 def summary(profile: str, store: Store) -> str:
-    """A paragraph: published numbers by verdict, the networks behind them, claims, and this book's own numbers."""
+    """A paragraph: published numbers confirmed on the authors' own networks, then by verdict on ours, the networks
+    behind them, claims, and this book's own numbers.
+    """
     of_papers = [paper for paper, about in papers().items() if about.idea]
     ours = [paper for paper in papers() if paper not in of_papers]
     found, own = standing(_top(*of_papers), profile, store), standing(_top(*ours), profile, store)
@@ -179,6 +195,7 @@ def summary(profile: str, store: Store) -> str:
     printed = [item for item in items() if not item.parent and item.source != OWN]
     started = sum(any(row.values for row in rows(item.id, profile, store)) for item in printed)
     return (
+        f"{_released(found.released)}"
         f"Of {len(printed)} tables and figures, this edition measures {started} in whole or in part. "
         f"Of {total:,} numbers that the five papers and the leaderboards of their defences print, {measured:,} are "
         f"measured here, {found.evidence['stand-in']:,} of them on stand-ins that judge nothing. Compared with the "
@@ -188,9 +205,22 @@ def summary(profile: str, store: Store) -> str:
     )
 
 
+def _released(verdicts: Counter[str]) -> str:
+    """The sentence on the networks that the authors released; "" where none is measured."""
+    if not verdicts:
+        return ""
+    others = ", ".join(f"{count:,} {name}" for name, count in sorted(verdicts.items()) if name != "confirmed")
+    return (
+        f"**On the networks that the authors released, {verdicts['confirmed']:,} of {verdicts.total():,} published "
+        f"numbers are confirmed** by this book's code{f' ({others})' if others else ''}. "
+    )
+
+
 def drawn(profile: str, store: Store) -> list[Row]:
-    """Measured rows with a checked published percentage, weakest evidence first, for the front page's picture."""
+    """Measured rows with a checked published percentage, on our networks and on the authors', for the front page's
+    picture: weakest evidence first.
+    """
     of_papers = [paper for paper, about in papers().items() if about.idea]
-    found = (row for item in _top(*of_papers) for row in rows(item.id, profile, store))
+    found = (row for item in _top(*of_papers) for row in with_authors(rows(item.id, profile, store)))
     kept = [row for row in found if row.published is not None and row.verified and row.evidence and row.unit == "%"]
     return sorted(kept, key=lambda row: -GRADES.index(row.evidence))

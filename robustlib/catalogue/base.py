@@ -16,6 +16,7 @@ from typing import Any
 from ..errors import RobustlibError, suggest
 from ..spec.evaluation import Evaluation
 from ..spec.records import Record
+from .places import place
 
 PACKAGE = "robustlib.papers"
 """Package that holds the papers, one package each."""
@@ -59,28 +60,6 @@ class Paper:
     def authors(self) -> str:
         """Authors and year."""
         return self.title.rpartition("(")[2].rstrip(")")
-
-
-_NUMBER = re.compile(r"-?[0-9]+(\.[0-9]*)?(e-?[0-9]+)?")
-_SETTING = re.compile(r"(?P<name>[^=]+)=(?P<value>.*)|(?P<word>[a-z ]+) (?P<number>[0-9.]+)")
-
-
-def place(row: str, column: str) -> dict[str, Any]:
-    """Settings that the labels of a row and a column name: ``"(a) MNIST linf; eps=0.30"`` has a panel and eps 0.3.
-
-    Parts are separated by semicolons. "name=value", or words and a number, is a setting; a number is a float. Another
-    part is the "panel" if parts follow it, else the "row"; a column that is no setting is the "column".
-    """
-    found: dict[str, Any] = {}
-    parts = [*(part.strip() for part in row.split(";")), column]
-    for at, part in enumerate(parts):
-        match = _SETTING.fullmatch(part)
-        if match is not None:
-            name, value = match["name"] or match["word"], match["value"] or match["number"]
-            found[name] = float(value) if _NUMBER.fullmatch(value) else value
-        else:
-            found["column" if at == len(parts) - 1 else "panel" if at < len(parts) - 2 else "row"] = part
-    return found
 
 
 @dataclass(frozen=True)
@@ -181,6 +160,10 @@ class Cell:
         distribution: it is about all of its seeds together; a reduced profile runs those of its own number.
         derived: computes the value, in ``unit``, where it follows from definitions without any network.
         whole_row: its row is shown from one profile alone, the one that has most of the row's records.
+        released: the same on the network that the authors released, one evaluation for each draw of the attack.
+        released_open: what of that measurement the paper leaves open; "" where nothing is.
+        released_batch: the paper's share is the mean of those of batches of so many points, a smaller last one counted
+            like the others; 0: a share of points.
     """
 
     item: str
@@ -200,6 +183,9 @@ class Cell:
     offset: float = 0.0
     ablation: tuple[Factor, ...] = ()
     whole_row: bool = False
+    released: tuple[Evaluation, ...] = ()
+    released_open: str = ""
+    released_batch: int = 0
 
     @functools.cached_property
     def where(self) -> dict[str, Any]:
@@ -241,6 +227,9 @@ def cell(
     unknown: str = "",
     spread: bool = False,
     ablation: tuple[Factor, ...] = (),
+    released: Iterable[Evaluation] = (),
+    released_open: str = "",
+    released_batch: int = 0,
 ) -> Cell:
     """A measured :class:`Cell`; ``unknown`` names the settings that the paper leaves open, and joins the note."""
     return Cell(
@@ -257,6 +246,9 @@ def cell(
         note="; ".join(filter(None, (note, unknown))),
         spread=spread,
         ablation=ablation,
+        released=tuple(released),
+        released_open=released_open,
+        released_batch=released_batch,
     )
 
 

@@ -95,6 +95,12 @@ def evaluations(cell: Cell, profile_name: str) -> list[Job]:
     return found
 
 
+def released(cell: Cell, profile_name: str) -> list[Job]:
+    """Jobs of a cell on the authors' own network, one for each draw; none but under the papers' own protocols."""
+    found = (job_of(full, profile_name, find_item(cell.item).paper) for full in cell.released)
+    return [job for job in found if job is not None]
+
+
 def _sure(cell: Cell) -> bool:
     """True where the paper prints a number that was checked, and that nothing casts doubt on."""
     number = cell.published
@@ -154,7 +160,11 @@ def jobs(chosen: Iterable[Item], profile_name: str) -> list[Job]:
     found: dict[str, Job] = {}
     for item in chosen:
         for cell in cells_of(item.id):
-            for job in (*evaluations(cell, profile_name), *_ablations(cell, profile_name)):
+            for job in (
+                *evaluations(cell, profile_name),
+                *_ablations(cell, profile_name),
+                *released(cell, profile_name),
+            ):
                 found.setdefault(key(job.evaluation), job)
         for predicate in () if profile(profile_name).compared else predicates_of(item.id):
             for full in predicate.needs:

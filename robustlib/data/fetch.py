@@ -42,7 +42,8 @@ def fetch(name: str, root: str | os.PathLike[str] | None = None) -> tuple[Path, 
             return path, findings
         folder = path.parent / "downloads" / name
         try:
-            files = [download(facts, file, folder) for file in facts.files]
+            whose, ways = f"dataset {facts.name}", ways_to_get(facts)
+            files = [download(file, folder, whose=whose, ways=ways) for file in facts.files]
             findings = write(facts, path, _READERS[name](facts, files))
         except OSError as fault:
             raise disk_error(facts, path, fault) from fault
@@ -62,9 +63,15 @@ def _present(facts: Facts, path: Path) -> Findings | None:
         return None
 
 
-def download(facts: Facts, file: OfficialFile, folder: Path) -> Path:
+def download(file: OfficialFile, folder: Path, *, whose: str, ways: str) -> Path:
     """The file, its checksum verified now: the one already in ``folder``, else from the first mirror that has
     it.
+
+    Args:
+        file: what to fetch; nothing of another checksum is kept.
+        folder: where to.
+        whose: what it belongs to, for messages.
+        ways: the remedy in every message.
 
     Raises RobustlibError with each mirror's answer; OSError where the disk refuses.
     """
@@ -72,7 +79,7 @@ def download(facts: Facts, file: OfficialFile, folder: Path) -> Path:
         import pooch
         import requests
     except ImportError as fault:
-        raise _extras_missing(facts, fault) from fault
+        raise _extras_missing(whose, ways, fault) from fault
     get = pooch.HTTPDownloader(timeout=(_CONNECT_S, _READ_S), progressbar=sys.stderr.isatty())
     answers: list[str] = []
     package: OfficialFile | None = file
@@ -85,15 +92,13 @@ def download(facts: Facts, file: OfficialFile, folder: Path) -> Path:
             except ValueError:
                 answers.append(f"{url}: what came is not the file (checksum differs)")
         package = package.instead
-    raise RobustlibError(
-        f"{file.name} of dataset {facts.name} could not be fetched ({'; '.join(answers)}). {ways_to_get(facts)}"
-    )
+    raise RobustlibError(f"{file.name} of {whose} could not be fetched ({'; '.join(answers)}). {ways}")
 
 
-def _extras_missing(facts: Facts, fault: BaseException) -> RobustlibError:
+def _extras_missing(whose: str, ways: str, fault: BaseException) -> RobustlibError:
     return RobustlibError(
-        f"fetching {facts.name} needs pooch and torchvision, which do not import here ({fault}): "
-        f"`pip install 'robustlib[book]'`, with a torchvision that matches torch. {ways_to_get(facts)}"
+        f"fetching {whose} needs pooch and torchvision, which do not import here ({fault}): "
+        f"`pip install 'robustlib[book]'`, with a torchvision that matches torch. {ways}"
     )
 
 
@@ -103,7 +108,7 @@ def _read_idx(facts: Facts, files: list[Path]) -> dict[str, Array]:
     try:
         from torchvision.datasets import MNIST, FashionMNIST
     except (ImportError, RuntimeError) as fault:  # a torchvision for another torch raises RuntimeError
-        raise _extras_missing(facts, fault) from fault
+        raise _extras_missing(f"dataset {facts.name}", ways_to_get(facts), fault) from fault
     kind = FashionMNIST if facts.name == "fashion_mnist" else MNIST
     root = files[0].parent
     raw = root / kind.__name__ / "raw"
@@ -124,7 +129,7 @@ def _read_svhn(facts: Facts, files: list[Path]) -> dict[str, Array]:
     try:
         from torchvision.datasets import SVHN
     except (ImportError, RuntimeError) as fault:
-        raise _extras_missing(facts, fault) from fault
+        raise _extras_missing(f"dataset {facts.name}", ways_to_get(facts), fault) from fault
     arrays: dict[str, Array] = {}
     for split in ("train", "test"):
         data = SVHN(files[0].parent, split=split, download=False)

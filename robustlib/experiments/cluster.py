@@ -32,6 +32,7 @@ from ..spec.keys import key
 from ..spec.network import Network
 from ..spec.records import Unfilable
 from ..training import TrainingDiverged, WeakTeacher
+from .checkpoints import MissingWeights
 from .networks import Networks, Stopped
 from .progress import Tick, label
 from .provenance import resolve_device
@@ -195,6 +196,7 @@ def _take(future: Any, job: Job, total: Summary, say: Callable[[str], None], pla
     total.present += part.present
     total.unfinished += part.unfinished
     total.failed += [f"{name}: {reason}" for reason in part.failed]
+    total.skipped += [f"{name}: {reason}" for reason in part.skipped]
     for record in part.written:
         say(f"[{place}] {name}: {headline(record)} ({record.wall_s:.1f} s)")
 
@@ -216,7 +218,7 @@ def _task(
 ) -> Summary:
     """Train a network or measure; where something that it needs failed or stopped, return that outcome instead."""
     for need in needs:
-        if need.failed or need.unfinished:
+        if need.failed or need.skipped or need.unfinished:
             return need
     _check(marks)
     tune_allocator()
@@ -240,6 +242,8 @@ def _task(
         record, ours = run_one(what, profile, _store(root), networks, tick, recompute=recompute)
     except Stopped:
         return Summary(unfinished=1)
+    except MissingWeights as error:
+        return Summary(skipped=[str(error)])
     except (TrainingDiverged, WeakTeacher, Unfilable) as error:
         return Summary(failed=[next(iter(networks.diverged.values()), str(error))])
     return Summary(written=[record]) if ours else Summary(present=1)

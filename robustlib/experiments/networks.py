@@ -1,4 +1,4 @@
-"""Trained networks: from memory, from committed weights, from the cache, or trained now."""
+"""Trained networks: from memory, committed weights, the cache or an authors' file, or trained now."""
 
 from __future__ import annotations
 
@@ -23,6 +23,8 @@ from ..spec.network import Network
 from ..threat import Ball
 from ..training import Certified, Distillation, Fit, TrainingDiverged, WeakTeacher, fit, soft_labels
 from ..training.loop import step_generator
+from ..training.released import Released
+from .checkpoints import fill
 from .provenance import source_digest
 from .store import half_precision, load_weights, save_log, save_weights, weights_path
 
@@ -73,9 +75,10 @@ class Networks:
         return model.to(self.device)
 
     def obtain(self, network: Network) -> nn.Module:
-        """The trained network in eval mode, float32, weights rounded to float16.
+        """The trained network in eval mode, float32; weights of ours are rounded to float16, released ones are not.
 
         Raises:
+            MissingWeights: a released network is not at hand.
             Stopped: its training was stopped at a checkpoint.
             TrainingDiverged: its loss stopped being finite; the log is kept.
             WeakTeacher: its teacher is below the stated accuracy.
@@ -116,6 +119,10 @@ class Networks:
             path.with_suffix(suffix).unlink(missing_ok=True)
 
     def _find(self, network: Network) -> nn.Module | None:
+        if network.defence.released:
+            model = self.blank(network)
+            fill(model, cast(Released, network.defence))
+            return model
         folders = [self.cache] if self.committed is None else [self.committed, self.cache]
         for folder in folders:
             path = weights_path(folder, network)

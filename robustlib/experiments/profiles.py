@@ -235,7 +235,8 @@ def reduction_of(evaluation: Evaluation, reductions: Sequence[Reduction]) -> Red
 def reduce(evaluation: Evaluation, profile: str, reductions: Sequence[Reduction]) -> Evaluation | None:
     """A profile's version of a paper's evaluation, or None where the profile leaves it out.
 
-    An evaluation that no reduction is about is run by the profile of the papers' own protocols alone, as it is.
+    An evaluation that no reduction is about, or of a released network, is run by the profile of the papers' own
+    protocols alone, as it is.
 
     Args:
         evaluation: in the paper's own protocol.
@@ -245,7 +246,7 @@ def reduce(evaluation: Evaluation, profile: str, reductions: Sequence[Reduction]
     Raises:
         RobustlibError: several reductions apply.
     """
-    found = reduction_of(evaluation, reductions)
+    found = None if evaluation.subject.defence.released else reduction_of(evaluation, reductions)
     if found is None:
         return evaluation if profile == OWN_PROTOCOL else None
     if profile == LEVEL:

@@ -23,6 +23,7 @@ from ..spec.keys import departures, describe, key
 from ..spec.measurement import Subject
 from ..spec.records import Record, Unfilable
 from ..training import TrainingDiverged, WeakTeacher
+from .checkpoints import MissingWeights
 from .cost import evaluation_flops
 from .networks import Networks, Stopped, dataset_of
 from .progress import Tick, label
@@ -75,11 +76,15 @@ class Job:
 
 @dataclass
 class Summary:
-    """Outcome of a run: records written and already present, trainings or evaluations that failed or did not finish."""
+    """Outcome of a run: records written and already present, trainings or evaluations that failed or did not finish.
+
+    ``skipped`` are evaluations of released networks that are not at hand.
+    """
 
     written: list[Record] = field(default_factory=list)
     present: int = 0
     failed: list[str] = field(default_factory=list)
+    skipped: list[str] = field(default_factory=list)
     unfinished: int = 0
 
 
@@ -164,6 +169,9 @@ def run(
                     say(str(stopped))
                     busy += waiting[index:]
                     break
+                except MissingWeights as error:
+                    summary.skipped.append(f"{name}: {error}")
+                    continue
                 except (TrainingDiverged, WeakTeacher, Unfilable) as error:
                     # The subject, an ancestor or a transfer's source: only what needs the one that diverged is lost.
                     summary.failed.append(f"{name}: {networks.broken(job.evaluation.networks) or error}")

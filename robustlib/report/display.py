@@ -55,6 +55,16 @@ def show_item(
     show_rows(found, name=name.lower(), caption=f"{origin}{facts.title}{', ' + part if part else ''}")
 
 
+def show_released(items: Sequence[str], profile: str, store: Store, text: str) -> None:
+    """How many published numbers of some items the authors' own networks confirm, then a text."""
+    found = [row.authors for item in items for row in rows(item, profile, store) if row.authors is not None]
+    published = [row for row in found if row.published is not None and row.verified]
+    confirmed = sum(row.verdict.name == "confirmed" for row in published)
+    none = "none of them is measured in this profile"
+    told = f"{confirmed} of {len(published)} published numbers are confirmed on them" if published else none
+    show_markdown(f"**The authors' own networks, our code.** {told[:1].upper()}{told[1:]}. {text}")
+
+
 def show_statements(item: str, profile: str, store: Store) -> None:
     """The claims that a figure makes, each with its state by the records; what cannot fail is named a check."""
     found = statements(item, profile, store)

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Literal, get_args
 
 from ..experiments.profiles import profile
+from ..registry import class_of
 from ..spec.keys import is_recipe
 from ..spec.records import Record
 
@@ -31,6 +32,8 @@ def grade(records: Iterable[Record]) -> Evidence:
 def _grade_of(record: Record) -> Evidence:
     if profile(record.profile).suffix:
         return "stand-in"
+    if getattr(class_of(record.training["defence"]["type"]), "released", False):
+        return "stand-in" if record.deviations else "authors' network"
     if not record.deviations:
         return "paper's protocol"
     return "other recipe" if all(map(is_recipe, record.deviations)) else "stand-in"

@@ -15,7 +15,7 @@ from ..experiments import profiles
 from ..experiments.store import Store
 from .join import rows as rows_of
 from .join import title_suffix
-from .rows import Row, label_columns
+from .rows import Row, label_columns, with_authors
 from .tables import make_sheet, to_dicts, to_json, to_markdown
 
 FORMS = {"csv": "csv", "json": "json", "latex": "tex", "markdown": "md", "bibtex": "bib"}
@@ -53,14 +53,18 @@ def to_latex(rows: Sequence[Row], *, label: str, caption: str) -> str:
     if sheet.notes:
         notes = r"\\ ".join(f"{sign} {sentence}" for sign, sentence in sheet.notes)
         text = text.replace(r"\end{table}", rf"\par\smallskip{{\footnotesize {notes}\par}}" + "\n\\end{table}")
-    return text + "".join(f"% {path}\n" for row in rows for path in row.records)
+    return text + "".join(f"% {path}\n" for row in with_authors(rows) for path in row.records)
+
+
+SEVERAL = ("values", "records", "footnotes", "authors_values", "authors_records")
+"""Fields of a row that are lists."""
 
 
 def to_csv(rows: Sequence[Row]) -> str:
     """One line a row; numbers keep all digits, lists are joined with ``; ``, missing values are empty."""
     # As objects, since a column of whole numbers with a gap would become one of floats.
     frame = pd.DataFrame(to_dicts(rows), dtype=object)
-    for several in ("values", "records", "footnotes"):
+    for several in (name for name in SEVERAL if name in frame):
         frame[several] = ["; ".join(map(str, values)) for values in frame[several]]
     return frame.to_csv(index=False, lineterminator="\n")
 
@@ -68,11 +72,15 @@ def to_csv(rows: Sequence[Row]) -> str:
 def to_frame(rows: Sequence[Row]) -> pd.DataFrame:
     """A DataFrame, one line a row, each part of the label in a separate column; missing numbers are NaN."""
     heads, labels = label_columns(rows) if rows else ([], [])
-    frame = pd.DataFrame(to_dicts(rows)).drop(columns=["label", "decimals", "values", "records", "footnotes"])
+    frame = pd.DataFrame(to_dicts(rows)).drop(columns=["label", "decimals", *SEVERAL], errors="ignore")
     for place, head in enumerate(heads):
         if head != "Column":
             frame.insert(place, head, [line[place] for line in labels])
-    numeric = ["published", "ours", "low", "high", "difference"]
+    numeric = [
+        name
+        for name in ("published", "ours", "low", "high", "difference", "authors", "authors_difference")
+        if name in frame
+    ]
     frame[numeric] = frame[numeric].astype(float)
     return frame
 
@@ -104,7 +112,7 @@ def _makers(item: Item, profile: str, store: Store) -> dict[str, Callable[[], st
 
 def _bibtex(item: Item, found: Sequence[Row]) -> str:
     """An entry to cite one table with: its note carries keys of the records behind it, and of many a digest too."""
-    keys = sorted({Path(path).stem.rpartition("-")[2] for row in found for path in row.records})
+    keys = sorted({Path(path).stem.rpartition("-")[2] for row in with_authors(found) for path in row.records})
     shown = ", ".join(keys[:12])
     if len(keys) > 12:
         whole = hashlib.sha256("\n".join(keys).encode()).hexdigest()[:16]

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from ..catalogue.base import Cell, Item, Predicate, find_item
-from ..catalogue.plan import cells_of, evaluations, find_record, predicates_of
+from ..catalogue.plan import cells_of, evaluations, find_record, predicates_of, released
 from ..errors import RobustlibError
 from ..experiments.profiles import OWN_PROTOCOL, search_order
 from ..experiments.profiles import profile as profile_of
 from ..experiments.store import Store
+from ..spec.evaluation import Evaluation
 from ..spec.keys import parse
 from ..spec.records import Metric, Record
 from ..statistics import wilson_at
@@ -70,38 +71,83 @@ def _present(cell: Cell, profile: str, store: Store) -> int:
 
 
 def row(cell: Cell, profile: str, store: Store) -> Row:
-    """One line of a table: the published number beside ours."""
+    """One line of a table: the published number beside ours, and beside that of the authors' own network."""
     name, records = measured(cell, profile, store)
+    found = _line(cell, cell.evaluations, target(cell), records, name, cell.note)
+    if found.verdict.name in ASK_WHY or (found.verdict.name == "open" and cell.ablation):
+        found = replace(found, footnotes=(*found.footnotes, _explained(cell, store)))
+    return replace(found, authors=authors(cell, profile, store))
+
+
+def authors(cell: Cell, profile: str, store: Store) -> Row | None:
+    """The line of a cell on the network that the authors released; None where it is not measured."""
+    if not cell.released or OWN_PROTOCOL not in search_order(profile):
+        return None
+    found = [store.find(job.evaluation, job.home(OWN_PROTOCOL)) for job in released(cell, OWN_PROTOCOL)]
+    records = [record for record in found if record is not None and cell.metric in record.metrics]
+    if not records:
+        return None
+    paper, note = replace(target(cell), protocol_known=not cell.released_open), cell.released_open
+    if cell.published is not None and cell.released_batch and records[0].metrics[cell.metric].n % cell.released_batch:
+        points = cell.offset + cell.scale * records[0].metrics[cell.metric].value
+        records = [_by_batch(record, cell.metric, cell.released_batch) for record in records]
+        note = "; ".join(filter(None, (note, _BATCHES.format(cell.released_batch, points, cell.unit))))
+    line = _line(cell, cell.released, paper, records, records[0].profile, note)
+    return replace(line, footnotes=(*line.footnotes, _OPEN)) if line.verdict.name in ASK_WHY else line
+
+
+_OPEN = "the authors' network, measured as the paper measured, does not give the printed number; why is not known"
+_BATCHES = "the mean over batches of {}, the last one smaller, as in the authors' code; over points it is {:.3f} {}"
+
+
+def _by_batch(record: Record, metric: str, batch: int) -> Record:
+    """The record with a share of points replaced by the mean of its batches' shares.
+
+    Raises:
+        RobustlibError: no outcome of the record has that share.
+    """
+    value = record.metrics[metric].value
+    for name in record.outcomes:
+        counted = record.outcome(name)
+        for points in (counted, ~counted):
+            if abs(float(points.mean()) - value) < 1e-9:
+                parts = [float(points[first : first + batch].mean()) for first in range(0, len(points), batch)]
+                changed = replace(record.metrics[metric], value=float(np.mean(parts)))
+                return replace(record, metrics={**record.metrics, metric: changed})
+    raise RobustlibError(f"{record.path} has no outcome whose share is {metric}; run it again")
+
+
+def _line(
+    cell: Cell, full: Sequence[Evaluation], paper: Target, records: Sequence[Record], profile: str | None, note: str
+) -> Row:
+    """A row from records of the evaluations ``full``, one a network or draw."""
     metrics = [record.metrics[cell.metric] for record in records]
     values = tuple(cell.offset + cell.scale * metric.value for metric in metrics)
     values = values if cell.derived is None else (cell.derived(),)
-    published, paper = cell.published, target(cell)
-    inexact = sum(int(sum(record.dataset["inexact"].values())) for record in records[:1])
-    notes = [cell.note] if cell.note else []
-    if inexact:
-        notes.append(f"† {inexact} rows of the data are not the official bytes")
-    ours = _sample(cell, records) if records else None
-    verdict = COMPUTED if cell.derived is not None else decide(paper, ours, reason=cell.unavailable or NO_RECORD)
-    if verdict.name in ASK_WHY or (verdict.name == "open" and cell.ablation):
-        notes.append(_explained(cell, store))
+    ours = _sample(cell, records, full[0]) if records else None
     low, high = _interval(cell, records)
     return Row(
         label=cell.row,
         column=cell.column,
         published=paper.value,
-        decimals=paper.decimals if published else _decimals(cell.unit, values),
-        verified=published is not None and published.verified,
+        decimals=paper.decimals if cell.published else _decimals(cell.unit, values),
+        verified=cell.published is not None and cell.published.verified,
         values=values,
         low=low,
         high=high,
         n=metrics[0].n if metrics else None,
         evidence=ours.evidence if ours else None,
-        profile=name,
-        verdict=verdict,
+        profile=profile,
+        verdict=decide(paper, ours, reason=cell.unavailable or NO_RECORD) if cell.derived is None else COMPUTED,
         records=tuple(record.path for record in records),
-        footnotes=tuple(notes),
+        footnotes=tuple(filter(None, (note, _inexact(records)))),
         unit=cell.unit,
     )
+
+
+def _inexact(records: Sequence[Record]) -> str:
+    count = sum(int(sum(record.dataset["inexact"].values())) for record in records[:1])
+    return f"† {count} rows of the data are not the official bytes" if count else ""
 
 
 NO_RECORD = "no record of this cell yet"
@@ -124,10 +170,10 @@ def target(cell: Cell) -> Target:
     )
 
 
-def _sample(cell: Cell, records: Sequence[Record]) -> Sample:
-    """A cell's records as a verdict takes them."""
+def _sample(cell: Cell, records: Sequence[Record], full: Evaluation) -> Sample:
+    """A cell's records of an evaluation as a verdict takes them."""
     first, published = records[0], cell.published
-    measurement, subject = cell.evaluations[0].measurement, cell.evaluations[0].subject
+    measurement, subject = full.measurement, full.subject
     metric, quantity = first.metrics[cell.metric], measurement.quantity(cell.metric)
     # Several attempts on one image are one point.
     n = min(metric.n, parse(first.evaluation).points)
@@ -158,7 +204,7 @@ def _explained(cell: Cell, store: Store) -> str:
         found = (store.find(evaluation, OWN_PROTOCOL) for evaluation in factor.evaluations)
         records = [record for record in found if record is not None]
         if records:
-            changed = _sample(cell, records)
+            changed = _sample(cell, records, cell.evaluations[0])
             word = decide(target(cell), changed).name
             ended |= word not in (*ASK_WHY, "open")
             told.append(f"with {factor.name} alone changed, {changed.mean:.2f} {cell.unit}, {word}")

@@ -40,6 +40,7 @@ class Row:
         records: paths of the records, one per seed, relative to the repository.
         footnotes: sentences; one that begins with ``†`` keeps that mark.
         unit: "%" or the paper's own; "" for a plain number.
+        authors: the same number on the network that the authors released; None where it is not measured.
     """
 
     label: str
@@ -57,6 +58,7 @@ class Row:
     records: tuple[str, ...] = ()
     footnotes: tuple[str, ...] = ()
     unit: str = "%"
+    authors: Row | None = None
 
     def __post_init__(self) -> None:
         name = f"row {self.label!r}, {self.column!r}"
@@ -143,6 +145,16 @@ def ours_text(row: Row) -> str:
     return text
 
 
+def with_authors(rows: Iterable[Row]) -> list[Row]:
+    """The rows, each followed by its line on the authors' network where it has one."""
+    return [line for row in rows for line in (row, row.authors) if line is not None]
+
+
+def authors_text(row: Row) -> str:
+    """Value on the authors' network, with one decimal more than published; a dash where there is none."""
+    return NOTHING if row.authors is None else number(row.authors.value, row.decimals + 1)
+
+
 def networks_of(rows: Iterable[Row]) -> set[str]:
     """Networks behind rows, those that differ in their seed alone counted once: their records' folders."""
     folders = (path.rpartition("/")[0] for row in rows for path in row.records)
@@ -157,22 +169,26 @@ def count_text(row: Row) -> str:
 
 
 def record_names(row: Row) -> list[tuple[str, str]]:
-    """(words for the link, path) of each record: ``seed 0`` where the path's folder ends in ``-s0``."""
-    found = []
+    """(words for the link, path) of each record: ``seed 0`` where the path's folder ends in ``-s0``.
+
+    On an authors' network a seed names no network, but a draw of the attack.
+    """
+    found, released = [], row.evidence == "authors' network"
     for index, path in enumerate(row.records):
-        seed = re.search(r"-s(\d+)(?:/|$)", path)
-        alone = "record" if len(row.records) == 1 else f"record {index + 1}"
+        seed = None if released else re.search(r"-s(\d+)(?:/|$)", path)
+        alone = "record" if len(row.records) == 1 else f"{'draw' if released else 'record'} {index + 1}"
         found.append((f"seed {seed[1]}" if seed else alone, path))
     return found
 
 
 @dataclass(frozen=True)
 class Notes:
-    """Footnotes of a table: every sentence once, with its mark; and the marks of each row."""
+    """Footnotes of a table: every sentence once, with its mark; and the marks of each row's columns."""
 
     sentences: tuple[tuple[str, str], ...]
     ours: tuple[str, ...]
     verdicts: tuple[str, ...]
+    authors: tuple[str, ...] = ()
 
 
 def _mark(index: int) -> str:
@@ -195,6 +211,10 @@ def collect_notes(rows: Sequence[Row]) -> Notes:
             return daggers.setdefault(body, DAGGER * (len(daggers) + 1))
         return marks.setdefault(sentence, _mark(len(marks)))
 
+    authors = [
+        " ".join(dict.fromkeys(mark(note) for note in (row.authors.footnotes if row.authors else ()) if note))
+        for row in rows
+    ]
     ours = [" ".join(dict.fromkeys(mark(note) for note in row.footnotes if note)) for row in rows]
     reasons = [row.verdict.detail if row.verdict.name == "not run" else "" for row in rows]
     verdicts = [mark(reason) if reason else "" for reason in reasons]
@@ -202,4 +222,4 @@ def collect_notes(rows: Sequence[Row]) -> Notes:
     if any(row.published is not None and not row.verified for row in rows):
         sentences.append((UNVERIFIED, "published number not checked against the paper; it decides nothing"))
     sentences += [(sign, body) for body, sign in marks.items()]
-    return Notes(tuple(sentences), tuple(ours), tuple(verdicts))
+    return Notes(tuple(sentences), tuple(ours), tuple(verdicts), tuple(authors))

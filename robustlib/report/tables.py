@@ -1,8 +1,9 @@
 """Rows as tables: for the book (MyST), for a notebook cell (HTML), for READMEs (Markdown), for programs (JSON).
 
-Every printed form shows the same: label, paper's value, ours with its 95 % interval and the range of its networks,
-points and networks, verdict, evidence, records. The same rows give the same bytes. A link is ``link + path``, or
-``link(path)`` where ``link`` is a function. LaTeX, CSV and DataFrames come from ``exports``.
+Every printed form shows the same: label, paper's value, that of the authors' network where it is measured, ours with
+its 95 % interval and the range of its networks, points and networks, verdict, evidence, records. The same rows give
+the same bytes. A link is ``link + path``, or ``link(path)`` where ``link`` is a function. LaTeX, CSV and DataFrames
+come from ``exports``.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from .forms import html_table, list_table, myst_escape
 from .rows import (
     NOTHING,
     Row,
+    authors_text,
     collect_notes,
     count_text,
     label_columns,
@@ -58,6 +60,7 @@ def make_sheet(
     escape: Escape,
     sup: str,
     badge: Callable[[Row], str] = lambda row: row.verdict.name,
+    links: Callable[[Row], str] = lambda row: "",
 ) -> Sheet:
     """The sheet of these rows.
 
@@ -67,6 +70,7 @@ def make_sheet(
         escape: plain text in the form's markup.
         sup: footnote marks are raised by it; a format with one field.
         badge: a row's verdict in the form's markup.
+        links: to a row's records, in the form's markup; those on the authors' network stand in its own column.
 
     Raises:
         RobustlibError: no rows.
@@ -77,7 +81,7 @@ def make_sheet(
     units = {row.unit for row in rows}
     shared = next(iter(units)) if len(units) == 1 else ""
     unit = f" ({shared})" if shared else ""
-    printed = any(row.published is not None for row in rows)
+    printed, released = any(row.published is not None for row in rows), any(row.authors is not None for row in rows)
     notes, cells = collect_notes(rows), []
 
     def raised(marks: str) -> str:
@@ -87,17 +91,29 @@ def make_sheet(
         own = f" {row.unit}" if row.unit and not shared else ""
         paper = [published_text(row) + (own if row.published is not None else "")] if printed else []
         ours = escape(ours_text(row) + (own if row.values else "")) + raised(notes.ours[i])
+        theirs = [_authors(row, escape, badge, links) + raised(notes.authors[i])] if released else []
         count, evidence = escape(count_text(row)), escape(row.evidence or NOTHING)
-        cells.append([*map(escape, [*label, *paper]), ours, count, badge(row) + raised(notes.verdicts[i]), evidence])
+        cells.append(
+            [*map(escape, [*label, *paper]), *theirs, ours, count, badge(row) + raised(notes.verdicts[i]), evidence]
+        )
     name = quantity(rows) or ""
     # A sentence begins with a capital, a name such as l2 stays.
     name = name[:1].upper() + name[1:] if name[:2].isalpha() else name
     caption = f"{caption.rstrip('.')}. {name}{unit}." if caption and name else caption
     shown = "[95 % interval]" + ("; range of networks" if any(row.seeds > 1 for row in rows) else "")
-    heads += [f"Paper{unit}", f"Ours {shown}"] if printed else [f"Ours{unit} {shown}"]
+    heads += [f"Paper{unit}"] if printed else []
+    heads += ["Authors' network"] if released else []
+    heads += [f"Ours{'' if printed else unit} {shown}"]
     heads = [escape(head) for head in [*heads, "Points × networks", "Verdict", "Evidence"]]
-    align = "l" * len(labels[0]) + "r" * (printed + 2) + "ll"
+    align = "l" * len(labels[0]) + "r" * printed + "l" * released + "rrll"
     return Sheet(heads, cells, align, [(escape(sign), escape(text)) for sign, text in notes.sentences], caption)
+
+
+def _authors(row: Row, escape: Escape, badge: Callable[[Row], str], links: Callable[[Row], str]) -> str:
+    """Value, verdict and record of the authors' network."""
+    if row.authors is None:
+        return escape(NOTHING)
+    return " ".join(filter(None, (escape(authors_text(row)), badge(row.authors), links(row.authors))))
 
 
 def _links(row: Row, link: Link, form: str, escape: Escape = str) -> str:
@@ -126,8 +142,12 @@ def to_myst(rows: Sequence[Row], *, name: str, caption: str, link: Link = "") ->
         raise RobustlibError(f"table name {name!r}: use small letters, digits and hyphens")
     if not caption.strip():
         raise RobustlibError(f"table {name}: an empty caption; say what the table shows")
-    sheet = make_sheet(rows, caption, myst_escape, " {{sup}}`{}`", _badge)
-    lines = [[*cells, _links(row, link, "[{}](<{}>)")] for row, cells in zip(rows, sheet.cells, strict=True)]
+
+    def links(row: Row) -> str:
+        return _links(row, link, "[{}](<{}>)")
+
+    sheet = make_sheet(rows, caption, myst_escape, " {{sup}}`{}`", _badge, links)
+    lines = [[*cells, links(row)] for row, cells in zip(rows, sheet.cells, strict=True)]
     notes = [f"{{sup}}`{sign}` {text}" for sign, text in sheet.notes]
     return list_table([[*sheet.heads, "Record"], *lines], name=name, caption=sheet.caption, notes=notes)
 
@@ -139,9 +159,11 @@ def to_html(rows: Sequence[Row], *, caption: str = "", link: Link = "") -> str:
         # Without a style sheet a class does nothing.
         return _badge(row) if row.verdict.compares else row.verdict.name
 
-    sheet = make_sheet(rows, caption, html.escape, " <sup>{}</sup>", badge)
-    form = '<a href="{1}">{0}</a>'
-    lines = [[*cells, _links(row, link, form, html.escape)] for row, cells in zip(rows, sheet.cells, strict=True)]
+    def links(row: Row) -> str:
+        return _links(row, link, '<a href="{1}">{0}</a>', html.escape)
+
+    sheet = make_sheet(rows, caption, html.escape, " <sup>{}</sup>", badge, links)
+    lines = [[*cells, links(row)] for row, cells in zip(rows, sheet.cells, strict=True)]
     notes = [f"<sup>{sign}</sup> {text}" for sign, text in sheet.notes]
     return html_table([[*sheet.heads, "Record"], *lines], caption=sheet.caption, notes=notes)
 
@@ -152,9 +174,12 @@ def to_markdown(rows: Sequence[Row], *, caption: str = "", link: Link = "") -> s
     def escape(text: str) -> str:
         return re.sub(r"([\\`*_\[\]<>|$])", r"\\\1", text)
 
-    sheet = make_sheet(rows, caption, escape, " {}")
+    def links(row: Row) -> str:
+        return _links(row, link, "[{}](<{}>)")
+
+    sheet = make_sheet(rows, caption, escape, " {}", links=links)
     rule = [{"l": "---", "r": "---:"}[side] for side in f"{sheet.align}l"]
-    body = [[*cells, _links(row, link, "[{}](<{}>)")] for row, cells in zip(rows, sheet.cells, strict=True)]
+    body = [[*cells, links(row)] for row, cells in zip(rows, sheet.cells, strict=True)]
     lines = [f"**{escape(sheet.caption)}**", ""] if sheet.caption else []
     lines += [f"| {' | '.join(line)} |" for line in ([*sheet.heads, "Record"], rule, *body)]
     if sheet.notes:
@@ -163,9 +188,13 @@ def to_markdown(rows: Sequence[Row], *, caption: str = "", link: Link = "") -> s
 
 
 def to_dicts(rows: Sequence[Row]) -> list[dict[str, Any]]:
-    """Plain values of each row, unrounded; a missing one is None, and several are a list."""
+    """Plain values of each row, unrounded; a missing one is None, and several are a list.
+
+    Where any row is measured on the authors' network too, each has fields for it, ``authors`` being its value.
+    """
     if not rows:
         raise RobustlibError("a table without rows; pass the rows of an item that has cells")
+    released = any(row.authors is not None for row in rows)
     return [
         {
             "label": row.label,
@@ -188,8 +217,21 @@ def to_dicts(rows: Sequence[Row]) -> list[dict[str, Any]]:
             "records": list(row.records),
             "footnotes": list(row.footnotes),
         }
+        | (_authors_fields(row.authors) if released else {})
         for row in rows
     ]
+
+
+def _authors_fields(row: Row | None) -> dict[str, Any]:
+    return {
+        "authors": None if row is None else row.value,
+        "authors_difference": None if row is None else row.difference,
+        "authors_n": None if row is None else row.n,
+        "authors_values": [] if row is None else list(row.values),
+        "authors_verdict": None if row is None else row.verdict.name,
+        "authors_detail": None if row is None else row.verdict.detail,
+        "authors_records": [] if row is None else list(row.records),
+    }
 
 
 def to_json(rows: Sequence[Row]) -> str:

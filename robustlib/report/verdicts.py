@@ -237,6 +237,8 @@ def _released(paper: Target, ours: Sample) -> Verdict:
     same = abs(difference) <= allowed + 1e-9
     draws = f", {k} draws of the attack" if k > 1 else ""
     detail = f"difference {_signed(difference, paper)}, allowed {allowed:.{paper.decimals + 1}f}{draws}"
+    if not paper.protocol_known:
+        return Verdict("consistent" if same else "open", f"{detail}; the published protocol is not fully known")
     return Verdict("confirmed" if same else "differs", detail)
 
 
@@ -353,7 +355,8 @@ are not the paper's; several attempts on one image count as one point. Intervals
 freedom. Test images that are not the official bytes widen every interval by their share.
 
 - *authors' network*: **confirmed** where only the paper's rounding, three draws of a random attack, or inexact test
-  images separate the two numbers; otherwise it **differs**.
+  images separate the two numbers; otherwise it **differs**. Where the paper does not print a setting of the attack,
+  **consistent** or **open**.
 - *paper's protocol*, $k \\ge {least}$: **reproduced** where the {near} interval of the difference lies inside the
   margin (two one-sided tests at 5 %); **higher** or **lower** where the {far} interval leaves out zero and the
   difference is beyond the margin; otherwise **unresolved**.

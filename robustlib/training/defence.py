@@ -19,6 +19,8 @@ class Defence:
     """True where its labels are the outputs of a teacher."""
     staged: ClassVar[bool] = False
     """True where earlier stages of a cascade may leave it a part of the training set."""
+    released: ClassVar[bool] = False
+    """True of weights that authors released: they are read from a file, and never trained."""
 
     @property
     def mean_steps(self) -> float:

@@ -1,12 +1,10 @@
 """The authors' released MNIST cascade at eps 0.3, with our code: 33.64 % under their rule, and what other rules say.
 
-Skipped unless ROBUSTLIB_AUTHORS_WEIGHTS names the folder with scaled_mnist_small_0_3.pth, which is not ours to
-distribute.
+Skipped where scaled_mnist_small_0_3.pth, which is not ours to distribute, is not at hand.
 """
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
@@ -14,15 +12,20 @@ import torch
 
 from robustlib.certify import Cascade, Judgement, certify, undermine
 from robustlib.data import data_root, load
-from robustlib.models import ModelSpec, build
+from robustlib.environment import AUTHORS_WEIGHTS
+from robustlib.experiments import checkpoints
+from robustlib.experiments.networks import Networks
+from robustlib.models.released import checkpoint
+from robustlib.spec.released import authors_network
 from robustlib.threat import LinfBall
 
-WEIGHTS = Path(os.environ.get("ROBUSTLIB_AUTHORS_WEIGHTS", "nowhere")) / "scaled_mnist_small_0_3.pth"
+NAME = "scaled_mnist_small_0_3"
 BALL = LinfBall(0.3)
 
 pytestmark = [
     pytest.mark.skipif(
-        not WEIGHTS.exists(), reason=f"needs the authors' {WEIGHTS.name}: set ROBUSTLIB_AUTHORS_WEIGHTS to its folder"
+        checkpoints.locate(checkpoint(NAME).file) is None,
+        reason=f"needs the authors' {NAME}.pth: set {AUTHORS_WEIGHTS}, or `robustlib weights fetch {NAME}`",
     ),
     pytest.mark.skipif(
         not (data_root() / "mnist.npz").exists(), reason="needs MNIST: set ROBUSTLIB_DATA to a folder with mnist.npz"
@@ -31,13 +34,8 @@ pytestmark = [
 
 
 def authors_cascade() -> Cascade:
-    stages = []
-    for weights in torch.load(WEIGHTS, weights_only=True, map_location="cpu")["state_dict"]:
-        generator = torch.Generator().manual_seed(0)
-        model = build(ModelSpec("wong_conv", 16), input_shape=(1, 28, 28), classes=10, generator=generator)
-        model.load_state_dict(weights)
-        stages.append(model)
-    return Cascade(tuple(stages), BALL)
+    networks, stages = Networks(torch.device("cpu"), Path("unused"), None), range(1, checkpoint(NAME).stages + 1)
+    return Cascade(tuple(networks.obtain(authors_network(NAME, number)) for number in stages), BALL)
 
 
 def judged(first: int, end: int) -> Judgement:

@@ -1,11 +1,10 @@
 """The authors' released MNIST network, with our code: Wong & Kolter 2018, Table 1, MNIST robust, eps 0.1, unclipped.
 
-Skipped unless ROBUSTLIB_AUTHORS_WEIGHTS names the folder with polytope_mnist.pth, which is not ours to distribute.
+Skipped where polytope_mnist.pth, which is not ours to distribute, is not at hand.
 """
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
@@ -15,15 +14,20 @@ from torch import Tensor, nn
 from robustlib.attacks import fgsm, pgd
 from robustlib.certify import certify, detect
 from robustlib.data import data_root, load
+from robustlib.environment import AUTHORS_WEIGHTS
+from robustlib.experiments import checkpoints
+from robustlib.experiments.networks import Networks
+from robustlib.models.released import checkpoint
+from robustlib.spec.released import authors_network as released
 from robustlib.threat import LinfBall
 
-FOLDER = Path(os.environ.get("ROBUSTLIB_AUTHORS_WEIGHTS", "nowhere"))
+NAME = "polytope_mnist"
 BALL = LinfBall(0.1, None)
 
 pytestmark = [
     pytest.mark.skipif(
-        not (FOLDER / "polytope_mnist.pth").exists(),
-        reason="needs the authors' polytope_mnist.pth: set ROBUSTLIB_AUTHORS_WEIGHTS to its folder",
+        checkpoints.locate(checkpoint(NAME).file) is None,
+        reason=f"needs the authors' {NAME}.pth: set {AUTHORS_WEIGHTS}, or `robustlib weights fetch {NAME}`",
     ),
     pytest.mark.skipif(
         not (data_root() / "mnist.npz").exists(), reason="needs MNIST: set ROBUSTLIB_DATA to a folder with mnist.npz"
@@ -31,19 +35,8 @@ pytestmark = [
 ]
 
 
-def authors_network() -> nn.Sequential:
-    model = nn.Sequential(
-        nn.Conv2d(1, 16, 4, 2, 1),
-        nn.ReLU(),
-        nn.Conv2d(16, 32, 4, 2, 1),
-        nn.ReLU(),
-        nn.Flatten(),
-        nn.Linear(1568, 100),
-        nn.ReLU(),
-        nn.Linear(100, 10),
-    )
-    model.load_state_dict(torch.load(FOLDER / "polytope_mnist.pth", weights_only=True, map_location="cpu"))
-    return model.eval()
+def authors_network() -> nn.Module:
+    return Networks(torch.device("cpu"), Path("unused"), None).obtain(released(NAME))
 
 
 def points(step: int) -> tuple[Tensor, Tensor]:

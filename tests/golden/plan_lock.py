@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from robustlib.catalogue.base import Cell, Predicate, items
-from robustlib.catalogue.plan import cells_of, evaluations, job_of, predicates_of
+from robustlib.catalogue.plan import cells_of, evaluations, job_of, predicates_of, released
 from robustlib.environment import repository
 from robustlib.experiments import profiles
 from robustlib.experiments.runner import Job
@@ -32,11 +32,14 @@ def digest(content: Any) -> str:
 
 def described(cell: Cell) -> list[Any]:
     """What a cell says, with the keys of the paper's own evaluations."""
+    # Named only where there is any: cells without stay as they were locked.
+    theirs = [[*map(key, cell.released), cell.released_open, cell.released_batch]] if cell.released else []
     published = cell.published and [cell.published.id, cell.published.text, cell.published.verified]
     return [
         cell.item, cell.row, cell.column, published, cell.metric, cell.scale, cell.offset, cell.unit, cell.note,
         cell.protocol_known, cell.unavailable, cell.derived and cell.derived(), cell.spread, cell.distribution,
         list(map(key, cell.evaluations)), [[factor.name, *map(key, factor.evaluations)] for factor in cell.ablation],
+        *theirs,
     ]  # fmt: skip
 
 
@@ -56,7 +59,7 @@ def plan_of_item(item: str, store: Store) -> dict[str, str]:
     for name in profiles.NAMES:
         found[name] = digest(
             [
-                [[_run(job, name) for job in evaluations(cell, name)] for cell in cells],
+                [[_run(job, name) for job in (*evaluations(cell, name), *released(cell, name))] for cell in cells],
                 [[_run(job_of(full, name), name) for full in claim.needs] for claim in claims],
             ]
         )

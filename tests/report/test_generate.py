@@ -12,10 +12,11 @@ from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from robustlib.book import pages as generated
-from robustlib.book.cards import ABOUT, cards, data_cards, threat_text
+from robustlib.book.cards import ABOUT, cards, data_cards, released_cards, threat_text
 from robustlib.book.costs import commands, costs
 from robustlib.book.pages import compare, generate
 from robustlib.book.record_pages import network_section, write_records
@@ -30,7 +31,7 @@ from robustlib.experiments.store import Store, weights_path
 from robustlib.papers.comparison.aged import aged
 from robustlib.report.display import record_target
 from robustlib.report.exports import export
-from robustlib.report.join import rows
+from robustlib.report.join import authors, rows
 from robustlib.report.plots.overview import overview, overview_alt
 from robustlib.spec.keys import key
 from robustlib.spec.records import Metric
@@ -216,7 +217,7 @@ def test_a_record_page_has_everything_to_judge_a_number(made: Made) -> None:
     assert text.count("](#table-there)") == 1
     key = records[1].training_key[:8]
     again = network_section(records[1:2], {records[1].evaluation_key: TABLE.id}, {}, {key})
-    assert "or, of the committed weights and without training, `robustlib verify madry2018/table-1`" in again
+    assert "or, of its weights and without training, `robustlib verify madry2018/table-1 --profile smoke`" in again
     assert "robustlib verify" not in text
     many = {f"m{i}": Metric(0.5, 7, 0.25, 0.75) for i in range(20)}
     shown = network_section([replace(records[1], metrics=many)], {}, {})
@@ -263,6 +264,50 @@ def test_each_paper_and_profile_has_a_page_with_each_record_once(store: Store, t
     networks = re.findall(r"\]\((#network-[a-z0-9-]+)\) \| \d+ \|", index)
     assert len(networks) == len({Path(r.path).parent for r in store.records() if r.profile != "smoke"})
     assert all(text.count(f"({name[1:]})=") == 1 for name in networks)
+
+
+def test_the_authors_own_networks_are_counted_first_drawn_and_shown(tmp_path: Path) -> None:
+    cells = [cell for cell in plan.cells_of("wong2018/table-1/har") if cell.released and cell.published]
+    for cell, accuracy in zip(cells[:2], (0.922, 0.6), strict=True):
+        file(tmp_path, cell.released[0], correct=accuracy, n=1_000)
+    store = Store(tmp_path)
+    text = summary(profiles.BEST, store)
+    assert text.startswith(
+        "**On the networks that the authors released, 1 of 2 published numbers are confirmed** by this book's code "
+        "(1 differs). Of 68 tables and figures"
+    )
+    assert "authors' network: [confirmed]{.verdict .verdict-confirmed}\u00a01 [differs]" in fates(profiles.BEST, store)
+    assert "; authors' network: [confirmed]" in scorecard(profiles.BEST, store, {})
+    points = drawn(profiles.BEST, store)
+    assert [(row.evidence, row.published, row.value) for row in points] == [
+        ("authors' network", 7.8, pytest.approx(7.8)),
+        ("authors' network", 21.49, pytest.approx(40.0)),
+    ]
+    assert [any("why is not known" in note for note in row.footnotes) for row in points] == [False, True]
+    card = released_cards(store)
+    part = card.partition("### polytope_har")[2].partition("### ")[0]
+    assert part.count("| clean | none | 92.2%") == part.count("| fgsm | ℓ∞ 0.05, unclipped | 60.0%") == 1
+    write_records(tmp_path / "records", store, ["full"], {})
+    page = (tmp_path / "records" / "full-wong2018.md").read_text()
+    assert "Trained as in the paper" not in page
+    assert "`robustlib weights fetch polytope_har` gets it" in page
+    assert "robustlib verify wong2018/table-1/har --profile full" in page
+    # A page of a profile that measures no such network shows none.
+    assert not drawn("quick", store)
+
+
+def test_a_share_of_batches_is_counted_as_the_authors_count_it(tmp_path: Path) -> None:
+    """The last of 59 batches of 50 has 47 points, and weighs as much as each other one."""
+    cell = next(cell for cell in plan.cells_of("wong2018/table-1/har") if cell.released and cell.column == "TEST ERROR")
+    right = np.ones(2947, bool)
+    right[-47:] = False
+    file(tmp_path, cell.released[0], correct=right, n=2947)
+    theirs = authors(cell, profiles.BEST, Store(tmp_path))
+    assert theirs is not None
+    assert theirs.value == pytest.approx(100 / 59)
+    assert f"over points it is {4700 / 2947:.3f} %" in theirs.footnotes[0]
+    whole = replace(cell, released_batch=0)
+    assert authors(whole, profiles.BEST, Store(tmp_path)).value == pytest.approx(4700 / 2947)  # type: ignore[union-attr]
 
 
 def test_a_shared_network_stands_with_the_first_paper_that_has_it(tmp_path: Path) -> None:

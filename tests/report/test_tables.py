@@ -313,3 +313,55 @@ def test_a_table_of_which_the_paper_prints_nothing_has_no_column_for_it(form: st
 def test_subscripts_of_tex_read_as_words() -> None:
     rows = [replace(ROW, label=f"Method=PGD;Source={source}") for source in ("A", "A _{nat}")]
     assert "A_nat" in tables.to_html(rows)
+
+
+# The authors' own network ------------------------------------------------------------------------------------
+
+THEIRS = replace(
+    ROW,
+    values=(93.21,),
+    evidence="authors' network",
+    verdict=Verdict("confirmed", "difference +0.01, allowed 0.05"),
+    records=("results/full/mnist-a-released_x-s0/pgd-0a0b0c0d.json",),
+    footnotes=("settings not printed", "† 20 rows of the data are not the official bytes"),
+)
+WITH = [replace(ROW, authors=THEIRS), OTHER]
+
+
+def test_the_authors_network_has_a_column_where_any_row_has_one() -> None:
+    head = "Authors' network"
+    plain, shown = (tables.to_markdown(rows).splitlines() for rows in (ROWS, WITH))
+    assert head not in plain[0]
+    heads = [cell.strip() for cell in shown[0].strip("| ").split(" | ")]
+    assert heads.index(head) == heads.index("Paper (%)") + 1
+    cell = f"93.21 confirmed [record](<{THEIRS.records[0]}>) a †"
+    assert f"| {cell} | 92.97" in shown[2]
+    assert "| 95.7 ? | – | – † b |" in shown[3]
+    # A footnote that both columns share stands once.
+    assert "\n".join(shown).count("rows of the data") == 1
+    myst = tables.to_myst(WITH, name="t", caption="Some")
+    assert 'verdict-confirmed">confirmed</span>' in myst
+    soup = BeautifulSoup(tables.to_html(WITH, link="../"), "html.parser")
+    links = [a["href"] for a in soup.select("tbody tr:first-of-type td:nth-of-type(3) a")]
+    assert links == [f"../{THEIRS.records[0]}"]
+    assert "93.21 confirmed" in exports.to_latex(WITH, label="t", caption="Some")
+
+
+def test_draws_on_one_released_network_are_no_seeds_of_networks() -> None:
+    several = replace(THEIRS, values=(93.2, 93.3), records=("a-s0/x.json", "a-s1/x.json"))
+    assert [words for words, _ in record_names(several)] == ["draw 1", "draw 2"]
+
+
+def test_exports_carry_the_authors_network_where_any_row_has_one() -> None:
+    assert "authors" not in tables.to_dicts(ROWS)[0]
+    first, second = tables.to_dicts(WITH)
+    assert (first["authors"], first["authors_verdict"], first["authors_n"]) == (93.21, "confirmed", 1000)
+    assert first["authors_difference"] == pytest.approx(0.01)
+    assert first["authors_records"] == list(THEIRS.records)
+    assert (second["authors"], second["authors_verdict"], second["authors_records"]) == (None, None, [])
+    lines = list(csv.DictReader(io.StringIO(exports.to_csv(WITH))))
+    assert (lines[0]["authors"], lines[0]["authors_records"], lines[1]["authors"]) == ("93.21", THEIRS.records[0], "")
+    frame = exports.to_frame(WITH)
+    assert frame["authors"].tolist()[0] == 93.21
+    assert math.isnan(frame["authors"].tolist()[1])
+    assert "authors_values" not in frame

@@ -184,6 +184,9 @@ def test_the_authors_network_is_confirmed_to_the_rounding() -> None:
     draws = (92.1, 92.2, 92.3)
     assert name(**(released | {"values": draws})) == "confirmed"
     assert name({"value": 93.0}, **(released | {"values": draws})) == "differs"
+    # Of an attack with a setting that is not printed: agreement is no proof, and a difference none either.
+    assert name({"protocol_known": False}, **released) == "consistent"
+    assert name({"protocol_known": False, "value": 93.0}, **released) == "open"
 
 
 def test_a_stand_in_is_never_judged() -> None:
@@ -257,12 +260,16 @@ def test_only_the_training_recipe_may_differ(deviation: str, expected: bool) -> 
 
 def test_the_weakest_record_gives_the_grade() -> None:
     class Made:
-        def __init__(self, *deviations: str, profile: str = "quick") -> None:
+        def __init__(self, *deviations: str, profile: str = "quick", defence: str = "Standard") -> None:
             self.deviations, self.profile = list(deviations), profile
+            self.training = {"defence": {"type": defence}}
 
     own, other, small = Made(), Made("subject.schedule.steps: 2 -> 1"), Made("subset.n: whole split -> 2")
-    assert [grade(made) for made in ([own], [own, other], [other, small, own])] == list(GRADES[1:])  # type: ignore[list-item]
-    assert grade([Made(profile="smoke")]) == "stand-in"  # type: ignore[list-item]
+    theirs, few = Made(defence="Released"), Made("subset.n: whole split -> 2", defence="Released")
+    several = ([theirs], [theirs, own], [own, other], [other, small, own])
+    assert [grade(made) for made in several] == list(GRADES)  # type: ignore[arg-type]
+    # On fewer points than the paper's it confirms nothing.
+    assert grade([few]) == grade([Made(profile="smoke")]) == "stand-in"  # type: ignore[list-item]
 
 
 # Error rates -----------------------------------------------------------------------------------------------------

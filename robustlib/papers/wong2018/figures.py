@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from ...catalogue.base import place
+from ...catalogue.places import place
 from ...catalogue.plan import cells_of
 from ...experiments.store import Store
 from ...report.join import rows

@@ -16,6 +16,7 @@ from ...evaluate.vanishing import VanishingGradients
 from ...models import ModelSpec
 from ...spec.evaluation import Evaluation, Subset
 from ...spec.network import Network
+from ...spec.released import authors_network
 from ...threat import LinfBall
 from ...training import Certified, Schedule, Standard
 
@@ -83,6 +84,19 @@ def network(problem: str, *, robust: bool, seed: int = 0, times: int = 1) -> Net
     updates = times * line.epochs * (facts_of(line.dataset).n_train // line.batch)
     defence = Certified(line.threat, start=line.start) if robust else Standard()
     return Network(line.dataset, line.model, defence, Schedule(updates, line.batch, 1e-3), seed=seed)
+
+
+RELEASED = {"MNIST": "polytope_mnist", "FASHION-MNIST": "polytope_fashion", "HAR": "polytope_har"}
+"""Files of the robust networks that the authors released, but for SVHN's, whose data are not at hand."""
+
+
+EVALUATED = 50
+"""Points of a batch, over whose errors the authors' ``evaluate_robust`` takes the mean."""
+
+
+def released(problem: str) -> Network:
+    """The authors' own robust network of a line."""
+    return authors_network(RELEASED[problem], threat=PROBLEMS[problem].threat)
 
 
 def shallow(*, robust: bool) -> Network:

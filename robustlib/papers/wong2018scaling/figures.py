@@ -7,7 +7,7 @@ from operator import itemgetter
 
 import numpy as np
 
-from ...catalogue.base import place
+from ...catalogue.places import place
 from ...experiments.store import Store
 from ...report.join import rows
 from ...report.plots.bars import Bar, bar_panels

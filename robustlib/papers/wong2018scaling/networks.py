@@ -20,6 +20,7 @@ from ...evaluate.update_time import Cost
 from ...models import ModelSpec
 from ...spec.evaluation import Evaluation, Subset
 from ...spec.network import Network
+from ...spec.released import authors_network
 from ...threat import Ball, L2Ball, LinfBall
 from ...training import Certified, Schedule, Standard
 from ..wong2018 import networks as polytope
@@ -113,6 +114,22 @@ def stage(line: Line, number: int = 1) -> Network:
     return Network(name, model, defence, schedule(line.data), earlier=earlier)
 
 
+RELEASED = {
+    ("MNIST", "0.3"): ("scaled_mnist_small_0_3", 3),
+    ("CIFAR10", "8/255"): ("scaled_cifar_small_8px", 3),
+    ("CIFAR10", "36/255"): ("scaled_l2_cifar_small_36px", 2),
+}
+"""Files of the small cascades that the authors released, and their stages, by data and radius."""
+
+
+def released(line: Line, number: int = 0) -> tuple[Network, ...]:
+    """The authors' own network of a line, the ``number``-th of its cascade or, for 0, the last; () where none is."""
+    if line.model != "Small" or line.exact or (line.data, line.eps) not in RELEASED:
+        return ()
+    name, stages = RELEASED[line.data, line.eps]
+    return (authors_network(name, number or stages, threat=line.threat),)
+
+
 def shaped(kind: str, k: int) -> Network:
     """Wide(k) or Deep(k) on MNIST at 0.1, trained as the small network."""
     base = stage(SMALL["projected"])
@@ -140,7 +157,12 @@ def over_intervals(line: Line) -> Evaluation:
 
 def cascade(line: Line, stages: int = STAGES) -> Evaluation:
     """The first ``stages`` networks as a cascade; a search for points in the ball that overturn its verdicts."""
-    return Evaluation(stage(line, stages), CascadeBound(line.threat, searched=200))
+    return judged(stage(line, stages), line)
+
+
+def judged(last: Network, line: Line) -> Evaluation:
+    """The cascade that ends with a network."""
+    return Evaluation(last, CascadeBound(line.threat, searched=200))
 
 
 def curve(line: Line, number: int) -> Evaluation:

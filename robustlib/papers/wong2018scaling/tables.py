@@ -34,6 +34,8 @@ from .networks import (
     cascade,
     clean,
     epoch_cost,
+    judged,
+    released,
     shaped,
     stage,
     updates,
@@ -52,13 +54,15 @@ def _results(item: str, lines: Sequence[Line]) -> Iterator[Cell]:
         panel = f"{item}/{DATASETS[line.data]}"
         # Once each: since the authors chose an epoch on the test set, no number of seeds could reproduce theirs.
         single, whole = stage(line), [cascade(line)]
-        columns: list[tuple[str, Sequence[Evaluation], str]] = [
-            ("Single model error: Robust", [bound(single, line.threat)], "bound"),
-            ("Single model error: Standard", [clean(single)], "accuracy"),
-            ("Cascade error: Robust", whole, "bound"),
-            ("Cascade error: Standard", whole, "error"),
+        first, last = released(line, 1), [judged(net, line) for net in released(line)]
+        proven = [bound(net, line.threat) for net in first]
+        columns: list[tuple[str, Sequence[Evaluation], str, Sequence[Evaluation]]] = [
+            ("Single model error: Robust", [bound(single, line.threat)], "bound", proven),
+            ("Single model error: Standard", [clean(single)], "accuracy", list(map(clean, first))),
+            ("Cascade error: Robust", whole, "bound", last),
+            ("Cascade error: Standard", whole, "error", last),
         ]
-        for column, runs, metric in columns:
+        for column, runs, metric, theirs in columns:
             number = numbers.get((line.row, column))
             if number is not None and number.value is None:
                 yield Cell(
@@ -81,11 +85,14 @@ def _results(item: str, lines: Sequence[Line]) -> Iterator[Cell]:
                 note=_CASCADE if runs is whole else "",
                 scale=scale,
                 offset=offset,
+                released=theirs,
             )
         if numbers.get((line.row, "Cascade error: Robust"), None) is None or line.exact:
             continue
         for column, metric in (("cascade, guarded rule", "guarded_bound"), ("cascade, strict rule", "strict_bound")):
-            yield cell(f"{PAPER}/{panel}", line.row, column, whole, metric, note=f"{OWN_NOTE}; {_CASCADE}")
+            yield cell(
+                f"{PAPER}/{panel}", line.row, column, whole, metric, note=f"{OWN_NOTE}; {_CASCADE}", released=last
+            )
 
 
 class _Units(TorchDispatchMode):

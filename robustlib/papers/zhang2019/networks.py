@@ -15,6 +15,7 @@ from ...evaluate.suite_accuracy import WorstCase
 from ...models import ModelSpec
 from ...spec.evaluation import Evaluation
 from ...spec.network import Network
+from ...spec.released import authors_network
 from ...threat import Ball, LinfBall
 from ...training import BinaryTrades, Defence, LogitPairing, PgdTraining, Schedule, Standard, Trades
 
@@ -80,6 +81,15 @@ def network(
         model: another architecture.
     """
     return Network(dataset, model or _MODEL[dataset], defence(dataset, method, beta), _RECIPE[dataset], seed=seed)
+
+
+RELEASED = {"mnist": "mnist_small_cnn"}
+"""Files of the networks that the authors released; CIFAR-10's is no longer at a public address."""
+
+
+def released(dataset: str, draw: int = 0) -> Network:
+    """The authors' own network with 1/lambda 6; ``draw`` names one of a random attack."""
+    return authors_network(RELEASED[dataset], threat=THREATS[dataset], seed=draw)
 
 
 def sweep_network(dataset: str, beta: float, *, seed: int = 0) -> Network:
