@@ -83,6 +83,14 @@ def test_claims_link_to_their_records(store: Store, bundles: list[dict[str, str]
     assert "(#record-smoke-" in bundles[0]["text/markdown"]
 
 
+def test_a_chapter_counts_what_the_authors_networks_confirm(store: Store, bundles: list[dict[str, str]]) -> None:
+    for items, profile in ((["wong2018/table-1/har"], "best"), (["wong2018/table-1/har"], "smoke")):
+        shown.show_released(items, profile, store, "And more.")
+    full, smoke = (bundle["text/markdown"] for bundle in bundles)
+    assert full == "**The authors' own networks, our code.** 4 of 4 published numbers are confirmed on them. And more."
+    assert smoke == "**The authors' own networks, our code.** None of them is measured in this profile. And more."
+
+
 def test_a_record_target_is_the_anchor_of_its_page() -> None:
     path = "results/quick/mnist-madry_cnn16-pgd-s0/pgd100x20-transfer-0a1b2c3d.json"
     assert shown.record_target(path) == "record-quick-mnist-madry-cnn16-pgd-s0-pgd100x20-transfer-0a1b2c3d"
