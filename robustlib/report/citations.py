@@ -66,7 +66,8 @@ def _value(kind: str, name: str, profile: str, store: Store) -> str:
         return cite(evaluation, profile, store, metric=metric)
     if kind == "row":
         item, _, place = name.partition(":")
-        return cite_row(item, *place.split("|"), profile, store)
+        label, _, column = place.partition("|")
+        return cite_row(item, label, column, profile, store)
     if kind == "halves":
         return _halves(name, profile, store)
     if kind == "tally":
