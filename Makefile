@@ -26,7 +26,7 @@ export UV_HTTP_TIMEOUT ?= 180
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | awk -F'\t' '{ printf "  make %-11s %s\n", $$1, $$2 }'
 	echo
-	echo "  PAPER=$(PAPER) PROFILE=$(PROFILE) (smoke, quick or full) for reproduce; VENV=$(VENV); PYTHON=$(PYTHON)"
+	echo "  PAPER=$(PAPER) PROFILE=$(PROFILE) (smoke, quick, level or full) for reproduce; VENV=$(VENV); PYTHON=$(PYTHON)"
 
 setup: $(STAMP) ## the environment alone, in .venv
 
@@ -69,7 +69,7 @@ test: $(STAMP) ## units, properties, a smoke run of every paper, the notebooks, 
 test-slow: $(STAMP) ## the long proofs: real data, released weights, networks of others
 	@$(PYTEST) -m slow tests
 
-reproduce: $(STAMP) ## one paper from nothing: PAPER=madry2018 PROFILE=smoke|quick|full
+reproduce: $(STAMP) ## one paper from nothing: PAPER=madry2018 PROFILE=smoke|quick|level|full
 	@$(PY) -u -m robustlib reproduce $(PAPER) --profile $(PROFILE) --out _build/reproduce
 
 publish: $(STAMP) ## execute the notebooks and rewrite the committed .ipynb

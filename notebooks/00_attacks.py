@@ -411,7 +411,7 @@ show_attacks(few_features, "Two cards, JSMA on softmax outputs and on logits: a 
 # ## 5. Decisions only
 #
 # **The boundary attack** {cite}`brendel2018` starts at a point of another class and walks along the boundary towards $x$: a random step
-# $\eta$ sideways, a small one inwards, both taken back where the class would be right again.
+# $\eta$ sideways, a small one inwards, both taken back where the class would be right again. One step tries up to 25 directions.
 #
 # $$
 # \begin{aligned}
@@ -574,12 +574,12 @@ say({
 # | {cite:t}`wong2018scaling` | none in its main table | certificates only |
 # | {cite:t}`madry2018` | FGSM | $\varepsilon$ = 0.3 (MNIST), 8/255 (CIFAR-10) |
 # | | PGD | MNIST: 40 and 100 steps of 0.01, 1 and 20 restarts; CIFAR-10: 7 and 20 steps of 2/255 |
-# | | PGD, targeted | MNIST, 40 steps; how the class is chosen is not stated |
+# | | PGD, targeted | MNIST, 40 steps; how the class is chosen is not stated, here each of the nine in turn |
 # | | PGD on the margin | "CW": 40 steps (MNIST), 30 (CIFAR-10), $\kappa$ not stated, here 0; "CW+": $\kappa$ = 50 |
 # | | FGSM with a random step | CIFAR-10 only, a small random step first |
 # | | PGD in $\ell_2$ | 100 steps of $2.5\,\varepsilon/100$, normalised |
-# | | boundary attack | MNIST, 2,000 steps |
-# | | transfer | FGSM, PGD and "CW" from an independent copy and another network |
+# | | boundary attack | MNIST, 2,000 steps; other settings not stated, here those of its reference implementation, up to 25 directions a step |
+# | | transfer | FGSM, PGD and "CW" from an independent copy and another network; which of 20 restarts counts is not stated, here the one of highest loss on the source |
 # | {cite:t}`zhang2019` | PGD, there called FGSM²⁰ and FGSM⁴⁰ | CIFAR-10: $\varepsilon$ = 0.031, 20 steps of 0.003; MNIST: $\varepsilon$ = 0.3, 40 steps of 0.01; one uniform start (*code*) |
 # | | FGSM¹⁰⁰⁰ | steps of 0.003 and 0.01 (*recalled*) |
 # | | DeepFool $\ell_\infty$ and $\ell_2$, C&W | CIFAR-10, foolbox with its default settings (the authors' issue tracker); MNIST: C&W at $\ell_2$ 0.005 |

@@ -452,9 +452,11 @@ show_item("madry2018/seeds", profile, store)
 # %% [markdown]
 # ### Table 1: MNIST at $\varepsilon = 0.3$
 #
-# Source A is the network itself (white box), A′ an independently trained copy, B another architecture. A transfer
-# attack follows the source's gradients; whether it succeeded is judged on A. The two numbers after an attack's name are its steps and its
-# restarts; with 20 restarts a point counts as broken when any of them breaks it.
+# Source A is the network itself (white box), A′ an independently trained copy, B another architecture. The two numbers after an attack's name are
+# its steps and its restarts. With the network itself as source, a point counts as broken when any of 20 restarts breaks it. A transfer attack
+# does not know which of them do: of its restarts the point of highest loss on the *source* is kept, and A is asked once. How much an attacker would gain who
+# may ask A after each restart is the row beside it. "Targeted" aims at each of the nine wrong classes and keeps whatever breaks the point; towards one class,
+# drawn at random, it is a much weaker attack, in the row beside it. Both of these rows are this book's own.
 
 # %% tags=["remove-input"]
 show_item("madry2018/table-1", profile, store)
@@ -523,7 +525,8 @@ show_item("madry2018/training-loss/cifar10", profile, store)
 #
 # (ICLR figure 2.) PGD with 100 steps of size $2.5\,\varepsilon/100$ at each radius. The last arXiv version added the decision-based
 # boundary attack {cite}`brendel2018`, which uses no gradients, and with it the caveat that matters: in $\ell_2$, PGD reports
-# robustness that is not there. The paper gives the attack's 2,000 steps and no other setting, so its curves are compared with care.
+# robustness that is not there. The paper gives the attack's 2,000 steps and no other setting, so its curves are compared with care. Here a step
+# is that of the attack's reference implementation: up to 25 directions are tried until one leads to a nearer point, and both step sizes follow the shares that succeed.
 
 # %% tags=["remove-input"] mystnb={"figure": {"name": "fig-madry-6a", "caption": "Accuracy against the radius in the maximum norm (figure 6a of the paper). Hollow: as published."}}
 show_drawing(drawn.accuracy_vs_eps(profile, store, "linf"))

@@ -1,15 +1,19 @@
-"""Ctrl-C, from a process's first moment to its last. Imports next to nothing, so that the first comes early."""
+"""Ctrl-C and SIGTERM, from a process's first moment to its last.
+
+It imports next to nothing, so that the first moment comes early.
+"""
 
 from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from threading import Event
+    from types import FrameType
 
 
 def starting() -> None:
@@ -38,15 +42,11 @@ def raising(flag: Event) -> Iterator[None]:
         flag.set()
         raise KeyboardInterrupt
 
-    before = signal.getsignal(signal.SIGINT)
-    if before in (signal.SIG_IGN, None) or not _in_main_thread():
+    if signal.getsignal(signal.SIGINT) in (signal.SIG_IGN, None):
         yield
         return
-    signal.signal(signal.SIGINT, handler)
-    try:
+    with _handling(signal.SIGINT, handler):
         yield
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 @contextmanager
@@ -61,17 +61,28 @@ def asking(flag: Event) -> Iterator[None]:
         flag.set()
         print("stopping at the next checkpoint; Ctrl-C again stops at once", flush=True)
 
-    if not _in_main_thread():
+    before = signal.getsignal(signal.SIGINT)
+    with _handling(signal.SIGINT, handler):
+        yield
+
+
+@contextmanager
+def terminated(flag: Event) -> Iterator[None]:
+    """Have SIGTERM in the block set the flag, and nothing else."""
+    with _handling(signal.SIGTERM, lambda signum, frame: flag.set()):
+        yield
+
+
+@contextmanager
+def _handling(which: signal.Signals, handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
+    """Handle a signal in the block; only the main thread can."""
+    import threading
+
+    if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = signal.signal(signal.SIGINT, handler)
+    before = signal.signal(which, handler)
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
-
-
-def _in_main_thread() -> bool:
-    import threading
-
-    return threading.current_thread() is threading.main_thread()
+        signal.signal(which, before)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from .errors import RobustlibError, suggest
 
-NAMES = ("smoke", "quick", "full")
+NAMES = ("smoke", "quick", "level", "full")
 """Names of the profiles that can be run; :mod:`robustlib.experiments.profiles` describes each."""
 
 BEST = "best"

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
+import contextlib
+import io
 from pathlib import Path
 
 import pytest
@@ -11,7 +11,6 @@ import pytest
 from robustlib.catalogue import plan
 from robustlib.catalogue.base import items, papers
 from robustlib.cli import main
-from robustlib.environment import repository
 from robustlib.experiments.store import Store
 
 pytestmark = pytest.mark.timeout(1800)  # what runs from nothing takes minutes, on busy cores many
@@ -31,16 +30,12 @@ CHEAP = (
 
 def _reproduce(paper: str, out: Path) -> str:
     command = ["reproduce", paper, "--profile", "smoke", "--device", "cpu", "--no-notebook", "--out", str(out)]
-    done = subprocess.run(
-        [sys.executable, "-m", "robustlib", *command],
-        capture_output=True,
-        text=True,
-        check=False,
-        cwd=repository(),
-        timeout=900,
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
-    return done.stdout
+    with io.TextIOWrapper(io.BytesIO(), encoding="utf-8") as said, contextlib.redirect_stdout(said):
+        code = main(command)
+        said.seek(0)
+        text = said.read()
+    assert code == 0, text[-3000:]
+    return text
 
 
 @pytest.fixture(scope="session", params=["cheap", pytest.param("all", marks=pytest.mark.slow)])

@@ -192,7 +192,6 @@ def test_import_reader_understands_relative_imports(tmp_path: Path) -> None:
 NAMED_ELSEWHERE = {
     "training/trades.py": "a defence has the name of the network that its paper trains by it",
     "cli.py": "help shows profiles by example",
-    "report/verdicts.py": "the rule of verdicts speaks of each profile in words of its own",
     "book/costs.py": "the page of costs compares two profiles, a column each",
     "book/pages.py": "writes the pages across the papers, which one package makes",
     "book/scorecard.py": "shows how the papers' claims aged, which one package lists",

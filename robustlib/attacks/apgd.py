@@ -9,13 +9,12 @@ import torch
 from torch import Tensor, nn
 
 from ..batches import per_example
-from ..errors import RobustlibError
 from ..registry import spec
 from ..threat import Ball
 from ._model import Loss, Standing, check_steps, frozen, gradient_and_logits, look
 from .contract import under_contract
 from .description import Attack
-from .losses import check_classes, dlr_targeted, named_loss
+from .losses import check_classes, check_targets, dlr_targeted, named_loss, ranked_targets
 
 MOMENTUM = 0.75
 """alpha of equation 2."""
@@ -75,8 +74,7 @@ def apgd(
     Source: Croce and Hein 2020, algorithm 1; the first step size is 2 eps, as there.
     """
     check_steps(steps=steps, restarts=restarts)
-    if target_classes < 0:
-        raise RobustlibError(f"target_classes={target_classes}; give 0 for an untargeted attack, or more")
+    check_targets(target_classes)
     objective = dlr_targeted if target_classes else named_loss(loss)
     if threat.eps == 0 or len(x) == 0:
         return x.clone()
@@ -95,11 +93,6 @@ def apgd(
             if len(standing.rows):
                 _run(guide, standing, x, labels, threat, start, steps, objective)
     return standing.found
-
-
-def ranked_targets(logits: Tensor, y: Tensor) -> Tensor:
-    """(N, K - 1) wrong classes of each example, the most likely first."""
-    return logits.scatter(1, y[:, None], float("-inf")).argsort(1, descending=True)[:, :-1]
 
 
 def _run(

@@ -20,6 +20,8 @@ class Description:
 
     function: ClassVar[Callable[..., Tensor]]
     """The attack itself; a ``staticmethod``."""
+    oldest: ClassVar[int] = 1
+    """The first protocol that can still be run; earlier ones are read, in records and keys."""
 
     @property
     def passes(self) -> float:
@@ -39,7 +41,7 @@ class MinimumNorm(Attack):
     """An attack that looks for the nearest point of another class."""
 
 
-def raised() -> int:
-    """The second protocol of an attack whose first one has records: their keys stay as they are."""
-    protocol: int = dataclasses.field(default=2, metadata={"unkeyed": 1})
-    return protocol
+def raised(protocol: int = 2) -> int:
+    """A later protocol of an attack whose first one has records: their keys stay as they are."""
+    number: int = dataclasses.field(default=protocol, metadata={"unkeyed": 1})
+    return number

@@ -13,9 +13,9 @@ from ..budget import Budget, at_most
 from ..registry import spec
 from ..threat import Ball, Domain, ball, parse_number
 from ._model import check_steps, frozen, gradient_and_logits, look, lost
-from .apgd import ranked_targets
 from .contract import under_contract
 from .description import MinimumNorm
+from .losses import ranked_targets
 
 MIX_MOST, OVERSHOOT, BACK = 0.1, 1.05, 0.9
 """alpha_max, eta and beta of the paper's algorithm 1."""

@@ -77,3 +77,14 @@ def check_classes(loss: str, classes: int) -> None:
     if classes < needed:
         name = f"loss={loss!r}" if loss == "dlr" else "the targeted DLR loss"
         raise RobustlibError(f"{name} needs {needed} classes, the model has {classes}; use loss='margin'")
+
+
+def check_targets(target_classes: int) -> None:
+    """Raise RobustlibError for a number of target classes below 0."""
+    if target_classes < 0:
+        raise RobustlibError(f"target_classes={target_classes}; give 0 for an untargeted attack, or more")
+
+
+def ranked_targets(logits: Tensor, y: Tensor) -> Tensor:
+    """(N, K - 1) wrong classes of each example, the most likely first."""
+    return logits.scatter(1, y[:, None], float("-inf")).argsort(1, descending=True)[:, :-1]

@@ -10,13 +10,13 @@ from torch import Tensor, nn
 
 from ..batches import per_example
 from ..budget import Budget, at_most
-from ..errors import RobustlibError
+from ..errors import RobustlibError, suggest
 from ..registry import spec
 from ..threat import Ball, parse_number
 from ._model import Loss, captured, check_steps, frozen, input_gradient, logits_of, look, unless_wrong
 from .contract import under_contract
 from .description import Attack
-from .losses import check_classes, cross_entropy, named_loss
+from .losses import check_classes, check_targets, cross_entropy, named_loss, ranked_targets
 
 
 def ascend(
@@ -47,12 +47,16 @@ def pgd(
     generator: torch.Generator | None = None,
     surrogate: nn.Module | None = None,
     last_iterate: bool = False,
+    best_by: str = "success",
+    target_classes: int = 0,
 ) -> Tensor:
     """x^{t+1} = Proj_{x+S}(x^t + alpha sign(grad_x L(theta, x^t, y))), best of several starts.
 
     An example that a start breaks (brings to its target, with one) is left alone by later starts; of one that no
     start breaks the end point of highest loss is kept, of another class than y if there is one. Only a start's last
     iterate counts, as in the paper's code.
+
+    To make transfer examples without asking the model, give its ``surrogate`` and ``best_by="loss"``.
 
     Args:
         model: eval mode, (N, ...) inputs to (N, K) logits.
@@ -67,10 +71,14 @@ def pgd(
         target: (N,) int64 classes, none equal to y's: decrease the loss to them instead.
         generator: draws the starts; needed when random_start.
         surrogate: network whose gradients steer the steps (a transfer source, or a low-precision copy of
-            the model); None: the model's own. Which start was best is judged on ``model``.
+            the model); None: the model's own.
         last_iterate: attack every input and count where the best start ended, as the papers' code does, even where
             that puts right an input that was misclassified; False: one that is misclassified (of the target's
             class, with a target) to begin with is returned as it is.
+        best_by: "success": which start was best is judged on ``model``, as above. "loss": every start is made in full,
+            and the end point of highest loss on the network that steers is kept; ``model`` is asked of no end point.
+        target_classes: 0, or m > 0: each of m wrong classes, the most likely on ``model`` first, is aimed at in turn
+            with so many starts, until the example is of any other class than y; all of them where there are fewer.
 
     Returns:
         (N, ...) adversarial inputs, detached, inside the ball and the domain.
@@ -82,17 +90,24 @@ def pgd(
     step_size = parse_number(step_size, name="step_size", above=0)
     if random_start and generator is None:
         raise RobustlibError("generator is missing; a random start needs an explicit torch.Generator")
+    if best_by not in ("success", "loss"):
+        raise RobustlibError(suggest("best_by", best_by, ("success", "loss")))
+    check_targets(target_classes)
+    if target_classes and target is not None:
+        raise RobustlibError(f"target and target_classes={target_classes}; give one of them")
     objective = named_loss(loss, kappa=kappa)
-    goal = y if target is None else target
-    sign = 1.0 if target is None else -1.0
+    sign = -1.0 if target_classes or target is not None else 1.0
 
     def signed(logits: Tensor, labels: Tensor) -> Tensor:
         return sign * objective(logits, labels)
 
     if threat.eps == 0 or len(x) == 0:
         return x.clone()
-    clean = look(model, surrogate, x, y, target=target, rows=1 if last_iterate else None)
+    clean = look(model, surrogate, x, y, target=target, rows=1 if last_iterate and not target_classes else None)
     check_classes(loss, clean.shape[1])
+    goals = [y if target is None else target]
+    if target_classes:
+        goals = list(ranked_targets(clean, y)[:, :target_classes].T)
     guide = model if surrogate is None else surrogate
     best = x.clone()
     # Success of a start: 0 the class is still y, 1 another one, 2 the goal is reached; among equals the loss decides.
@@ -102,19 +117,23 @@ def pgd(
     if not last_iterate:
         standing = standing[~_reached(clean, y, target)]
     with frozen(model), frozen(guide):
-        for _ in range(restarts):
+        for goal in (goal for goal in goals for _ in range(restarts)):
             if len(standing) == 0:
                 break
             # Starts are drawn for the whole batch, so that they do not depend on which examples are left.
             start = threat.random_start(x, generator=generator) if random_start and generator is not None else x
-            xs, ys, goals = x[standing], y[standing], goal[standing]
+            xs, ys, aims = x[standing], y[standing], goal[standing]
             x_adv = ascend(
-                guide, xs, goals, threat, start=start[standing], steps=steps, step_size=step_size, loss=signed
+                guide, xs, aims, threat, start=start[standing], steps=steps, step_size=step_size, loss=signed
             )
             with torch.no_grad():
-                logits = logits_of(model, x_adv, y)
-            done = _reached(logits, ys, None if target is None else goals)
-            level, loss_now = (logits.argmax(1) != ys).long() + done, signed(logits, goals).float()
+                logits = logits_of(model if best_by == "success" else guide, x_adv, y)
+            loss_now = signed(logits, aims).float()
+            if best_by == "success":
+                done = _reached(logits, ys, None if target is None else aims)
+                level = (logits.argmax(1) != ys).long() + done
+            else:
+                done, level = torch.zeros_like(ys, dtype=torch.bool), torch.zeros_like(ys)
             better = (level > best_level[standing]) | (
                 (level == best_level[standing]) & (loss_now > best_loss[standing])
             )
@@ -186,6 +205,7 @@ class Pgd(Attack):
         steps, step_size, restarts, loss, kappa: as in :func:`robustlib.attacks.pgd`.
         targeted: aim at one class drawn uniformly among the wrong ones for each example.
         random_start: begin at a uniform point of the ball, else at x.
+        best_by, target_classes: as in :func:`robustlib.attacks.pgd`.
     """
 
     steps: int
@@ -196,14 +216,17 @@ class Pgd(Attack):
     targeted: bool = False
     protocol: int = 1
     random_start: bool = True
+    best_by: str = "success"
+    target_classes: int = 0
 
     function = staticmethod(pgd)
 
     @property
     def passes(self) -> float:
-        return 2.0 * self.steps * self.restarts
+        return 2.0 * self.steps * self.restarts * max(1, self.target_classes)
 
     def within(self, budget: Budget) -> Self:
         steps = at_most(self.steps, budget.steps)
         size = self.step_size * self.steps / steps if budget.reach and steps < self.steps else self.step_size
-        return replace(self, steps=steps, restarts=at_most(self.restarts, budget.restarts), step_size=size)
+        restarts, targets = at_most(self.restarts, budget.restarts), at_most(self.target_classes, budget.target_classes)
+        return replace(self, steps=steps, restarts=restarts, step_size=size, target_classes=targets)

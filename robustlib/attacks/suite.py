@@ -73,6 +73,10 @@ def _call(attack: Description, *args: Any, **context: Any) -> Tensor:
     """The attack's own function, with its fields and as much of the context as the function takes."""
     knobs = {f.name: getattr(attack, f.name) for f in dataclasses.fields(attack)} | context  # type: ignore[arg-type]
     known = inspect.signature(attack.function).parameters
+    if knobs["protocol"] < attack.oldest:
+        raise RobustlibError(
+            f"protocol={knobs['protocol']} of {type(attack).__name__} is run no longer; take protocol {attack.oldest}"
+        )
     if knobs["protocol"] == 1:
         knobs["lead"] = ABSOLUTE
     return attack.function(*args, **{name: value for name, value in knobs.items() if name in known})
@@ -125,7 +129,8 @@ def run_attack(
         threat: ball that the points must stay in; None only for :class:`Clean`.
         generator: every random choice of the attack.
         surrogate: network whose gradients steer the attack (a transfer source, or a low-precision copy of
-            ``model``); None: the model's own. Success is always judged on ``model``.
+            ``model``); None: the model's own. Success is judged on ``model``; PGD with ``best_by="loss"`` asks it of no
+            end point.
         last_iterate: count the last iterates of noise, FGSM, PGD and MI-FGSM as they are, as the papers' code does,
             even where they put right an input that was misclassified.
 

@@ -115,6 +115,9 @@ def _how(measurement: Mapping[str, Any]) -> str:
     told = [f"{attack['loss']} loss"] if attack.get("loss", "cross_entropy") != "cross_entropy" else []
     told += [f"κ {attack['kappa']:g}"] if attack.get("kappa") else []
     told += ["targeted"] if attack.get("targeted") else []
+    # Other attacks hold a number of classes too, and their names say nothing of it either.
+    told += [f"{attack['target_classes']} target classes"] if attack.get("target_classes") else []
     if isinstance(source, Mapping):
         told.append(f"made on {source['model']['name']}, {source['defence']['type']}, seed {source['seed']}")
+        told += ["starts chosen on it alone"] if attack.get("best_by") == "loss" else []
     return f" ({', '.join(told)})" if told else ""

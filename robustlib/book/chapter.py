@@ -37,7 +37,7 @@ def prepare(paper: str, profile: str, device: str, *, recompute: bool) -> Store:
 
     Args:
         paper: such as "madry2018".
-        profile: "smoke", "quick", "full", or "best", which only reads.
+        profile: "smoke", "quick", "level", "full", or "best", which only reads.
         device: "cpu", "cuda" or "auto".
         recompute: measure first.
 

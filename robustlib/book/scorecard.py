@@ -157,9 +157,10 @@ def fates(profile: str, store: Store) -> str:
 def _numbers(found: Standing) -> str:
     """Verdicts that compare as badges, then how many numbers only stand-ins speak of, and how many nothing does."""
     badges = [_badge(name, found.numbers[name]) for name in COMPARING if found.numbers[name]]
-    plain = f"{found.evidence['stand-in']:,} on stand-ins alone, {found.numbers['not run']:,} not run"
     judged = f"{' '.join(badges)} from {_counted(len(found.networks), 'network')}; " if badges else ""
-    return f"{judged}of {found.numbers.total():,}: {plain}"
+    counts = {"on stand-ins alone": found.evidence["stand-in"], "not run": found.numbers["not run"]}
+    plain = ", ".join(f"{count:,} {what}" for what, count in counts.items() if count)
+    return f"{judged}of {found.numbers.total():,}: {plain or 'all told'}"
 
 
 def _counted(count: int, what: str) -> str:

@@ -17,6 +17,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import yaml
@@ -30,8 +31,14 @@ TOP_FILES = ("_config.yml", "_toc.yml", "index.md")
 # Folders that pages include from or link into.
 TREES = ("book", "results")
 INPUTS = (*TOP_FILES, *TREES, "notebooks", "robustlib", "weights")
-# Jupyter Book has no ``python -m``, and its script need not be on the path.
-JUPYTER_BOOK = "from jupyter_book.cli.main import main; main()"
+# Jupyter Book has no ``python -m``, its script need not be on the path, and its options hold no number of processes.
+JUPYTER_BOOK = """
+import functools
+import jupyter_book.sphinx as book
+book.build_sphinx = functools.partial(book.build_sphinx, jobs={jobs})
+from jupyter_book.cli.main import main
+main()
+"""
 GENERATOR = "robustlib.book.pages"
 
 
@@ -119,13 +126,13 @@ def stage(root: Path, work: Path, builder: str = "html") -> Path:
     return staging
 
 
-def sphinx(staging: Path, out: Path, builder: str = "html") -> Path:
-    """Run Jupyter Book with every warning an error; returns the folder of the built pages.
+def sphinx(staging: Path, out: Path, builder: str = "html", *, jobs: int = 2) -> Path:
+    """Run Jupyter Book in ``jobs`` processes, every warning an error; returns the folder of the built pages.
 
     Raises:
         RobustlibError: with the warnings that Sphinx printed.
     """
-    command = [sys.executable, "-c", JUPYTER_BOOK, "build", str(staging), "--path-output", str(out)]
+    command = [sys.executable, "-c", JUPYTER_BOOK.format(jobs=jobs), "build", str(staging), "--path-output", str(out)]
     command += ["-W", "-n", "--keep-going", "--all", "-q", "--builder", builder]
     ended = subprocess.run(command, capture_output=True, encoding="utf-8", errors="replace", check=False)
     if ended.returncode:
@@ -150,7 +157,7 @@ def build(
     Args:
         root: the repository.
         out: holds ``_build``; default the repository.
-        jobs: notebooks at a time.
+        jobs: notebooks, and then processes of Sphinx, at a time.
         builder: ``html``, or ``singlehtml`` for printing.
         reuse: return the site that is there, when it was made from the same sources.
         committed: take the notebooks as they are published instead of executing them.
@@ -166,15 +173,18 @@ def build(
     if reuse and stamp.exists() and stamp.read_text(encoding="utf-8") == digest:
         return stamp.parent
     shutil.rmtree(work / "notebooks", ignore_errors=True)
-    if committed:
-        shutil.copytree(root / notebooks.FOLDER, work / "notebooks", ignore=shutil.ignore_patterns("*.py", ".*"))
-    else:
-        notebooks.execute(target=work / "notebooks", folder=root / notebooks.FOLDER, jobs=jobs)
     print("writing tables and record pages", flush=True)
-    generate(work / "generated", generator)
+    with ThreadPoolExecutor(1) as beside:
+        # They are made from the records and from the notebooks as they are published, while those are executed.
+        pages = beside.submit(generate, work / "generated", generator)
+        if committed:
+            shutil.copytree(root / notebooks.FOLDER, work / "notebooks", ignore=shutil.ignore_patterns("*.py", ".*"))
+        else:
+            notebooks.execute(target=work / "notebooks", folder=root / notebooks.FOLDER, jobs=jobs)
+        pages.result()
     print("building the pages", flush=True)
     shutil.rmtree(work / builder, ignore_errors=True)
-    html = sphinx(stage(root, work, builder), out, builder)
+    html = sphinx(stage(root, work, builder), out, builder, jobs=jobs)
     stamp.write_text(digest, encoding="utf-8")
     return html
 

@@ -10,6 +10,7 @@ A page of prose cites a number as ``{ours:ADDRESS}`` or ``{paper:ID}``: see :mod
 
 from __future__ import annotations
 
+import functools
 import html
 import re
 from pathlib import Path
@@ -19,11 +20,13 @@ import docutils.core
 import docutils.nodes
 from docutils.utils import Reporter
 
+from ..environment import records_root
 from ..experiments.profiles import BEST
 from ..experiments.store import Store
 from ..report.citations import PLACE, filled
 
 DEMO = "book/demo"
+_store = functools.cache(Store)
 _LITERAL = re.compile(r"(``.+?``)")
 
 
@@ -120,15 +123,23 @@ def page_scripts(app: Any, page: str, template: str, context: dict[str, Any], do
 def with_numbers(app: Any, page: str, source: list[str]) -> None:
     """Fill a page's places for numbers, line by line, in place."""
     if PLACE.search(source[0]):
-        store = Store()
+        store = _store(records_root())
         lines = source[0].split("\n")
         source[0] = "\n".join(filled(line, BEST, store) if PLACE.search(line) else line for line in lines)
+
+
+def read_in_parallel(app: Any, env: Any, pages: list[str]) -> None:
+    """Let several processes read pages: two extensions of Jupyter Book's do not say whether they can, and they can."""
+    for extension in app.extensions.values():
+        if extension.parallel_read_safe is None:
+            extension.parallel_read_safe = True
 
 
 def setup(app: Any) -> dict[str, bool]:
     """Sphinx's entry point."""
     app.connect("autodoc-process-docstring", before_napoleon, priority=400)
     app.connect("autodoc-process-docstring", after_napoleon, priority=600)
+    app.connect("env-before-read-docs", read_in_parallel)
     app.connect("source-read", with_numbers)
     app.connect("doctree-read", with_folds)
     app.connect("html-page-context", page_scripts, priority=900)

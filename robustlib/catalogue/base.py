@@ -22,7 +22,10 @@ PACKAGE = "robustlib.papers"
 
 OWN = "this book"
 """Source of an item that no paper has: an evaluation that readers expect today."""
-
+OWN_NOTE = "an evaluation of this book's"
+"""Note of a cell that its paper does not have."""
+STAGED_NOTE = f"{OWN_NOTE}: each attack is run on what the attacks before it left"
+"""Note of a cell of a worst case."""
 
 STAGES = {
     "clean": "after clean",
@@ -376,13 +379,18 @@ def items() -> tuple[Item, ...]:
     return tuple(found)
 
 
+@functools.cache
+def _by_id() -> dict[str, Item]:
+    return {item.id: item for item in items()}
+
+
 def find_item(name: str) -> Item:
     """The item or sub-item of that id.
 
     Raises:
         RobustlibError: unknown, with the nearest id.
     """
-    known = {item.id: item for item in items()}
+    known = _by_id()
     if name not in known:
         message, _, _ = suggest("item", name, known).partition(" known:")
         raise RobustlibError(f"{message} `robustlib items` lists all {len(known)}")

@@ -86,11 +86,19 @@ def select(names: Sequence[str]) -> list[Item]:
 def evaluations(cell: Cell, profile_name: str) -> list[Job]:
     """Jobs of a cell under a profile: one for each of its seeds, none where the profile leaves the cell out."""
     found, paper = [], find_item(cell.item).paper
+    if profile(profile_name).compared and not _sure(cell):
+        return []
     for place, full in enumerate(cell.evaluations):
         job = job_of(full, profile_name, paper)
         if job is not None and place < _seeds(cell, profile(job.home(profile_name)), whole=job.evaluation == full):
             found.append(job)
     return found
+
+
+def _sure(cell: Cell) -> bool:
+    """True where the paper prints a number that was checked, and that nothing casts doubt on."""
+    number = cell.published
+    return number is not None and number.value is not None and number.verified and not number.doubt
 
 
 @functools.cache
@@ -148,7 +156,7 @@ def jobs(chosen: Iterable[Item], profile_name: str) -> list[Job]:
         for cell in cells_of(item.id):
             for job in (*evaluations(cell, profile_name), *_ablations(cell, profile_name)):
                 found.setdefault(key(job.evaluation), job)
-        for predicate in predicates_of(item.id):
+        for predicate in () if profile(profile_name).compared else predicates_of(item.id):
             for full in predicate.needs:
                 needed = job_of(full, profile_name, item.paper)
                 if needed is not None:

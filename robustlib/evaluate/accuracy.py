@@ -28,7 +28,8 @@ class Accuracy(Measurement):
     Args:
         attack: which attack.
         threat: ball that the attack stays in; None for a clean evaluation.
-        source: network whose gradients steer it (black-box transfer); None: the subject's own.
+        source: network whose gradients steer it (transfer); None: the subject's own. An attack of several starts asks
+            the subject which of them was best, unless it is PGD with ``best_by="loss"``.
         search: precision of the steering gradients, "float32" or "bfloat16"; verdicts are float32.
     """
 
@@ -37,6 +38,9 @@ class Accuracy(Measurement):
     source: Network | None = None
     search: str = "float32"
     protocol: int = 1
+
+    def units(self, network: Network) -> dict[str, str]:
+        return {"accuracy": "fraction"}
 
     def run(self, on: Subject) -> Measured:
         """``accuracy``, and which points are correct."""
@@ -86,6 +90,9 @@ class AccuracyVariation(Measurement):
     baseline: Network
     protocol: int = 1
 
+    def units(self, network: Network) -> dict[str, str]:
+        return {"variation": "pp", "accuracy": "fraction", "baseline_accuracy": "fraction"}
+
     def run(self, on: Subject) -> Measured:
         """Accuracy of both on the same points, and the difference with the interval of its paired values."""
         model, baseline, split, rows = on.model, on.model_of(self.baseline), on.split, on.rows
@@ -127,6 +134,10 @@ class Attacked(Measurement):
     threat: Ball
     sources: tuple[Network, ...] = ()
     protocol: int = 1
+
+    def units(self, network: Network) -> dict[str, str]:
+        places = [f" {j}" for j in range(len(self.sources))] or [""]
+        return {f"accuracy {i}{place}": "fraction" for i in range(len(self.attacks)) for place in places}
 
     def run(self, on: Subject) -> Measured:
         """Each attack on each source, or on the network itself."""

@@ -41,6 +41,10 @@ class Targeted(Measurement):
     domain: tuple[float, float] = (0.0, 1.0)
     protocol: int = 1
 
+    def units(self, network: Network) -> dict[str, str]:
+        shares = ("success", "rho", "rho_uncapped", "broken", "censored")
+        return dict.fromkeys(shares, "fraction") | {"features": "features"}
+
     def run(self, on: Subject) -> Measured:
         """Success over attempts; over points, the least features that reach any target, as a share of all features."""
         model, split, rows, subset, progress = on.model, on.split, on.rows, on.evaluation.subset, on.progress

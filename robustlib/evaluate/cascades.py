@@ -38,6 +38,11 @@ class CascadeBound(Measurement):
     steps: int = 20
     protocol: int = 1
 
+    def units(self, network: Network) -> dict[str, str]:
+        stages = range(1, len(network.earlier) + 2)
+        shares = (*RULES, "error", "broken", *(f"{kind}_{i}" for kind in ("answered", "error") for i in stages))
+        return dict.fromkeys(shares, "fraction") | {f"classes_{i}": "classes" for i in stages}
+
     def run(self, on: Subject) -> Measured:
         """``bound``: the share that the authors' rule does not count; see :class:`robustlib.certify.Judgement`.
 
@@ -119,6 +124,10 @@ class Estimated(Measurement):
     estimator: str = "median"
     repeats: int = 10
     protocol: int = 1
+
+    def units(self, network: Network) -> dict[str, str]:
+        sizes = dict.fromkeys(("estimated", "spread"), "estimate") | dict.fromkeys(("offset", "scatter"), "logits")
+        return {"exact": "fraction"} | sizes
 
     def run(self, on: Subject) -> Measured:
         """Shares of points whose margins are not all positive: by the bound, and by each repeat's estimate of it."""

@@ -42,6 +42,9 @@ class Certificate(Measurement):
     slopes: str = "fixed"
     protocol: int = 1
 
+    def units(self, network: Network) -> dict[str, str]:
+        return dict.fromkeys(("bound", "certified", "active", "dead", "unstable"), "fraction")
+
     def run(self, on: Subject) -> Measured:
         """``bound``: the share without a certificate, above the error under any attack in the ball.
 
@@ -92,6 +95,10 @@ class CertifiedRadii(Measurement):
     domain: tuple[float, float] | None = None
     start: float = 0.1
     protocol: int = 1
+
+    def units(self, network: Network) -> dict[str, str]:
+        radii = ("radius", "median_radius", "radius_right", "radius_wrong")
+        return dict.fromkeys(radii, self.norm) | {"accuracy": "fraction"}
 
     def run(self, on: Subject) -> Measured:
         """Radii and whether the class that they hold for is the right one, point by point."""
@@ -145,6 +152,9 @@ class Relaxed(Measurement):
     step_size: float = 0.01
     protocol: int = 1
 
+    def units(self, network: Network) -> dict[str, str]:
+        return dict.fromkeys(("dual", "program", "attack", "loosened"), "logits")
+
     def run(self, on: Subject) -> Measured:
         """Least margins over the other classes: dual <= linear program <= the network's own <= under PGD."""
         model, split, rows = on.model, on.split, on.rows
@@ -196,6 +206,10 @@ class OutputSet(Measurement):
     samples: int = 6_000
     kept: int = 300
     protocol: int = 1
+
+    def units(self, network: Network) -> dict[str, str]:
+        areas = {"sampled": "logits^2", "fixed": "ratio", "adaptive": "ratio"}
+        return {"inside": "fraction"} | {f"{of}@{eps:g}": unit for of, unit in areas.items() for eps in self.radii}
 
     def run(self, on: Subject) -> Measured:
         """Around the first point, in float64; the samples are the same in every ball, up to its size."""

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 
 @dataclass
-class Cost:
+class Passes:
     """Cost of an evaluation; passes are counted in examples, so that chunks of any size give the same number."""
 
     forwards: int = 0
@@ -20,9 +20,9 @@ class Cost:
 
 
 @contextmanager
-def counted(*models: nn.Module | None) -> Iterator[Cost]:
+def counted(*models: nn.Module | None) -> Iterator[Passes]:
     """Count passes through the models, and wall seconds, inside the block."""
-    cost = Cost()
+    cost = Passes()
 
     def seen(_: nn.Module, inputs: tuple[Tensor, ...], output: object) -> None:
         cost.forwards += len(inputs[0])

@@ -41,6 +41,10 @@ class Directions(Measurement):
     stops: int = 21
     protocol: int = 1
 
+    def units(self, network: Network) -> dict[str, str]:
+        ends = (f"end {box} {type(a).__name__}" for box in ("white", "black") for a in (Fgsm(), self.attack))
+        return dict.fromkeys(("start", *ends), "nats") | {"angle": "degrees"}
+
     def run(self, on: Subject) -> Measured:
         """Mean losses at the four ends, mean and first curves, angles in degrees and their histogram."""
         model, source, split, rows, name = on.model, on.model_of(self.source), on.split, on.rows, on.name

@@ -37,6 +37,10 @@ class Distances(Measurement):
     protocol: int = 1
     measured: str = ""
 
+    def units(self, network: Network) -> dict[str, str]:
+        shares = dict.fromkeys((*(f"accuracy@{eps:g}" for eps in self.grid), "broken"), "fraction")
+        return shares | dict.fromkeys(("mean_distance", "median_distance"), self.measured or self.norm)
+
     def run(self, on: Subject) -> Measured:
         """Accuracy at each radius of the grid; of the points that are broken, mean and median distance."""
         distances = distances_under(

@@ -48,6 +48,10 @@ class Exact(Measurement):
     seconds: float = 300.0
     protocol: int = 1
 
+    def units(self, network: Network) -> dict[str, str]:
+        shares = dict.fromkeys(("certified", "accuracy", "undecided"), "fraction")
+        return shares | dict.fromkeys(("asked", "solved", "broken", "late"), "points") | {"switches": "units"}
+
     def run(self, on: Subject) -> Measured:
         """``certified``: proven by a bound or the solver; ``accuracy``: broken by neither attack nor solver.
 

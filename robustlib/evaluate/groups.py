@@ -24,6 +24,10 @@ class Groups(Measurement):
     threat: Ball
     protocol: int = 1
 
+    def units(self, network: Network) -> dict[str, str]:
+        edges = (f"{edge}_{kind}" for edge in ("worst", "best") for kind in ("class", "person"))
+        return dict.fromkeys(("bound", "accuracy", *edges), "fraction")
+
     def run(self, on: Subject) -> Measured:
         """``worst_`` and ``best_``: the least and greatest certified share of a class, and of a person."""
         model, split, rows, people, progress = on.model, on.split, on.rows, on.groups, on.progress

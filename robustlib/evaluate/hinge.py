@@ -95,6 +95,9 @@ class HingeBound(Measurement):
     scale: float
     protocol: int = 1
 
+    def units(self, network: Network) -> dict[str, str]:
+        return {"accuracy": "fraction"} | dict.fromkeys(("risk", "regulariser", "gap"), "hinge")
+
     def run(self, on: Subject) -> Measured:
         """Both sides of the bound, and accuracy under the attack."""
         subject, split, rows, name = on.model, on.split, on.rows, on.name

@@ -31,6 +31,9 @@ class InnerLoop(Measurement):
     step_size: float
     protocol: int = 1
 
+    def units(self, network: Network) -> dict[str, str]:
+        return dict.fromkeys(("kl", "kl_from_x", "kl_of_kick"), "nats") | {"gradient_at_x": "nats per unit"}
+
     def run(self, on: Subject) -> Measured:
         """Mean KL before each step and after the last, from x + 0.001 N(0, I) and from x; the gradient at x itself."""
         model, split, rows, name = on.model, on.split, on.rows, on.name

@@ -35,6 +35,14 @@ class Lending(Measurement):
     loss: float = 3.0
     protocol: int = 1
 
+    def units(self, network: Network) -> dict[str, str]:
+        units = {}
+        for state in ("honest", "edited"):
+            units[f"money_{state}"] = "interests per applicant"
+            units |= {f"{of}_{state}_{group}": "fraction" for of in ("approved", "served") for group in (0, 1)}
+            units[f"right_{state}"] = "fraction"
+        return units
+
     def run(self, on: Subject) -> Measured:
         """Money for each applicant and shares approved, by group, honest and edited.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 
@@ -27,6 +27,9 @@ class LossTrace(Measurement):
     step_size: float
     runs: int
     protocol: int = 1
+
+    def units(self, network: Network) -> dict[str, str]:
+        return dict.fromkeys(("start_loss", "final_loss"), "nats")
 
     def run(self, on: Subject) -> Measured:
         """Traces of each example, and the mean loss at their start and end."""
@@ -53,9 +56,7 @@ class LossTrace(Measurement):
         return price.step(network) * n * self.runs * 2 * self.steps
 
     def within(self, budget: Budget) -> Self:
-        steps = at_most(self.steps, budget.steps)
-        size = self.step_size * (self.steps / steps)
-        return replace(self, steps=steps, step_size=size, runs=at_most(self.runs, budget.starts))
+        return replace(self, **_fewer(self, budget), runs=at_most(self.runs, budget.starts))
 
 
 @spec
@@ -76,27 +77,27 @@ class LocalMaxima(Measurement):
     search: str = "float32"
     protocol: int = 1
 
+    def units(self, network: Network) -> dict[str, str]:
+        return {"final_loss": "nats"}
+
     def run(self, on: Subject) -> Measured:
         """Losses of each example as counts; how far the greatest lies above the middle one."""
-        rows, losses = (
+        losses = final_losses(
+            on.model,
+            on.split,
             on.rows,
-            final_losses(
-                on.model,
-                on.split,
-                on.rows,
-                self.threat,
-                steps=self.steps,
-                step_size=self.step_size,
-                starts=self.starts,
-                name=on.name,
-                search=self.search,
-                progress=on.progress,
-            ),
+            self.threat,
+            steps=self.steps,
+            step_size=self.step_size,
+            starts=self.starts,
+            name=on.name,
+            search=self.search,
+            progress=on.progress,
         )
         first, last, bins = self.edges
         edges = np.linspace(first, last, bins + 1)
         found = Measured(metrics={"final_loss": Metric(float(losses.mean()), losses.size, unit="nats")})
-        for row, values in zip(rows.tolist(), losses, strict=True):
+        for row, values in zip(on.rows.tolist(), losses, strict=True):
             counts, _ = np.histogram(values.clip(first, last), bins=edges)
             used = np.nonzero(counts)[0]
             # Bins outside the occupied range hold nothing: leave them out, the edges say where the range lies.
@@ -115,10 +116,8 @@ class LocalMaxima(Measurement):
         return price.step(network) * n * self.starts * 2 * self.steps
 
     def within(self, budget: Budget) -> Self:
-        steps = at_most(self.steps, budget.steps)
-        size = self.step_size * (self.steps / steps)
-        starts = at_most(self.starts, budget.starts)
-        return replace(self, steps=steps, step_size=size, starts=starts, search=budget.search or self.search)
+        starts, search = at_most(self.starts, budget.starts), budget.search or self.search
+        return replace(self, **_fewer(self, budget), starts=starts, search=search)
 
 
 @spec
@@ -136,6 +135,11 @@ class TrainingCurve(Measurement):
     at: tuple[int, ...] = ()
 
     needs_log = True
+
+    def units(self, network: Network) -> dict[str, str]:
+        steps = [step for step in self.at if step < network.schedule.steps]
+        units = {"final_loss": "nats"} | {f"loss@{step}": "nats" for step in steps}
+        return units | {f"error@{step}": "fraction" for step in steps}
 
     def run(self, on: Subject) -> Measured:
         """Mean loss and accuracy in blocks; the mean loss of the last twentieth."""
@@ -165,3 +169,9 @@ class TrainingCurve(Measurement):
 
 def _loss(values: np.ndarray) -> Metric:
     return Metric(value=float(values.mean()), n=int(values.size), unit="nats")
+
+
+def _fewer(trace: LossTrace | LocalMaxima, budget: Budget) -> dict[str, Any]:
+    """Steps within the budget, which go as far together as before."""
+    steps = at_most(trace.steps, budget.steps)
+    return {"steps": steps, "step_size": trace.step_size * (trace.steps / steps)}

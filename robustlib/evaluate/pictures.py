@@ -37,6 +37,9 @@ class Pictures(Measurement):
     broken: bool = True
     protocol: int = 1
 
+    def units(self, network: Network) -> dict[str, str]:
+        return {"accuracy": "fraction", "length": self.threat.norm, "kept": "images"}
+
     def run(self, on: Subject) -> Measured:
         """Accuracy under the attack, perturbation lengths; of the points kept: bytes, labels, predictions."""
         model, split, rows, name = on.model, on.split, on.rows, on.name
@@ -88,6 +91,9 @@ class DecisionMap(Measurement):
     side: int = 49
     inside: int = 25
     protocol: int = 1
+
+    def units(self, network: Network) -> dict[str, str]:
+        return dict.fromkeys(("natural", "boundary", "robust"), "fraction")
 
     def run(self, on: Subject) -> Measured:
         """The three errors from an exhaustive search of each box, and the scores on the square."""

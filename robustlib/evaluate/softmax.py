@@ -33,6 +33,10 @@ class Outputs(Measurement):
     temperature: float = 1.0
     protocol: int = 1
 
+    def units(self, network: Network) -> dict[str, str]:
+        shares = ("confidence", "max_output", "max_output_at_T", "accuracy", "same_decision")
+        return dict.fromkeys(shares, "fraction") | dict.fromkeys(("logit_size", "logit_size_spread"), "logits")
+
     @torch.no_grad()
     def run(self, on: Subject) -> Measured:
         """C(X) (eq. 12 of arXiv 1511.04508: 0 where the class is wrong), means of max F and of |z|, equal decisions."""
@@ -76,6 +80,11 @@ class Amplitudes(Measurement):
 
     edges: tuple[int, ...] = (-40, -35, -30, -25, -20, -15, -10, -5, -3)
     protocol: int = 1
+
+    def units(self, network: Network) -> dict[str, str]:
+        borders = pairwise((0.0, *(10.0**power for power in self.edges), 1.0))
+        shares = ("zero_float32", "zero_entries_float32", *(f"share {low:g} - {high:g}" for low, high in borders))
+        return dict.fromkeys(shares, "fraction") | {"median_log10": "log10"}
 
     def run(self, on: Subject) -> Measured:
         """Shares of points in each range, in float64 and float32, and the share that float32 rounds to exactly zero."""

@@ -18,7 +18,7 @@ from ..errors import RobustlibError
 from ..statistics import wilson
 from ..threat import Ball
 from . import outcomes
-from .counting import Cost, counted
+from .counting import Passes, counted
 from .masking import SHARE, Finding, diagnose
 from .outcomes import chunk_generator, in_pieces, steering
 
@@ -43,7 +43,7 @@ class Line:
     accuracy: float
     low: float
     high: float
-    cost: Cost
+    cost: Passes
 
     @property
     def name(self) -> str:
@@ -211,7 +211,7 @@ def _split(x: Tensor, y: Tensor) -> list[tuple[Tensor, Tensor]]:
     return list(zip(x.split(outcomes.CHUNK), y.split(outcomes.CHUNK), strict=True))
 
 
-def _line(attack: Attack | None, source: str, points: int, standing: Tensor, cost: Cost) -> Line:
+def _line(attack: Attack | None, source: str, points: int, standing: Tensor, cost: Passes) -> Line:
     low, high = wilson(int(standing.sum()), len(standing))
     return Line(attack, source, points, standing, float(standing.double().mean()), low, high, cost)
 

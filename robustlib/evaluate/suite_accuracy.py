@@ -35,6 +35,11 @@ class WorstCase(Measurement):
     search: str = "float32"
     protocol: int = 1
 
+    def units(self, network: Network) -> dict[str, str]:
+        suite = standard(self.threat, targets=self.target_classes)
+        stages = (f"after {type(attack).__name__}" for attack in suite)
+        return dict.fromkeys(("accuracy", "after clean", *stages), "fraction")
+
     def run(self, on: Subject) -> Measured:
         """Accuracy after the whole suite and after each of its attacks."""
         subject, split, rows, name = on.model, on.split, on.rows, on.name

@@ -61,6 +61,9 @@ class Cost(Measurement):
     repeats: int = 10
     protocol: int = 1
 
+    def units(self, network: Network) -> dict[str, str]:
+        return {"seconds": "s", "units": "units"}
+
     def run(self, on: Subject) -> Measured:
         """Median seconds of an update by Adam; the measured network itself stays as it was."""
         model, split, progress = on.model, on.split, on.progress

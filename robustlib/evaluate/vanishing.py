@@ -61,6 +61,9 @@ class VanishingGradients(Measurement):
     attack: Attack
     protocol: int = 1
 
+    def units(self, network: Network) -> dict[str, str]:
+        return dict.fromkeys(("zero", "subnormal", "zero_loss", "unmoved", "hidden"), "fraction")
+
     def run(self, on: Subject) -> Measured:
         """Shares of all points: ``zero`` gradients and losses in float32, and others; log10 of the float64 gradients.
 

@@ -11,6 +11,7 @@ from ..errors import RobustlibError
 from ..models import count_parameters
 from ..registry import spec
 from ..spec.measurement import Measured, Measurement, Subject, share
+from ..spec.network import Network
 from ..spec.quantities import SETTING, Quantity
 from ..spec.records import Metric
 
@@ -33,6 +34,9 @@ class FirstLayer(Measurement):
     near: float = 0.01
     protocol: int = 1
     layer: int = 0
+
+    def units(self, network: Network) -> dict[str, str]:
+        return dict.fromkeys(("near_zero", "empty", "single"), "fraction") | {"bias_spread": "logits"}
 
     def run(self, on: Subject) -> Measured:
         """Shares of weights near zero, of filters (or units) where all or all but one are; spread of biases.

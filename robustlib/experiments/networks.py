@@ -16,13 +16,14 @@ from ..certify import uncertified
 from ..data import Dataset, Split, load
 from ..data.registry import facts_of
 from ..errors import RobustlibError
-from ..files import lock
+from ..files import lock, write_atomically
 from ..models import build
 from ..spec.keys import key
 from ..spec.network import Network
 from ..threat import Ball
 from ..training import Certified, Distillation, Fit, TrainingDiverged, WeakTeacher, fit, soft_labels
 from ..training.loop import step_generator
+from .provenance import source_digest
 from .store import half_precision, load_weights, save_log, save_weights, weights_path
 
 KEPT = 4
@@ -111,7 +112,7 @@ class Networks:
         """Drop a cached network, so that it is trained from nothing."""
         self._kept.pop(key(network), None)
         path = weights_path(self.cache, network)
-        for suffix in (".safetensors", ".log.json", ".checkpoint"):
+        for suffix in (".safetensors", ".log.json", ".checkpoint", ".diverged"):
             path.with_suffix(suffix).unlink(missing_ok=True)
 
     def _find(self, network: Network) -> nn.Module | None:
@@ -138,6 +139,9 @@ class Networks:
             found = self._find(network)
             if found is not None:
                 return found
+            if why := self._marked(network):
+                self.diverged[key(network)] = f"{network.name}: {why} (found by another run; --recompute trains again)"
+                raise TrainingDiverged(self.diverged[key(network)], Fit())
             model = self.blank(network)
             if network.start is not None:
                 model.load_state_dict(self.obtain(network.start).state_dict())
@@ -159,8 +163,7 @@ class Networks:
             for stage in network.earlier:
                 rows = self._left(stage, dataset.train, rows, cast(Certified, network.defence).threat)
             if not len(rows):
-                self.diverged[key(network)] = f"{network.name}: the stages before it leave nothing to train on"
-                raise TrainingDiverged(self.diverged[key(network)], Fit())
+                raise self._given_up(network, "the stages before it leave nothing to train on", Fit())
             if network.earlier:
                 schedule = schedule.shortened(len(rows) / whole)
             checkpoint = path.with_suffix(".checkpoint")
@@ -180,8 +183,7 @@ class Networks:
                 )
             except TrainingDiverged as error:
                 self._save_log(path, network, error.fit)
-                self.diverged[key(network)] = f"{network.name}: {error}"
-                raise
+                raise self._given_up(network, str(error), error.fit) from None
             if not log.finished:
                 raise Stopped(f"{network.name} stopped at step {log.step} of {schedule.steps}")
             half_precision(model)
@@ -189,6 +191,26 @@ class Networks:
             save_weights(path, model, network)
             checkpoint.unlink(missing_ok=True)
             return model
+
+    def _given_up(self, network: Network, why: str, log: Fit) -> TrainingDiverged:
+        """The error, once it is noted for this run and, in a file beside the lock, for those beside and after it."""
+        self.diverged[key(network)] = f"{network.name}: {why}"
+        write_atomically(self._mark(network), json.dumps({**self._cause(network), "why": why}).encode())
+        return TrainingDiverged(self.diverged[key(network)], log)
+
+    def _marked(self, network: Network) -> str:
+        """Why this very training failed before, or ""; another recipe, code or kind of device may do better."""
+        try:
+            found = json.loads(self._mark(network).read_text(encoding="utf-8"))
+            return str(found.pop("why")) if self._cause(network).items() <= found.items() else ""
+        except (OSError, ValueError, AttributeError, KeyError):
+            return ""
+
+    def _mark(self, network: Network) -> Path:
+        return weights_path(self.cache, network).with_suffix(".diverged")
+
+    def _cause(self, network: Network) -> dict[str, str]:
+        return {"training_key": key(network), "source_digest": source_digest(), "device": self.device.type}
 
     def _left(self, stage: Network, split: Split, rows: Tensor, threat: Ball) -> Tensor:
         """The rows at which a stage does not certify its own prediction."""

@@ -26,7 +26,6 @@ from ..data.registry import facts_of
 from ..models import ModelSpec, build
 from ..spec.network import Network
 from ..threat import LinfBall
-from ..training import Certified
 
 What = tuple[ModelSpec, tuple[int, ...], int]
 """Model, shape of its inputs, number of classes: all that the operations depend on."""
@@ -72,13 +71,19 @@ class Counter(TorchDispatchMode):
         return result
 
 
-@contextmanager
-def _shapes(what: What) -> Iterator[tuple[nn.Module, Tensor, Tensor]]:
-    """The model and a batch on the device that computes nothing."""
+@functools.cache
+def _network(what: What) -> nn.Module:
+    """The model on the device that computes nothing."""
     model, shape, classes = what
     with torch.device("meta"):
-        network = build(model, input_shape=shape, classes=classes, generator=torch.Generator())
-        yield network.eval(), torch.empty(EXAMPLES, *shape), torch.zeros(EXAMPLES, dtype=torch.int64)
+        return build(model, input_shape=shape, classes=classes, generator=torch.Generator()).eval()
+
+
+@contextmanager
+def _shapes(what: What) -> Iterator[tuple[nn.Module, Tensor, Tensor]]:
+    """The model and a batch there, and new tensors too."""
+    with torch.device("meta"):
+        yield _network(what), torch.empty(EXAMPLES, *what[1]), torch.zeros(EXAMPLES, dtype=torch.int64)
 
 
 @functools.cache
@@ -139,12 +144,9 @@ class Price:
     def update(self, network: Network) -> float:
         """The mean update of a training, of its whole batch."""
         defence, (forward, first, _) = network.defence, _forward(_what(network))
-        if isinstance(defence, Certified):
-            # A gradient takes twice the operations of its function.
-            bound = _certificate(_what(network), defence.method, defence.slopes, defence.projections)
-            early = _certificate(_what(network), "interval", "fixed", 0) if defence.interval else 0.0
-            example = 3 * (defence.interval * early + (1 - defence.interval) * bound)
-        else:
+        # A gradient takes twice the operations of its function.
+        example = 3 * sum(share * _certificate(_what(network), *how) for share, *how in defence.bounds if share)
+        if not defence.bounds:
             # Backwards to the weights and to the input take as much as forwards, but the data ask for no gradient.
             example = (3 * forward - first) * defence.points + 2 * forward * defence.mean_steps
         return self._times(network, example) * network.schedule.batch

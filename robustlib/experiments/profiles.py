@@ -2,6 +2,8 @@
 
 ``smoke``   scikit-learn's digits in place of every dataset, seconds on a CPU: proves that the code runs.
 ``quick``   the real datasets under a reduced protocol, at most 30 minutes a paper on two CPU cores.
+``level``   quick's networks, where only their training is another than the paper's, under the paper's own evaluation:
+            the whole test set, every step and restart, float32. Hours a paper; it is what a level can be judged on.
 ``full``    the paper's own protocol; the largest networks under a scaled one, which their records say.
 
 The reductions are data of each paper: ``REDUCTIONS`` in ``robustlib.papers.<id>.profiles``. No model, paper or dataset
@@ -20,6 +22,7 @@ from ..errors import RobustlibError, suggest
 from ..parameters import BEST as BEST
 from ..parameters import NAMES as NAMES
 from ..spec.evaluation import Evaluation
+from ..spec.keys import departures, is_recipe
 from ..spec.network import Network
 
 
@@ -36,6 +39,7 @@ class Profile:
         scaled_seeds: the same for a table's or a figure's cell whose protocol is not the paper's.
         note: one line for readers.
         suffix: added to every title that shows its records.
+        compared: it runs only what a checked published number is compared with.
     """
 
     name: str
@@ -46,6 +50,7 @@ class Profile:
     scaled_seeds: int
     note: str
     suffix: str = ""
+    compared: bool = False
 
 
 _PROFILES = {
@@ -71,6 +76,16 @@ _PROFILES = {
             note="real data, reduced protocol, two CPU cores",
         ),
         Profile(
+            name="level",
+            table_seeds=3,
+            figure_seeds=3,
+            spread_seeds=3,
+            distribution_seeds=12,
+            scaled_seeds=3,
+            note="the paper's network and evaluation, another recipe of training",
+            compared=True,
+        ),
+        Profile(
             name="full",
             table_seeds=3,
             figure_seeds=3,
@@ -85,7 +100,10 @@ _PROFILES = {
 OWN_PROTOCOL = "full"
 """The profile of the papers' own protocols."""
 
-FAITHFUL_FIRST = (OWN_PROTOCOL, "quick")
+LEVEL, REDUCED = "level", "quick"
+"""The profile of the papers' own evaluations, and the one whose networks it takes."""
+
+FAITHFUL_FIRST = (OWN_PROTOCOL, LEVEL, REDUCED)
 """Profiles whose records the published book shows, most faithful first. Stand-in data never appears there."""
 
 
@@ -230,8 +248,20 @@ def reduce(evaluation: Evaluation, profile: str, reductions: Sequence[Reduction]
     found = reduction_of(evaluation, reductions)
     if found is None:
         return evaluation if profile == OWN_PROTOCOL else None
+    if profile == LEVEL:
+        return _level(evaluation, found)
     version: Version | None = getattr(found, profile)
     return None if version is None else version(evaluation)
+
+
+def _level(evaluation: Evaluation, found: Reduction) -> Evaluation | None:
+    """The paper's own evaluation of the reduced networks; None where they differ in more than their training."""
+    version: Version | None = getattr(found, REDUCED)
+    if version is None:
+        return None
+    made = replace(version, budget=WHOLE)(evaluation)
+    changes = [] if made is None else departures(evaluation, made)
+    return made if changes and all(map(is_recipe, changes)) else None
 
 
 # Networks too large for the hardware -----------------------------------------------------------------------------

@@ -12,8 +12,8 @@ from ..spec.evaluation import Evaluation
 from ..spec.keys import key
 from ..spec.network import Network
 
-LINE_SECONDS = 30.0
-"""Seconds between two lines of one job in a log."""
+LINE_SECONDS, DRAW_SECONDS = 30.0, 0.25
+"""Seconds between two lines of one job in a log, and between two drawings of its bar."""
 Tick = Callable[[str, int, int], None]
 """Called with a label, the number of updates or points done, and their total."""
 
@@ -41,7 +41,7 @@ class Board:
         self._live = sys.stderr.isatty() if live is None else live
         self._bars: Any = None
         self._clock, self._began = clock, clock()
-        self._lines, self._tasks = dict[str, float](), dict[str, Any]()
+        self._told, self._tasks = dict[str, float](), dict[str, Any]()
 
     def say(self, line: str) -> None:
         """Print a line that stays, with the time to go."""
@@ -50,10 +50,13 @@ class Board:
     def tick(self, what: str, done: int, total: int) -> None:
         """Note that ``what`` is at ``done`` of ``total`` updates or points; it has ended where they are equal."""
         self.shares[what] = done / max(1, total)
+        since = self._clock() - self._told.get(what, self._began)
         if self._bars is not None:
-            self._draw(self._bars, what, done, total)
-        elif done < total and self._clock() - self._lines.setdefault(what, self._began) > LINE_SECONDS:
-            self._lines[what] = self._clock()
+            if done == total or what not in self._told or since > DRAW_SECONDS:
+                self._told[what] = self._clock()
+                self._draw(self._bars, what, done, total)
+        elif done < total and since > LINE_SECONDS:
+            self._told[what] = self._clock()
             print(f"  {what}: {done} of {total}{self.to_go()}", file=sys.stderr, flush=True)
 
     def _draw(self, bars: Any, what: str, done: int, total: int) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..catalogue.base import find_item, published
 from ..catalogue.plan import cells_of, find_record
-from ..errors import RobustlibError
+from ..errors import RobustlibError, suggest
 from ..experiments.profiles import search_order
 from ..experiments.store import Store
 from ..spec.evaluation import Evaluation
@@ -29,7 +29,7 @@ def measured_at(address: str) -> tuple[Evaluation, str]:
         address: "ITEM:ROW|COLUMN", or "ITEM:ROW|COLUMN|METRIC" for another metric of the same record.
 
     Raises:
-        RobustlibError: there is no measured cell of that address; names the nearest.
+        RobustlibError: there is no measured cell of that address, or no such metric of it; names the nearest.
     """
     name, _, place = address.partition(":")
     row, column, metric = (*place.split("|"), "", "")[:3]
@@ -38,7 +38,11 @@ def measured_at(address: str) -> tuple[Evaluation, str]:
         near = difflib.get_close_matches(f"{row}|{column}", ["|".join(known) for known in cells], n=1, cutoff=0.0)
         raise RobustlibError(f"no measured cell at {address!r}; the nearest is {name}:{''.join(near)}")
     cell = cells[row, column]
-    return cell.evaluations[0], metric or cell.metric
+    evaluation, metric = cell.evaluations[0], metric or cell.metric
+    known = evaluation.measurement.units(evaluation.subject)
+    if known and metric not in known:
+        raise RobustlibError(suggest(f"metric of {name}:{row}|{column}", metric, known))
+    return evaluation, metric
 
 
 def filled(text: str, profile: str, store: Store) -> str:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from typing import Literal, get_args
 
+from ..experiments.profiles import profile
+from ..spec.keys import is_recipe
 from ..spec.records import Record
 
 Evidence = Literal["authors' network", "paper's protocol", "other recipe", "stand-in"]
@@ -20,15 +21,6 @@ MEANING: dict[Evidence, str] = {
     "judges a number",
 }
 
-_NETWORK = r"(subject|measurement\.(source|baseline|sources\[\d+\]))(\.(parents|earlier)\[\d+\])*"
-_RECIPE = re.compile(rf"{_NETWORK}\.(schedule\.\w+|model\.init|parents|defence\.(eps_warmup|ramp|start))")
-"""Fields that say how a network is trained, and neither what it is nor what is measured on it."""
-
-
-def is_recipe(deviation: str) -> bool:
-    """True where a deviation such as ``"subject.schedule.steps: 900 -> 300"`` is one of the training recipe alone."""
-    return _RECIPE.fullmatch(deviation.partition(":")[0]) is not None
-
 
 def grade(records: Iterable[Record]) -> Evidence:
     """The weakest grade among records."""
@@ -37,6 +29,8 @@ def grade(records: Iterable[Record]) -> Evidence:
 
 
 def _grade_of(record: Record) -> Evidence:
+    if profile(record.profile).suffix:
+        return "stand-in"
     if not record.deviations:
         return "paper's protocol"
     return "other recipe" if all(map(is_recipe, record.deviations)) else "stand-in"

@@ -83,24 +83,27 @@ def export(item: Item, form: str, *, profile: str, store: Store) -> str:
     Raises:
         RobustlibError: an unknown form.
     """
-    if form == "bibtex":
-        return bibtex(item, store)
+    if form not in FORMS:
+        raise RobustlibError(suggest("format", form, FORMS))
+    return _makers(item, profile, store)[form]()
+
+
+def _makers(item: Item, profile: str, store: Store) -> dict[str, Callable[[], str]]:
+    """A function for each format, which share the item's rows."""
     found = rows_of(item.id, profile, store)
     caption = f"{'' if item.source == OWN else f'{item.number}: '}{item.title}{title_suffix(found)}"
-    makers: dict[str, Callable[[], str]] = {
+    return {
         "csv": lambda: to_csv(found),
         "json": lambda: to_json(found),
         "latex": lambda: to_latex(found, label=f"tab:{item.slug}", caption=caption),
         "markdown": lambda: to_markdown(found, caption=caption),
+        # Whoever cites a table cites its best records.
+        "bibtex": lambda: _bibtex(item, found if profile == profiles.BEST else rows_of(item.id, profiles.BEST, store)),
     }
-    if form not in makers:
-        raise RobustlibError(suggest("format", form, [*makers, "bibtex"]))
-    return makers[form]()
 
 
-def bibtex(item: Item, store: Store) -> str:
+def _bibtex(item: Item, found: Sequence[Row]) -> str:
     """An entry to cite one table with: its note carries keys of the records behind it, and of many a digest too."""
-    found = rows_of(item.id, profiles.BEST, store)
     keys = sorted({Path(path).stem.rpartition("-")[2] for row in found for path in row.records})
     shown = ", ".join(keys[:12])
     if len(keys) > 12:
@@ -119,6 +122,5 @@ def write_exports(destination: Path, profile: str, store: Store, names: Sequence
     """tables/ITEM.{csv,json,tex,md,bib} for every item with cells."""
     destination.mkdir(parents=True, exist_ok=True)
     for item in plan.select(names):
-        for form, suffix in FORMS.items():
-            text = export(item, form, profile=profile, store=store)
-            (destination / f"{item.slug}.{suffix}").write_text(text, encoding="utf-8")
+        for form, make in _makers(item, profile, store).items():
+            (destination / f"{item.slug}.{FORMS[form]}").write_text(make(), encoding="utf-8")

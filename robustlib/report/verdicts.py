@@ -328,7 +328,7 @@ def _margins() -> str:
 def rule() -> str:
     """The rule in Markdown (MyST), for the book."""
     grades = "\n".join(f"| {grade} | {MEANING[grade]} |" for grade in GRADES)
-    one, least, near, far = rounding_error(1), MIN_SEEDS, f"{EQUIVALENT:.0%}", f"{DIFFERENT:.0%}"
+    one, least, near, far = rounding_error(1), MIN_SEEDS, f"{100 * EQUIVALENT:.0f} %", f"{100 * DIFFERENT:.0f} %"
     return f"""\
 **Evidence.** Code reads off each record how it departs from the paper's own measurement, and gives it a grade:
 

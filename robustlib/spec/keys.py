@@ -95,17 +95,35 @@ def _canonical(value: Any) -> str:
         return _kept(value, "_canonical", lambda: _part(value))
     if isinstance(value, tuple | list):
         return f"[{','.join(map(_canonical, value))}]"
-    return json.dumps(describe(value, complete=False), allow_nan=False)
+    return _json(describe(value, complete=False))
+
+
+_json = json.JSONEncoder(allow_nan=False).encode
+
+
+@functools.cache
+def _members_of(cls: Any) -> tuple[tuple[str, str, Any, str, Any], ...]:
+    """(attribute, name in keys, annotated type, name in messages, default) of each field of a specification."""
+    return tuple(
+        (
+            field.name,
+            field.metadata.get("key", field.name),
+            _hints(cls)[field.name],
+            f"{tag_of(cls)}.{field.name}",
+            _default(field),
+        )
+        for field in dataclasses.fields(cls)
+    )
 
 
 def _part(value: Any) -> str:
     cls: Any = type(value)
-    form = {"type": json.dumps(tag_of(cls))} if registered(cls) else describe(value)
-    for field in dataclasses.fields(cls):
-        content = _typed(getattr(value, field.name), _hints(cls)[field.name], f"{tag_of(cls)}.{field.name}")
-        if content != _default(field):
-            form[field.metadata.get("key", field.name)] = _canonical(content)
-    return f"{{{','.join(f'{json.dumps(name)}:{form[name]}' for name in sorted(form))}}}"
+    form = {"type": _json(tag_of(cls))} if registered(cls) else describe(value)
+    for attribute, name, hint, shown, default in _members_of(cls):
+        content = _typed(getattr(value, attribute), hint, shown)
+        if content != default:
+            form[name] = _canonical(content)
+    return f"{{{','.join(f'{_json(name)}:{form[name]}' for name in sorted(form))}}}"
 
 
 def parse(form: Any) -> Any:
@@ -199,3 +217,13 @@ def _short(value: Any) -> str:
         return str(value)
     content = ", ".join(f"{k}={v}" for k, v in describe(value, complete=False).items() if k != "type")
     return f"{type(value).__name__}({content})"
+
+
+_NETWORK = r"(subject|measurement\.(source|baseline|sources\[\d+\]))(\.(parents|earlier)\[\d+\])*"
+_RECIPE = re.compile(rf"{_NETWORK}\.(schedule\.\w+|model\.init|parents|defence\.(eps_warmup|ramp|start))")
+"""Fields that say how a network is trained, and neither what it is nor what is measured on it."""
+
+
+def is_recipe(deviation: str) -> bool:
+    """True where a deviation such as ``"subject.schedule.steps: 900 -> 300"`` is one of the training recipe alone."""
+    return _RECIPE.fullmatch(deviation.partition(":")[0]) is not None

@@ -124,6 +124,10 @@ class Measurement:
         """Measure."""
         raise NotImplementedError
 
+    def units(self, network: Network) -> dict[str, str]:
+        """Names of the metrics that its records may hold, with their units; {} where only the run can tell."""
+        return {}
+
     def work(self, price: Price, network: Network, n: int) -> float:
         """Floating-point operations for n points, or an upper bound of them; 0 where no tensor arithmetic counts."""
         return 0.0

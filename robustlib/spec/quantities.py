@@ -45,7 +45,7 @@ class Quantity:
 CLEAN = Quantity(
     "accuracy or error without an attack",
     0.5,
-    "the papers print it to 0.1 or 0.01, and the seeds of one recipe lie within 0.2 to 0.4 of each other",
+    "the papers print it to 0.1 or 0.01, and discuss differences from about a point on",
     direction=1,
 )
 ATTACKED = Quantity(
@@ -65,7 +65,7 @@ BOUND = Quantity(
 SUCCESS = Quantity(
     "success rate of targeted attempts",
     5.0,
-    "nine attempts share an image, so that a thousand images tell less than nine thousand attempts seem to",
+    "nine attempts share an image, so that nine hundred of them tell little more than a hundred images do",
     attacked=True,
 )
 SHARE = Quantity(

@@ -102,8 +102,8 @@ def dumps(record: Record) -> str:
     Raises:
         Unfilable: over 100 KB, or a number that is not finite.
     """
-    content = dataclasses.asdict(record)
-    del content["path"]
+    content = {field.name: getattr(record, field.name) for field in dataclasses.fields(record) if field.name != "path"}
+    content["metrics"] = {name: dataclasses.asdict(metric) for name, metric in record.metrics.items()}
     try:
         text = _lines(content)
     except ValueError as error:
@@ -179,9 +179,15 @@ def _refuse(constant: str) -> float:
     raise ValueError(f"{constant} is not a number")
 
 
+@functools.cache
+def _kinds() -> dict[str, type]:
+    """Type of each field of a record, without parameters; read once, for reading it takes longer than a record."""
+    return {name: typing.get_origin(hint) or hint for name, hint in typing.get_type_hints(Record).items()}
+
+
 def _validate(record: Record) -> None:
-    for name, hint in typing.get_type_hints(Record).items():
-        value, wanted = getattr(record, name), typing.get_origin(hint) or hint
+    for name, wanted in _kinds().items():
+        value = getattr(record, name)
         if not isinstance(value, int | float if wanted is float else wanted):
             raise ValueError(f"{name} is of type {type(value).__name__}, not {wanted.__name__}")
     for part, needed in (("subject", {"type"}), ("measurement", {"type"}), ("subset", {"n", "split", "seed"})):

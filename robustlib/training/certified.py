@@ -64,6 +64,12 @@ class Certified(Defence):
             return self.threat
         return replace(self.threat, eps=self.start + (self.threat.eps - self.start) * progress / self.ramp)
 
+    @property
+    def bounds(self) -> tuple[tuple[float, str, str, int], ...]:
+        """Interval bounds at first, then those of ``method``."""
+        late = (1 - self.interval, self.method, self.slopes, self.projections)
+        return (self.interval, "interval", "fixed", 0), late
+
     def losses(
         self, model: nn.Module, x: Tensor, y: Tensor, *, progress: float, generator: torch.Generator
     ) -> tuple[Tensor, Tensor]:

@@ -26,6 +26,11 @@ class Defence:
         return 0.0
 
     @property
+    def bounds(self) -> tuple[tuple[float, str, str, int], ...]:
+        """Certificates that updates differentiate in place of outputs: share of training, method, slopes, columns."""
+        return ()
+
+    @property
     def name(self) -> str:
         """Names its networks' folders: ``pgd``."""
         raise NotImplementedError

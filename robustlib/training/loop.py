@@ -195,7 +195,7 @@ def fit(
                     group["momentum"] = schedule.inertia(step)
             if stochastic:
                 # Dropout only knows the global generator: seed it here, so that resuming repeats it.
-                torch.manual_seed(step_generator(seed, "dropout", step).initial_seed())
+                _seed_dropout(step_generator(seed, "dropout", step).initial_seed(), device)
             losses, logits = objective(
                 defence,
                 worker,
@@ -234,6 +234,14 @@ def fit(
         model.eval()
     log.finished = True
     return log
+
+
+def _seed_dropout(seed: int, device: torch.device) -> None:
+    """Seed the global generator that dropout draws from; torch.manual_seed does as much, and records three stacks."""
+    if device.type == "cpu":
+        torch.default_generator.manual_seed(seed)
+    else:
+        torch.manual_seed(seed)
 
 
 def _note(log: Fit, pending: list[Tensor], schedule: Schedule) -> None:

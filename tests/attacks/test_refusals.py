@@ -18,11 +18,10 @@ import robustlib.attacks
 from robustlib.attacks import suite
 from robustlib.attacks.contract import ATTACKS, under_contract
 from robustlib.attacks.description import Description
-from robustlib.errors import RobustlibError
 from robustlib.registry import subclasses
 from robustlib.threat import Ball, FeatureBox, LinfBall, ball
 
-from .calls import CALLS, TARGETED, Call
+from .calls import CALLS, TARGETED, Call, refused
 
 every = pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
 LINF = {name: call for name, call in CALLS.items() if call.norm == "linf"}
@@ -54,17 +53,6 @@ def inputs(model: nn.Module, n: int = 5, *, seed: int = 1) -> tuple[Tensor, Tens
     x = torch.rand(n, *SHAPE, generator=torch.Generator().manual_seed(seed), dtype=torch.float32).to(dtype)
     with torch.no_grad():
         return x, model(x).argmax(1)
-
-
-def refused(run: Callable[[], object], *words: str) -> None:
-    """One line of our own that holds the words, with no other library's exception behind it."""
-    with pytest.raises(RobustlibError) as caught:
-        run()
-    message = str(caught.value)
-    assert "\n" not in message
-    assert all(word in message for word in words), message
-    assert caught.value.__cause__ is None
-    assert caught.value.__context__ is None or caught.value.__suppress_context__
 
 
 # All of them are here ------------------------------------------------------------------------------------------
@@ -228,6 +216,13 @@ def test_numpy_numbers_make_a_threat(call: Call) -> None:
     assert torch.equal(call(model, x, y, classes=5, eps=np.float32(0.25), domain=domain), plain)
 
 
+@every
+@pytest.mark.parametrize("size", [0, 1])
+def test_tiny_batches(call: Call, size: int) -> None:
+    x, y = inputs(net(5), size)
+    assert call(net(5), x, y, classes=5).shape == (size, *SHAPE)
+
+
 WRONG: dict[str, tuple[Callable[[Tensor, Tensor], tuple[Any, Any]], tuple[str, ...]]] = {
     "array": (lambda x, y: (x.numpy(), y), ("x is a numpy.ndarray", "torch.from_numpy(x)")),
     "list": (lambda x, y: (x.tolist(), y), ("x is a list", "torch.as_tensor(x)")),
@@ -236,6 +231,8 @@ WRONG: dict[str, tuple[Callable[[Tensor, Tensor], tuple[Any, Any]], tuple[str, .
     "int32 labels": (lambda x, y: (x, y.int()), ("y has", "torch.int32")),
     "columns of labels": (lambda x, y: (x, y[:, None]), ("y has shape (5, 1)",)),
     "negative labels": (lambda x, y: (x, y - 10), ("y holds the label -",)),
+    "fewer labels": (lambda x, y: (x, y[:3]), ("y has shape (3,)",)),
+    "integers": (lambda x, y: (x.long(), y), ("x has dtype torch.int64",)),
     "bytes": (lambda x, y: ((x * 255).byte(), y), ("x has dtype torch.uint8",)),
     "complex": (lambda x, y: (x.to(torch.complex64), y), ("x has dtype torch.complex64",)),
     "float8": (lambda x, y: (x.to(torch.float8_e4m3fn), y), ("x has dtype torch.float8",)),
@@ -253,6 +250,8 @@ def test_inputs_and_labels_are_refused_by_name(call: Call) -> None:
     target = (y + 1) % 10
     for change, words in WRONG.values():
         refused(lambda change=change: call(model, *change(x, y), target=target), *words)
+    if call.name in ASKING:
+        refused(lambda: call(model, x, y + 10, target=target), "y holds the label 1", "10 classes")
 
 
 @once
@@ -328,9 +327,13 @@ def test_a_model_made_in_inference_mode_is_refused(call: Call) -> None:
 
 
 @every
-def test_points_are_detached_and_the_callers_tensors_untouched(call: Call) -> None:
-    model = net(5)
+def test_points_are_detached_and_the_callers_model_and_tensors_untouched(call: Call) -> None:
+    model = nn.Sequential(nn.BatchNorm2d(2), nn.Dropout(0.3), *net(5)).eval()
     x, y = inputs(model)
+    for place, parameter in enumerate(model.parameters()):
+        parameter.requires_grad_(place % 2 == 0)
+    asked = [parameter.requires_grad for parameter in model.parameters()]
+    state = {name: value.clone() for name, value in model.state_dict().items()}
     y[::3] = (y[::3] + 1) % 5
     kept, labels, drawn = x.clone(), y.clone(), torch.get_rng_state()
     x.requires_grad_()
@@ -342,6 +345,10 @@ def test_points_are_detached_and_the_callers_tensors_untouched(call: Call) -> No
     assert torch.equal(y, labels)
     assert x.grad is None
     assert torch.equal(torch.get_rng_state(), drawn)
+    assert [parameter.requires_grad for parameter in model.parameters()] == asked
+    assert all(parameter.grad is None for parameter in model.parameters())
+    assert not any(module.training for module in model.modules())
+    assert all(torch.equal(value, state[name]) for name, value in model.state_dict().items())
     # A graph to x may hang on the inputs themselves, as in a generator that is being trained.
     assert not call(model, x * 1, y, classes=5).requires_grad
 

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from robustlib.attacks import apgd, auto_attack, fab, fgsm, mi_fgsm, pgd, square
-from robustlib.attacks.apgd import checkpoints, ranked_targets
+from robustlib.attacks.apgd import checkpoints
 from robustlib.attacks.fab import onto_plane
-from robustlib.attacks.losses import dlr, dlr_targeted
+from robustlib.attacks.losses import dlr, dlr_targeted, ranked_targets
 from robustlib.attacks.square import _share
 from robustlib.errors import RobustlibError
 from robustlib.threat import Ball, L2Ball, LinfBall, ball
@@ -121,13 +121,6 @@ def test_success_holds_in_another_batch_size(name: str) -> None:
     found = STRONG[name](model, x, y, LinfBall(0.05))
     alone = torch.cat([_standing(model, row[None], label[None]) for row, label in zip(found, y, strict=True)])
     assert torch.equal(_standing(model, found, y), alone)
-
-
-def test_what_is_misclassified_to_begin_with_is_returned_as_it_is() -> None:
-    model, x, y = _classified(6)
-    y[2] = (y[2] + 1) % 10
-    found = apgd(model, x, y, LinfBall(0.1), steps=3, generator=_generator())
-    assert torch.equal(found[2], x[2])
 
 
 # Momentum ----------------------------------------------------------------------------------------------------
@@ -253,14 +246,6 @@ def test_autoattack_breaks_what_any_of_its_parts_breaks() -> None:
     assert 0 < int(whole.sum()) < 60
 
 
-@pytest.mark.parametrize("classes", [2, 3])
-def test_autoattack_runs_with_few_classes(classes: int) -> None:
-    model, (x, _) = linear(classes), batch(10, shape=(1, 3, 4))
-    y = model(x).argmax(1)
-    found = auto_attack(model, x, y, LinfBall(0.4), steps=5, queries=20, generator=_generator())
-    assert not bool(_standing(model, found, y).all())
-
-
 @pytest.mark.parametrize(
     ("knobs", "message"),
     [
@@ -275,12 +260,3 @@ def test_apgd_says_what_is_wrong(knobs: dict[str, object], message: str) -> None
     model, (x, _) = linear(2), batch(3, shape=(1, 3, 4))
     with pytest.raises(RobustlibError, match=message):
         apgd(model, x, torch.zeros(3, dtype=torch.int64), LinfBall(0.1), generator=_generator(), **knobs)  # type: ignore[arg-type]
-
-
-def test_logits_that_are_not_finite_are_refused() -> None:
-    model, x, y = _classified(3)
-    with torch.no_grad():
-        next(model.parameters()).fill_(float("nan"))
-    for attack in STRONG.values():
-        with pytest.raises(RobustlibError, match="not finite"):
-            attack(model, x, y, LinfBall(0.1))

@@ -9,10 +9,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from robustlib.attacks import apgd, boundary, carlini_wagner, deepfool, fab, fgsm, jsma, lbfgs, pgd, square
+from robustlib.attacks import apgd, boundary, carlini_wagner, deepfool, fab, fgsm, jsma, lbfgs, mi_fgsm, pgd, square
 from robustlib.attacks.losses import cross_entropy, dlr, dlr_targeted
 from robustlib.batches import unit
-from robustlib.threat import Ball, ball
+from robustlib.threat import Ball, L2Ball, LinfBall, ball
 
 from .calls import CALLS
 from .models import batch, small_cnn
@@ -48,6 +48,9 @@ def _ball(norm: str, width: float) -> Ball:
 FREE: dict[str, Attack] = {
     "deepfool": lambda m, x, y, n, w: deepfool(m, x, y, norm=n, domain=(0.0, w)),
     "carlini_wagner": lambda m, x, y, n, w: carlini_wagner(m, x, y, norm=n, domain=(0.0, w), steps=15),
+    "carlini_wagner targeted": lambda m, x, y, n, w: carlini_wagner(
+        m, x, y, target=m(x).topk(2).indices[:, 1], norm=n, domain=(0.0, w), steps=15
+    ),
     "lbfgs": lambda m, x, y, n, w: lbfgs(m, x, y, domain=(0.0, w), steps=12, binary_steps=4, initial_c=0.01 / w**2),
     "fab": lambda m, x, y, n, w: fab(m, x, y, norm=n, domain=(0.0, w), steps=8, target_classes=3),
     "boundary": lambda m, x, y, n, w: boundary(m, x, y, norm=n, domain=(0.0, w), steps=60, generator=_generator()),
@@ -145,6 +148,42 @@ def test_other_precisions_have_no_scale_either(
             fallen.append(int((model(found).argmax(1) != y).sum()))
     assert abs(fallen[0] - fallen[1]) <= 1
     assert min(fallen) >= 3
+
+
+STEEP: dict[str, Callable[[nn.Module, Tensor, Tensor, Ball], Tensor]] = {
+    "fgsm": lambda m, x, y, t: fgsm(m, x, y, t),
+    "pgd": lambda m, x, y, t: pgd(m, x, y, t, steps=10, step_size=t.eps / 4, random_start=False),
+    "mi_fgsm": lambda m, x, y, t: mi_fgsm(m, x, y, t, steps=5),
+    "apgd": lambda m, x, y, t: apgd(m, x, y, t, steps=10, generator=_generator()),
+}
+
+
+@pytest.mark.parametrize("threat", [L2Ball(0.3), LinfBall(0.1)], ids=str)
+@pytest.mark.parametrize("name", STEEP)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16], ids=str)
+def test_no_gradient_is_too_small_to_follow(name: str, threat: Ball, dtype: torch.dtype) -> None:
+    """A linear model gives way within the ball; the surer it is, the smaller the cross-entropy's gradient.
+
+    Its margin at x is half of what it loses along the steepest way of length eps.
+    """
+    normal = torch.ones(10, dtype=dtype)
+    x, y = torch.full((3, 10), 0.5, dtype=dtype), torch.zeros(3, dtype=torch.int64)
+    reach = threat.eps * (10**0.5 if threat.norm == "l2" else 10)
+    # Powers of two: the products below are exact in any of the types.
+    for scale in (2.0**-20, 1.0, 2.0**6, 2.0**7, 2.0**8):
+        model = nn.Linear(10, 2).to(dtype).eval()
+        with torch.no_grad():
+            model.weight.copy_(torch.stack([normal, -normal]) * scale / 2)
+            model.bias.copy_(torch.tensor([reach / 4 - 2.5, 2.5 - reach / 4]).to(dtype) * scale)
+        # APGD begins anywhere in the ball, at worst where the model is surest.
+        surest = threat.project(x + threat.eps * threat.steepest(normal.expand_as(x)), x)
+        inputs = (surest if name == "apgd" else x).clone().requires_grad_(True)
+        loss = nn.functional.cross_entropy(model(inputs).float(), y, reduction="sum")
+        (gradient,) = torch.autograd.grad(loss, inputs)
+        if bool((gradient == 0).all()):
+            continue
+        found = STEEP[name](model, x, y, threat)
+        assert bool((model(found).argmax(1) != y).all()), f"{scale}: gradient {float(gradient.abs().max()):.1g}"
 
 
 # Parts ---------------------------------------------------------------------------------------------------------

@@ -12,7 +12,6 @@ from torch import Tensor, nn
 
 from robustlib.attacks.suite import Apgd, Clean, DeepFool, Fab, Fgsm, Jsma, Noise, Pgd, Square
 from robustlib.data import Split
-from robustlib.errors import RobustlibError
 from robustlib.evaluate import (
     convergence,
     diagnose,
@@ -27,6 +26,7 @@ from robustlib.evaluate.hinge import hinge_risks
 from robustlib.evaluate.saturation import amplitudes
 from robustlib.evaluate.targeted import correct_rows, targeted_attempts
 from robustlib.threat import Ball, L2Ball, LinfBall
+from tests.attacks.calls import refused
 
 BALL = LinfBall(0.1)
 QUICK: dict[str, Any] = {"converge": False}
@@ -47,15 +47,6 @@ def inputs(model: nn.Module, n: int = 12) -> tuple[Tensor, Tensor]:
         return x, model(x).argmax(1)
 
 
-def refused(run: Callable[[], object], *words: str) -> None:
-    with pytest.raises(RobustlibError) as caught:
-        run()
-    message = str(caught.value)
-    assert "\n" not in message
-    assert all(word in message for word in words), message
-    assert caught.value.__cause__ is None
-
-
 class Gives(nn.Module):
     def __init__(self, change: Callable[[Tensor], Any], inner: nn.Module | None = None) -> None:
         super().__init__()
@@ -68,19 +59,32 @@ class Gives(nn.Module):
 # The suite -----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("classes", [2, 3, 6, 12])
-def test_the_default_suite_fits_the_number_of_classes(classes: int) -> None:
+@pytest.mark.parametrize(
+    ("classes", "threat"), [(2, L2Ball(0.1)), (3, BALL), (6, LinfBall(0.05, None)), (12, BALL)], ids=str
+)
+def test_the_default_suite_fits_the_number_of_classes(
+    classes: int, threat: Ball, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = standard(threat, classes=classes)
+    fab = [] if threat.domain is None else [min(9, classes - 1)]
+    assert [attack.target_classes for attack in whole if isinstance(attack, Fab)] == fab
+    wanted = Apgd(loss="margin") if classes < 4 else Apgd(target_classes=min(9, classes - 1))
+    assert [attack for attack in whole if isinstance(attack, Apgd) and attack != Apgd()] == [wanted]
+    asked = []
+
+    def short(threat: Ball, *, classes: int) -> Any:
+        asked.append(classes)
+        return standard(threat, steps=3, queries=5, classes=classes)
+
+    monkeypatch.setattr("robustlib.evaluate.suite.standard", short)
     model = net(classes)
     x, y = inputs(model, 6)
-    report = evaluate(model, x, y, BALL, **QUICK)
-    attacks = {line.name: line.attack for line in report.lines if line.attack is not None}
-    assert attacks["Fab"].target_classes == min(9, classes - 1)
-    aimed = [a for a in (line.attack for line in report.lines) if isinstance(a, Apgd) and a != Apgd()]
-    wanted = Apgd(loss="margin") if classes < 4 else Apgd(target_classes=min(9, classes - 1))
-    assert aimed == [wanted]
+    lines = evaluate(model, x, y, threat, **QUICK).lines
+    assert asked == [classes]
+    assert sorted(str(type(line.attack)) for line in lines[1:]) == sorted(str(type(attack)) for attack in whole)
     # A suite made without knowing the classes tries as many as there are.
     if classes >= 4:
-        assert evaluate(model, x, y, BALL, standard(BALL, steps=3, queries=5), **QUICK).worst.shape == (6,)
+        assert evaluate(model, x, y, threat, standard(threat, steps=3, queries=5), **QUICK).worst.shape == (6,)
 
 
 def test_the_default_suite_is_what_it_was_where_classes_are_many() -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from robustlib.cli import main
 from robustlib.errors import RobustlibError
 from robustlib.experiments.exchange import collect, copying
 from robustlib.experiments.networks import Networks
@@ -156,28 +157,29 @@ def test_an_empty_folder_is_refused(tmp_path: Path) -> None:
         collect(tmp_path, tmp_path, tmp_path)
 
 
-COMMAND = [sys.executable, "-m", "robustlib"]
-ITEM = "madry2018/training-loss/mnist"
+def _arguments(root: Path, cache: Path, out: Path, budget: float | None = None) -> list[str]:
+    arguments = ["--root", str(root), "run", "madry2018/training-loss/mnist", "--profile", "smoke"]
+    arguments += ["--cache", str(cache), "--out", str(out)]
+    return arguments if budget is None else [*arguments, "--time-budget", str(budget)]
 
 
-def _slot(root: Path, cache: Path, out: Path, budget: float | None = None) -> subprocess.Popen[bytes]:
-    arguments = ["run", ITEM, "--profile", "smoke", "--cache", str(cache), "--out", str(out)]
-    arguments += [] if budget is None else ["--time-budget", str(budget)]
+def _slot(*where: Path, budget: float | None) -> subprocess.Popen[bytes]:
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    return subprocess.Popen([*COMMAND, "--root", str(root), *arguments], cwd=ROOT, env=environment)
+    command = [sys.executable, "-m", "robustlib", *_arguments(*where, budget=budget)]
+    return subprocess.Popen(command, cwd=ROOT, env=environment)
 
 
 def test_slots_that_are_killed_and_resumed_make_the_undisturbed_record(tmp_path: Path) -> None:
     """The rehearsal of a paper-scale run: short budgets, kills at random moments, copies home and back."""
     straight = tmp_path / "straight"
     straight.mkdir()
-    assert _slot(straight, tmp_path / "c0", tmp_path / "o0").wait(timeout=300) == 0
+    assert main(_arguments(straight, tmp_path / "c0", tmp_path / "o0")) == 0
     (wanted,) = Store(straight).records("smoke")
 
     home, home_cache, draw = tmp_path / "home", tmp_path / "home-cache", random.Random(1)
     home.mkdir()
     resumed = False
-    for attempt, budget in enumerate((None, 0.4, None, 0.8, None)):
+    for attempt, (budget, killed) in enumerate(((None, True), (0.4, False), (None, True), (None, False))):
         # Each slot is a fresh machine: it knows what was carried there, and leaves a folder.
         away, cache, out = (tmp_path / f"{name}{attempt}" for name in ("away", "cache", "out"))
         away.mkdir()
@@ -185,8 +187,8 @@ def test_slots_that_are_killed_and_resumed_make_the_undisturbed_record(tmp_path:
         for path in home_cache.glob("*"):
             (cache / path.name).write_bytes(path.read_bytes())
         resumed |= any(cache.glob("*.checkpoint"))
-        process = _slot(away, cache, out, budget)
-        if budget is None and attempt < 4:
+        process = _slot(away, cache, out, budget=budget)
+        if killed:
             while not out.exists() and process.poll() is None:
                 time.sleep(0.02)
             time.sleep(draw.uniform(0, 0.5))

@@ -47,9 +47,13 @@ MADE: dict[str, Any] = {
     "madry2018 full: table 1, PGD 100/20, source A'": paper.accuracy(
         paper.network(), replace(paper.PGD_100, restarts=20), source=paper.source_of("A'", 0)
     ),
+    "madry2018 full: table 1, PGD 100/20, source A' alone": paper.accuracy(
+        paper.network(), paper.PGD_100_TRANSFER, source=paper.source_of("A'", 0)
+    ),
+    "madry2018 full: table 1, every target": paper.accuracy(paper.network(), paper.EACH_TARGET),
     "madry2018 full: loss during PGD, natural": paper.trace("natural"),
     "madry2018 full: local maxima, PGD": paper.maxima("PGD"),
-    "madry2018 full: boundary attack in l_2": paper.distances("PGD", "l2"),
+    "madry2018 full: boundary attack in l_2, 25 directions": paper.distances("PGD", "l2"),
     "madry2018 full: training loss": Evaluation(paper.network(), TrainingCurve()),
     "papernot2016 full: network distilled at T = 100": papernot.student("mnist", 100),
     "papernot2016 full: undistilled network, CIFAR10": papernot.baseline("cifar10"),

@@ -78,6 +78,21 @@ def test_a_terminal_has_a_bar_for_each_running_job_and_one_for_all(capsys: pytes
     assert "a line that stays, about" in capsys.readouterr().out
 
 
+def test_a_bar_is_drawn_at_most_four_times_a_second_and_at_once_when_it_ends() -> None:
+    pytest.importorskip("rich")
+    clock = Clock()
+    board = Board({TRAIN: 1.0, MEASURE: 1.0}, live=True, clock=clock)
+    seen = []
+    with board.shown():
+        for step in range(1, 11):
+            clock.now = step / 20
+            board.tick(TRAIN, step, 100)
+            seen.append(next(task.completed for task in board._bars.tasks if task.description == TRAIN))
+        board.tick(TRAIN, 100, 100)
+        assert [task.description for task in board._bars.tasks if task.description == TRAIN] == []
+    assert seen == [1, 1, 1, 1, 1, 1, 7, 7, 7, 7]
+
+
 def test_without_rich_there_are_lines(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "rich.console", None)
     clock = Clock()

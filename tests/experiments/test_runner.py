@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import re
 import shutil
+import signal
 import sys
 from contextlib import ExitStack
 from dataclasses import replace
@@ -32,6 +35,7 @@ from robustlib.files import lock
 from robustlib.spec.evaluation import Evaluation, Subset
 from robustlib.spec.keys import key
 from robustlib.spec.measurement import Measured, Subject
+from robustlib.spec.network import Network
 from robustlib.spec.records import dumps
 from robustlib.training import Schedule
 from tests.experiments.tiny import (
@@ -246,6 +250,25 @@ def test_a_network_that_diverges_is_reported_and_the_others_go_on(tmp_path: Path
     assert not weights_path(tmp_path / "networks", BROKEN).exists()
 
 
+def test_a_network_that_diverged_is_not_trained_by_the_next_process(tmp_path: Path, fits: list[int]) -> None:
+    def failures(network: Network, **options: Any) -> list[str]:
+        return execute(tmp_path, accuracy(network), **options).failed
+
+    (first,), trained = failures(BROKEN), len(fits)
+    assert failures(BROKEN) == [f"{first} (found by another run; --recompute trains again)"]
+    assert len(fits) == trained
+    assert failures(BROKEN, recompute=True) == [first]
+    assert len(fits) == trained + 1
+    # A recipe that shares its name is another network, and so is the same one for other code.
+    (mark,) = (tmp_path / "networks").glob("*.diverged")
+    mark.write_text(mark.read_text(encoding="utf-8").replace(key(BROKEN), "0" * 16), encoding="utf-8")
+    assert failures(BROKEN) == [first]
+    mark.write_text("", encoding="utf-8")
+    assert failures(BROKEN) == [first]
+    assert len(fits) == trained + 3
+    assert failures(replace(BROKEN, schedule=NETWORK.schedule)) == []
+
+
 def test_a_source_that_diverges_leaves_its_subject_alone(tmp_path: Path) -> None:
     diverged = replace(BROKEN, seed=9)
     summary = execute(tmp_path, accuracy(attack=Fgsm(), source=diverged), CLEAN, FGSM)
@@ -319,17 +342,20 @@ def test_a_neighbour_who_keeps_everything_is_not_waited_for_beyond_the_budget(tm
 def test_runs_side_by_side_find_what_one_finds(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    item, records = "madry2018/capacity/mnist", {}
-    job = plan.jobs(plan.select([item]), "smoke")[0]
+    found, lines = {}, []
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     for n in (1, 2):
-        root, options = tmp_path / str(n), ["--jobs", str(n), "--device", "cpu", "--only", key(job.evaluation)]
+        root, options = tmp_path / str(n), ["--jobs", str(n), "--device", "cpu"]
         root.mkdir()
-        assert main(["--root", str(root), "run", item, *options, "--cache", str(root / "networks")]) == 0
-        assert "1 records written, 0 were there, 0 left, 0 failed" in capsys.readouterr().out.splitlines()[-1]
-        (record,) = Store(root).records("smoke")
-        records[n] = content(record)
-    assert records[1] == records[2]
+        assert main(["--root", str(root), "run", "wong2018/toy-2d", *options, "--cache", str(root / "networks")]) == 0
+        lines = capsys.readouterr().out.splitlines()
+        assert lines[-1].startswith("4 records written, 0 were there, 0 left, 0 failed")
+        found[n] = {record.evaluation_key: content(record) for record in Store(root).records("smoke")}
+    assert found[1] == found[2]
+    # Two processes took part, and wrote each record once.
+    written = [re.match(r"([12])\| (\d+) records written", line) for line in lines]
+    assert sorted(line[1] for line in written if line) == ["1", "2"]
+    assert sum(int(line[2]) for line in written if line) == 4
 
 
 def test_a_process_that_is_killed_is_no_success(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -341,6 +367,33 @@ def test_a_process_that_is_killed_is_no_success(tmp_path: Path, monkeypatch: pyt
     said: list[str] = []
     assert side_by_side([], 2, threads=1, say=said.append) == [137, 137]
     assert sorted(said) == ["1| last words", "2| last words"]
+
+
+@pytest.mark.parametrize(("which", "raised"), [(signal.SIGTERM, SystemExit), (signal.SIGINT, KeyboardInterrupt)])
+def test_no_process_outlives_the_first(
+    which: signal.Signals, raised: type[BaseException], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    python = tmp_path / "python"
+    python.write_text("#!/bin/sh\necho $$\nexec sleep 600\n")
+    python.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(python))
+    numbers: list[int] = []
+
+    def say(line: str) -> None:
+        numbers.append(int(line.partition("| ")[2]))
+        if len(numbers) == 2:
+            os.kill(os.getpid(), which)
+
+    before = signal.signal(signal.SIGTERM, lambda signum, frame: pytest.fail("SIGTERM was not handled"))
+    try:
+        with pytest.raises(raised) as ended:
+            side_by_side([], 2, threads=1, say=say)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert which == signal.SIGINT or ended.value.args == (143,)
+    for number in numbers:
+        with pytest.raises(ProcessLookupError):
+            os.kill(number, 0)
 
 
 @pytest.mark.parametrize(

@@ -29,6 +29,7 @@ PROFILE = "unknown profile 'quik'; did you mean 'quick'? known: full, quick, smo
         ("items --paper madri2018", "unknown paper 'madri2018'; did you mean 'madry2018'?"),
         ("items extra", "unexpected argument 'extra'"),
         ("run madry2018/tabel-1", "unknown item 'madry2018/tabel-1'; did you mean 'madry2018/table-1'?"),
+        ("run madri2018", "unknown item 'madri2018'; did you mean 'madry2018"),
         ("run madry2018 --profile quik", PROFILE),
         ("run wong2018 --profile quik", PROFILE),
         ("run madry2018 --profile quik --dry-run", PROFILE),
@@ -144,8 +145,3 @@ def test_a_reader_that_leaves_early_is_no_error(root: Path) -> None:
     done = subprocess.run(command, shell=True, cwd=root, capture_output=True, text=True, check=False)
     assert len(done.stdout.splitlines()) == 1
     assert done.stderr == ""
-
-
-def test_verification_without_weights_says_what_to_do(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["--root", str(tmp_path), "verify", "madry2018/table-1", "--profile", "smoke"]) == 2
-    assert "madry2018/table-1 has no record whose weights are committed in " in capsys.readouterr().err

@@ -16,7 +16,6 @@ from robustlib.evaluate.cascades import CascadeBound
 from robustlib.evaluate.certificates import Certificate
 from robustlib.evaluate.exact import Exact
 from robustlib.evaluate.suite_accuracy import WorstCase
-from robustlib.experiments import profiles
 from robustlib.papers.comparison import claims as claimed
 from robustlib.papers.comparison import tables as comparison
 from robustlib.papers.comparison.aged import FATES, aged
@@ -26,7 +25,7 @@ from robustlib.spec.evaluation import Evaluation
 from robustlib.spec.keys import key
 from robustlib.spec.records import Record
 from robustlib.training import Certified, Distillation
-from tests.experiments.tiny import fabricate
+from tests.experiments.tiny import WHOLE_ITEMS, fabricate
 
 CELLS = comparison.cells()
 
@@ -51,7 +50,7 @@ def test_every_network_has_every_column_or_a_reason() -> None:
     assert by_place[comparison.CASCADE, "certified: slopes of the paper"].metric == "strict_bound"
 
 
-@pytest.mark.parametrize("profile", profiles.NAMES)
+@pytest.mark.parametrize("profile", WHOLE_ITEMS)
 def test_one_network_one_data_set_one_threat_one_set_of_points(profile: str) -> None:
     found = [job.evaluation for job in plan.jobs([find_item(comparison.ITEM)], profile)]
     assert len({evaluation.subject.model for evaluation in found}) == 1
@@ -75,7 +74,7 @@ def test_standard_and_certified_networks_are_those_of_the_papers_table() -> None
     for name, robust in (("standard", False), ("certified, exact", True)):
         ours = comparison.bound(name, "certified: slopes of the paper")
         theirs = table.bound(table.network("MNIST", robust=robust), comparison.THREAT)
-        for profile in profiles.NAMES:
+        for profile in WHOLE_ITEMS:
             # The same key: a record that one of the two has made serves the other.
             assert key(shrunk(ours, profile)) == key(shrunk(theirs, profile))
             suite = shrunk(comparison.suite(name), profile)

@@ -14,7 +14,6 @@ from robustlib.catalogue.base import Cell, Predicate, find_item, published_of
 from robustlib.evaluate.accuracy import Accuracy, Attacked
 from robustlib.evaluate.distances import Distances
 from robustlib.evaluate.losses import LocalMaxima, LossTrace, TrainingCurve
-from robustlib.experiments import profiles
 from robustlib.experiments.runner import Job
 from robustlib.models import ModelSpec
 from robustlib.papers.madry2018 import cifar, small
@@ -24,7 +23,7 @@ from robustlib.papers.madry2018 import tables as paper
 from robustlib.spec.evaluation import Evaluation
 from robustlib.threat import L2Ball, LinfBall
 from robustlib.training import PgdTraining, Schedule
-from tests.experiments.tiny import fabricate
+from tests.experiments.tiny import WHOLE_ITEMS, fabricate
 
 CELLS = paper.cells()
 
@@ -34,7 +33,7 @@ def of(item: str) -> list[Cell]:
 
 
 def test_table_1_has_its_seventeen_rows_with_published_numbers() -> None:
-    rows = of("madry2018/table-1")
+    rows = [cell for cell in of("madry2018/table-1") if cell.published]
     assert len(rows) == len(published_of("madry2018/table-1")) == 17
     for cell in rows:
         assert cell.published is not None
@@ -48,6 +47,37 @@ def test_table_1_has_its_seventeen_rows_with_published_numbers() -> None:
     assert values["PGD 100/20, source A"] == 89.3
     sources = Counter(cell.row.rpartition("source ")[2] for cell in rows)
     assert sources == {"Natural": 1, "A": 8, "A'": 5, "B": 3}
+
+
+def test_two_rows_of_table_1_stand_beside_a_variant_of_this_books_own() -> None:
+    rows = {cell.row: cell for cell in of("madry2018/table-1")}
+    attacks = {name: getattr(cell.evaluations[0].measurement, "attack", None) for name, cell in rows.items()}
+    # A transfer that no one asks; every wrong class.
+    assert attacks["PGD 100/20, source A'"] == Pgd(steps=100, step_size=0.01, restarts=20, best_by="loss")
+    assert attacks["Targeted 40/1, source A"] == Pgd(steps=40, step_size=0.01, target_classes=9)
+    order = list(rows)
+    for ours, theirs, attack in (
+        ("PGD 100/20, asking A, source A'", "PGD 100/20, source A'", paper.PGD_100_RESTARTS),
+        ("Targeted 40/1, one class, source A", "Targeted 40/1, source A", Pgd(40, 0.01, targeted=True)),
+    ):
+        assert order.index(ours) == order.index(theirs) + 1
+        assert rows[ours].published is None
+        assert attacks[ours] == attack
+        assert "this book's own" in rows[ours].note
+    # No other transfer of several starts asks its target.
+    every = {e.measurement for cell in CELLS for e in cell.evaluations if isinstance(e.measurement, Accuracy)}
+    transfers = {what for what in every if what.source and isinstance(what.attack, Pgd) and what.attack.restarts > 1}
+    own = {e.measurement for e in rows["PGD 100/20, asking A, source A'"].evaluations}
+    assert {what for what in transfers if what.attack != paper.PGD_100_TRANSFER} == own
+
+
+def test_the_unit_of_figure_6d_is_unknown() -> None:
+    cells = of("madry2018/accuracy-vs-eps/cifar10")
+    known = {cell.row.partition(" ")[0] for cell in cells if cell.protocol_known}
+    assert known == {"(c)"}
+    doubtful = [cell for cell in cells if not cell.protocol_known]
+    assert len(doubtful) == 20
+    assert all("prints no unit" in cell.note for cell in doubtful)
 
 
 def test_each_cells_metric_is_one_that_its_measurement_makes() -> None:
@@ -110,7 +140,8 @@ def test_figures_measure_what_they_show() -> None:
     assert paper.sweep("PGD", "linf", 0.0) == paper.accuracy(paper.network(), Clean())
     decision = paper.distances("PGD", "linf").measurement
     assert isinstance(decision, Distances)
-    assert decision.attack == Boundary(steps=2_000, protocol=1)
+    assert decision.attack == Boundary(steps=2_000)
+    assert decision.attack.protocol == 3
     for cell in of("madry2018/accuracy-vs-eps/mnist"):
         if cell.metric != "accuracy":
             assert float(cell.metric.partition("@")[2]) == float(cell.row.partition("eps=")[2])
@@ -217,7 +248,7 @@ def test_each_figure_makes_one_to_three_claims() -> None:
 
 def test_claims_need_what_the_profiles_run() -> None:
     for predicate in claimed.predicates():
-        for profile in profiles.NAMES:
+        for profile in WHOLE_ITEMS:
             assert all(plan.shrink(full, profile) is not None for full in predicate.needs)
         for full in predicate.needs:
             assert isinstance(full, Evaluation)

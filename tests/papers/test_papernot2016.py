@@ -15,12 +15,11 @@ from robustlib.evaluate.attempts import Targeted
 from robustlib.evaluate.distances import Distances
 from robustlib.evaluate.softmax import Outputs
 from robustlib.evaluate.suite_accuracy import WorstCase
-from robustlib.experiments import profiles
 from robustlib.papers.papernot2016 import claims as claimed
 from robustlib.papers.papernot2016 import networks as specs
 from robustlib.papers.papernot2016 import tables as paper
 from robustlib.training import Distillation, Standard
-from tests.experiments.tiny import fabricate
+from tests.experiments.tiny import WHOLE_ITEMS, fabricate
 
 CELLS = paper.cells()
 
@@ -121,7 +120,7 @@ def test_claims_need_what_the_profiles_run() -> None:
     planned = Counter(predicate.item for predicate in claimed.predicates())
     assert all(1 <= count <= 3 for count in planned.values())
     for predicate in claimed.predicates():
-        for profile in profiles.NAMES:
+        for profile in WHOLE_ITEMS:
             assert all(plan.shrink(full, profile) is not None for full in predicate.needs)
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from robustlib.attacks.suite import Clean
+from robustlib.budget import Budget
 from robustlib.catalogue import plan
 from robustlib.catalogue.base import Cell, find_item, items
 from robustlib.errors import RobustlibError
@@ -17,15 +18,18 @@ from robustlib.evaluate.losses import LocalMaxima
 from robustlib.evaluate.suite_accuracy import WorstCase
 from robustlib.evaluate.update_time import Cost
 from robustlib.experiments import profiles
-from robustlib.experiments.profiles import On, reduce
+from robustlib.experiments.profiles import On, Reduction, Version, reduce
 from robustlib.experiments.store import Store
 from robustlib.papers.madry2018 import networks as madry
 from robustlib.papers.madry2018 import profiles as madry2018
 from robustlib.papers.wong2018scaling import profiles as wong2018scaling
 from robustlib.papers.zhang2019 import profiles as zhang2019
+from robustlib.report.evidence import grade
 from robustlib.report.join import stated
-from robustlib.spec.keys import key
-from tests.experiments.tiny import CLEAN, FGSM, PGD, accuracy, file
+from robustlib.spec.evaluation import Subset
+from robustlib.spec.keys import departures, key
+from robustlib.spec.network import Network
+from tests.experiments.tiny import CLEAN, FGSM, PGD, WHOLE_ITEMS, accuracy, fabricate, file
 
 SCALED = madry2018.SCALED | zhang2019.SCALED | wong2018scaling.SCALED
 
@@ -79,7 +83,7 @@ def test_two_reductions_of_one_evaluation_are_refused() -> None:
 
 
 def test_without_a_reduction_the_full_profile_alone_runs_an_evaluation() -> None:
-    assert [reduce(CLEAN, name, ()) for name in profiles.NAMES] == [None, None, CLEAN]
+    assert [reduce(CLEAN, name, ()) for name in profiles.NAMES] == [None, None, None, CLEAN]
 
 
 def test_reduced_profiles_write_down_what_they_change() -> None:
@@ -146,7 +150,7 @@ def test_a_plan_has_each_evaluation_once_and_all_that_its_cells_and_claims_need(
                     seeds = profile.spread_seeds if cell.spread else seeds
                     seeds = profile.distribution_seeds if cell.distribution else seeds
                     assert job.full in cell.evaluations[:seeds]
-            for predicate in plan.predicates_of(item.id):
+            for predicate in plan.predicates_of(item.id) if name in WHOLE_ITEMS else ():
                 assert {key(shrunk) for full in predicate.needs if (shrunk := plan.shrink(full, name))} <= planned
 
 
@@ -172,6 +176,31 @@ def test_a_claim_waits_for_all_its_records(tmp_path: Path) -> None:
     assert told.state in ("holds", "fails", "contradicted")
     assert [Path(path).stem.rpartition("-")[2] for path in told.records] == [key(s)[:8] for s in wanted if s]
     assert stated(predicate, "full", Store(tmp_path)).state == "not run"
+
+
+def test_the_level_profile_keeps_the_papers_own_evaluation_of_networks_of_another_training() -> None:
+    trained = replace(CLEAN.subject, schedule=replace(CLEAN.subject.schedule, steps=7))
+    full = replace(PGD, subject=CLEAN.subject, subset=Subset())
+
+    def reduction(network: Network) -> Reduction:
+        return Reduction(On(), None, Version(lambda _: network, Budget(points=10, steps=2, search="bfloat16")))
+
+    found = reduce(full, profiles.LEVEL, (reduction(trained),))
+    assert found == replace(full, subject=trained)
+    assert found is not None
+    assert grade([fabricate(found, profiles.LEVEL, deviations=departures(full, found))]) == "other recipe"
+    narrow = replace(trained, model=replace(trained.model, width=1))
+    assert reduce(full, profiles.LEVEL, (reduction(narrow),)) is None
+    # Left whole it is the full profile's.
+    assert reduce(full, profiles.LEVEL, (reduction(full.subject),)) is None
+
+
+def test_the_level_profile_runs_what_a_checked_number_is_compared_with() -> None:
+    runs = {key(job.evaluation) for item in items() for job in plan.jobs([item], profiles.LEVEL)}
+    cells = [cell for item in items() for cell in plan.cells_of(item.id)]
+    checked = [cell for cell in cells if cell.published and cell.published.verified and not cell.published.doubt]
+    assert runs == {key(job.evaluation) for cell in checked for job in plan.evaluations(cell, profiles.LEVEL)}
+    assert len(runs) > 100
 
 
 # States -------------------------------------------------------------------------------------------------------

@@ -16,6 +16,7 @@ from robustlib.papers.comparison import tables as comparison
 from robustlib.papers.madry2018 import networks as madry
 from robustlib.report.plots import brackets as bracket_figures
 from robustlib.report.plots.records import MISSING
+from robustlib.spec.measurement import share
 from robustlib.spec.records import pack
 from tests.experiments.tiny import fabricate, file
 
@@ -43,9 +44,9 @@ def test_what_any_bound_certifies_on_the_same_points_is_the_last_stage(tmp_path:
     panels = {"at 0.1": {"plain": comparison.suite("standard"), "cascade": comparison.cascade()}}
     run = {full: plan.shrink(full, "quick") for full in panels["at 0.1"].values()}
     bounds = [plan.shrink(comparison.bound("standard", column), "quick") for column in comparison.BOUNDS]
-    for evaluation, share in zip([*run.values(), *bounds], (0.6, 0.3, 0.1, 0.2, 0.4, 0.3), strict=True):
+    for evaluation, left in zip([*run.values(), *bounds], (0.6, 0.3, 0.1, 0.2, 0.4, 0.3), strict=True):
         assert evaluation is not None
-        file(tmp_path, evaluation, "quick", correct=share)
+        file(tmp_path, evaluation, "quick", correct=left)
     figure, alt = bracket_figures.bracket(panels, "best", Store(tmp_path))
     assert "at 0.1, plain: 60% clean, 60% in the worst case, 40% certified" in alt
     # Of a cascade the strict rule's share is drawn, and nothing between it and the clean one.
@@ -66,9 +67,9 @@ def test_what_a_solver_settles_stands_between_worst_case_and_certified(tmp_path:
     assert bound is not None
     file(tmp_path, suite, "quick", correct=0.6)
     file(tmp_path, bound, "quick", correct=0.3)
-    ends = {key: pack(np.arange(100) < 100 * share) for key, share in (("certified", 0.4), ("correct", left))}
+    ends = {key: pack(np.arange(100) < 100 * part) for key, part in (("certified", 0.4), ("correct", left))}
     given = fabricate(exact, "quick", correct=0.4)
-    shares = given.metrics | {"accuracy": replace(given.metrics["accuracy"], value=left)}
+    shares = given.metrics | {"accuracy": share(np.arange(100) < 100 * left)}
     record = replace(given, outcomes=ends, metrics=shares)
     Store(tmp_path).write(record, exact)
     figure, alt = bracket_figures.bracket({"at 0.1": {name: comparison.suite(name)}}, "best", Store(tmp_path))

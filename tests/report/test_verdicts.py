@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from robustlib.errors import RobustlibError
-from robustlib.report.evidence import GRADES, grade, is_recipe
+from robustlib.report.evidence import GRADES, grade
 from robustlib.report.verdicts import (
     COMPARING,
     DIFFERENT,
@@ -27,6 +27,7 @@ from robustlib.report.verdicts import (
     rule,
     standard_error,
 )
+from robustlib.spec.keys import is_recipe
 from robustlib.spec.quantities import ATTACKED, BOUND, CLEAN, QUANTITIES, SETTING, SIZE, TIME
 from robustlib.statistics import student
 
@@ -256,11 +257,12 @@ def test_only_the_training_recipe_may_differ(deviation: str, expected: bool) -> 
 
 def test_the_weakest_record_gives_the_grade() -> None:
     class Made:
-        def __init__(self, *deviations: str) -> None:
-            self.deviations = list(deviations)
+        def __init__(self, *deviations: str, profile: str = "quick") -> None:
+            self.deviations, self.profile = list(deviations), profile
 
     own, other, small = Made(), Made("subject.schedule.steps: 2 -> 1"), Made("subset.n: whole split -> 2")
     assert [grade(made) for made in ([own], [own, other], [other, small, own])] == list(GRADES[1:])  # type: ignore[list-item]
+    assert grade([Made(profile="smoke")]) == "stand-in"  # type: ignore[list-item]
 
 
 # Error rates -----------------------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ...attacks.suite import Fgsm
-from ...catalogue.base import STAGES, Cell, published, published_of
+from ...catalogue.base import OWN_NOTE, STAGED_NOTE, STAGES, Cell, published, published_of
 from ...evaluate.accuracy import Attacked
 from ...evaluate.directions import Directions
 from ...evaluate.pictures import Pictures
@@ -29,7 +29,6 @@ MANY, MANY_SCALE = tuple(range(12)), 4
 RADIUS = 4.0
 """l_2 radius of figure 12."""
 
-_STAGED = "an evaluation of this book's: each attack is run on what the attacks before it left"
 _OTHER = "the challenge's own network, trained as the paper's was; here network A"
 
 
@@ -148,7 +147,7 @@ def _bracket() -> Iterator[Cell]:
                     column,
                     evaluations=(worst_case(regime, scale),),
                     metric=metric,
-                    note=_STAGED,
+                    note=STAGED_NOTE,
                 )
 
 
@@ -177,7 +176,7 @@ def cells() -> Iterator[Cell]:
         "accuracy under 40 steps of PGD",
         evaluations=many(),
         distribution=True,
-        note="an evaluation of this book's: the paper has one network of each capacity",
+        note=f"{OWN_NOTE}: the paper has one network of each capacity",
     )
     yield Cell(
         f"{PAPER}/decision-sketch",

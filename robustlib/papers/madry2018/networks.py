@@ -64,6 +64,9 @@ def accuracy(
 
 PGD_40, PGD_100 = Pgd(steps=40, step_size=0.01), Pgd(steps=100, step_size=0.01)
 PGD_100_RESTARTS = replace(PGD_100, restarts=20)
+PGD_100_TRANSFER = replace(PGD_100_RESTARTS, best_by="loss")
+"""Made on a source network: of twenty starts the one that ends at its highest loss; the target is not asked."""
+EACH_TARGET = replace(PGD_40, target_classes=9)
 CW, CW_PLUS = (replace(PGD_40, loss="margin", kappa=kappa) for kappa in (0.0, 50.0))
 
 
@@ -99,9 +102,9 @@ def sweep(regime: str, norm: str, eps: float) -> Evaluation:
 
 
 def distances(regime: str, norm: str) -> Evaluation:
-    """Decision boundary attack of 2,000 steps, read at every radius of the figure."""
+    """Decision boundary attack of 2,000 steps of up to 25 directions, read at every radius of the figure."""
     grid = LINF_GRID if norm == "linf" else L2_GRID
-    return Evaluation(network(regime), Distances(Boundary(steps=2_000, protocol=1), norm, grid))
+    return Evaluation(network(regime), Distances(Boundary(steps=2_000), norm, grid))
 
 
 def worst_case(regime: str, scale: int, *, seed: int = 0) -> Evaluation:

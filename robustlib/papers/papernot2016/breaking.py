@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from ...catalogue.base import Cell, cell, published_of
+from ...catalogue.base import OWN_NOTE, Cell, cell, published_of
 from ...spec.evaluation import Evaluation
 from .networks import (
     BROKEN,
@@ -31,8 +31,6 @@ _OPEN = {
 }
 _DOUBTFUL = f"{PAPER}-245"
 _MISPRINT = "0.002 is likely a misprint: the same table has 0.023 for the average and 0.038 for the worst of nine"
-OWN = "an evaluation of this book's"
-"""Note of a cell that the paper does not have."""
 
 
 def panel_cell(
@@ -56,7 +54,7 @@ def cells() -> Iterator[Cell]:
                 ("accuracy under FGSM", fgsm(dataset, label), "accuracy"),
                 ("same decision at T and at 1", outputs(dataset, label), "same_decision"),
             ):
-                yield panel_cell(item, dataset, label, column, (evaluation,), metric, note=OWN)
+                yield panel_cell(item, dataset, label, column, (evaluation,), metric, note=OWN_NOTE)
         for label in BROKEN:
             for norm, name in (("l2", "L2"), ("linf", "Linf")):
                 run = (nearest(dataset, label, norm),)
@@ -73,11 +71,17 @@ def cells() -> Iterator[Cell]:
                     number=number,
                     unit=norm,
                     scale=1.0,
-                    note=f"{far}; {_MISPRINT}" if number and number.id == _DOUBTFUL else far if number else OWN,
+                    note=f"{far}; {_MISPRINT}" if number and number.id == _DOUBTFUL else far if number else OWN_NOTE,
                 )
-                yield panel_cell(item, dataset, label, f"C&W {norm}: points broken", run, "broken", note=OWN)
+                yield panel_cell(item, dataset, label, f"C&W {norm}: points broken", run, "broken", note=OWN_NOTE)
             yield panel_cell(
-                item, dataset, label, "accuracy in the worst case", (worst_case(dataset, label),), "accuracy", note=OWN
+                item,
+                dataset,
+                label,
+                "accuracy in the worst case",
+                (worst_case(dataset, label),),
+                "accuracy",
+                note=OWN_NOTE,
             )
     for label, which in ((NONE, "undistilled"), ("T=100", "distilled T=100")):
         number = numbers[f"MNIST logits L1 mean (std), {which}", "value"]

@@ -9,12 +9,12 @@ from collections import defaultdict
 from collections.abc import Iterator
 
 from ...attacks.suite import Clean
-from ...catalogue.base import Cell, Published, published, published_of
+from ...catalogue.base import OWN_NOTE, Cell, Published, published, published_of
 from ...evaluate.accuracy import Accuracy
 from ...evaluate.weights import Recipe
 from ...spec.evaluation import Evaluation
 from . import breaking
-from .breaking import OWN, panel_cell
+from .breaking import panel_cell
 from .networks import (
     DATASETS,
     LABELS,
@@ -194,7 +194,7 @@ def _gradients() -> Iterator[Cell]:
                     metric,
                     unit=unit,
                     scale=scale,
-                    note=OWN,
+                    note=OWN_NOTE,
                 )
 
 
@@ -233,7 +233,7 @@ def _robustness() -> Iterator[Cell]:
                 note="points that are never broken count as all features",
             )
             yield panel_cell(
-                item, dataset, label, "points beyond 112 features or never broken", run, "censored", note=OWN
+                item, dataset, label, "points beyond 112 features or never broken", run, "censored", note=OWN_NOTE
             )
 
 
@@ -263,7 +263,7 @@ def _confidence() -> Iterator[Cell]:
 def _class_matrix() -> Iterator[Cell]:
     for label in (NONE, "T=100"):
         run = (attempts(network("mnist", label)),)
-        yield panel_cell("class-matrix", "mnist", label, "attempts that succeed", run, "success", note=OWN)
+        yield panel_cell("class-matrix", "mnist", label, "attempts that succeed", run, "success", note=OWN_NOTE)
         yield panel_cell(
             "class-matrix",
             "mnist",
@@ -272,7 +272,7 @@ def _class_matrix() -> Iterator[Cell]:
             run,
             "rho",
             unit="% of features",
-            note=OWN,
+            note=OWN_NOTE,
         )
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from ...catalogue.base import Cell, Factor, cell, published_of
+from ...catalogue.base import OWN_NOTE, Cell, Factor, cell, published_of
 from ...evaluate.certificates import CertifiedRadii
 from ...evaluate.losses import TrainingCurve
 from ...evaluate.weights import FirstLayer
@@ -40,7 +40,6 @@ from .networks import (
 
 PAPER = "wong2018"
 
-_OWN = "an evaluation of this book's"
 _KINDS = {"standard": False, "robust": True}
 _MARKS = {False: "×", True: "✓"}
 
@@ -104,7 +103,7 @@ def _table() -> Iterator[Cell]:
                     scale=-100.0,
                     offset=100.0,
                     unknown=OPEN[problem],
-                    note="" if column.isupper() else _OWN,
+                    note="" if column.isupper() else OWN_NOTE,
                     ablation=_epochs(problem, robust, column),
                 )
             bounds = {
@@ -123,7 +122,7 @@ def _table() -> Iterator[Cell]:
                     number=numbers.get((row, column)),
                     unknown=OPEN[problem],
                     ablation=_epochs(problem, robust, column),
-                    note="" if column.isupper() else _OWN,
+                    note="" if column.isupper() else OWN_NOTE,
                 )
 
 
@@ -147,9 +146,9 @@ def _figures() -> Iterator[Cell]:
             "two classes: robust error bound",
             (bound(pair(robust=robust), ball),),
             "bound",
-            note=_OWN,
+            note=OWN_NOTE,
         )
-        yield cell(f"{PAPER}/relu-relaxation", kind, "units with l < 0 < u", certified, "unstable", note=_OWN)
+        yield cell(f"{PAPER}/relu-relaxation", kind, "units with l < 0 < u", certified, "unstable", note=OWN_NOTE)
         for name in ("unstable", "dead", "active"):
             yield cell(f"{PAPER}/unstable-units", kind, f"{name} units at eps 0.1", certified, name)
         yield cell(
@@ -238,7 +237,7 @@ def _plane() -> Iterator[Cell]:
             "robust error bound at the end",
             [bound(net, TOY_BALL) for net in runs[robust]],
             "bound",
-            note=_OWN,
+            note=OWN_NOTE,
         )
     for eps in POLYTOPE_RADII:
         for metric, column in (("fixed", "the paper's bound"), ("adaptive", "slopes that adapt")):
@@ -278,7 +277,7 @@ def _vanishing() -> Iterator[Cell]:
             ("zero in float32, broken by PGD in float64", "hidden"),
         ):
             runs = [natural(row, seed) for seed in SEEDS]
-            yield cell(VANISHING, row, column, runs, metric, note=_OWN, spread=True)
+            yield cell(VANISHING, row, column, runs, metric, note=OWN_NOTE, spread=True)
 
 
 def cells() -> list[Cell]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from ...catalogue.base import Cell, cell
+from ...catalogue.base import OWN_NOTE, Cell, cell
 from ...models import ModelSpec
 from ...spec.evaluation import Evaluation
 from .networks import (
@@ -33,7 +33,6 @@ from .networks import (
 )
 
 PAPER = "wong2018scaling"
-OWN = "an evaluation of this book's"
 ESTIMATORS = ("median", "geometric")
 COUNTS = (10, 50, 200)
 """Random columns of the variability figure."""
@@ -102,13 +101,13 @@ def _grown(item: str, line: Line) -> Iterator[Cell]:
                 [run],
                 metric,
                 unknown=OPEN,
-                note=OWN if metric == "strict_bound" else "",
+                note=OWN_NOTE if metric == "strict_bound" else "",
             )
         for column, metric in (
             ("last stage alone: error", f"error_{place}"),
             ("points answered by the last stage", f"answered_{place}"),
         ):
-            yield cell(f"{PAPER}/{item}", row, column, [run], metric, note=OWN)
+            yield cell(f"{PAPER}/{item}", row, column, [run], metric, note=OWN_NOTE)
         yield cell(
             f"{PAPER}/{item}",
             row,
@@ -117,7 +116,7 @@ def _grown(item: str, line: Line) -> Iterator[Cell]:
             f"classes_{place}",
             scale=1.0,
             unit="classes",
-            note=OWN,
+            note=OWN_NOTE,
         )
         yield cell(
             f"{PAPER}/{item}",
@@ -134,7 +133,7 @@ def _grown(item: str, line: Line) -> Iterator[Cell]:
         "verdicts overturned by a search",
         [grown(line)[-1]],
         "broken",
-        note=f"{OWN}: share of the points searched, of those that the released rule counts as robust",
+        note=f"{OWN_NOTE}: share of the points searched, of those that the released rule counts as robust",
     )
 
 
@@ -162,7 +161,7 @@ def _groups() -> Iterator[Cell]:
             ("robust error", "bound"),
             *((f"certified, {edge} {kind}", f"{edge}_{kind}") for kind in kinds for edge in ("worst", "best")),
         ]:
-            yield cell(f"{PAPER}/groups/{name.lower()}", name, column, [run], metric, note=OWN)
+            yield cell(f"{PAPER}/groups/{name.lower()}", name, column, [run], metric, note=OWN_NOTE)
 
 
 def cells() -> Iterator[Cell]:
@@ -178,7 +177,7 @@ def cells() -> Iterator[Cell]:
         "robust error, hidden layers by intervals",
         [over_intervals(HARD)],
         "bound",
-        note=OWN,
+        note=OWN_NOTE,
     )
     yield from _grown("more-curves/cifar10", LINES[8])
     yield from _variability()

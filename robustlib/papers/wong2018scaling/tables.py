@@ -14,7 +14,7 @@ import torch
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from ...catalogue.base import Cell, cell, published_of
+from ...catalogue.base import OWN_NOTE, Cell, cell, published_of
 from ...certify.trace import trace
 from ...data.registry import facts_of
 from ...errors import RobustlibError
@@ -38,7 +38,7 @@ from .networks import (
     stage,
     updates,
 )
-from .panels import OWN, PAPER
+from .panels import PAPER
 from .panels import cells as figure_cells
 
 _COUNTED = "the published count is remembered, not read; ours is counted from the authors' architecture"
@@ -85,7 +85,7 @@ def _results(item: str, lines: Sequence[Line]) -> Iterator[Cell]:
         if numbers.get((line.row, "Cascade error: Robust"), None) is None or line.exact:
             continue
         for column, metric in (("cascade, guarded rule", "guarded_bound"), ("cascade, strict rule", "strict_bound")):
-            yield cell(f"{PAPER}/{panel}", line.row, column, whole, metric, note=f"{OWN}; {_CASCADE}")
+            yield cell(f"{PAPER}/{panel}", line.row, column, whole, metric, note=f"{OWN_NOTE}; {_CASCADE}")
 
 
 class _Units(TorchDispatchMode):

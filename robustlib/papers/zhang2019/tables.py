@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 
 from ...attacks.suite import CarliniWagner, Clean, DeepFool, Fab, Fgsm, Lbfgs, MiFgsm, MinimumNorm, Square
-from ...catalogue.base import STAGES, Cell, Published, published, published_of
+from ...catalogue.base import STAGED_NOTE, STAGES, Cell, Published, published, published_of
 from ...evaluate.suite_accuracy import WorstCase
 from ...spec.evaluation import Evaluation
 from ...spec.network import Network
@@ -232,10 +232,12 @@ def _risk(row: str, kind: str) -> float:
     return float(getattr(table_1()[row], kind))
 
 
+@functools.cache
 def _half_way(name: str) -> float:
     return float(np.interp(0.5, *psi_transform(SURROGATES[name])))
 
 
+@functools.cache
 def _from_printed(name: str) -> float:
     t, psi = psi_transform(SURROGATES[name])
     return float(np.abs(psi - PSI[name](t)).max())
@@ -264,7 +266,7 @@ def _baselines() -> list[Cell]:
             column=column,
             evaluations=(worst_case(name),),
             metric=metric,
-            note="an evaluation of this book's: each attack is run on what the attacks before it left",
+            note=STAGED_NOTE,
         )
         for name in BASELINES
         for column, metric in STAGES.items()

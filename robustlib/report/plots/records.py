@@ -15,6 +15,7 @@ from ...experiments.profiles import search_order
 from ...experiments.store import Store
 from ...spec.evaluation import Evaluation
 from ...spec.records import Record
+from ..evidence import GRADES, grade
 from ..join import title_suffix
 from ..rows import Row
 from .curves import Curve
@@ -42,9 +43,10 @@ def records_of(evaluations: Mapping[Name, Evaluation], profile: str, store: Stor
 
 
 def stamped(figure: Figure, records: Sequence[Record | Row]) -> Figure:
-    """Stamp a figure with the profiles of its records at the foot, so that a copied picture still names them."""
-    names = ", ".join(dict.fromkeys(record.profile for record in records if record.profile))
-    text = f"{names} records{title_suffix(records)}"
+    """Stamp a figure with its evidence at the foot, so that a copied picture still says what it rests on."""
+    graded = (one.evidence if isinstance(one, Row) else grade([one]) for one in records)
+    names = ", ".join(sorted(filter(None, set(graded)), key=GRADES.index))
+    text = f"evidence: {names}{title_suffix(records)}"
     figure.supxlabel(text, x=0.99, ha="right", fontsize=9, color=NEUTRAL)
     return figure
 
