@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from ...attacks.suite import Clean
-from ...catalogue.base import Cell
+from ...catalogue.base import OWN_NOTE, Cell
 from ...spec.evaluation import Evaluation
 from ...spec.network import Network
 from ...training import PgdTraining
@@ -31,7 +31,7 @@ ROWS = (RECIPE, WEIGHTS, WARM_UP, RATE, SHAPE)
 """The recipe, and each factor that is changed back to the paper's by itself."""
 
 _NOTE = (
-    "an evaluation of this book's: weights as PyTorch draws them, a radius that grows over the first 15 % of the "
+    f"{OWN_NOTE}: weights as PyTorch draws them, a radius that grows over the first 15 % of the "
     "updates, a rate that rises to 1.5e-3 and falls again; in each further row one of these is the paper's, and all "
     "else is the same, the 3, 5 and then 7 steps of PGD in training among it"
 )
