@@ -53,10 +53,10 @@ from robustlib.training import Distillation, Schedule, Standard, fit, soft_label
 
 store = prepare("papernot2016", profile, device, recompute=recompute)
 
-# % [markdown]
+# %% [markdown]
 # ## In three sentences
 
-# % tags=["remove-input"]
+# %% tags=["remove-input"]
 show_markdown(
     filled(
         "The paper reports that distillation at T = 100 brings its attack on MNIST from {paper:papernot2016-019} to {paper:papernot2016-017} of the attempts; here it falls from "

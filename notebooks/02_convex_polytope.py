@@ -55,10 +55,10 @@ from robustlib.threat import LinfBall
 
 store = prepare("wong2018", profile, device, recompute=recompute)
 
-# % [markdown]
+# %% [markdown]
 # ## In three sentences
 
-# % tags=["remove-input"]
+# %% tags=["remove-input"]
 show_markdown(
     filled(
         "A network can be trained so that a proof covers nearly every point: on MNIST at 0.1 the paper proves that no attack causes more than {paper:wong2018-008} errors, and here the bound is "

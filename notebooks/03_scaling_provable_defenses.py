@@ -51,10 +51,10 @@ from robustlib.threat import LinfBall
 
 store = prepare("wong2018scaling", profile, device, recompute=recompute)
 
-# % [markdown]
+# %% [markdown]
 # ## In three sentences
 
-# % tags=["remove-input"]
+# %% tags=["remove-input"]
 show_markdown(
     filled(
         "The rule by which the released code counts a cascade's point as robust has a gap: a stage's certificate says that this stage's answer is the same in the whole ball, not that no other stage answers elsewhere in it. "

@@ -38,10 +38,10 @@ from robustlib.report.display import cite, show_drawing, show_item, show_markdow
 
 store = prepare("zhang2019", profile, device, recompute=recompute)
 
-# % [markdown]
+# %% [markdown]
 # ## In three sentences
 
-# % tags=["remove-input"]
+# %% tags=["remove-input"]
 show_markdown(
     filled(
         "The paper reports TRADES ahead of PGD training, with {paper:zhang2019-052} against {paper:zhang2019-048} on MNIST and {paper:zhang2019-028} against {paper:zhang2019-014} on CIFAR-10 under PGD. "
