@@ -15,7 +15,7 @@ from robustlib.cli import main
 from robustlib.experiments.store import Store
 from tests.experiments.tiny import PGD, file
 
-PROFILE = "unknown profile 'quik'; did you mean 'quick'? known: full, quick, smoke"
+PROFILE = "unknown profile 'quik'; did you mean 'quick'? known: full, level, quick, smoke"
 
 
 @pytest.mark.parametrize(
