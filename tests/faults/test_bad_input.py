@@ -89,9 +89,9 @@ def test_a_dry_run_touches_nothing(tmp_path: Path, capsys: pytest.CaptureFixture
     to_run = [line for line in lines[:-1] if line.startswith("to run   digits-madry_cnn8-pgd-s0/")]
     # The network and the two that transfers start from.
     trainings = [line for line in lines[:-1] if line.startswith("train digits-")]
-    assert (len(to_run), len(trainings), len(lines)) == (17, 3, 21)
+    assert (len(to_run), len(trainings), len(lines)) == (19, 3, 23)
     assert all(" operations, about " in line for line in [*trainings, *to_run])
-    assert lines[-1].startswith("17 evaluations, 17 to run, 3 networks: about ")
+    assert lines[-1].startswith("19 evaluations, 19 to run, 3 networks: about ")
     assert "an estimate" in lines[-1]
     assert main(["--root", str(tmp_path), "run", "madry2018/table-1", "--profile", "quik"]) == 2
     assert broken.exists()
@@ -102,9 +102,9 @@ def test_a_dry_run_tells_what_is_there_and_what_recompute_would_repeat(
 ) -> None:
     arguments = ["run", "madry2018/table-1", "--profile", "smoke", "--dry-run"]
     assert main(arguments) == 0
-    assert "17 evaluations, 0 to run, 0 networks: about 0 s on " in capsys.readouterr().out
+    assert "19 evaluations, 0 to run, 0 networks: about 0 s on " in capsys.readouterr().out
     assert main([*arguments, "--recompute"]) == 0
-    assert "17 evaluations, 17 to run" in capsys.readouterr().out
+    assert "19 evaluations, 19 to run" in capsys.readouterr().out
 
 
 def test_check_lists_one_line_a_fault(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
