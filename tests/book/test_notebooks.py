@@ -88,7 +88,7 @@ def test_unknown_parameter_is_refused_with_the_nearest_name(folder: Path, tmp_pa
 
 
 IMPOSSIBLE = [
-    ({"profile": "quik"}, r"unknown profile 'quik'; did you mean 'quick'\? known: best, full, quick, smoke"),
+    ({"profile": "quik"}, r"unknown profile 'quik'; did you mean 'quick'\? known: best, full, level, quick, smoke"),
     ({"profile": ""}, "unknown profile ''; known: best"),
     ({"profile": 3}, "unknown profile 3; known: best"),
     ({"device": "gpu"}, "unknown device 'gpu'.*known: auto, cpu, cuda"),

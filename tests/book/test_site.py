@@ -59,7 +59,7 @@ def test_the_scorecard_has_every_item(root: Path, site: Path) -> None:
             lines += list(csv.DictReader(file))
     titles = [line["title"] for line in lines]
     assert len([line for line in lines if line["source"] != "this book"]) == 68
-    assert [title for title in titles if title not in front] == []
+    assert [title for title in titles if title not in front.replace("’", "'")] == []
 
 
 def test_pages_hold_no_machine_paths(root: Path, site: Path) -> None:

@@ -75,7 +75,11 @@ def test_a_run_of_an_installed_copy_files_its_records_where_it_was_started(root:
         ("data list", 0, ""),
         ("check", 1, ""),
         ("migrate", 2, "robustlib: {here}/results is not there; --root or ROBUSTLIB_ROOT names"),
-        ("verify wong2018/table-1/mnist", 2, "robustlib: wong2018/table-1/mnist has no record in the quick profile whose weights"),
+        (
+            "verify wong2018/table-1/mnist",
+            2,
+            "robustlib: wong2018/table-1/mnist has no record in the quick profile whose weights",
+        ),
         ("collect .", 2, "robustlib: . holds no results/ or networks/; give the folder that `run --out` wrote"),
     ],
 )
