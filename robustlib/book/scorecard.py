@@ -67,8 +67,13 @@ def _scorecard_row(item: Item, profile: str, store: Store, link: str) -> str:
 
 
 def _verdicts(found: Iterable[Row]) -> list[str]:
-    """Verdicts on published numbers by the authors' own networks."""
-    return [row.authors.verdict.name for row in found if row.authors is not None and row.published is not None]
+    """Verdicts on checked published numbers by the authors' networks; a number that several rows print counts once."""
+    told = {
+        (row.authors.records, row.column, row.published): row.authors.verdict.name
+        for row in found
+        if row.authors is not None and row.published is not None and row.verified
+    }
+    return list(told.values())
 
 
 def scorecard(profile: str, store: Store, tables: Mapping[str, str]) -> str:

@@ -296,6 +296,15 @@ def test_the_authors_own_networks_are_counted_first_drawn_and_shown(tmp_path: Pa
     assert not drawn("quick", store)
 
 
+def test_a_number_that_several_rows_print_is_confirmed_once(tmp_path: Path) -> None:
+    cell = next(cell for cell in plan.cells_of("zhang2019/table-5") if cell.released and cell.column.startswith("nat"))
+    file(tmp_path, cell.released[0], correct=0.9948, n=10_000)
+    store = Store(tmp_path)
+    printed = [row for row in rows("zhang2019/table-5", profiles.BEST, store) if row.authors is not None]
+    assert len(printed) > 1
+    assert standing([find_item("zhang2019/table-5")], profiles.BEST, store).released == {"confirmed": 1}
+
+
 def test_a_share_of_batches_is_counted_as_the_authors_count_it(tmp_path: Path) -> None:
     """The last of 59 batches of 50 has 47 points, and weighs as much as each other one."""
     cell = next(cell for cell in plan.cells_of("wong2018/table-1/har") if cell.released and cell.column == "TEST ERROR")
