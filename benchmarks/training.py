@@ -18,7 +18,6 @@ import torch
 from torch import Tensor, nn
 
 from robustlib.attacks.losses import cross_entropy
-from robustlib.experiments.provenance import device_name, versions
 from robustlib.experiments.runner import tune_allocator
 from robustlib.models import ModelSpec, build
 from robustlib.threat import LinfBall
@@ -134,7 +133,7 @@ def rows(contest: Contest, rounds: int, batch: int = 128) -> list[report.Row]:
         contest.library: lambda _: update("peer", lambda: their_loss(x, y)),
     }
     found = interleave(works, range(rounds), floor="floor", warm_up=0)
-    machine = {"device": device_name(torch.device("cpu"))} | versions()
+    machine = report.machine()
     loop = found[contest.library].ratio
     return [
         {"work": contest.work, "library": name, "ratio_to_floor": round(measured.ratio, 3)}

@@ -20,7 +20,6 @@ from torch import Tensor, nn
 from robustlib.attacks._model import frozen, input_gradient
 from robustlib.attacks.losses import cross_entropy
 from robustlib.attacks.pgd import ascend
-from robustlib.experiments.provenance import device_name, versions
 from robustlib.experiments.runner import exact_arithmetic, tune_allocator
 from robustlib.models import ModelSpec, build
 from robustlib.threat import LinfBall
@@ -96,7 +95,7 @@ def main() -> None:
     tune_allocator()
     exact_arithmetic()
     measured = interleave(ways(), range(options.rounds), floor="floor", warm_up=0)
-    machine = {"device": device_name(torch.device("cpu"))} | versions()
+    machine = report.machine()
     rows = [
         {"work": "one step, ways tried", "library": name, "ratio_to_floor": round(found.ratio, 3)}
         | {"rounds": len(found.ratios)}
