@@ -26,7 +26,7 @@ from robustlib.evaluate.losses import LocalMaxima, LossTrace, TrainingCurve
 from robustlib.evaluate.pictures import Pictures
 from robustlib.evaluate.softmax import Outputs
 from robustlib.evaluate.suite_accuracy import WorstCase
-from robustlib.evaluate.vanishing import VanishingGradients
+from robustlib.evaluate.vanishing import AccuracyWithoutSubnormals, VanishingGradients
 from robustlib.experiments import profiles
 from robustlib.experiments.runner import Job, Summary, run
 from robustlib.experiments.store import Store
@@ -48,6 +48,7 @@ ROBUST = replace(NETWORK, defence=PgdTraining(BALL, steps=2, step_size=0.05), sc
 POINTS = Subset(n=60)
 OUTCOMES: dict[type, tuple[str, ...]] = {
     **dict.fromkeys((Accuracy, WorstCase, HingeBound, Outputs, AccuracyVariation, Pictures), ("correct",)),
+    AccuracyWithoutSubnormals: ("correct",),
     **dict.fromkeys((Groups, Exact), ("correct", "certified")),
     Certificate: ("certified",),
     CascadeBound: ("correct", "released", "guarded", "strict"),

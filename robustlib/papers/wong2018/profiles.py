@@ -9,7 +9,7 @@ from ...budget import WHOLE, Budget
 from ...evaluate.accuracy import Accuracy
 from ...evaluate.certificates import Certificate, CertifiedRadii, OutputSet, Relaxed
 from ...evaluate.losses import TrainingCurve
-from ...evaluate.vanishing import VanishingGradients
+from ...evaluate.vanishing import AccuracyWithoutSubnormals, VanishingGradients
 from ...evaluate.weights import FirstLayer
 from ...experiments.profiles import On, Reduction, Version
 from ...spec.evaluation import Evaluation
@@ -110,6 +110,7 @@ REDUCTIONS = (
     _images(Relaxed, smoke=Budget(points=3), quick=Budget(points=5)),
     _images(TrainingCurve, smoke=_CURVE),
     _images(VanishingGradients, smoke=replace(_FEW, steps=10), quick=Budget(points=1_000)),
+    _images(AccuracyWithoutSubnormals, smoke=replace(_FEW, steps=10), quick=Budget(points=1_000)),
     _images(FirstLayer, smoke=_FEW),
     _small(Accuracy, attacks=(Clean, Fgsm), smoke=Version(smoke_network, _FEW)),
     _small(Accuracy, attacks=(Pgd,), smoke=Version(smoke_network, _PGD)),
