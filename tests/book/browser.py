@@ -51,7 +51,7 @@ class Browser:
         self.errors: list[str] = []
         target = self.call("Target.createTarget", url="about:blank")["targetId"]
         self._session = self.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
-        for domain in ("Page", "Network", "Runtime", "Performance"):
+        for domain in ("Page", "Network", "Runtime"):
             self.call(f"{domain}.enable")
 
     def __enter__(self) -> Browser:
@@ -118,11 +118,6 @@ class Browser:
         if "exceptionDetails" in result:
             raise RuntimeError(f"{expression}: {result['exceptionDetails']['text']}")
         return result["result"].get("value")
-
-    def processor_seconds(self) -> float:
-        """What the process that draws the page has computed so far, on all its threads."""
-        metrics = self.call("Performance.getMetrics")["metrics"]
-        return float(next(metric["value"] for metric in metrics if metric["name"] == "ProcessTime"))
 
     def picture(self, target: Path, *, whole: bool = False) -> None:
         """Save what is seen (or the whole page) as PNG."""
