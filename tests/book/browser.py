@@ -83,7 +83,7 @@ class Browser:
             self.errors.append(f"{details.get('url', '')}: {text.splitlines()[0]}")
         return message
 
-    def call(self, method: str, patience_s: float = 60, **parameters: Any) -> Any:
+    def call(self, method: str, patience_s: float = 300, **parameters: Any) -> Any:
         """One DevTools command and its result."""
         self._number += 1
         message = {"id": self._number, "method": method, "params": parameters}
@@ -106,7 +106,7 @@ class Browser:
         script = f"try {{ localStorage.mode = localStorage.theme = '{theme}' }} catch (e) {{}}"
         identifier = self.call("Page.addScriptToEvaluateOnNewDocument", source=script)["identifier"]
         self.call("Page.navigate", url=page.resolve().as_uri())
-        while self._message(60).get("method") != "Page.loadEventFired":
+        while self._message(300).get("method") != "Page.loadEventFired":
             pass
         self.call("Page.removeScriptToEvaluateOnNewDocument", identifier=identifier)
         # Equations are drawn after the page has loaded.
