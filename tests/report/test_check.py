@@ -148,7 +148,7 @@ def test_a_readme_that_does_not_match_its_records_is_a_fault(store: Store) -> No
     path = readme(store.root)
     (line,) = faults(store.root)
     assert line == "README.md: its generated part does not match the records; run make publish"
-    ((written, text),) = readme_text(store.root).items()
+    ((written, text),) = readme_text(store).items()
     assert written == path
     path.write_text(text)
     assert faults(store.root) == []
