@@ -237,9 +237,15 @@ def _is_wilson(metric: Metric) -> bool:
 
 
 def rows(item: str, profile: str, store: Store) -> list[Row]:
-    """All lines of an item or sub-item, in the paper's order."""
+    """All lines of an item or sub-item, in the paper's order; each is made once while no record comes."""
     find_item(item)
-    return [row(cell, profile, store) for cell in cells_of(item)]
+    cells = cells_of(item)
+    # By identity, since to hash a cell takes as long as its row; held, so that no other cell takes its place.
+    made: dict[int, tuple[Cell, Row]] = store.made.setdefault((rows, profile), {})
+    for cell in cells:
+        if id(cell) not in made:
+            made[id(cell)] = cell, row(cell, profile, store)
+    return [made[id(cell)][1] for cell in cells]
 
 
 def title_suffix(found: Sequence[Row | Record]) -> str:

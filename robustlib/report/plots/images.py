@@ -9,7 +9,6 @@ import torch
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
-from torchvision.utils import make_grid
 
 from ...errors import RobustlibError
 from .style import GROUND, WIDTH, new_figure, styled
@@ -48,8 +47,11 @@ def image_grid(images: ArrayLike | torch.Tensor, labels: Sequence[str], *, colum
     text = 0.08 + _LINE * max(label.count("\n") + 1 for label in labels)
     gap = math.ceil(text * columns * width / (WIDTH - text * (columns - 1)))
     ground = torch.tensor(to_rgb(GROUND)).reshape(3, 1, 1)
-    padded = make_grid(tiles.expand(-1, 3, -1, -1), nrow=columns, padding=gap, pad_value=float("nan"))
-    picture = torch.where(padded.isnan(), ground, padded)[:, gap:, gap:-gap]
+    rows = -(-len(tiles) // columns)
+    picture = ground.repeat(1, rows * (height + gap), columns * (width + gap) - gap)
+    for i, tile in enumerate(tiles):
+        top, left = i // columns * (height + gap), i % columns * (width + gap)
+        picture[:, top : top + height, left : left + width] = tile
     figure = new_figure(WIDTH * picture.shape[1] / picture.shape[2])
     ax = figure.subplots()
     ax.imshow(picture.permute(1, 2, 0).numpy(), interpolation="nearest")
