@@ -11,10 +11,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from ...attacks.suite import Apgd, Attack, AutoAttack, Pgd
-from ...catalogue.base import OWN_NOTE, Cell
+from ...catalogue.base import OWN_NOTE, STAGED_NOTE, Cell, published_of
 from ...data.registry import facts_of
 from ...evaluate.bracket import BOUNDS, Bracket
 from ...evaluate.exact import Exact
+from ...evaluate.suite_accuracy import WorstCase
 from ...spec.evaluation import Evaluation
 from ...spec.network import Network
 from ...threat import Ball
@@ -109,6 +110,22 @@ def exact(name: str, network: Network) -> Evaluation:
     return Evaluation(network, Exact(threat, Pgd(40, threat.eps / 10, restarts=10), facts_of(network.dataset).n_test))
 
 
+def printed(name: str) -> float | None:
+    """The share in per cent that the paper's printed bound certifies; None where it prints none."""
+    line = NETWORKS[name].printed
+    number = None if line is None else published_of(line[0])[line[1:]].value
+    return None if number is None else 100 - number
+
+
+def drawn() -> dict[str, dict[str, tuple[Evaluation, float | None]]]:
+    """What the figure shows, by line and network: seed 0 of ours."""
+    found: dict[str, dict[str, tuple[Evaluation, float | None]]] = {}
+    for name, whose, networks in rows():
+        share = printed(name) if whose == AUTHORS else None
+        found.setdefault(name, {})[whose] = bracket(name, networks[0]), share
+    return found
+
+
 def rows() -> Iterator[tuple[str, str, tuple[Network, ...]]]:
     """(name of a line, whose network, the networks), each line's released one first."""
     for name, line in NETWORKS.items():
@@ -139,6 +156,9 @@ def cells() -> Iterator[Cell]:
                 continue
             runs = tuple(bracket(name, network) for network in networks)
             yield Cell(ITEM, row, column, evaluations=runs, metric=metric, note=_note(name), whole_row=True)
+        if line.attack != WHOLE:
+            suite = Evaluation(line.network, WorstCase(line.threat))
+            yield Cell(ITEM, row, "unbroken, the whole suite", evaluations=(suite,), note=STAGED_NOTE)
         for column, metric in SOLVER.items() if line.solved else ():
             solved = tuple(exact(name, network) for network in networks[:1])
             yield Cell(ITEM, row, column, evaluations=solved, metric=metric, note=OWN_NOTE)
