@@ -16,6 +16,7 @@ import torch
 from robustlib.attacks.suite import Boundary, Clean, Fgsm, Pgd
 from robustlib.evaluate.accuracy import Accuracy, AccuracyVariation, Attacked
 from robustlib.evaluate.attempts import Targeted
+from robustlib.evaluate.bracket import Bracket
 from robustlib.evaluate.cascades import CascadeBound, Estimated
 from robustlib.evaluate.certificates import Certificate
 from robustlib.evaluate.distances import Distances
@@ -49,7 +50,7 @@ POINTS = Subset(n=60)
 OUTCOMES: dict[type, tuple[str, ...]] = {
     **dict.fromkeys((Accuracy, WorstCase, HingeBound, Outputs, AccuracyVariation, Pictures), ("correct",)),
     AccuracyWithoutSubnormals: ("correct",),
-    **dict.fromkeys((Groups, Exact), ("correct", "certified")),
+    **dict.fromkeys((Bracket, Groups, Exact), ("correct", "certified")),
     Certificate: ("certified",),
     CascadeBound: ("correct", "released", "guarded", "strict"),
     Targeted: ("reached",),

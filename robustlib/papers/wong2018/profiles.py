@@ -79,18 +79,19 @@ def _another_seed(evaluation: Evaluation) -> bool:
     return evaluation.subject.seed > 0
 
 
-def _undefended(evaluation: Evaluation) -> bool:
-    return not isinstance(evaluation.subject.defence, Certified)
+def _has_no_level(evaluation: Evaluation) -> bool:
+    """Undefended networks, whose level is a matter of how long they are trained, and those of other papers."""
+    return not (tabled(evaluation.subject) and isinstance(evaluation.subject.defence, Certified))
+
+
+LEVEL = Version(level_network, unless=_has_no_level)
 
 
 def _images(*measurements: type, attacks: tuple[type, ...] = (), smoke: Budget, quick: Budget = WHOLE) -> Reduction:
-    """Reduction on MNIST and Fashion-MNIST, where quick trains one network of each kind, in minutes.
-
-    Undefended networks have no level: theirs is a matter of how long they are trained.
-    """
+    """Reduction on MNIST and Fashion-MNIST, where quick trains one network of each kind, in minutes."""
     on = On(("wong_conv", "wong_dense"), ("mnist", "fashion_mnist"), measurements, attacks, also=_own)
     once = Version(quick_network, quick, unless=_another_seed)
-    return Reduction(on, Version(smoke_network, smoke), once, level=Version(level_network, unless=_undefended))
+    return Reduction(on, Version(smoke_network, smoke), once, level=LEVEL)
 
 
 def _small(*measurements: type, attacks: tuple[type, ...] = (), smoke: Version) -> Reduction:
