@@ -18,6 +18,9 @@ ROOT, CACHE, DATA, OFFLINE = "ROBUSTLIB_ROOT", "ROBUSTLIB_CACHE", "ROBUSTLIB_DAT
 AUTHORS_WEIGHTS = "ROBUSTLIB_AUTHORS_WEIGHTS"
 """Variable: a folder with networks that papers' authors released."""
 
+DRAWINGS = "ROBUSTLIB_DRAWINGS"
+"""Variable: figures of notebooks carry their SVG layouts, which the book shows."""
+
 
 def folder(text: str | os.PathLike[str], name: str) -> Path:
     """A path as a person writes it, ``~`` expanded.
