@@ -21,11 +21,12 @@ from robustlib.errors import RobustlibError
 from robustlib.evaluate import outcomes as evaluate
 from robustlib.evaluate import worst_case
 from robustlib.evaluate.accuracy import Accuracy
+from robustlib.evaluate.bracket import Bracket
 from robustlib.evaluate.certificates import Certificate
 from robustlib.experiments.store import Store
-from robustlib.report.soundness import unsound
+from robustlib.report.soundness import settled, unsound
 from robustlib.spec.evaluation import Evaluation, Subset
-from robustlib.spec.records import Record
+from robustlib.spec.records import Record, pack
 from robustlib.threat import Ball, L2Ball, LinfBall
 from robustlib.training import FgsmTraining
 from tests.experiments.tiny import FGSM, NETWORK, OTHER, PGD, execute, fabricate, file
@@ -102,6 +103,33 @@ def test_another_claim_is_not_contradicted(other: Record) -> None:
 def test_different_numbers_of_points_are_a_fault() -> None:
     (line,) = unsound([certificate(np.ones(99, bool)), attacked()])
     assert "count different points; run both again" in line
+
+
+def test_a_bracket_that_proves_what_its_own_attack_broke_is_unsound() -> None:
+    what = Evaluation(NETWORK, Bracket(BALL, Pgd(5, 0.05), Fgsm()), POINTS)
+    record = replace(
+        fabricate(what, correct=CORRECT), outcomes={"certified": pack(CERTIFIED), "correct": pack(CORRECT)}
+    )
+    assert unsound([record]) == []
+    (line,) = unsound([replace(record, outcomes={"certified": pack(~CORRECT), "correct": pack(CORRECT)})])
+    assert "25 certified points are broken" in line
+    assert len(unsound([replace(record, outcomes=record.outcomes | {"certified": pack(~CORRECT)}), attacked()])) == 2
+
+
+def test_ends_count_every_record_about_the_ball_and_no_other() -> None:
+    record = fabricate(CERTIFICATE, correct=CORRECT, path="results/full/net/bracket.json")
+    record = replace(record, outcomes={"certified": pack(CERTIFIED), "correct": pack(CORRECT)})
+    few, none = np.arange(100) == 2, np.zeros(100, bool)
+    uncut = fabricate(evaluation(Noise(), LinfBall(0.1, None)), path="results/full/net/uncut.json")
+    uncut = replace(uncut, outcomes={"certified": pack(few)})
+    weaker = replace(
+        attacked(evaluation(Pgd(5, 0.05), LinfBall(0.05)), correct=~few), path="results/full/net/near.json"
+    )
+    wider = attacked(evaluation(Pgd(5, 0.05), LinfBall(0.2)), correct=none)
+    proven, unbroken, counted = settled(record, [record, uncut, weaker, wider, attacked(weights_digest="f" * 64)])
+    np.testing.assert_array_equal(proven, CERTIFIED | few)
+    np.testing.assert_array_equal(unbroken, CORRECT & ~few)
+    assert [other.path for other in counted] == [record.path, uncut.path, weaker.path]
 
 
 # Worst case ---------------------------------------------------------------------------------------------------
