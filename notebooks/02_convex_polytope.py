@@ -296,12 +296,13 @@ for seed in range(8):
         values.append(bound[others].detach())
 found = {name: torch.cat(values) for name, values in found.items()}
 
-# %% tags=["remove-input"] mystnb={"figure": {"name": "fig-polytope-lp", "caption": "Bounds on margins over their exact values, random tiny networks. On the dashed line a bound is tight."}}
+# %% tags=["remove-input"] mystnb={"figure": {"name": "fig-polytope-lp", "caption": "Bounds less the exact margins that they bound, random tiny networks. On the dashed line a bound is tight."}}
 style.show(
     sketches.against_optimum(
-        {name: (found["exact"], found[name]) for name in METHODS}, xlabel="exact margin (logits)", ylabel="bound (logits)"
+        {"": {name: (found["exact"], found[name]) for name in METHODS}},
+        xlabel="exact margin (logits)", ylabel="bound less the exact margin (logits)",
     ),
-    alt="Bounds against exact margins. All points lie on or below the diagonal: the linear program nearest to it, the dual with either "
+    alt="Bounds less the exact margins. All points lie on or below zero: the linear program nearest to it, the dual with either "
     "choice of slopes a little lower, and intervals far below.",
 )
 
@@ -537,7 +538,7 @@ show_item("wong2018/true-polytope", profile, store)
 #
 # (By recollection.) Each network's own loss on its training batches: the robust loss, whose radius grows over the first half of the training, and the standard one.
 
-# %% tags=["remove-input"] mystnb={"figure": {"name": "fig-polytope-training", "caption": "Loss on the training batches of the MNIST networks, logarithmic axis (figure 4 of the paper, by recollection)."}}
+# %% tags=["remove-input"] mystnb={"figure": {"name": "fig-polytope-training", "caption": "Loss on the training batches of the MNIST networks, a panel each, logarithmic axes (figure 4 of the paper, by recollection)."}}
 show_drawing(drawn.training_curves(profile, store))
 
 # %% tags=["remove-input"]
@@ -549,7 +550,7 @@ show_item("wong2018/training-curves", profile, store)
 # Columns in capitals are the paper's. Its attacks and its ball are not cut to the inputs' range; cutting them, as one would today, gives the columns "clipped".
 # A bound is the share of test points without a certificate: no attack inside the ball, known or not, can have a higher error.
 
-# %% tags=["remove-input"] mystnb={"figure": {"name": "fig-polytope-bracket", "caption": "From the clean error to the proven bound, the same points in all columns. Hollow markers are the paper's. What an attack leaves open lies between PGD and the bound."}}
+# %% tags=["remove-input"] mystnb={"figure": {"name": "fig-polytope-bracket", "caption": "From the clean error to the proven bound, a panel a network, each on a scale of its own. Hollow markers are the paper's. What an attack leaves open lies between PGD and the bound."}}
 show_drawing(drawn.bracket(profile, store))
 
 # %% tags=["remove-input"]
@@ -639,7 +640,7 @@ for name, net in NETS.items():
 # (Appendix, by recollection.) How far each test point is certified, found by the search of the authors' script. The radius holds for the class that the network tells, right or
 # wrong; colour is the accuracy among neighbours in the order.
 
-# %% tags=["remove-input"] mystnb={"figure": {"name": "fig-polytope-radii", "caption": "Largest certified radius of each test point, sorted, coloured by accuracy. Dashed: the radius of training."}}
+# %% tags=["remove-input"] mystnb={"figure": {"name": "fig-polytope-radii", "caption": "Largest certified radius of each test point, sorted, coloured by accuracy."}}
 show_drawing(drawn.certified_radii(profile, store))
 
 # %% tags=["remove-input"]
@@ -683,7 +684,7 @@ show_item("wong2018/bound-tightness", profile, store)
 #
 # (After a script of the authors' repository.) With one hidden layer the bounds $\ell, u$ are exact, so what the dual loses here is due to its fixed slopes alone.
 
-# %% tags=["remove-input"] mystnb={"figure": {"name": "fig-polytope-program", "caption": "The dual bound, and the margin that PGD finds, over the linear program's optimum, MNIST networks with one hidden layer. The network's true margin lies between the diagonal and PGD."}}
+# %% tags=["remove-input"] mystnb={"figure": {"name": "fig-polytope-program", "caption": "The dual bound, and the margin that PGD finds, less the linear program's optimum, MNIST networks with one hidden layer. The network's true margin lies between the dashed line and PGD."}}
 show_drawing(drawn.dual_against_program(profile, store))
 
 # %% tags=["remove-input"]

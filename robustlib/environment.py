@@ -20,6 +20,9 @@ AUTHORS_WEIGHTS = "ROBUSTLIB_AUTHORS_WEIGHTS"
 ARITHMETIC = "ROBUSTLIB_ARITHMETIC"
 """Variable: the precision and memory layout of searches and trainings, in place of a trial."""
 
+DRAWINGS = "ROBUSTLIB_DRAWINGS"
+"""Variable: figures of notebooks carry their SVG layouts, which the book shows."""
+
 
 def folder(text: str | os.PathLike[str], name: str) -> Path:
     """A path as a person writes it, ``~`` expanded.

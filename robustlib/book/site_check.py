@@ -77,7 +77,9 @@ def _contents(page: Page) -> Iterator[str]:
         if wrong := ERRORS & set(attributes.get("class", "").split()):
             yield f"an error output: {' '.join(wrong)}"
     yield from (f"id {name!r} is there {count} times" for name, count in page.ids.items() if count > 1)
-    sources = {urlsplit(image.get("src", "")) for image in images}
+    # A drawing for dark pages comes in the place of the one for light pages.
+    shown = [image for image in images if "only-dark" not in image.get("class", "").split()]
+    sources = {urlsplit(image.get("src", "")) for image in shown}
     files = {page.path.parent / unquote(source.path) for source in sources if source.path and not source.scheme}
     weight = sum(file.stat().st_size for file in {page.path, *files} if file.exists())
     if weight > HEAVIEST:
