@@ -15,7 +15,7 @@ from ..experiments import profiles
 from ..experiments.store import Store
 from .join import rows as rows_of
 from .join import title_suffix
-from .rows import Row, label_columns, with_authors
+from .rows import Row, with_authors
 from .tables import make_sheet, to_dicts, to_json, to_markdown
 
 FORMS = {"csv": "csv", "json": "json", "latex": "tex", "markdown": "md", "bibtex": "bib"}
@@ -67,22 +67,6 @@ def to_csv(rows: Sequence[Row]) -> str:
     for several in (name for name in SEVERAL if name in frame):
         frame[several] = ["; ".join(map(str, values)) for values in frame[several]]
     return frame.to_csv(index=False, lineterminator="\n")
-
-
-def to_frame(rows: Sequence[Row]) -> pd.DataFrame:
-    """A DataFrame, one line a row, each part of the label in a separate column; missing numbers are NaN."""
-    heads, labels = label_columns(rows) if rows else ([], [])
-    frame = pd.DataFrame(to_dicts(rows)).drop(columns=["label", "decimals", *SEVERAL], errors="ignore")
-    for place, head in enumerate(heads):
-        if head != "Column":
-            frame.insert(place, head, [line[place] for line in labels])
-    numeric = [
-        name
-        for name in ("published", "ours", "low", "high", "difference", "authors", "authors_difference")
-        if name in frame
-    ]
-    frame[numeric] = frame[numeric].astype(float)
-    return frame
 
 
 def export(item: Item, form: str, *, profile: str, store: Store) -> str:

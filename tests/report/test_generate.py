@@ -35,15 +35,10 @@ from robustlib.report.join import authors, rows
 from robustlib.report.plots.overview import overview, overview_alt
 from robustlib.spec.keys import key
 from robustlib.spec.records import Metric
-from tests.experiments.tiny import CLEAN, DISTANCES, FGSM, NETWORK, PGD, Made, fabricate, file, made
+from tests.experiments.tiny import CLEAN, DISTANCES, FGSM, NETWORK, PGD, Made, fabricate, file
 
 TABLE = find_item("madry2018/table-1")
 CELLS = plan.cells_of(TABLE.id)
-
-
-@pytest.fixture(scope="module", name="made")
-def _made() -> Made:
-    return made()
 
 
 @pytest.fixture
@@ -168,9 +163,8 @@ def test_claims_are_counted_in_the_scorecard(committed: Store) -> None:
     assert re.search(r"\| \d of 3( \(stand-in\))? \|", line)
 
 
-def test_costs_count_each_network_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    # What is not run is estimated from all papers' networks, which takes a minute and is tested where it is made.
-    monkeypatch.setattr("robustlib.book.costs.estimates", lambda left, kind: dict.fromkeys(range(len(left)), 3600.0))
+@pytest.mark.usefixtures("quick_costs")
+def test_costs_count_each_network_once(tmp_path: Path) -> None:
     file(tmp_path, CELLS[0].evaluations[0], training_cpu_s=600.0, cpu_s=30.0, device="H")
     file(tmp_path, CELLS[1].evaluations[0], training_cpu_s=600.0, cpu_s=90.0, device="H")
     file(tmp_path, CELLS[1].evaluations[1], training_cpu_s=300.0, cpu_s=0.0, device="H")
@@ -181,6 +175,7 @@ def test_costs_count_each_network_once(tmp_path: Path, monkeypatch: pytest.Monke
     assert f"Of Zhang et al. 2019's full profile {jobs} of {jobs} evaluations are not run: by estimate about " in text
 
 
+@pytest.mark.usefixtures("quick_costs")
 def test_each_item_has_its_command_and_what_it_took(tmp_path: Path) -> None:
     jobs = plan.jobs([TABLE], "quick")
     for job in jobs:

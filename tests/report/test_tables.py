@@ -137,7 +137,6 @@ FORMS = {
     "latex": lambda rows: exports.to_latex(rows, label="tab:x", caption="A caption"),
     "csv": exports.to_csv,
     "json": tables.to_json,
-    "frame": lambda rows: exports.to_frame(rows).to_csv(),
 }
 
 
@@ -294,14 +293,6 @@ def test_csv_parses_back_to_the_same_values() -> None:
         assert [part for part in line["records"].split("; ") if part] == list(row.records)
 
 
-def test_the_frame_has_numbers() -> None:
-    frame = exports.to_frame(ROWS)
-    assert list(frame["Method"]) == ["PGD", "CW_50 & <b>"]
-    assert frame["ours"].dtype == float
-    assert frame["ours"][0] == ROW.value
-    assert math.isnan(frame["ours"][1])
-
-
 @pytest.mark.parametrize("form", ["myst", "html", "markdown", "latex"])
 def test_a_table_of_which_the_paper_prints_nothing_has_no_column_for_it(form: str) -> None:
     own = [replace(row, published=None) for row in ROWS]
@@ -361,7 +352,3 @@ def test_exports_carry_the_authors_network_where_any_row_has_one() -> None:
     assert (second["authors"], second["authors_verdict"], second["authors_records"]) == (None, None, [])
     lines = list(csv.DictReader(io.StringIO(exports.to_csv(WITH))))
     assert (lines[0]["authors"], lines[0]["authors_records"], lines[1]["authors"]) == ("93.21", THEIRS.records[0], "")
-    frame = exports.to_frame(WITH)
-    assert frame["authors"].tolist()[0] == 93.21
-    assert math.isnan(frame["authors"].tolist()[1])
-    assert "authors_values" not in frame
