@@ -58,8 +58,8 @@ PUBLISHED = {n: function for n, function in FOUND.items() if not inspect.signatu
 
 
 @pytest.fixture(scope="module")
-def store(root: Path) -> Store:
-    return Store(root)
+def store(committed: Store) -> Store:
+    return committed
 
 
 def _is_text(alt: str) -> bool:

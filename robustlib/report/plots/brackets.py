@@ -18,9 +18,11 @@ from ...experiments.store import Store
 from ...spec.evaluation import Evaluation
 from ...spec.keys import parse
 from ...spec.records import Record
+from ...statistics import wilson
 from ..rows import Row
+from ..soundness import settled
 from .curves import HOLLOW
-from .records import MISSING, Drawing, records_of, stamped
+from .records import MISSING, Drawing, record_of, records_of, stamped
 from .style import (
     COLOURS,
     GRID,
@@ -186,6 +188,46 @@ def network_name(folder: str) -> str:
     model, _, rest = folder.removesuffix("-s0").partition("-")
     words = re.sub(r"(?<=[a-z])(?=\d+$)", " ", model.replace("_", " "))
     return f"{words}, {rest.replace('_', ' ').replace('-s', ', seed ')}" if rest else words
+
+
+def settled_brackets(
+    panels: Mapping[str, Mapping[str, tuple[Evaluation, float | None]]], profile: str, store: Store
+) -> Drawing:
+    """The figure for these brackets: each end by the strongest of all records of the same network, points and ball.
+
+    Args:
+        panels: by title and name, the evaluation, and the share in per cent that the paper's printed bound certifies,
+            which is drawn hollow.
+    """
+    found: dict[str, dict[str, Bracket]] = {}
+    used = list[Record]()
+    for title, networks in panels.items():
+        for name, (evaluation, printed) in networks.items():
+            record = record_of(evaluation, profile, store)
+            if record is not None:
+                found.setdefault(title, {})[name] = _settled(record, printed, store)
+                used.append(record)
+    if not used:
+        return MISSING
+    counts = sorted({record.metrics["accuracy"].n for record in used})
+    points = " to ".join(f"{count:,}" for count in dict.fromkeys((counts[0], counts[-1])))
+    figure = brackets(found, xlabel=f"accuracy (%), {points} points", stages=ORDER, whole=False)
+    return stamped(figure, used), f"From clean inputs to what is proven. {'; '.join(_described(found))}."
+
+
+def _settled(record: Record, printed: float | None, store: Store) -> dict[str, Mark]:
+    """Stages of a bracket in per cent: clean and PGD of its record, then both ends by all records."""
+    proven, unbroken, _ = settled(record, store.records(record.profile))
+    count = int(unbroken.sum())
+    low, high = (100 * end for end in wilson(count, len(unbroken)))
+    stages = {
+        "clean": Mark(100 * record.metrics["clean"].value),
+        "PGD": Mark(100 * record.metrics["after first"].value),
+        "worst case": Mark(100 * count / len(unbroken), interval=(low, high)),
+    }
+    if proven.any():
+        stages[CERTIFIED] = Mark(100 * float(proven.mean()), printed)
+    return stages
 
 
 def _proofs(record: Record, store: Store, kind: str) -> list[Record]:
