@@ -85,7 +85,7 @@ def loss_during_pgd(profile: str, store: Store, *, examples: int = 1) -> Drawing
                 # What rounding alone makes of a loss near zero is no curve.
                 reach[title] = 20 * RECORDED
                 if runs.max() < 10 * RECORDED:
-                    notes[title] = f"recorded to {RECORDED:g}{' nats' if examples == 1 else ''}"
+                    notes[title] = f"recorded to {RECORDED:g} nats" if examples == 1 else f"recorded\nto {RECORDED:g}"
             last = np.mean([np.asarray(record.series[name], float)[:, -1] for name in names])
             said.append(f"{data}, {label}: {last:.3g}")
         used += records
