@@ -194,7 +194,7 @@ show_item("zhang2019/table-3", profile, store)
 # %% [markdown]
 # ### Table 4: the sweep over 1/λ
 
-# %% tags=["remove-input"] mystnb={"figure": {"name": "fig-trades-sweep", "caption": "Robust and natural accuracy against 1/λ on MNIST. Hollow: as published, by recollection; which network and radius the paper used is not known here."}}
+# %% tags=["remove-input"] mystnb={"figure": {"name": "fig-trades-sweep", "caption": "Robust and natural accuracy against 1/λ on MNIST. Hollow and grey: recalled of the paper, not checked; which network and radius the paper used is not known here."}}
 show_drawing(drawn.lambda_sweep(profile, store))
 
 # %% tags=["remove-input"]
