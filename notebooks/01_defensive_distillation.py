@@ -424,12 +424,12 @@ for table, caption in (("table-1", "Table I, as published: layers."), ("table-2"
     )  # fmt: skip
 
 # %% [markdown]
-# And of our networks. A *quick* row of Table II shows the settings of our shortened training. That they differ from the paper's is what *quick* means, and no finding.
+# And of our networks: where a row is a stand-in, Table II shows the settings of a shortened training, which differ from the paper's on purpose.
 
-# %% tags=["remove-input", "hide-output"]
+# %% tags=["remove-input"]
 for table in ("table-1", "table-2"):
     for panel in ("mnist", "cifar10"):
-        show_item(f"papernot2016/{table}/{panel}", profile, store)
+        show_item(f"papernot2016/{table}/{panel}", profile, store, fold=True)
 
 # %% [markdown]
 # ### Figure 6: samples of the ten classes
@@ -500,7 +500,7 @@ show_markdown(
     f"{printed('CIFAR10', 'largest accuracy degradation over all T')} on CIFAR-10; its slide deck rounds up to 1.5."
 )
 
-# %% tags=["remove-input", "hide-output"]
+# %% tags=["remove-input"]
 for panel in ("mnist", "cifar10"):
     show_item(f"papernot2016/accuracy-variation/{panel}", profile, store)
 
@@ -521,7 +521,7 @@ show_statements("papernot2016/gradient-amplitudes", profile, store)
 # %% [markdown]
 # Every median and share of the figure, as numbers:
 
-# %% tags=["remove-input", "hide-output"]
+# %% tags=["remove-input"]
 show_item(
     "papernot2016/gradient-amplitudes", profile, store, part="medians and zeros", keep=lambda row: "bin" not in row.label
 )
@@ -546,7 +546,7 @@ show_markdown(
     "summary, the former being the figure's point at $T = 40$. The tables have both."
 )
 
-# %% tags=["remove-input", "hide-output"]
+# %% tags=["remove-input"]
 for panel in ("mnist", "cifar10"):
     show_item(f"papernot2016/robustness/{panel}", profile, store)
 
@@ -571,8 +571,8 @@ show_item("papernot2016/confidence", profile, store, keep=of_table_3)
 # %% [markdown]
 # The other temperatures, MNIST (which the paper calls inconclusive, with all confidences near 99 %), and the outputs at the training's $T$:
 
-# %% tags=["remove-input", "hide-output"]
-show_item("papernot2016/confidence", profile, store, part="the rest", keep=lambda row: not of_table_3(row))
+# %% tags=["remove-input"]
+show_item("papernot2016/confidence", profile, store, part="the rest", keep=lambda row: not of_table_3(row), fold=True)
 
 # %% [markdown]
 # ## How it broke
@@ -625,10 +625,10 @@ show_item(
 # Carlini and Wagner's own attack {cite}`carlini2017`, which goes here to the nearest class, not to each of nine, and what the whole suite of attacks
 # leaves:
 
-# %% tags=["remove-input", "hide-output"]
+# %% tags=["remove-input"]
 for panel in ("mnist", "cifar10"):
     show_item(
-        f"papernot2016/breaking/{panel}", profile, store, part="other attacks",
+        f"papernot2016/breaking/{panel}", profile, store, part="other attacks", fold=True,
         keep=lambda row: row.column.startswith(("C&W", "accuracy in the worst")) and row.label in papernot.LABELS,
     )  # fmt: skip
 
@@ -679,10 +679,10 @@ show_markdown(
 # %% [markdown]
 # Every number of the three versions of JSMA, of FGSM, and of the test that decisions are the same at $T$ and at 1:
 
-# %% tags=["remove-input", "hide-output"]
+# %% tags=["remove-input"]
 EACH = (*drawn.VARIANTS, "accuracy under FGSM", "same decision at T and at 1")
 for panel in ("mnist", "cifar10"):
-    show_item(f"papernot2016/breaking/{panel}", profile, store, part="each T", keep=lambda row: row.column in EACH)
+    show_item(f"papernot2016/breaking/{panel}", profile, store, part="each T", keep=lambda row: row.column in EACH, fold=True)
 
 # %% [markdown]
 # ### The statements of the slide deck

@@ -370,7 +370,7 @@ show_markdown(
 )  # fmt: skip
 show_statements("wong2018scaling/cost-vs-units", profile, store)
 
-# %% tags=["remove-input", "hide-output"]
+# %% tags=["remove-input"]
 show_item("wong2018scaling/cost-vs-units", profile, store)
 
 # %% [markdown]
@@ -402,7 +402,7 @@ show_drawing(drawn.projection_curves(profile, store))
 # %% tags=["remove-input"]
 show_statements("wong2018scaling/projection-curves", profile, store)
 
-# %% tags=["remove-input", "hide-output"]
+# %% tags=["remove-input"]
 show_item("wong2018scaling/projection-curves", profile, store)
 
 # %% [markdown]
@@ -461,7 +461,7 @@ show_drawing(drawn.cascade_growth(HARD, profile, store))
 # %% tags=["remove-input"]
 show_statements("wong2018scaling/more-curves", profile, store)
 
-# %% tags=["remove-input", "hide-output"]
+# %% tags=["remove-input"]
 show_item("wong2018scaling/more-curves", profile, store)
 
 # %% tags=["remove-input"]

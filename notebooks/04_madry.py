@@ -408,7 +408,7 @@ where_it_fails(
 # %% [markdown]
 # Every point of the four panels, as numbers:
 
-# %% tags=["remove-input", "hide-output"]
+# %% tags=["remove-input"]
 # Seventy rows would bury the figure: they are there for whoever unfolds them.
 for part in "abcd":
     show_item(
@@ -492,7 +492,7 @@ show_markdown(
     else "No evaluation above showed a sign of masked gradients, leaked labels or randomness, or none was run."
 )
 
-# %% tags=["remove-input", "hide-output"]
+# %% tags=["remove-input"]
 show_item("madry2018/bracket", profile, store)
 
 # %% [markdown]
@@ -559,7 +559,7 @@ show_statements("madry2018/accuracy-vs-eps/cifar10", profile, store)
 # %% [markdown]
 # Every point of the four panels, as numbers:
 
-# %% tags=["remove-input", "hide-output"]
+# %% tags=["remove-input"]
 for part, panel in (("linf", "(a)"), ("l2", "(b)")):
     show_item(
         "madry2018/accuracy-vs-eps/mnist", profile, store, part=part,
@@ -606,7 +606,7 @@ show_item("madry2018/transferability", profile, store)
 # Rows of Tables 3 and 4 are the networks under attack, columns those that the attack was made on; on the diagonal that is an independent copy, as
 # the rows A′ of Table 2 show, which are the same numbers.
 
-# %% tags=["remove-input", "hide-output"]
+# %% tags=["remove-input"]
 for item in ("table-3", "table-4", "table-5"):
     show_item(f"madry2018/{item}", profile, store)
 
@@ -710,9 +710,9 @@ for title, numbers in boards.items():
 # %% [markdown]
 # Attacks of the challenges that are also ours, on our networks of the same recipe; the others have no number here:
 
-# %% tags=["remove-input", "hide-output"]
+# %% tags=["remove-input"]
 for board in ("mnist", "cifar10"):
-    show_item(f"madry2018/leaderboards/{board}", profile, store)
+    show_item(f"madry2018/leaderboards/{board}", profile, store, fold=True)
 
 # %% tags=["remove-input"]
 def paper(item, row, column):

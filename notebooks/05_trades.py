@@ -201,7 +201,7 @@ show_drawing(drawn.lambda_sweep(profile, store))
 show_statements("zhang2019/table-4/mnist", profile, store)
 show_item("zhang2019/table-4/mnist", profile, store)
 
-# %% tags=["remove-input", "hide-output"]
+# %% tags=["remove-input"]
 show_item("zhang2019/table-4/cifar10", profile, store)
 
 # %% [markdown]
@@ -235,7 +235,7 @@ show_drawing(drawn.adversarial_examples("mnist", profile, store))
 # %% tags=["remove-input"] mystnb={"figure": {"name": "fig-trades-images-cifar", "caption": "The same on CIFAR-10 at ε = 0.031."}}
 show_drawing(drawn.adversarial_examples("cifar10", profile, store))
 
-# %% tags=["remove-input", "hide-output"]
+# %% tags=["remove-input"]
 show_item("zhang2019/adversarial-examples", profile, store)
 
 # %% [markdown]
@@ -247,7 +247,7 @@ show_item("zhang2019/adversarial-examples", profile, store)
 # %% tags=["remove-input"] mystnb={"figure": {"name": "fig-trades-challenge", "caption": "Mean ℓ2 distance of the adversarial examples found against the six best entries, as published."}}
 show_drawing(drawn.challenge())
 
-# %% tags=["remove-input", "hide-output"]
+# %% tags=["remove-input"]
 show_item("zhang2019/challenge", profile, store)
 
 # %% [markdown]
@@ -336,8 +336,8 @@ show_markdown(
 )
 show_statements("zhang2019/lender", profile, store)
 
-# %% tags=["remove-input", "hide-output"]
-show_item("zhang2019/lender", profile, store)
+# %% tags=["remove-input"]
+show_item("zhang2019/lender", profile, store, fold=True)
 
 # %% [markdown]
 # In this model, then, $1/\lambda$ is not a technical setting. It moves harm from the lender, who is cheated less, to honest applicants, who are refused more, and it does so

@@ -171,7 +171,7 @@ show_markdown(
 # The differences of a point or two between neighbours are within the intervals, and each defence was trained once. The budgets are those of the [quick profile](../book/protocol.md), minutes each
 # and not tuned for this table; only the orders of magnitude should be carried away.
 
-# %% tags=["remove-input", "hide-output"]
+# %% tags=["remove-input"]
 show_item(comparison.ITEM, profile, store)
 
 # %% [markdown]
