@@ -8,7 +8,6 @@ row is in the exported files, see :mod:`robustlib.report.exports`.
 from __future__ import annotations
 
 import html
-import math
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -29,6 +28,7 @@ from .rows import (
     record_names,
     split_labels,
 )
+from .shown_numbers import bar_scale, difference_bar, each_text, interval_text, shown_decimals, signed_text
 
 Link = str | Callable[[str], str]
 MARKS = {
@@ -37,12 +37,8 @@ MARKS = {
     "trivial": "=", "computed": "=", "not judged": "○", "unverified": "○",
 }  # fmt: skip
 """Sign of a verdict in a matrix; a number that is only measured, or that was not run, has none."""
-LEAST_SCALE = 5.0
-"""Percentage points at a full bar of differences, at the least: small differences stay small."""
 WIDEST = 730
 """Pixels of a matrix, by estimate; wider ones are shown as lists."""
-NAMED = 4
-"""Most networks of one number that are printed one by one."""
 
 
 @dataclass(frozen=True)
@@ -169,75 +165,6 @@ def _shared_verdict(rows: Sequence[Row]) -> str:
     return "" if name == "not run" or any(row.verdict.compares for row in rows) else name
 
 
-# Numbers -----------------------------------------------------------------------------------------------------------
-
-
-def shown_decimals(row: Row) -> int:
-    """Digits of ours after the point: one more than the paper prints at most, and of a share no more than it has."""
-    finer = row.published is not None and (row.unit == "%" or row.decimals < 3)
-    digits = row.decimals + finer
-    # A share of a thousand points has one decimal.
-    carried = max(1, math.ceil(math.log10(row.n)) - 2) if row.n else digits
-    return min(digits, carried) if row.unit == "%" else digits
-
-
-def _fine(row: Row) -> int:
-    """Digits of what stands small beside ours."""
-    return min(shown_decimals(row), 1) if row.unit == "%" else shown_decimals(row)
-
-
-def interval_text(row: Row) -> str:
-    """95 % interval over test points; "" round the mean of networks that lie further apart than it is wide.
-
-    It says what other test points could have changed, and there it would mislead: two networks at 8 and 78 % have a
-    mean of 43 % with an interval of less than a point on either side.
-    """
-    if row.low is None or row.high is None or max(row.values) - min(row.values) > row.high - row.low:
-        return ""
-    # Close to 100 % one decimal may not tell the ends apart.
-    for digits in (_fine(row), shown_decimals(row)):
-        ends = [number(end, digits) for end in (row.low, row.high)]
-        if ends[0] != ends[1]:
-            return f"[{', '.join(ends)}]"
-    return ""
-
-
-def each_text(row: Row) -> str:
-    """Every network's value, or the range of many; "" of one."""
-    if row.seeds < 2:
-        return ""
-    each = [number(value, _fine(row)) for value in sorted(row.values)]
-    return ", ".join(each) if row.seeds <= NAMED else f"{each[0]} to {each[-1]}"
-
-
-def _signed(row: Row) -> str:
-    if row.difference is None:
-        return NOTHING
-    text = number(row.difference, shown_decimals(row))
-    return f"+{text}" if row.difference > 0 and float(text) else text
-
-
-def _bar(row: Row, scale: float) -> str:
-    """The difference as a bar to the left or right of nought; its number stands beside it."""
-    if row.difference is None or not scale:
-        return ""
-    length = round(22 * min(1.0, abs(row.difference) / scale), 1)
-    start = 24 if row.difference > 0 else 24 - length
-    return (
-        '<svg class="difference" width="48" height="10" viewBox="0 0 48 10" aria-hidden="true">'
-        f'<path d="M24 0V10" stroke="currentColor" fill="none"/><rect x="{start:g}" y="2" width="{length:g}" '
-        'height="6" fill="currentColor"/></svg>'
-    )
-
-
-def _scale(rows: Sequence[Row]) -> float:
-    """Difference at a full bar; 0 where the rows have several units."""
-    if len({row.unit for row in rows}) > 1:
-        return 0.0
-    found = [abs(row.difference) for row in rows if row.difference is not None]
-    return max([*found, LEAST_SCALE if rows[0].unit == "%" else 0.0], default=0.0)
-
-
 # A list of rows ----------------------------------------------------------------------------------------------------
 
 
@@ -281,18 +208,22 @@ def _list(rows: Sequence[Row], notes: Notes, markup: Markup) -> Parts:
     compared, judged = any(row.difference is not None for row in rows), not _shared_verdict(rows)
     same_count = bool(_only([count_text(row) for row in measured]))
     same_evidence = bool(_only([row.evidence or "" for row in measured]))
-    scale, lines = _scale(rows), []
+    scale, lines = bar_scale(rows), []
     for i, (row, label) in enumerate(zip(rows, labels, strict=True)):
         own = f" {row.unit}" if row.unit and not shared else ""
         counted = "" if same_count or count_text(row) == NOTHING else count_text(row)
         ends = _small(escape("; ".join(filter(None, (interval_text(row), counted)))), "small interval")
         ends += _small(escape(each_text(row)))
         line = [_subscripts(escape(text)) for text in label]
-        line += [escape(published_text(row) + (own if row.published is not None else ""))] if printed else []
+        line += (
+            [_recalled(row, escape(published_text(row) + (own if row.published is not None else "")))]
+            if printed
+            else []
+        )
         line += [_authors(row, markup) + _raised(escape(notes.authors[i]))] if released else []
         ours = number(row.value, shown_decimals(row)) + (own if row.values else "")
         line.append(escape(ours) + _raised(escape(notes.ours[i])) + ends)
-        line += [f"{escape(_signed(row))} {_bar(row, scale)}".rstrip()] if compared else []
+        line += [f"{escape(signed_text(row))} {difference_bar(row, scale)}".rstrip()] if compared else []
         said = "" if same_evidence or row.evidence is None else _small(escape(row.evidence))
         line += [badge(row) + _raised(escape(notes.verdicts[i])) + said] if judged else []
         lines.append([*line, _links(row, markup)])
@@ -320,6 +251,11 @@ def _labels(heads: list[str], cells: list[list[str]]) -> tuple[str, list[str], l
         if i not in kept and cells[0][i] != NOTHING
     ]
     return "; ".join(told), [heads[i] for i in kept], [[line[i] for i in kept] for line in cells]
+
+
+def _recalled(row: Row, text: str) -> str:
+    """The paper's number, set apart where it was not checked against the paper."""
+    return text if row.published is None or row.verified else f'<span class="recalled">{text}</span>'
 
 
 def _authors(row: Row, markup: Markup) -> str:
@@ -391,7 +327,7 @@ def _paper(rows: Sequence[Row]) -> bool:
 def _matrix_cell(row: Row, notes: Notes, place: int, markup: Markup, *, bare: bool) -> str:
     """Paper over ours; ours links to its first record, and the interval shows where the pointer rests on it."""
     escape = markup.escape
-    printed = "" if bare else f'<span class="printed">{escape(published_text(row))}</span> '
+    printed = "" if bare else f'<span class="printed">{_recalled(row, escape(published_text(row)))}</span> '
     text = number(row.value, shown_decimals(row))
     ours = markup.linked(text, row.records[0]) if row.records and row.values else escape(text)
     title = ", ".join(filter(None, (interval_text(row), count_text(row) if row.values else "", row.evidence or "")))

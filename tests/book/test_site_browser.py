@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import statistics
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 import pytest
 
@@ -42,6 +43,8 @@ def _sound(site: Path, name: str, browser: Browser, width: int, theme: str) -> N
     assert browser.evaluate("document.querySelectorAll('mjx-merror, [data-mjx-error]').length") == 0, where
     raw = "[...document.querySelectorAll('.math')].filter(e => !e.querySelector('mjx-container')).length"
     assert browser.evaluate(raw) == 0, f"{where}: equations not drawn"
+    letters = "[...document.querySelectorAll('mjx-container svg text')].map(e => e.textContent)"
+    assert browser.evaluate(letters) == [], f"{where}: letters that are not in the equations' font"
 
 
 def test_every_page_of_the_contents_is_sound_where_it_is_narrow(root: Path, site: Path, browser: Browser) -> None:
@@ -53,6 +56,35 @@ def test_every_page_of_the_contents_is_sound_where_it_is_narrow(root: Path, site
 def test_a_page_of_each_kind_is_sound_in_both_themes(site: Path, browser: Browser, width: int, theme: str) -> None:
     for name in KINDS:
         _sound(site, name, browser, width, theme)
+
+
+HEAVIEST = 2.5e6
+"""Bytes of a first visit to a chapter: page, scripts, styles, fonts, and the pictures in view."""
+
+
+def test_a_first_visit_to_a_chapter_loads_little(site: Path, browser: Browser) -> None:
+    for page in sorted((site / "notebooks").glob("*.html")):
+        browser.open(page, width=1280, theme="light")
+        files = {Path(unquote(urlsplit(url).path)) for url in browser.requests if url.startswith("file:")}
+        assert page in files
+        assert sum(file.stat().st_size for file in files) <= HEAVIEST, page.name
+
+
+def test_tables_of_results_fit_their_column(site: Path, browser: Browser) -> None:
+    """At the width of a laptop no table of results scrolls sideways; on a phone its first column stays."""
+    wide = (
+        "[...document.querySelectorAll('.bd-article details')].forEach(e => e.open = true),"
+        "[...document.querySelectorAll('table.robust-table')].filter(t => t.scrollWidth > t.clientWidth + 1)"
+        ".map(t => t.id)"
+    )
+    sticky = (
+        "[...document.querySelectorAll('table.robust-table td:first-child')].map(e => getComputedStyle(e).position)"
+    )
+    for page in sorted((site / "notebooks").glob("0[1-6]*.html")):
+        browser.open(page, width=1024, theme="light")
+        assert browser.evaluate(wide) == [], page.name
+        browser.open(page, width=390, theme="light")
+        assert set(browser.evaluate(sticky)) == {"sticky"}, page.name
 
 
 LOADED_IN = 2.0

@@ -13,7 +13,7 @@ import pytest
 from bs4 import BeautifulSoup
 
 from robustlib.errors import RobustlibError
-from robustlib.report import exports, page_tables, tables
+from robustlib.report import exports, page_tables, shown_numbers, tables
 from robustlib.report.rows import (
     Row,
     collect_notes,
@@ -172,6 +172,12 @@ def test_links_take_a_prefix_or_a_function(form: str) -> None:
     assert "results/" not in moved
 
 
+def test_numbers_that_were_not_checked_are_set_apart() -> None:
+    for rows in (ROWS, [*GRID[:3], replace(GRID[3], verified=False)]):
+        marked = BeautifulSoup(page_tables.to_html(rows), "html.parser").find_all("span", class_="recalled")
+        assert [mark.text for mark in marked] == [published_text(row) for row in rows if not row.verified]
+
+
 def test_units_stand_in_the_head_or_the_cells() -> None:
     assert "Paper (%)" in tables.to_markdown(ROWS)
     mixed = [ROW, replace(ROW, unit="nats", values=(0.2,), low=None, high=None, published=0.3)]
@@ -236,16 +242,16 @@ def test_html_is_a_table_that_a_screen_reader_can_use() -> None:
 
 def test_networks_that_lie_apart_are_printed_one_by_one_without_an_interval() -> None:
     apart = replace(ROW, values=(77.63, 8.36), low=42.3, high=43.7, n=10_000)
-    assert page_tables.interval_text(apart) == ""
-    assert page_tables.each_text(apart) == "8.4, 77.6"
-    assert page_tables.interval_text(ROW) == "[91.2, 94.3]"
-    assert page_tables.each_text(replace(ROW, values=tuple(map(float, range(90, 96))))) == "90.0 to 95.0"
-    assert page_tables.each_text(replace(ROW, values=(93.0,))) == ""
+    assert shown_numbers.interval_text(apart) == ""
+    assert shown_numbers.each_text(apart) == "8.4, 77.6"
+    assert shown_numbers.interval_text(ROW) == "[91.2, 94.3]"
+    assert shown_numbers.each_text(replace(ROW, values=tuple(map(float, range(90, 96))))) == "90.0 to 95.0"
+    assert shown_numbers.each_text(replace(ROW, values=(93.0,))) == ""
 
 
 @pytest.mark.parametrize(("n", "printed", "digits"), [(1000, 2, 1), (10_000, 2, 2), (10_000, 1, 2), (100, 1, 1)])
 def test_a_share_has_no_more_decimals_than_its_points_carry(n: int, printed: int, digits: int) -> None:
-    assert page_tables.shown_decimals(replace(ROW, n=n, decimals=printed)) == digits
+    assert shown_numbers.shown_decimals(replace(ROW, n=n, decimals=printed)) == digits
 
 
 def test_a_footnote_of_every_measured_row_stands_once_without_a_mark() -> None:
@@ -340,6 +346,11 @@ def test_json_parses_back_to_the_same_values() -> None:
     )
     assert rebuilt == ROW
     assert found[1]["ours"] is None
+
+
+def test_csv_has_no_digits_of_binary_arithmetic() -> None:
+    line = next(csv.DictReader(io.StringIO(exports.to_csv([replace(ROW, values=(61.199999999999996,))]))))
+    assert (line["ours"], line["values"], line["difference"]) == ("61.2", "61.2", "-32.0")
 
 
 def test_csv_parses_back_to_the_same_values() -> None:
