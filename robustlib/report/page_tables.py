@@ -244,13 +244,27 @@ def _list(rows: Sequence[Row], notes: Notes, markup: Markup) -> Parts:
 
 def _labels(heads: list[str], cells: list[list[str]]) -> tuple[str, list[str], list[list[str]]]:
     """(settings that all of several lines share, heads and cells of the others)."""
+    prefix, cells = _shared_prefix(heads, cells)
     kept = [i for i in range(len(heads)) if len(cells) < 2 or len({line[i] for line in cells}) > 1] or [0]
     told = [
         cells[0][i] if heads[i] in ("Row", "Column") else f"{heads[i]} {cells[0][i]}"
         for i in range(len(heads))
         if i not in kept and cells[0][i] != NOTHING
     ]
-    return "; ".join(told), [heads[i] for i in kept], [[line[i] for i in kept] for line in cells]
+    return "; ".join([*prefix, *told]), [heads[i] for i in kept], [[line[i] for i in kept] for line in cells]
+
+
+def _shared_prefix(heads: list[str], cells: list[list[str]]) -> tuple[list[str], list[list[str]]]:
+    """Parts before a semicolon that all whole labels begin with, and the cells without them."""
+    found: list[str] = []
+    if heads[0] != "Row" or len(cells) < 2:
+        return found, cells
+    first, *rest = cells[0][0].split("; ")
+    while rest and all(line[0].startswith(f"{first}; ") for line in cells):
+        found.append(first)
+        cells = [[line[0].removeprefix(f"{first}; "), *line[1:]] for line in cells]
+        first, *rest = rest
+    return found, cells
 
 
 def _recalled(row: Row, text: str) -> str:

@@ -288,6 +288,13 @@ def test_several_columns_make_a_matrix_with_paper_over_ours(form: str) -> None:
     assert [head.text for head in heads] == ["Net", "clean", "PGD"]
 
 
+def test_what_all_labels_begin_with_stands_in_the_caption() -> None:
+    rows = [replace(row, label=f"(b) FGSM training; {row.label.replace('=', ' ')}") for row in GRID]
+    page = BeautifulSoup(page_tables.to_html(rows, caption="Accuracy"), "html.parser")
+    assert page.caption.text.startswith("Accuracy. In %. (b) FGSM training. ")
+    assert [head.text for head in page.tbody("th")] == ["net A", "net B"]
+
+
 def test_a_gap_a_repeated_place_or_too_many_columns_make_a_list() -> None:
     assert page_tables.makes_matrix(GRID[:3])
     assert not page_tables.makes_matrix([*GRID, GRID[0]])
