@@ -20,6 +20,8 @@ PORT ?= 8000
 CHROMIUM ?= $(shell command -v chromium || command -v chromium-browser || command -v google-chrome || true)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export UV_HTTP_TIMEOUT ?= 180
+# Modules are compiled once, not in every process.
+export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: help setup book test test-slow reproduce publish pdf bench lint serve clean
 

@@ -32,7 +32,6 @@ from robustlib.data import balanced_subset, load
 from robustlib.environment import cache_root, repository
 from robustlib.errors import RobustlibError, suggest
 from robustlib.experiments.networks import Networks
-from robustlib.experiments.provenance import device_name, versions
 from robustlib.experiments.runner import exact_arithmetic, tune_allocator
 from robustlib.papers.madry2018 import networks as madry
 
@@ -211,7 +210,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for name in chosen:
             if name not in WORKS and name != memory.NAME:
                 raise RobustlibError(suggest("work", name, [*WORKS, memory.NAME]))
-        machine = {"device": device_name(torch.device("cpu"))} | versions()
+        machine = report.machine()
         for name in chosen:
             say(f"== {name}")
             if name == memory.NAME:

@@ -11,6 +11,7 @@ each in a separate process. auto_LiRPA's rows are an earlier measurement and say
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import statistics
 import subprocess
@@ -26,12 +27,12 @@ from torch import Tensor, nn
 from robustlib.certify import certify, estimated_margins, margins
 from robustlib.data import balanced_subset, load
 from robustlib.errors import RobustlibError
-from robustlib.experiments.provenance import device_name, versions
 from robustlib.experiments.runner import exact_arithmetic, tune_allocator
 from robustlib.models import ModelSpec, build
 from robustlib.threat import LinfBall
 
 from .peers import _library
+from .report import machine, merged
 from .rounds import interleave
 
 EPS = 0.01
@@ -274,13 +275,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     tune_allocator()
     found = rows(options.library or LIBRARIES, lambda line: print(line, file=sys.stderr, flush=True))
-    where = {"device": device_name(torch.device("cpu")), **versions()}
+    where = machine()
     if options.out is not None:
-        measured = json.dumps([row | where for row in found], indent=1)
-        (options.out / "certify.json").write_text(f"{measured}\n", encoding="utf-8")
-        head = "# Certificates beside convex-adversarial\n\nWritten by `python -m benchmarks.certify --out benchmarks`"
-        where_from = f"{where['device']}, torch {where['torch']}"
-        page = f"{head}; see README.md.\n\n{where_from}\n\n{table(found)}"
+        path = options.out / "certify.json"
+        earlier = json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
+        kept = sorted(merged(earlier, [row | where for row in found]), key=lambda row: row["device"])
+        path.write_text(f"{json.dumps(kept, indent=1)}\n", encoding="utf-8")
+        page = "# Certificates beside convex-adversarial\n\nWritten by `python -m benchmarks.certify --out benchmarks`"
+        page += "; see README.md.\n"
+        for device, group in itertools.groupby(kept, key=lambda row: row["device"]):
+            chosen = list(group)
+            page += f"\n## {device}\n\ntorch {chosen[0]['torch']}\n\n{table(chosen)}"
         (options.out / "certify.md").write_text(page, encoding="utf-8")
     print(json.dumps([row | where for row in found], indent=1) if options.json else table(found))
     return 0

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
+
+from robustlib.experiments.provenance import device_name, versions
+
 Row = dict[str, Any]
+EXTENSIONS = {"avx512_bf16": "AVX512 bf16", "amx_bf16": "AMX bf16", "avx512_fp16": "AVX512 fp16"}
+"""Flags of /proc/cpuinfo, and what a row's machine says of them."""
 COLUMNS = (
     "work",
     "library",
@@ -33,17 +42,33 @@ def table(rows: Sequence[Row]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def machine() -> Row:
+    """Processor, with the narrow arithmetic that it has, threads and versions: what ratios still depend on."""
+    name, flags = device_name(torch.device("cpu")), ""
+    with contextlib.suppress(OSError):
+        flags = Path("/proc/cpuinfo").read_text(encoding="utf-8")
+    narrow = [shown for flag, shown in EXTENSIONS.items() if re.search(rf"\b{flag}\b", flags)]
+    return {"device": name.replace(",", f" ({', '.join(narrow)}),", 1) if narrow else name} | versions()
+
+
+def merged(earlier: Sequence[Row], rows: Sequence[Row]) -> list[Row]:
+    """The earlier rows, but for those of the same works on the same machine, and the new ones; by work."""
+    new = {(row["work"], row["device"]) for row in rows}
+    kept = [row for row in earlier if (row["work"], row["device"]) not in new] + list(rows)
+    order = {work: place for place, work in enumerate(dict.fromkeys(row["work"] for row in kept))}
+    return sorted(kept, key=lambda row: (order[row["work"]], row["device"]))
+
+
 def keep(rows: Sequence[Row], folder: Path) -> None:
-    """Put the works in ``rows`` in place of their earlier rows in ``attacks.json``; ``attacks.md`` shows them all."""
+    """Put ``rows`` in place of the same machine's of their works in ``attacks.json``; ``attacks.md`` shows them all."""
     path = folder / "attacks.json"
-    earlier: list[Row] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
-    new = {row["work"] for row in rows}
-    kept = [row for row in earlier if row["work"] not in new] + list(rows)
+    kept = merged(json.loads(path.read_text(encoding="utf-8")) if path.exists() else [], rows)
     path.write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
     parts = ["# Attacks side by side\n\nWritten by `python -m benchmarks.attacks --out benchmarks`; see README.md.\n"]
-    for work in dict.fromkeys(row["work"] for row in kept):
-        chosen = [row for row in kept if row["work"] == work]
-        first = chosen[0]
-        parts.append(f"## {work}\n\n{first['device']}, torch {first['torch']}, {first.get('rounds') or 1} rounds\n")
-        parts.append(table([{k: v for k, v in row.items() if k != "work"} for row in chosen]))
+    for work, of_work in itertools.groupby(kept, key=lambda row: row["work"]):
+        parts.append(f"## {work}\n")
+        for device, group in itertools.groupby(of_work, key=lambda row: row["device"]):
+            chosen = list(group)
+            parts.append(f"{device}, torch {chosen[0]['torch']}, {chosen[0].get('rounds') or 1} rounds\n")
+            parts.append(table([{k: v for k, v in row.items() if k != "work"} for row in chosen]))
     (folder / "attacks.md").write_text("\n".join(parts), encoding="utf-8")

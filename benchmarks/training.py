@@ -18,11 +18,10 @@ import torch
 from torch import Tensor, nn
 
 from robustlib.attacks.losses import cross_entropy
-from robustlib.experiments.provenance import device_name, versions
 from robustlib.experiments.runner import tune_allocator
 from robustlib.models import ModelSpec, build
 from robustlib.threat import LinfBall
-from robustlib.training import Defence, PgdTraining, Trades, low_precision_copy, objective
+from robustlib.training import Defence, PgdTraining, SteeringCopy, Trades, objective
 
 from . import peers, report
 from .attacks import floor
@@ -107,7 +106,7 @@ def rows(contest: Contest, rounds: int, batch: int = 128) -> list[report.Row]:
     for model in models.values():
         model.train()
     optimisers = {name: torch.optim.Adam(model.parameters(), lr=1e-4, fused=True) for name, model in models.items()}
-    copy = low_precision_copy(models["bfloat16"]).train()
+    copy = SteeringCopy(models["bfloat16"]).train()
     gradients, their_loss = floor(models["floor"], contest.steps), contest.theirs(models["peer"])
 
     def update(name: str, loss: Callable[[], Tensor]) -> None:
@@ -134,7 +133,7 @@ def rows(contest: Contest, rounds: int, batch: int = 128) -> list[report.Row]:
         contest.library: lambda _: update("peer", lambda: their_loss(x, y)),
     }
     found = interleave(works, range(rounds), floor="floor", warm_up=0)
-    machine = {"device": device_name(torch.device("cpu"))} | versions()
+    machine = report.machine()
     loop = found[contest.library].ratio
     return [
         {"work": contest.work, "library": name, "ratio_to_floor": round(measured.ratio, 3)}

@@ -6,6 +6,7 @@ batches. Peers are handed the network as a user would: its parameters ask for gr
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -84,7 +85,7 @@ def _pgd_ours(model: nn.Module, search: str, restarts: int = 1) -> Attack:
             step_size=0.01,
             restarts=restarts,
             generator=generator,
-            surrogate=steering(model, search),
+            surrogate=steering(model, search, x, passes=math.inf),
         )
 
     return run
@@ -126,7 +127,14 @@ def _restarts(model: nn.Module) -> Mapping[str, Attack]:
 def _mi_fgsm(model: nn.Module) -> Mapping[str, Attack]:
     def mine(search: str) -> Attack:
         return lambda x, y, target: ours.mi_fgsm(
-            model, x, y, THREAT, steps=20, step_size=0.015, decay=1.0, surrogate=steering(model, search)
+            model,
+            x,
+            y,
+            THREAT,
+            steps=20,
+            step_size=0.015,
+            decay=1.0,
+            surrogate=steering(model, search, x, passes=math.inf),
         )
 
     return {
@@ -153,7 +161,7 @@ def _apgd(model: nn.Module) -> Mapping[str, Attack]:
     def mine(search: str) -> Attack:
         generator = _generator()
         return lambda x, y, target: ours.apgd(
-            model, x, y, THREAT, steps=40, generator=generator, surrogate=steering(model, search)
+            model, x, y, THREAT, steps=40, generator=generator, surrogate=steering(model, search, x, passes=math.inf)
         )
 
     return {

@@ -364,7 +364,7 @@ show_item("papernot2016/crafting-framework", profile, store)
 # the number of features that JSMA changes to get there; the disc's radius is the shortest. From records, for the sample in the
 # middle of those whose nine targets were all reached on the undistilled network.
 
-# %% tags=["remove-input"] mystnb={"figure": {"name": "fig-papernot-4", "caption": "Features that JSMA on softmax outputs changes on one test sample, by target class, without distillation and at T = 100 (figure 4 of the paper, MNIST)."}}
+# %% tags=["remove-input"] mystnb={"figure": {"name": "fig-papernot-4", "caption": "Features that JSMA on softmax outputs changes on one test sample, by target class, without distillation and at T = 100 (figure 4 of the paper, MNIST). Hatched: not reached."}}
 show_drawing(maps.hardness(profile, store))
 
 # %% tags=["remove-input"]
@@ -476,7 +476,7 @@ show_markdown(
 #
 # Not in the paper, but in the one that introduced the attack {cite}`papernot2016limitations`: which targets are near depends on the class.
 
-# %% tags=["remove-input"] mystnb={"figure": {"name": "fig-papernot-classes", "caption": "Success and mean number of changed features by class of the sample and target, MNIST, JSMA on softmax outputs, without distillation and at T = 100. White: not tried, or never reached."}}
+# %% tags=["remove-input"] mystnb={"figure": {"name": "fig-papernot-classes", "caption": "Success and mean number of changed features by class of the sample and target, MNIST, JSMA on softmax outputs, without distillation (at T = 100 where any attempt succeeds). White: not tried, or never reached."}}
 show_drawing(maps.class_matrices(profile, store))
 
 # %% tags=["remove-input"]

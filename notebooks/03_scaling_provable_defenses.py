@@ -323,7 +323,7 @@ if len(shown):
     tiles = torch.stack([tested[counted][shown], moved[shown]], 1).flatten(0, 1)
     told = torch.stack([judged.labels[counted][shown], pair.answer(moved[shown]).labels], 1).flatten()
     style.show(
-        image_grid(tiles, [f"{'moved' if i % 2 else 'digit'}: {int(label)}" for i, label in enumerate(told)], columns=10),
+        image_grid(tiles, [f"{'moved' if i % 2 else 'digit'}: {int(label)}" for i, label in enumerate(told)], columns=6),
         alt="Pairs of digits, each beside a barely different copy inside the ball to which the cascade gives another class.",
     )
 else:

@@ -17,6 +17,11 @@ ROOT, CACHE, DATA, OFFLINE = "ROBUSTLIB_ROOT", "ROBUSTLIB_CACHE", "ROBUSTLIB_DAT
 """Variables: where records lie, where trained networks are kept, where data files lie, and no downloads."""
 AUTHORS_WEIGHTS = "ROBUSTLIB_AUTHORS_WEIGHTS"
 """Variable: a folder with networks that papers' authors released."""
+ARITHMETIC = "ROBUSTLIB_ARITHMETIC"
+"""Variable: the precision and memory layout of searches and trainings, in place of a trial."""
+
+DRAWINGS = "ROBUSTLIB_DRAWINGS"
+"""Variable: figures of notebooks carry their SVG layouts, which the book shows."""
 
 
 def folder(text: str | os.PathLike[str], name: str) -> Path:

@@ -145,12 +145,16 @@ def test_every_work_of_the_issue_is_there() -> None:
         assert work.threat in (None, THREAT)
 
 
-def test_kept_rows_replace_those_of_the_same_work(tmp_path: Path) -> None:
+def test_kept_rows_replace_those_of_the_same_work_and_machine(tmp_path: Path) -> None:
     old = {"work": "A", "library": "x", "ratio_to_floor": 2.0, "device": "d", "torch": "t", "rounds": 3}
     report.keep([old, old | {"work": "B"}], tmp_path)
-    report.keep([old | {"ratio_to_floor": 1.5}], tmp_path)
+    report.keep([old | {"ratio_to_floor": 1.5}, old | {"device": "e", "ratio_to_floor": 1.0}], tmp_path)
     kept = json.loads((tmp_path / "attacks.json").read_text())
-    assert [(row["work"], row["ratio_to_floor"]) for row in kept] == [("B", 2.0), ("A", 1.5)]
+    assert [(row["work"], row["device"], row["ratio_to_floor"]) for row in kept] == [
+        ("B", "d", 2.0),
+        ("A", "d", 1.5),
+        ("A", "e", 1.0),
+    ]
     text = (tmp_path / "attacks.md").read_text()
     assert "| x | 1.5 |" in text
     assert "robust_accuracy" not in text, "columns that no row has are left out"

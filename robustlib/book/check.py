@@ -32,7 +32,7 @@ def faults(root: Path) -> list[str]:
         # Files generated from them cannot be judged before they are sound.
         return found
     try:
-        generated = readme_text(root)
+        generated = readme_text(store)
     except RobustlibError as error:
         return [str(error)]
     for path, text in generated.items():

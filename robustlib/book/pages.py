@@ -73,9 +73,9 @@ def overview_path(root: Path, *, dark: bool) -> Path:
     return root / "book" / "_static" / f"overview-{'dark' if dark else 'light'}.svg"
 
 
-def readme_text(root: Path) -> dict[Path, str]:
+def readme_text(store: Store) -> dict[Path, str]:
     """README.md and weights/README.md with their generated parts made anew, and the front page's picture, by path."""
-    store, found = Store(root), {}
+    root, found = store.root, {}
     points = drawn(profiles.BEST, store)
     for dark in (False, True):
         path = overview_path(root, dark=dark)
@@ -188,7 +188,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     generate(Path(next(text for text in given if text not in options)))
     if options:
-        for path, text in readme_text(repository()).items():
+        for path, text in readme_text(Store(repository())).items():
             path.write_text(text, encoding="utf-8")
     return 0
 

@@ -23,6 +23,7 @@ from pathlib import Path
 import yaml
 
 from robustlib.book.api_pages import write_api_pages
+from robustlib.book.drawings import place_drawings
 from robustlib.book.site_check import check_site
 from robustlib.errors import RobustlibError
 from robustlib.report import notebooks
@@ -120,6 +121,7 @@ def stage(root: Path, work: Path, builder: str = "html") -> Path:
         if source.is_dir():
             unwanted = shutil.ignore_patterns("*.failed.ipynb")
             shutil.copytree(source, staging / name, ignore=unwanted, dirs_exist_ok=True)
+    place_drawings(staging / "notebooks", staging / "static" / "figures", printed=builder == "singlehtml")
     write_api_pages(root / "robustlib", staging / "api")
     if builder == "singlehtml":
         _shorten(staging)

@@ -11,6 +11,8 @@ from urllib.parse import unquote, urlsplit
 
 HEAVIEST = 3e6
 """Bytes of a page and its pictures; scripts and styles that all pages share are loaded once."""
+MOST_ELEMENTS = 40_000
+"""Elements of a page: to lay out a thousand of them a browser computes for about a tenth of a second."""
 # Elements that a browser fetches by itself, and the attribute that says from where.
 FETCHED = {"script": "src", "img": "src", "iframe": "src", "source": "src", "video": "src", "link": "href"}
 # <link> relations that fetch nothing.
@@ -75,11 +77,15 @@ def _contents(page: Page) -> Iterator[str]:
         if wrong := ERRORS & set(attributes.get("class", "").split()):
             yield f"an error output: {' '.join(wrong)}"
     yield from (f"id {name!r} is there {count} times" for name, count in page.ids.items() if count > 1)
-    sources = {urlsplit(image.get("src", "")) for image in images}
+    # A drawing for dark pages comes in the place of the one for light pages.
+    shown = [image for image in images if "only-dark" not in image.get("class", "").split()]
+    sources = {urlsplit(image.get("src", "")) for image in shown}
     files = {page.path.parent / unquote(source.path) for source in sources if source.path and not source.scheme}
     weight = sum(file.stat().st_size for file in {page.path, *files} if file.exists())
     if weight > HEAVIEST:
         yield f"{weight:,} bytes with its pictures; split it"
+    if len(page.elements) > MOST_ELEMENTS:
+        yield f"{len(page.elements):,} elements; split it"
 
 
 def check_site(site: Path) -> list[str]:

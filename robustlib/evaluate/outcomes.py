@@ -23,7 +23,7 @@ from ..data import Split
 from ..errors import RobustlibError
 from ..spec.measurement import Progress
 from ..threat import Ball, Domain, ball
-from ..training.precision import LowPrecisionCopy
+from ..training.precision import allowed, fastest, in_arithmetic
 
 CHUNK = 250
 
@@ -34,13 +34,16 @@ def chunk_generator(name: str, index: int, device: torch.device) -> torch.Genera
     return torch.Generator(device).manual_seed(int.from_bytes(digest[:8], "big") >> 1)
 
 
-def steering(model: nn.Module, search: str) -> nn.Module | None:
-    """The network that steers a search in that precision: None is the model itself."""
-    if search == "float32":
-        return None
-    if search == "bfloat16":
-        return LowPrecisionCopy(model).eval()
-    raise RobustlibError(f"search={search!r}; known: float32, bfloat16")
+def steering(model: nn.Module, search: str, x: Tensor, *, passes: float) -> nn.Module | None:
+    """The network that steers a search: a copy in the cheapest arithmetic of at least a precision; None: the model.
+
+    Args:
+        model: eval mode, float32.
+        search: "float32" or "bfloat16".
+        x: (N, ...) inputs such as it will see, N >= 1.
+        passes: forward passes of one input that lie ahead, see :func:`robustlib.training.precision.fastest`.
+    """
+    return in_arithmetic(model, fastest(model, x, precision=search, passes=passes))
 
 
 def in_pieces(work: Callable[[Tensor, Tensor], Tensor], x: Tensor, y: Tensor) -> Tensor:
@@ -97,8 +100,12 @@ def outcomes_under(
     Raises:
         RobustlibError: an attack left its threat model (nothing of it may count).
     """
-    surrogate = source if search == "float32" else steering(source or model, search)
-    correct, outside = [], 0
+    allowed(search)
+    correct, outside, surrogate = [], 0, source
+    # One pass is a look at the point itself, and no search.
+    if len(rows) and attack.passes > 1:
+        first = split.images(rows[:CHUNK].to(split.y.device))
+        surrogate = steering(source or model, search, first, passes=attack.passes * len(rows)) or source
     for index, x, y in _chunks(split, rows, progress):
         generator = chunk_generator(name, index, x.device)
 
@@ -193,8 +200,11 @@ def final_losses(
     progress: Progress | None = None,
 ) -> np.ndarray:
     """(len(rows), starts) cross-entropies in nats, float32, where PGD ends from many random starts."""
-    surrogate = steering(model, search)
-    found = np.empty((len(rows), starts), np.float32)
+    allowed(search)
+    surrogate, found = None, np.empty((len(rows), starts), np.float32)
+    if len(rows):
+        first = split.images(rows[:CHUNK].to(split.y.device))
+        surrogate = steering(model, search, first, passes=2.0 * steps * starts * len(rows))
     for i, row in enumerate(rows.tolist()):
         for j in range(0, starts, CHUNK):
             size = min(CHUNK, starts - j)

@@ -17,6 +17,7 @@ from ..attacks.suite import Apgd, Attack, Fab, Fgsm, Noise, Pgd, Square, check_d
 from ..errors import RobustlibError
 from ..statistics import wilson
 from ..threat import Ball
+from ..training.precision import allowed
 from . import outcomes
 from .counting import Passes, counted
 from .masking import SHARE, Finding, diagnose
@@ -158,15 +159,16 @@ def evaluate(
     """
     if len(x) == 0:
         raise RobustlibError("x holds no points; give at least one")
+    allowed(search)
     chosen = _checked_suite(attacks)
     _check_sources(sources)
-    copy = steering(model, search)
     with counted(model) as cost:
         logits = torch.cat([look(model, None, a, b, rows=None) for a, b in _split(x, y)])
     standing = logits.argmax(1) == y
     suite = sorted(
         standard(threat, classes=logits.shape[1]) if chosen is None else chosen, key=lambda attack: attack.passes
     )
+    copy = steering(model, search, x[: outcomes.CHUNK], passes=sum(attack.passes for attack in suite) * len(x))
     lines = [_line(None, "", len(x), standing, cost)]
     runs: list[tuple[Attack, str, nn.Module | None]] = [(attack, "", copy) for attack in suite]
     runs += [(Pgd(20, threat.eps / 8), source, other) for source, other in (sources or {}).items()]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Self
 
@@ -18,10 +20,10 @@ from ..budget import Budget
 from ..registry import spec
 from ..spec.measurement import Measured, Measurement, Price, Subject, share
 from ..spec.network import Network
-from ..spec.quantities import SHARE, Quantity
-from ..spec.records import pack
+from ..spec.quantities import ATTACKED, SHARE, Quantity
+from ..spec.records import Unfilable, pack
 from ..threat import Ball
-from .outcomes import CHUNK, chunk_generator
+from .outcomes import CHUNK, chunk_generator, outcomes_under
 
 DECADES = (-330, 10, 68)
 """Bins of the histogram: log10 of the largest entry of a gradient, five decades each."""
@@ -119,6 +121,62 @@ class VanishingGradients(Measurement):
     def work(self, price: Price, network: Network, n: int) -> float:
         """Upper bound of the operations, reached where every gradient vanishes; see :meth:`Measurement.work`."""
         return price.step(network) * (4 + self.attack.passes) * n
+
+    def within(self, budget: Budget) -> Self:
+        return replace(self, attack=self.attack.within(budget))
+
+
+@contextlib.contextmanager
+def no_subnormals(device: torch.device) -> Iterator[None]:
+    """Arithmetic in the block rounds subnormal numbers to zero, as some processors and compilers do by themselves.
+
+    The setting is a thread's own, so that the block computes in one thread.
+
+    Raises:
+        Unfilable: not a CPU, or one that cannot.
+    """
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        if device.type != "cpu" or not torch.set_flush_denormal(True):
+            raise Unfilable(f"arithmetic without subnormal numbers cannot be set on this {device.type}; use x86 CPUs")
+        yield
+    finally:
+        torch.set_flush_denormal(False)
+        torch.set_num_threads(threads)
+
+
+@spec
+@dataclass(frozen=True)
+class AccuracyWithoutSubnormals(Measurement):
+    """Accuracy under an attack whose arithmetic rounds subnormal numbers to zero; per-example outcomes are kept.
+
+    Args:
+        attack: which attack.
+        threat: ball that the attack stays in.
+    """
+
+    attack: Attack
+    threat: Ball
+    protocol: int = 1
+
+    def units(self, network: Network) -> dict[str, str]:
+        return {"accuracy": "fraction"}
+
+    def run(self, on: Subject) -> Measured:
+        """``accuracy``, and which points are correct."""
+        with no_subnormals(on.split.y.device):
+            outcome = outcomes_under(
+                on.model, on.split, on.rows, self.attack, self.threat, name=on.name, progress=on.progress
+            )
+        return Measured(metrics={"accuracy": share(outcome)}, outcomes={"correct": pack(outcome)})
+
+    def quantity(self, metric: str) -> Quantity:
+        return ATTACKED
+
+    def work(self, price: Price, network: Network, n: int) -> float:
+        """Operations; see :meth:`Measurement.work`."""
+        return (price.forward(network) + price.step(network) * self.attack.passes) * n
 
     def within(self, budget: Budget) -> Self:
         return replace(self, attack=self.attack.within(budget))

@@ -234,6 +234,7 @@ class Networks:
                 "accuracy": [round(value, 4) for value in log.accuracy],
                 "seconds": log.seconds,
                 "cpu_seconds": log.cpu_seconds,
+                "arithmetic": log.arithmetic,
                 "alarms": log.alarms(network.outputs),
             },
         )

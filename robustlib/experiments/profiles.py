@@ -2,7 +2,7 @@
 
 ``smoke``   scikit-learn's digits in place of every dataset, seconds on a CPU: proves that the code runs.
 ``quick``   the real datasets under a reduced protocol, at most 30 minutes a paper on two CPU cores.
-``level``   quick's networks, where only their training is another than the paper's, under the paper's own evaluation:
+``level``   quick's networks, or others of hours, where only their training is not the paper's, and its own evaluation:
             the whole test set, every step and restart, float32. Hours a paper; it is what a level can be judged on.
 ``full``    the paper's own protocol; the largest networks under a scaled one, which their records say.
 
@@ -208,12 +208,15 @@ class Reduction:
     Args:
         on: the kind.
         smoke, quick, full: the version under each profile.
+        level: networks of the level profile, where quick's are trained by another method than the paper's; None:
+            quick's.
     """
 
     on: On
     smoke: Version | None
     quick: Version | None
     full: Version | None = Version()
+    level: Version | None = None
 
 
 def reduction_of(evaluation: Evaluation, reductions: Sequence[Reduction]) -> Reduction | None:
@@ -257,7 +260,7 @@ def reduce(evaluation: Evaluation, profile: str, reductions: Sequence[Reduction]
 
 def _level(evaluation: Evaluation, found: Reduction) -> Evaluation | None:
     """The paper's own evaluation of the reduced networks; None where they differ in more than their training."""
-    version: Version | None = getattr(found, REDUCED)
+    version: Version | None = found.level or getattr(found, REDUCED)
     if version is None:
         return None
     made = replace(version, budget=WHOLE)(evaluation)

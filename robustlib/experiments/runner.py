@@ -23,6 +23,7 @@ from ..spec.keys import departures, describe, key
 from ..spec.measurement import Subject
 from ..spec.records import Record, Unfilable
 from ..training import TrainingDiverged, WeakTeacher
+from ..training.precision import noting
 from .checkpoints import MissingWeights
 from .cost import evaluation_flops
 from .networks import Networks, Stopped, dataset_of
@@ -230,7 +231,10 @@ def run_one(
         wall, cpu = time.monotonic(), time.process_time()
         progress = None if tick is None else lambda k, n: tick(label(evaluation), k, n)
         on = Subject(evaluation, dataset, models, log, progress)
-        found = evaluation.measurement.run(on)
+        with noting() as steered:
+            found = evaluation.measurement.run(on)
+        trained = str(log.get("arithmetic", "")) if log is not None else ""
+        arithmetic = {"search": sorted(steered), "training": [trained] if trained else []}
         record = Record(
             profile=job.home(profile),
             evaluation_key=key(evaluation),
@@ -242,6 +246,7 @@ def run_one(
             histograms=found.histograms,
             findings=([] if log is None else list(log["alarms"])) + found.notes,
             deviations=job.deviations,
+            arithmetic={part: used for part, used in arithmetic.items() if used},
             dataset={
                 "name": dataset.name,
                 "digest": dataset.digest,

@@ -7,6 +7,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError
@@ -31,12 +32,14 @@ class Store:
     Args:
         root: folder that holds ``results/``; default :func:`~robustlib.environment.records_root`.
 
-    ``faults`` lists the files that did not validate, one message each.
+    ``faults`` lists the files that did not validate, one message each; ``made`` keeps what others make of the
+    records, such as rows of tables, and is emptied when a record comes.
     """
 
     def __init__(self, root: Path | None = None) -> None:
         self.root = records_root() if root is None else Path(root)
         self.faults: dict[Path, str] = {}
+        self.made: dict[Any, Any] = {}
         self._records: dict[tuple[str, str], Record] = {}
         for path in sorted((self.root / "results").glob("*/*/*.json")):
             try:
@@ -82,8 +85,12 @@ class Store:
                 f"{record.path} is the record of another evaluation ({record.evaluation_key}, {record.profile}); "
                 "delete it and run again"
             )
-        self._records[profile, record.evaluation_key] = record
+        self._keep(record)
         return record
+
+    def _keep(self, record: Record) -> None:
+        self._records[record.profile, record.evaluation_key] = record
+        self.made.clear()
 
     def set_aside_faults(self) -> None:
         """Rename files that do not validate to ``.bad`` and say so; their evaluations will be measured again."""
@@ -98,7 +105,7 @@ class Store:
         path = self.path_of(evaluation, record.profile)
         write_atomically(path, dumps(record).encode())
         filed = read(path, root=self.root)
-        self._records[filed.profile, filed.evaluation_key] = filed
+        self._keep(filed)
         return filed
 
 

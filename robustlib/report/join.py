@@ -93,7 +93,8 @@ def authors(cell: Cell, profile: str, store: Store) -> Row | None:
         records = [_by_batch(record, cell.metric, cell.released_batch) for record in records]
         note = "; ".join(filter(None, (note, _BATCHES.format(cell.released_batch, points, cell.unit))))
     line = _line(cell, cell.released, paper, records, records[0].profile, note)
-    return replace(line, footnotes=(*line.footnotes, _OPEN)) if line.verdict.name in ASK_WHY else line
+    why = cell.released_why or _OPEN
+    return replace(line, footnotes=(*line.footnotes, why)) if line.verdict.name in ASK_WHY else line
 
 
 _OPEN = "the authors' network, measured as the paper measured, does not give the printed number; why is not known"
@@ -237,9 +238,15 @@ def _is_wilson(metric: Metric) -> bool:
 
 
 def rows(item: str, profile: str, store: Store) -> list[Row]:
-    """All lines of an item or sub-item, in the paper's order."""
+    """All lines of an item or sub-item, in the paper's order; each is made once while no record comes."""
     find_item(item)
-    return [row(cell, profile, store) for cell in cells_of(item)]
+    cells = cells_of(item)
+    # By identity, since to hash a cell takes as long as its row; held, so that no other cell takes its place.
+    made: dict[int, tuple[Cell, Row]] = store.made.setdefault((rows, profile), {})
+    for cell in cells:
+        if id(cell) not in made:
+            made[id(cell)] = cell, row(cell, profile, store)
+    return [made[id(cell)][1] for cell in cells]
 
 
 def title_suffix(found: Sequence[Row | Record]) -> str:

@@ -115,7 +115,7 @@ def _environment() -> dict[str, str]:
     # It runs in the folder of its notebook, where a relative path would lead elsewhere.
     named = {name: environment.variable(name) for name in (environment.ROOT, environment.CACHE, environment.DATA)}
     folders = {name: str(folder.absolute()) for name, folder in named.items() if folder is not None}
-    names = ("TQDM_DISABLE", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "JUPYTER_PREFER_ENV_PATH")
+    names = ("TQDM_DISABLE", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "JUPYTER_PREFER_ENV_PATH", environment.DRAWINGS)
     return {**os.environ, **folders, **dict.fromkeys(names, "1"), "PYTHONPATH": path, "PYTHONIOENCODING": "utf-8"}
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterable, Iterator, Mapping
 
+import numpy as np
+
 from ..catalogue.base import STAGES
 from ..spec.records import Record
 
@@ -45,6 +47,23 @@ def covered(records: Iterable[Record]) -> Iterator[tuple[Record, Record, str]]:
             for attack in (r for r in group if _within(r, certificate)):
                 for name in _standing(attack):
                     yield certificate, attack, name
+
+
+def settled(record: Record, records: Iterable[Record]) -> tuple[np.ndarray, np.ndarray, list[Record]]:
+    """What all records of a network on the same points say about a record's ball.
+
+    Returns:
+        (n,) bool of the points that any certificate proves in this ball or a larger one; (n,) bool of those that every
+        attack in this ball or a smaller one leaves right; and the records that were counted.
+    """
+    (group,) = (found for found in by_points([record, *records]) if found[0] is record)
+    known = {other.path: other for other in group}.values()
+    proofs = [other for other in known if "certified" in other.outcomes and _within(record, other)]
+    attacks = [(other, name) for other in known if _within(other, record) for name in _standing(other)]
+    proven = np.any([proof.outcome("certified") for proof in proofs], axis=0)
+    unbroken = np.all([attack.outcome(name) for attack, name in attacks], axis=0)
+    counted = {id(other): other for other in (*proofs, *(attack for attack, _ in attacks))}
+    return proven, unbroken, list(counted.values())
 
 
 def unsound(records: Iterable[Record]) -> list[str]:

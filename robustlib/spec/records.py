@@ -61,6 +61,7 @@ class Record:
     histograms: dict[str, dict[str, list[float]]] = field(default_factory=dict)
     findings: list[str] = field(default_factory=list)
     deviations: list[str] = field(default_factory=list)
+    arithmetic: dict[str, list[str]] = field(default_factory=dict)
     schema: int = SCHEMA
     path: str = field(default="", compare=False)
 
@@ -104,6 +105,9 @@ def dumps(record: Record) -> str:
     """
     content = {field.name: getattr(record, field.name) for field in dataclasses.fields(record) if field.name != "path"}
     content["metrics"] = {name: dataclasses.asdict(metric) for name, metric in record.metrics.items()}
+    if not record.arithmetic:
+        # Not known of records of earlier versions, whose files stay as they are.
+        del content["arithmetic"]
     try:
         text = _lines(content)
     except ValueError as error:

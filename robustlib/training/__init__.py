@@ -8,7 +8,7 @@ from .defence import Defence
 from .defences import FgsmTraining, PgdTraining, Standard, objective
 from .distillation import Distillation, WeakTeacher, soft_labels
 from .loop import Fit, TrainingDiverged, fit
-from .precision import low_precision_copy
+from .precision import SteeringCopy
 from .schedule import Schedule
 from .trades import BinaryTrades, LogitPairing, Trades
 
@@ -23,11 +23,11 @@ __all__ = [
     "PgdTraining",
     "Schedule",
     "Standard",
+    "SteeringCopy",
     "Trades",
     "TrainingDiverged",
     "WeakTeacher",
     "fit",
-    "low_precision_copy",
     "objective",
     "soft_labels",
 ]

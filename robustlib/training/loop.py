@@ -23,7 +23,7 @@ from ..errors import RobustlibError
 from .augment import crop_and_flip
 from .defence import Defence
 from .defences import objective
-from .precision import LowPrecisionCopy
+from .precision import Arithmetic, allowed, fastest, in_arithmetic
 from .schedule import Schedule, optimiser_of
 
 CHECKPOINT_SECONDS = 60.0
@@ -47,6 +47,7 @@ class Fit:
     seconds: float = 0.0
     cpu_seconds: float = 0.0
     finished: bool = False
+    arithmetic: str = ""
     loss: list[float] = field(default_factory=list)
     accuracy: list[float] = field(default_factory=list)
 
@@ -106,6 +107,7 @@ def save_checkpoint(path: Path, model: nn.Module, optimiser: torch.optim.Optimiz
                 "step": fit.step,
                 "seconds": fit.seconds,
                 "cpu_seconds": fit.cpu_seconds,
+                "arithmetic": fit.arithmetic,
                 "loss": torch.tensor(fit.loss, dtype=torch.float64),
                 "accuracy": torch.tensor(fit.accuracy, dtype=torch.float64),
             },
@@ -133,6 +135,7 @@ def load_checkpoint(path: Path, model: nn.Module, optimiser: torch.optim.Optimiz
         step=state["step"],
         seconds=state["seconds"],
         cpu_seconds=state["cpu_seconds"],
+        arithmetic=state.get("arithmetic", ""),
         loss=state["loss"].tolist(),
         accuracy=state["accuracy"].tolist(),
     )
@@ -174,7 +177,7 @@ def fit(
     optimiser = optimiser_of(schedule, model)
     log = load_checkpoint(checkpoint, model, optimiser) if checkpoint is not None else Fit()
     model.train()
-    copy = LowPrecisionCopy(model).train() if schedule.precision == "bfloat16" else None
+    copy = in_arithmetic(model, _arithmetic(model, split, rows, defence, schedule, log))
     worker: nn.Module = model if copy is None else copy
     stochastic = any(isinstance(module, nn.modules.dropout._DropoutNd) and module.p > 0 for module in model.modules())
     device = split.y.device
@@ -234,6 +237,24 @@ def fit(
         model.eval()
     log.finished = True
     return log
+
+
+def _arithmetic(
+    model: nn.Module, split: Split, rows: Tensor, defence: Defence, schedule: Schedule, log: Fit
+) -> Arithmetic:
+    """The arithmetic of the updates: that of the log where one is resumed, else the cheapest; noted in the log."""
+    choices = allowed(schedule.precision)
+    known = {str(each): each for each in choices}
+    if log.step:
+        # A log of earlier versions names none: they had but one a precision.
+        return known.get(log.arithmetic, choices[0])
+    found = choices[0]
+    # A bound is carried through the very modules of the network.
+    if not defence.bounds:
+        passes = 2.0 * (defence.mean_steps + defence.points) * schedule.steps * schedule.batch
+        found = fastest(model, split.images(rows[: schedule.batch]), precision=schedule.precision, passes=passes)
+    log.arithmetic = str(found)
+    return found
 
 
 def _seed_dropout(seed: int, device: torch.device) -> None:

@@ -120,6 +120,49 @@ def _calls() -> Iterator[Call]:
 
 CALLS = {call.name: call for call in _calls()}
 TARGETED = {name: call for name, call in CALLS.items() if call.targeted}
+every = pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
+LINF = {name: call for name, call in CALLS.items() if call.norm == "linf"}
+once = pytest.mark.parametrize("call", LINF.values(), ids=LINF)
+"""Each attack in one norm, for what happens before the norm counts."""
+targeted = pytest.mark.parametrize("call", TARGETED.values(), ids=TARGETED)
+ASKING = {name: call for name, call in LINF.items() if not isinstance(call.attack, suite.Clean)}
+asking = pytest.mark.parametrize("call", ASKING.values(), ids=ASKING)
+"""All that ask the model anything."""
+DIRECT = {name: call for name, call in CALLS.items() if call.attack is None}
+direct = pytest.mark.parametrize("call", DIRECT.values(), ids=DIRECT)
+WITHIN = {name: call for name, call in CALLS.items() if "threat" in call.parameters}
+within = pytest.mark.parametrize("call", WITHIN.values(), ids=WITHIN)
+STEERED = {name: call for name, call in CALLS.items() if "surrogate" in call.parameters}
+steered = pytest.mark.parametrize("call", STEERED.values(), ids=STEERED)
+SHAPE = (2, 4, 4)
+
+
+def net(classes: int = 10, *, seed: int = 0, dtype: torch.dtype = torch.float32) -> nn.Module:
+    """A small network whose classes change within a ball of 0.3."""
+    generator = torch.Generator().manual_seed(seed)
+    model = nn.Sequential(nn.Conv2d(2, 3, 3), nn.ReLU(), nn.Flatten(), nn.Linear(12, classes))
+    for parameter in model.parameters():
+        parameter.data = torch.randn(parameter.shape, generator=generator, dtype=torch.float32)
+    return model.to(dtype).eval()
+
+
+def inputs(model: nn.Module, n: int = 5, *, seed: int = 1) -> tuple[Tensor, Tensor]:
+    """Inputs in the model's dtype, and the classes that it gives them."""
+    dtype = next(model.parameters()).dtype
+    x = torch.rand(n, *SHAPE, generator=torch.Generator().manual_seed(seed), dtype=torch.float32).to(dtype)
+    with torch.no_grad():
+        return x, model(x).argmax(1)
+
+
+class Gives(nn.Module):
+    """A network whose output is changed on the way out."""
+
+    def __init__(self, change: Callable[[Tensor], Any], inner: nn.Module | None = None) -> None:
+        super().__init__()
+        self.inner, self.change = inner or net(), change
+
+    def forward(self, x: Tensor) -> Any:
+        return self.change(self.inner(x))
 
 
 def refused(run: Callable[[], object], *words: str) -> None:

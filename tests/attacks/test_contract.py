@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import copy
-import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -12,160 +10,65 @@ import torch
 from torch import Tensor, nn
 
 import robustlib.attacks as public
-from robustlib.attacks.contract import ATTACKS
-from robustlib.attacks.suite import Boundary, DeepFool, Jsma, Pgd, find_nearest, run_attack, run_targeted
+from robustlib.attacks.suite import Boundary, Pgd, find_nearest, run_attack, run_targeted
 from robustlib.errors import RobustlibError
 from robustlib.evaluate import evaluate
 from robustlib.threat import L2Ball, LinfBall
 
-KNOBS: dict[str, Any] = {
-    "steps": 4,
-    "step_size": 0.05,
-    "queries": 12,
-    "target_classes": 2,
-    "restarts": 2,
-    "binary_steps": 2,
-    "features": 4,
-    "candidates": 3,
-    "threat": LinfBall(0.1),
-    "domain": (0.0, 1.0),
-    "norm": "linf",
-}
-"""What an attack is called with, wherever it has an argument of that name."""
-LEFT = {("pgd", "target_classes")}
-"""Arguments that stay at their default: PGD that aims at classes takes no target."""
-SUITE: dict[str, Any] = {"run_attack": Pgd(3, 0.05), "find_nearest": DeepFool(4), "run_targeted": Jsma(features=4)}
-"""Descriptions for the functions that run one."""
-NOT_ATTACKS = {"cross_entropy", "dlr", "margin_loss"}
-"""What ``robustlib.attacks`` offers besides attacks."""
+from .calls import CALLS, Call, Gives, asking, inputs, net, once, refused, targeted, within
 
 
 def _generator() -> torch.Generator:
     return torch.Generator().manual_seed(0)
 
 
-def net(classes: int = 4, features: int = 6) -> nn.Module:
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(classes)
-        return nn.Sequential(nn.Linear(features, 12), nn.ReLU(), nn.Linear(12, classes)).eval()
-
-
-def batch(model: nn.Module, n: int = 8, features: int = 6) -> tuple[Tensor, Tensor]:
-    x = torch.rand(n, features, generator=_generator())
-    with torch.no_grad():
-        return x, model(x).argmax(1)
-
-
-def call(name: str, model: nn.Module, x: Any, y: Any, **given: Any) -> Any:
-    """The attack with small knobs, and the points it returns."""
-    function = ATTACKS[name]
-    knobs: dict[str, Any] = {}
-    for argument, parameter in inspect.signature(function).parameters.items():
-        if argument in ("model", "x", "y"):
-            continue
-        if argument == "generator":
-            knobs[argument] = _generator()
-        elif argument == "attack":
-            knobs[argument] = SUITE[name]
-        elif argument == "target" and parameter.default is inspect.Parameter.empty:
-            knobs[argument] = None
-        elif argument in KNOBS and (name, argument) not in LEFT:
-            knobs[argument] = KNOBS[argument]
-    knobs |= given
-    if knobs.get("target", 0) is None:
-        knobs["target"] = (y + 1) % 2 if bool((y < 2).all()) else torch.where(y == 0, 1, 0)
-    found = function(model=model, x=x, y=y, **knobs)
-    return found[1] if isinstance(found, tuple) else found
-
-
-NAMES = sorted(ATTACKS)
-AIMED = [name for name in NAMES if "target" in inspect.signature(ATTACKS[name]).parameters]
-STEERED = [name for name in NAMES if "surrogate" in inspect.signature(ATTACKS[name]).parameters]
-TRACES = {"pgd_trace"}
-"""Shows where its iterates go, and judges none."""
-
-
-def refused(name: str, words: str, model: Any, x: Any, y: Any, **given: Any) -> None:
-    with pytest.raises(RobustlibError, match=words) as error:
-        call(name, model, x, y, **given)
-    assert "\n" not in str(error.value)
-
-
-def attempted(name: str, words: str, model: Any, x: Any, y: Any, **given: Any) -> Tensor | None:
-    """The points, or None where the attack refuses the call in these words."""
-    try:
-        points: Tensor = call(name, model, x, y, **given)
-    except RobustlibError as error:
-        said = str(error)
-    else:
-        return points
-    assert words in said
-    return None
-
-
 # What a model may give -----------------------------------------------------------------------------------------
 
-
-class Giving(nn.Module):
-    def __init__(self, inner: nn.Module, form: Callable[[Tensor], Any]) -> None:
-        super().__init__()
-        self.inner, self.form = inner, form
-
-    def forward(self, x: Tensor) -> Any:
-        return self.form(self.inner(x))
-
-
-FORMS: dict[str, tuple[Callable[[Tensor], Any], str]] = {
-    "a tuple": (lambda z: (z, z), "tuple"),
-    "a list": (lambda z: [z], "list"),
-    "a dictionary": (lambda z: {"logits": z}, "dict"),
-    "nothing": (lambda z: None, "NoneType"),
-    "one axis": (lambda z: z[:, 0], r"shape"),
-    "a map": (lambda z: z[..., None, None], r"shape"),
-    "one logit": (lambda z: z[:, :1], "one logit.*zero"),
-    "one row": (lambda z: z[:1].expand(3, -1), "shape"),
-    "not finite": (lambda z: z * float("nan"), "not finite"),
+FORMS: dict[str, tuple[Callable[[Tensor], Any], tuple[str, ...]]] = {
+    "a tuple": (lambda z: (z, z), ("tuple",)),
+    "a list": (lambda z: [z], ("list",)),
+    "a dictionary": (lambda z: {"logits": z}, ("dict",)),
+    "nothing": (lambda z: None, ("NoneType",)),
+    "one axis": (lambda z: z[:, 0], ("shape",)),
+    "a map": (lambda z: z[..., None, None], ("shape",)),
+    "one logit": (lambda z: z[:, :1], ("one logit", "zero")),
+    "one row": (lambda z: z[:1].expand(3, -1), ("shape",)),
+    "not finite": (lambda z: z * float("nan"), ("not finite",)),
 }
 
 
-@pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("form", FORMS)
-def test_what_is_no_batch_of_logits_is_refused(name: str, form: str) -> None:
-    make, words = FORMS[form]
-    x, y = batch(net())
-    if form == "one logit":
-        y = torch.zeros_like(y)
-    refused(name, words, Giving(net(), make).eval(), x, y)
+@asking
+def test_what_is_no_batch_of_logits_is_refused(call: Call) -> None:
+    x, y = inputs(net())
+    for form, (make, words) in FORMS.items():
+        labels = torch.zeros_like(y) if form == "one logit" else y
+        refused(lambda make=make, labels=labels: call(Gives(make).eval(), x, labels), *words)
 
 
-@pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("classes", [2, 3, 9])
-def test_few_classes_are_enough(name: str, classes: int) -> None:
-    model = net(classes)
-    x, y = batch(model)
-    given = {"target_classes": 0} if name == "apgd" and classes < 4 else {}
-    points = call(name, model, x, y, **given)
-    assert points.shape == x.shape
+@once
+def test_few_classes_are_enough(call: Call) -> None:
+    for classes in (2, 3, 9):
+        x, y = inputs(net(classes))
+        assert call(net(classes), x, y, classes=classes).shape == x.shape
 
 
-@pytest.mark.parametrize("name", AIMED)
-def test_a_target_is_another_class_of_the_model(name: str) -> None:
-    x, y = batch(net())
-    refused(name, "target", net(), x, y, target=torch.full_like(y, 4))
-    refused(name, "target", net(), x, y, target=(y + 1).clamp(max=3) - 4)
-    refused(name, r"target equals y in", net(), x, y, target=y)
-    half = torch.where(torch.arange(len(y)) < 4, y, (y + 1) % 4)
-    refused(name, r"target equals y in", net(), x, y, target=half)
-    refused(name, "target", net(), x, y, target=y[:3])
-    refused(name, "target", net(), x, y, target=[1] * len(y))
+@targeted
+def test_a_target_is_another_class_of_the_model(call: Call) -> None:
+    model = net(4)
+    x, y = inputs(model)
+    half = torch.where(torch.arange(len(y)) < 2, y, (y + 1) % 4)
+    for target in (y, half):
+        refused(lambda target=target: call(model, x, y, target=target), "target equals y in")
+    for target in (torch.full_like(y, 4), (y + 1).clamp(max=3) - 4, y[:3], [1] * len(y)):
+        refused(lambda target=target: call(model, x, y, target=target), "target")
 
 
 def test_restarts_count_what_reaches_the_target() -> None:
     """A start that ends in some third class is no reason to stop."""
-    model, goal, reached = net(6), None, []
+    model, reached = net(6), []
+    x, y = inputs(model, 60)
+    goal = (y + 2) % 6
     for restarts in (1, 8):
-        x, y = batch(model, 60)
-        goal = (y + 2) % 6
         points = public.pgd(
             model, x, y, LinfBall(0.35), steps=3, step_size=0.15, restarts=restarts, target=goal, generator=_generator()
         )
@@ -176,69 +79,58 @@ def test_restarts_count_what_reaches_the_target() -> None:
 # Modes and layouts ---------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("mode", ["float64 by default", "no_grad", "inference_mode", "x asks for gradients"])
-def test_the_callers_modes_change_nothing(name: str, mode: str) -> None:
+@once
+def test_the_callers_modes_change_nothing(call: Call) -> None:
     model = net()
-    x, y = batch(model)
-    expected = call(name, model, x, y)
-    contexts = {"no_grad": torch.no_grad, "inference_mode": torch.inference_mode}
-    try:
-        torch.set_default_dtype(torch.float64 if mode == "float64 by default" else torch.float32)
-        with contexts.get(mode, torch.enable_grad)():
-            found = call(name, model, x.clone().requires_grad_(mode == "x asks for gradients"), y.clone())
-    finally:
-        torch.set_default_dtype(torch.float32)
-    assert found.dtype == x.dtype
-    assert not found.requires_grad
-    assert torch.equal(found, expected)
+    x, y = inputs(model)
+    expected = call(model, x, y)
+    for mode in (torch.enable_grad, torch.no_grad, torch.inference_mode):
+        try:
+            # With gradients as they are, another default type; a graph to x is tried with the refusals.
+            torch.set_default_dtype(torch.float64 if mode is torch.enable_grad else torch.float32)
+            with mode():
+                found = call(model, x.clone(), y.clone())
+        finally:
+            torch.set_default_dtype(torch.float32)
+        assert found.dtype == x.dtype
+        assert torch.equal(found, expected)
     assert all(parameter.requires_grad and parameter.grad is None for parameter in model.parameters())
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_draws_do_not_depend_on_how_x_lies_in_memory(name: str) -> None:
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(64, 4)).eval()
-    x = torch.rand(4, 3, 6, 6, generator=_generator())
-    y = model(x).argmax(1)
-    plain = call(name, model, x, y)
-    spaced = torch.zeros(4, 3, 6, 12)[..., ::2].copy_(x)
+@once
+def test_draws_do_not_depend_on_how_x_lies_in_memory(call: Call) -> None:
+    model = net()
+    x, y = inputs(model)
+    plain = call(model, x, y)
+    spaced = torch.zeros(*x.shape[:3], 8)[..., ::2].copy_(x)
     turned = x.transpose(2, 3).contiguous().transpose(2, 3)
     for other in (x.contiguous(memory_format=torch.channels_last), spaced, turned):
-        torch.testing.assert_close(call(name, model, other, y), plain, rtol=0, atol=1e-5)
+        torch.testing.assert_close(call(model, other, y), plain, rtol=0, atol=1e-5)
 
 
 # Domains and radii ------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_without_a_domain_it_runs_or_asks_for_one(name: str) -> None:
+@once
+def test_without_a_domain_it_runs_or_asks_for_one(call: Call) -> None:
     model = net()
-    x, y = batch(model)
-    bounded = "threat" in inspect.signature(ATTACKS[name]).parameters
-    given = {"threat": LinfBall(0.1, None)} if bounded else {"domain": None}
-    points = attempted(name, "domain", model, x, y, **given)
-    assert points is None or bool(torch.isfinite(points).all())
+    x, y = inputs(model)
+    said = "a domain"
+    try:
+        points = call(model, x, y, domain=None)
+    except RobustlibError as error:
+        said, points = str(error), x
+    assert "domain" in said
+    assert bool(torch.isfinite(points).all())
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_a_ball_of_no_radius_holds_x_alone(name: str) -> None:
+@within
+def test_a_ball_holds_x_alone_where_it_has_no_radius_and_is_no_larger_than_the_domain(call: Call) -> None:
     model = net()
-    x, y = batch(model)
-    if "threat" not in inspect.signature(ATTACKS[name]).parameters:
-        pytest.skip("has no ball")
-    for threat in (LinfBall(0.0), L2Ball(0.0)):
-        assert torch.equal(call(name, model, x, y, threat=threat), x)
-    assert call(name, model, x[:0], y[:0]).shape == (0, 6)
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_a_radius_in_other_units_is_refused(name: str) -> None:
-    if "threat" in inspect.signature(ATTACKS[name]).parameters:
-        x, y = batch(net())
-        refused(name, "diagonal|wider", net(), x, y, threat=L2Ball(2.46))
-        call(name, net(), x, y, threat=L2Ball(6**0.5))
+    x, y = inputs(model)
+    assert torch.equal(call(model, x, y, eps=0.0, random_step=0.0), x)
+    refused(lambda: call(model, x, y, threat=L2Ball(5.67)), "diagonal")
+    call(model, x, y, threat=L2Ball(32**0.5))
 
 
 # Misclassified inputs -------------------------------------------------------------------------------------------
@@ -254,13 +146,14 @@ class Pit(nn.Module):
         return torch.stack([right, torch.zeros_like(right), far, far], 1)
 
 
-@pytest.mark.parametrize("name", [name for name in NAMES if name not in TRACES])
-def test_no_attack_puts_a_misclassified_input_right(name: str) -> None:
+@once
+def test_no_attack_puts_a_misclassified_input_right(call: Call) -> None:
+    if call.function is public.pgd_trace:
+        pytest.skip("shows where its iterates go, and judges none")
     model, x, y = Pit().eval(), torch.full((40, 1), 0.5), torch.zeros(40, dtype=torch.int64)
-    given: dict[str, Any] = {"threat": LinfBall(0.3)} if "threat" in inspect.signature(ATTACKS[name]).parameters else {}
-    for goal in (None, 2) if name in AIMED else (None,):
+    for goal in (1, 2) if call.targeted else (None,):
         aimed = {} if goal is None else {"target": torch.full_like(y, goal)}
-        points = call(name, model, x, y, **given, **aimed)
+        points = call(model, x, y, classes=4, **aimed)
         assert not bool((model(points).argmax(1) == y).any())
 
 
@@ -269,38 +162,24 @@ def test_the_last_iterate_counts_where_a_paper_counts_it(name: str) -> None:
     model, x, y = Pit().eval(), torch.full((40, 1), 0.53), torch.zeros(40, dtype=torch.int64)
     x[:20] = 0.505
     assert bool((model(x).argmax(1) != y)[:20].all())
-    points = call(name, model, x, y, threat=LinfBall(0.3), last_iterate=True)
+    points = CALLS[f"{name} linf"](model, x, y, last_iterate=True)
     assert bool((model(points).argmax(1) == y)[:20].any())
 
 
-# Transfer and descriptions ---------------------------------------------------------------------------------------
+# Descriptions --------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", STEERED)
-def test_a_source_is_checked_and_left_as_it_was(name: str) -> None:
-    model, source = net(), net(4, 6)
-    x, y = batch(model)
-    before = copy.deepcopy(source.state_dict())
-    call(name, model, x, y, surrogate=source)
-    assert all(torch.equal(value, before[key]) for key, value in source.state_dict().items())
-    assert all(parameter.requires_grad and parameter.grad is None for parameter in source.parameters())
-    source.train()
-    refused(name, "surrogate is in train mode", model, x, y, surrogate=source)
-    assert source.training
-    refused(name, "surrogate", model, x, y, surrogate=Giving(net(), lambda z: (z, z)).eval())
-
-
-@pytest.mark.parametrize("runner", [run_attack, find_nearest, run_targeted, evaluate])
 @pytest.mark.parametrize("wrong", ["pgd", "Pgd", Pgd, 3, None, public.pgd, Boundary])
-def test_an_attack_is_given_as_a_description(runner: Any, wrong: Any) -> None:
+def test_an_attack_is_given_as_a_description(wrong: Any) -> None:
     model = net()
-    x, y = batch(model)
+    x, y = inputs(model)
     box: dict[str, Any] = {"domain": (0.0, 1.0)}
-    calls: dict[Any, Callable[[], object]] = {
-        evaluate: lambda: evaluate(model, x, y, LinfBall(0.1), [wrong]),
-        run_attack: lambda: run_attack(wrong, model, x, y, LinfBall(0.1), generator=_generator()),
-        find_nearest: lambda: find_nearest(wrong, model, x, y, norm="l2", generator=_generator(), **box),
-        run_targeted: lambda: run_targeted(wrong, model, x, y, (y + 1) % 4, **box),
-    }
-    with pytest.raises(RobustlibError, match="attack"):
-        calls[runner]()
+    calls: list[Callable[[], object]] = [
+        lambda: evaluate(model, x, y, LinfBall(0.1), [wrong]),
+        lambda: run_attack(wrong, model, x, y, LinfBall(0.1), generator=_generator()),
+        lambda: find_nearest(wrong, model, x, y, norm="l2", generator=_generator(), **box),
+        lambda: run_targeted(wrong, model, x, y, (y + 1) % 4, **box),
+    ]
+    for run in calls:
+        with pytest.raises(RobustlibError, match="attack"):
+            run()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import importlib
 import inspect
 import itertools
@@ -21,39 +22,22 @@ from robustlib.attacks.description import Description
 from robustlib.registry import subclasses
 from robustlib.threat import Ball, FeatureBox, LinfBall, ball
 
-from .calls import CALLS, TARGETED, Call, refused
-
-every = pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
-LINF = {name: call for name, call in CALLS.items() if call.norm == "linf"}
-once = pytest.mark.parametrize("call", LINF.values(), ids=LINF)
-"""Each attack in one norm, for what happens before the norm counts."""
-targeted = pytest.mark.parametrize("call", TARGETED.values(), ids=TARGETED)
-ASKING = {name: call for name, call in LINF.items() if not isinstance(call.attack, suite.Clean)}
-asking = pytest.mark.parametrize("call", ASKING.values(), ids=ASKING)
-"""All that ask the model anything."""
-DIRECT = {name: call for name, call in CALLS.items() if call.attack is None}
-direct = pytest.mark.parametrize("call", DIRECT.values(), ids=DIRECT)
-WITHIN = {name: call for name, call in CALLS.items() if "threat" in call.parameters}
-within = pytest.mark.parametrize("call", WITHIN.values(), ids=WITHIN)
-SHAPE = (2, 4, 4)
-
-
-def net(classes: int = 10, *, seed: int = 0, dtype: torch.dtype = torch.float32) -> nn.Module:
-    """A small network whose classes change within a ball of 0.3."""
-    generator = torch.Generator().manual_seed(seed)
-    model = nn.Sequential(nn.Conv2d(2, 3, 3), nn.ReLU(), nn.Flatten(), nn.Linear(12, classes))
-    for parameter in model.parameters():
-        parameter.data = torch.randn(parameter.shape, generator=generator, dtype=torch.float32)
-    return model.to(dtype).eval()
-
-
-def inputs(model: nn.Module, n: int = 5, *, seed: int = 1) -> tuple[Tensor, Tensor]:
-    """Inputs in the model's dtype, and the classes that it gives them."""
-    dtype = next(model.parameters()).dtype
-    x = torch.rand(n, *SHAPE, generator=torch.Generator().manual_seed(seed), dtype=torch.float32).to(dtype)
-    with torch.no_grad():
-        return x, model(x).argmax(1)
-
+from .calls import (
+    ASKING,
+    SHAPE,
+    Call,
+    Gives,
+    asking,
+    direct,
+    every,
+    inputs,
+    net,
+    once,
+    refused,
+    steered,
+    targeted,
+    within,
+)
 
 # All of them are here ------------------------------------------------------------------------------------------
 
@@ -100,17 +84,6 @@ def test_a_new_attack_has_the_contract_by_its_decorator_alone(monkeypatch: pytes
 
 
 # What the model gives ------------------------------------------------------------------------------------------
-
-
-class Gives(nn.Module):
-    """A network whose output is changed on the way out."""
-
-    def __init__(self, change: Callable[[Tensor], Any], inner: nn.Module | None = None) -> None:
-        super().__init__()
-        self.inner, self.change = inner or net(), change
-
-    def forward(self, x: Tensor) -> Any:
-        return self.change(self.inner(x))
 
 
 @asking
@@ -387,15 +360,9 @@ def test_a_tie_is_lost_to_the_first_class_and_stays_lost(call: Call) -> None:
 
 # Other networks ------------------------------------------------------------------------------------------------
 
-steered = pytest.mark.parametrize(
-    "call",
-    {n: c for n, c in CALLS.items() if "surrogate" in c.parameters}.values(),
-    ids=[n for n, c in CALLS.items() if "surrogate" in c.parameters],
-)
-
 
 @steered
-def test_a_surrogate_that_does_not_fit_is_named(call: Call) -> None:
+def test_a_surrogate_is_checked_and_left_as_it_was(call: Call) -> None:
     if (not call.gradients and "quare" not in call.name) or (
         isinstance(call.attack, suite.MinimumNorm) and (not isinstance(call.attack, suite.Fab))
     ):
@@ -406,6 +373,14 @@ def test_a_surrogate_that_does_not_fit_is_named(call: Call) -> None:
     refused(lambda: call(model, x, y, classes=5, surrogate=Gives(lambda z: (z,)).eval()), "surrogate gives a tuple")
     refused(lambda: call(model, x, y, classes=5, surrogate=net(5).double()), "surrogate", "float64", "float32")
     refused(lambda: call(model, x, y, classes=5, surrogate=torch.sigmoid), "surrogate is a builtin_function")
+    source = net(5, seed=1)
+    before = copy.deepcopy(source.state_dict())
+    call(model, x, y, classes=5, surrogate=source)
+    assert all(torch.equal(value, before[name]) for name, value in source.state_dict().items())
+    assert all(parameter.requires_grad and parameter.grad is None for parameter in source.parameters())
+    source.train()
+    refused(lambda: call(model, x, y, classes=5, surrogate=source), "surrogate is in train mode")
+    assert source.training
 
 
 # Descriptions --------------------------------------------------------------------------------------------------

@@ -51,7 +51,7 @@ class Browser:
         self.errors: list[str] = []
         target = self.call("Target.createTarget", url="about:blank")["targetId"]
         self._session = self.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
-        for domain in ("Page", "Network", "Runtime", "Performance"):
+        for domain in ("Page", "Network", "Runtime"):
             self.call(f"{domain}.enable")
 
     def __enter__(self) -> Browser:
@@ -83,7 +83,7 @@ class Browser:
             self.errors.append(f"{details.get('url', '')}: {text.splitlines()[0]}")
         return message
 
-    def call(self, method: str, patience_s: float = 60, **parameters: Any) -> Any:
+    def call(self, method: str, patience_s: float = 300, **parameters: Any) -> Any:
         """One DevTools command and its result."""
         self._number += 1
         message = {"id": self._number, "method": method, "params": parameters}
@@ -106,7 +106,7 @@ class Browser:
         script = f"try {{ localStorage.mode = localStorage.theme = '{theme}' }} catch (e) {{}}"
         identifier = self.call("Page.addScriptToEvaluateOnNewDocument", source=script)["identifier"]
         self.call("Page.navigate", url=page.resolve().as_uri())
-        while self._message(60).get("method") != "Page.loadEventFired":
+        while self._message(300).get("method") != "Page.loadEventFired":
             pass
         self.call("Page.removeScriptToEvaluateOnNewDocument", identifier=identifier)
         # Equations are drawn after the page has loaded.
@@ -118,11 +118,6 @@ class Browser:
         if "exceptionDetails" in result:
             raise RuntimeError(f"{expression}: {result['exceptionDetails']['text']}")
         return result["result"].get("value")
-
-    def processor_seconds(self) -> float:
-        """What the process that draws the page has computed so far, on all its threads."""
-        metrics = self.call("Performance.getMetrics")["metrics"]
-        return float(next(metric["value"] for metric in metrics if metric["name"] == "ProcessTime"))
 
     def picture(self, target: Path, *, whole: bool = False) -> None:
         """Save what is seen (or the whole page) as PNG."""

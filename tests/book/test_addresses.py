@@ -7,7 +7,7 @@ from pathlib import Path
 
 LIST = Path(__file__).with_name("addresses.txt")
 LABELS = (
-    re.compile(r"^(?:\s*\")?\(([a-z0-9-]+)\)=", re.MULTILINE),
+    re.compile(r"^\s*\"?\(([a-z0-9-]+)\)=", re.MULTILINE),
     re.compile(r":name: ((?:table|fig)-[a-z0-9-]+)"),
     re.compile(r'"name": "((?:table|fig)-[a-z0-9-]+)"'),
 )

@@ -66,7 +66,7 @@ def test_check_names_each_difference(published: Path, tmp_path: Path) -> None:
     source = folder / "01_scratch.py"
     source.write_text(source.read_text(encoding="utf-8").replace("0.1 *", "0.2 *"), encoding="utf-8")
     (fault,) = notebooks.check(folder=folder)
-    assert "cell 3 differs" in fault
+    assert "cell 2 differs" in fault
     assert "make publish" in fault
     (folder / "09_lone.ipynb").write_bytes((published / "01_scratch.ipynb").read_bytes())
     assert "has no 09_lone.py" in notebooks.check(folder=folder)[1]

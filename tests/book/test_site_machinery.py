@@ -27,6 +27,7 @@ from robustlib.errors import RobustlibError
         ("<div class='output traceback'>Boom</div>", "an error output"),
         ("<p id='a'></p><p id='a'></p>", "id 'a' is there 2 times"),
         ("<!-- " + "x" * 3_000_000 + " -->", "bytes with its pictures"),
+        ("<br>" * 40_000, "40,002 elements"),
     ],
 )
 def test_each_fault_is_found(tmp_path: Path, body: str, fault: str) -> None:

@@ -96,10 +96,12 @@ def test_the_published_row_to_the_last_digit() -> None:
     """1.80 % error, 3.93 % under FGSM, 4.11 % under PGD, 5.82 % not certified, on all 10,000 test images."""
     model, lost = authors_network(), torch.zeros(4, dtype=torch.int64)
     for x, y in zip(*(values.split(500) for values in points(1)), strict=True):
-        answers = [x, fgsm(model, x, y, BALL), attacked(model, x, y)]
-        wrong = [model(answer).argmax(1) != y for answer in answers]
-        # As the paper counts: the bound itself, without the slack that our verdicts ask for.
         found = certify(model, x, y, BALL)
+        # Where a certificate is sound PGD breaks nothing; where one were not, the row would have too few broken.
+        moved, left = x.clone(), ~found.certified
+        moved[left] = attacked(model, x[left], y[left])
+        wrong = [model(answer).argmax(1) != y for answer in (x, fgsm(model, x, y, BALL), moved)]
+        # As the paper counts: the bound itself, without the slack that our verdicts ask for.
         wrong.append((found.margins < 0).any(1))
         lost += torch.stack([part.sum() for part in wrong])
         assert not (found.certified & (wrong[0] | wrong[1] | wrong[2])).any()

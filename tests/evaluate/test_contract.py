@@ -26,7 +26,7 @@ from robustlib.evaluate.hinge import hinge_risks
 from robustlib.evaluate.saturation import amplitudes
 from robustlib.evaluate.targeted import correct_rows, targeted_attempts
 from robustlib.threat import Ball, L2Ball, LinfBall
-from tests.attacks.calls import refused
+from tests.attacks.calls import Gives, refused
 
 BALL = LinfBall(0.1)
 QUICK: dict[str, Any] = {"converge": False}
@@ -45,15 +45,6 @@ def inputs(model: nn.Module, n: int = 12) -> tuple[Tensor, Tensor]:
     x = torch.rand(n, 1, 4, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float32).to(dtype)
     with torch.no_grad():
         return x, model(x).argmax(1)
-
-
-class Gives(nn.Module):
-    def __init__(self, change: Callable[[Tensor], Any], inner: nn.Module | None = None) -> None:
-        super().__init__()
-        self.inner, self.change = inner or net(2), change
-
-    def forward(self, x: Tensor) -> Any:
-        return self.change(self.inner(x))
 
 
 # The suite -----------------------------------------------------------------------------------------------------
@@ -235,7 +226,7 @@ def test_every_measurement_refuses_what_gives_no_logits(name: str) -> None:
         (lambda z: z[:, 0], "(N, classes)"),
         (lambda z: z * torch.nan, "not finite"),
     ):
-        refused(lambda change=change: ALL[name](Gives(change).eval(), x, y * 0), word)
+        refused(lambda change=change: ALL[name](Gives(change, net(2)).eval(), x, y * 0), word)
 
 
 @pytest.mark.parametrize("name", ALL)

@@ -139,7 +139,7 @@ def test_low_precision_only_steers(split: Split) -> None:
     # A point that falls in low precision would count as standing if it stands in float32: verdicts are float32.
     assert outcome.dtype == bool
     assert next(network.parameters()).dtype == torch.float32
-    with pytest.raises(RobustlibError, match="search='bf16'; known: float32, bfloat16"):
+    with pytest.raises(RobustlibError, match="precision of a search 'bf16'"):
         under(network, split, attack=attack, search="bf16")
 
 

@@ -266,7 +266,7 @@ def test_bad_calls_are_refused() -> None:
     model, x, y = classified(4)
     with pytest.raises(RobustlibError, match="holds no points"):
         evaluate(model, x[:0], y[:0], BALL)
-    with pytest.raises(RobustlibError, match="search='float16'"):
+    with pytest.raises(RobustlibError, match="precision of a search 'float16'"):
         evaluate(model, x, y, BALL, search="float16")
     with pytest.raises(RobustlibError, match="train mode"):
         evaluate(model.train(), x, y, BALL)

@@ -9,8 +9,9 @@ from torch import nn
 from robustlib.attacks.suite import Pgd
 from robustlib.budget import Budget
 from robustlib.data import Split
-from robustlib.evaluate.vanishing import VanishingGradients, sizes
-from robustlib.spec.records import Metric
+from robustlib.evaluate.accuracy import Accuracy
+from robustlib.evaluate.vanishing import AccuracyWithoutSubnormals, VanishingGradients, no_subnormals, sizes
+from robustlib.spec.records import Metric, Unfilable
 from robustlib.threat import LinfBall
 from tests.attacks.models import batch
 from tests.evaluate.subjects import On
@@ -64,3 +65,28 @@ def test_sizes_are_those_of_finite_differences() -> None:
 
 def test_a_budget_shortens_the_attack() -> None:
     assert WHAT.within(Budget(steps=2)).attack == WHAT.attack.within(Budget(steps=2))
+
+
+def test_arithmetic_without_subnormal_numbers_ends_with_its_block() -> None:
+    small = torch.tensor([1e-39])
+    threads = torch.get_num_threads()
+    with no_subnormals(torch.device("cpu")):
+        assert float(small * 1.0) == 0
+        assert torch.get_num_threads() == 1
+    assert float(small * 1.0) > 0
+    assert torch.get_num_threads() == threads
+    with pytest.raises(Unfilable, match="on this cuda"), no_subnormals(torch.device("cuda")):
+        pass
+    assert float(small * 1.0) > 0
+
+
+@pytest.mark.parametrize(("margin", "kept"), [(60, 0.0), (97, 1.0), (115, 1.0)])
+def test_without_subnormal_numbers_an_attack_leaves_what_a_subnormal_gradient_would_move(
+    margin: float, kept: float
+) -> None:
+    """At a margin of 97 the gradient is a subnormal number: PGD breaks the point with it, and not without."""
+    x, y = torch.full((10, 1, 2, 2), 64, dtype=torch.uint8), torch.zeros(10, dtype=torch.int64)
+    on = On(_line(margin / (2 - 4 * 64 / 255)), Split(x, y), torch.arange(10))
+    assert AccuracyWithoutSubnormals(WHAT.attack, WHAT.threat).run(on).metrics["accuracy"].value == kept
+    usual = Accuracy(WHAT.attack, WHAT.threat).run(on).metrics["accuracy"].value
+    assert usual == (1.0 if margin > 104 else 0.0)

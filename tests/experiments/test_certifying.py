@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import b64decode
 from dataclasses import replace
 
 import numpy as np
@@ -9,12 +10,13 @@ import pytest
 import torch
 from torch import nn
 
-from robustlib.attacks.suite import Pgd
+from robustlib.attacks.suite import AutoAttack, Pgd
 from robustlib.certify import certify, outer_polygon
 from robustlib.data import load
 from robustlib.errors import RobustlibError
 from robustlib.evaluate import certificates
 from robustlib.evaluate.accuracy import Accuracy
+from robustlib.evaluate.bracket import BOUNDS, Bracket
 from robustlib.evaluate.certificates import Certificate, CertifiedRadii, OutputSet, Relaxed
 from robustlib.evaluate.exact import CHEAP_FIRST, Exact
 from robustlib.evaluate.losses import TrainingCurve
@@ -43,6 +45,12 @@ def trained() -> nn.Module:
 
 def found(model: nn.Module, what: Measurement, n: int = 60) -> Measured:
     return what.run(Subject(Evaluation(NETWORK, what, Subset(n=n)), load("digits"), {key(NETWORK): model}))
+
+
+def unpacked(given: Measured, name: str) -> np.ndarray:
+    """(n,) bool of an outcome."""
+    count, _, packed = given.outcomes[name].partition(":")
+    return np.unpackbits(np.frombuffer(b64decode(packed), np.uint8), count=int(count)).astype(bool)
 
 
 def test_a_certificates_shares(trained: nn.Module) -> None:
@@ -119,6 +127,36 @@ def test_a_solver_stands_between_the_bounds_and_the_attack(trained: nn.Module) -
     gap = fewer.metrics["accuracy"].value - fewer.metrics["certified"].value
     assert fewer.metrics["undecided"].value == pytest.approx(gap)
     assert gap > 0
+
+
+def test_a_bracket_holds_what_its_parts_find_by_themselves(trained: nn.Module) -> None:
+    threat, first, attack = LinfBall(0.15), Pgd(5, 0.06), AutoAttack(steps=10, queries=100, target_classes=2)
+    given = found(trained, Bracket(threat, first, attack), n=30)
+    bounds = [found(trained, Certificate(threat, *how), n=30) for how in BOUNDS.values()]
+    proven = np.any([unpacked(bound, "certified") for bound in bounds], axis=0)
+    left = unpacked(found(trained, Accuracy(first, threat), n=30), "correct")
+    certified, correct = (unpacked(given, name) for name in ("certified", "correct"))
+    assert 0 < certified.sum() < len(certified)
+    np.testing.assert_array_equal(certified, proven)
+    assert not (correct & ~left).any(), "no attack that follows puts a point right"
+    np.testing.assert_array_equal(correct[proven], True)
+    values = {name: metric.value for name, metric in given.metrics.items()}
+    assert values["certified"] <= values["accuracy"] <= values["after first"] <= values["clean"]
+    assert values["undecided"] == pytest.approx(values["accuracy"] - values["certified"])
+    assert values["attacked"] == (left & ~proven).sum() > 0
+    lines = np.asarray(given.series["class"])
+    assert (np.diff(lines[:, 1:]) <= 0).all(), "points, right, unbroken, proven"
+    assert lines[:, 1:].sum(0).tolist() == [30, round(30 * values["clean"]), correct.sum(), certified.sum()]
+    assert values["certified_class"] == pytest.approx((lines[:, 4] / lines[:, 1]).min())
+    assert "certified_person" not in values, "digits know no persons"
+
+
+def test_a_bracket_without_bounds_is_attacked_everywhere(trained: nn.Module) -> None:
+    given = found(trained, Bracket(BALL, Pgd(3, 0.06), Pgd(5, 0.06), bounds=()), n=30)
+    assert given.metrics["certified"].value == 0
+    assert given.metrics["attacked"].value == 30 * given.metrics["after first"].value
+    with pytest.raises(RobustlibError, match="unknown bound 'dua'"):
+        Bracket(BALL, Pgd(3, 0.06), Pgd(5, 0.06), bounds=("dua",))
 
 
 def test_an_output_sets_polygons_hold_the_samples_and_grow_with_the_radius() -> None:

@@ -34,6 +34,7 @@ from robustlib.spec.network import Network
 from robustlib.threat import LinfBall
 from robustlib.training import Schedule, loop
 from tests.experiments.tiny import CLEAN, EVERY, FGSM, NETWORK, OTHER, ROBUST, Made, accuracy, content, execute, jobs
+from tests.processes import forked
 
 BROKEN = replace(NETWORK, schedule=replace(NETWORK.schedule, lr=1e30))
 LONG = replace(NETWORK, schedule=Schedule(steps=600, batch=64, lr=2e-3))
@@ -75,7 +76,9 @@ def _diary(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module", name="client")
 def _client(diary: Path) -> Iterator[Client]:
+    forked()
     with (
+        dask.config.set({"distributed.worker.multiprocessing-method": "forkserver"}),
         LocalCluster(n_workers=2, threads_per_worker=1, memory_limit=0, dashboard_address=":0") as local,
         Client(local, set_as_default=False) as client,
     ):

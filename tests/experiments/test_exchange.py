@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import random
-import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -20,8 +16,8 @@ from robustlib.experiments.networks import Networks
 from robustlib.experiments.store import Store, save_weights, weights_path
 from robustlib.files import write_atomically
 from tests.experiments.tiny import NETWORK, OTHER, accuracy, file
+from tests.processes import command, forked
 
-ROOT = Path(__file__).resolve().parents[2]
 CHECKPOINT = "unfinished-00000000.checkpoint"
 
 
@@ -163,12 +159,6 @@ def _arguments(root: Path, cache: Path, out: Path, budget: float | None = None) 
     return arguments if budget is None else [*arguments, "--time-budget", str(budget)]
 
 
-def _slot(*where: Path, budget: float | None) -> subprocess.Popen[bytes]:
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-m", "robustlib", *_arguments(*where, budget=budget)]
-    return subprocess.Popen(command, cwd=ROOT, env=environment)
-
-
 def test_slots_that_are_killed_and_resumed_make_the_undisturbed_record(tmp_path: Path) -> None:
     """The rehearsal of a paper-scale run: short budgets, kills at random moments, copies home and back."""
     straight = tmp_path / "straight"
@@ -187,13 +177,14 @@ def test_slots_that_are_killed_and_resumed_make_the_undisturbed_record(tmp_path:
         for path in home_cache.glob("*"):
             (cache / path.name).write_bytes(path.read_bytes())
         resumed |= any(cache.glob("*.checkpoint"))
-        process = _slot(away, cache, out, budget=budget)
+        process = forked().Process(target=command, args=(_arguments(away, cache, out, budget),))
+        process.start()
         if killed:
-            while not out.exists() and process.poll() is None:
+            while not out.exists() and process.is_alive():
                 time.sleep(0.02)
             time.sleep(draw.uniform(0, 0.5))
-            process.send_signal(signal.SIGKILL)
-        process.wait(timeout=300)
+            process.kill()
+        process.join(300)
         if names(out):
             collect(out, home, home_cache)
     assert resumed, "no slot began at another's checkpoint; the budgets are too long for this machine"

@@ -16,6 +16,7 @@ import torch
 from robustlib.attacks.suite import Boundary, Clean, Fgsm, Pgd
 from robustlib.evaluate.accuracy import Accuracy, AccuracyVariation, Attacked
 from robustlib.evaluate.attempts import Targeted
+from robustlib.evaluate.bracket import Bracket
 from robustlib.evaluate.cascades import CascadeBound, Estimated
 from robustlib.evaluate.certificates import Certificate
 from robustlib.evaluate.distances import Distances
@@ -26,7 +27,7 @@ from robustlib.evaluate.losses import LocalMaxima, LossTrace, TrainingCurve
 from robustlib.evaluate.pictures import Pictures
 from robustlib.evaluate.softmax import Outputs
 from robustlib.evaluate.suite_accuracy import WorstCase
-from robustlib.evaluate.vanishing import VanishingGradients
+from robustlib.evaluate.vanishing import AccuracyWithoutSubnormals, VanishingGradients
 from robustlib.experiments import profiles
 from robustlib.experiments.runner import Job, Summary, run
 from robustlib.experiments.store import Store
@@ -48,7 +49,8 @@ ROBUST = replace(NETWORK, defence=PgdTraining(BALL, steps=2, step_size=0.05), sc
 POINTS = Subset(n=60)
 OUTCOMES: dict[type, tuple[str, ...]] = {
     **dict.fromkeys((Accuracy, WorstCase, HingeBound, Outputs, AccuracyVariation, Pictures), ("correct",)),
-    **dict.fromkeys((Groups, Exact), ("correct", "certified")),
+    AccuracyWithoutSubnormals: ("correct",),
+    **dict.fromkeys((Bracket, Groups, Exact), ("correct", "certified")),
     Certificate: ("certified",),
     CascadeBound: ("correct", "released", "guarded", "strict"),
     Targeted: ("reached",),

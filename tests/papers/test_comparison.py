@@ -11,18 +11,21 @@ import pytest
 
 from robustlib.catalogue import plan
 from robustlib.catalogue.base import OWN, find_item, papers, published
+from robustlib.data.registry import facts_of
 from robustlib.evaluate.accuracy import Attacked
 from robustlib.evaluate.cascades import CascadeBound
 from robustlib.evaluate.certificates import Certificate
 from robustlib.evaluate.exact import Exact
 from robustlib.evaluate.suite_accuracy import WorstCase
+from robustlib.models.released import checkpoints as registered
 from robustlib.papers.comparison import claims as claimed
+from robustlib.papers.comparison import released
 from robustlib.papers.comparison import tables as comparison
 from robustlib.papers.comparison.aged import FATES, aged
 from robustlib.papers.wong2018 import networks as table
 from robustlib.report.citations import PLACE, measured_at
 from robustlib.spec.evaluation import Evaluation
-from robustlib.spec.keys import key
+from robustlib.spec.keys import departures, key
 from robustlib.spec.records import Record
 from robustlib.training import Certified, Distillation
 from tests.experiments.tiny import WHOLE_ITEMS, fabricate
@@ -140,6 +143,43 @@ def test_a_search_covers_every_point_that_the_rule_counts() -> None:
         evaluation = shrunk(comparison.cascade(), profile)
         assert isinstance(evaluation.measurement, CascadeBound)
         assert evaluation.measurement.searched >= (evaluation.subset.n or 10_000)
+
+
+# The networks that the authors released -------------------------------------------------------------------------------
+
+
+def test_every_released_network_whose_data_are_at_hand_has_a_bracket() -> None:
+    measured = {line.network.defence.file for line in released.NETWORKS.values()}  # type: ignore[attr-defined]
+    left_out = {known.file for known in registered().values()} - measured
+    assert left_out == {"wong_kolter/polytope_svhn.pth", "wong_kolter/scaled_l2_cifar_small_36px.pth"}
+    rows = {(cell.row, cell.column): cell for cell in released.cells()}
+    assert len({row for row, _ in rows}) == len(list(released.rows()))
+    persons = {row for row, column in rows if column.endswith("person")}
+    assert persons == {f"polytope, HAR, ε 0.05, {whose}" for whose in (released.AUTHORS, released.OURS)}
+    unbounded = [cell.row for cell in rows.values() if cell.unavailable]
+    assert {row.partition(",")[0] for row in unbounded} == {"TRADES"}
+
+
+def test_both_ends_are_of_the_printed_ball_cut_to_the_inputs() -> None:
+    for name, line in released.NETWORKS.items():
+        trained = line.network.defence.threat  # type: ignore[attr-defined]
+        assert replace(trained, domain=line.threat.domain) == line.threat
+        assert line.threat.domain == facts_of(line.network.dataset).domain
+        assert not line.network.earlier, "a cascade's first network"
+        share = released.printed(name)
+        assert (share is None) == (name.startswith("TRADES"))
+    assert released.printed("polytope, HAR, ε 0.05") == pytest.approx(78.10)
+
+
+def test_ours_differ_from_the_authors_in_nothing_but_their_training() -> None:
+    for name, line in released.NETWORKS.items():
+        for network in line.ours:
+            assert (network.model, network.dataset) == (line.network.model, line.network.dataset)
+            ours, theirs = released.bracket(name, network), released.bracket(name, line.network)
+            assert (ours.measurement, ours.subset) == (theirs.measurement, theirs.subset)
+            quick = shrunk(ours, "quick")
+            assert (quick.measurement, quick.subset) == (ours.measurement, ours.subset), "quick keeps the evaluation"
+            assert all(line.startswith("subject.") for line in departures(ours, quick))
 
 
 # How the claims aged --------------------------------------------------------------------------------------------------

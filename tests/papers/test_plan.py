@@ -193,6 +193,9 @@ def test_the_level_profile_keeps_the_papers_own_evaluation_of_networks_of_anothe
     assert reduce(full, profiles.LEVEL, (reduction(narrow),)) is None
     # Left whole it is the full profile's.
     assert reduce(full, profiles.LEVEL, (reduction(full.subject),)) is None
+    # Another network than quick's, where quick's is more than another training.
+    own = replace(reduction(narrow), level=Version(lambda _: trained, Budget(points=10)))
+    assert reduce(full, profiles.LEVEL, (own,)) == replace(full, subject=trained)
 
 
 def test_the_level_profile_runs_what_a_checked_number_is_compared_with() -> None:

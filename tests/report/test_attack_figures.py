@@ -15,6 +15,7 @@ from robustlib.errors import RobustlibError
 from robustlib.report.plots import attacks as drawn
 from robustlib.report.plots import style
 from robustlib.threat import LinfBall
+from tests.report.legible import faults
 
 AXIS = np.linspace(0, 1, 5)
 REGION = (AXIS, AXIS, np.subtract.outer(AXIS, AXIS))
@@ -47,7 +48,7 @@ def test_a_card_says_what_the_network_tells_and_how_far_the_image_moved() -> Non
     assert card.margin == pytest.approx(-0.4)
     assert card.norms == (2, pytest.approx(0.58**0.5), pytest.approx(0.7))
     shown = words(drawn.attack_cards([card]))
-    assert shown == ["swap", "told 1, margin \N{MINUS SIGN}0.4", "$\\ell_0$ 2   $\\ell_2$ 0.76   $\\ell_\\infty$ 0.70"]
+    assert shown == ["swap", "predicted 1, margin \N{MINUS SIGN}0.4", "ℓ₀ 2   ℓ₂ 0.76   ℓ∞ 0.70"]
 
 
 def test_cards_show_the_image_the_change_and_the_attacked_image() -> None:
@@ -98,6 +99,9 @@ def test_letters_are_legible_and_the_bytes_the_same() -> None:
         assert style.png(make()) == style.png(make())
         texts: list[Any] = [text for text in make().findobj(Text) if text.get_text().strip()]
         assert min(text.get_fontsize() for text in texts) >= 9
+        phone = style.narrowed(make())
+        assert phone is not None
+        assert faults(make()) == faults(phone) == []
 
 
 def test_nothing_to_draw_is_an_error() -> None:

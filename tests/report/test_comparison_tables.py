@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from robustlib.catalogue import plan
 from robustlib.experiments.cost import training_flops
 from robustlib.experiments.store import Store
 from robustlib.papers.comparison import display as tables
+from robustlib.papers.comparison import released
+from robustlib.papers.comparison import released_display as brackets
 from robustlib.papers.comparison import tables as comparison
 from robustlib.papers.comparison.aged import aged
 from robustlib.report import forms
 from robustlib.report.display import record_target
+from robustlib.report.plots import brackets as bracket_figures
 from robustlib.report.rows import NOTHING
+from robustlib.spec.measurement import share
+from robustlib.spec.records import Record, pack
 from tests.experiments.tiny import fabricate, file
 
 
@@ -82,3 +89,65 @@ def test_every_claim_says_who_and_what_changed_it(shown: dict[str, dict[str, str
         assert f"{{cite}}`{line.later}`" in text or not line.later
     assert "{ours:" not in text
     assert "{paper:" not in text
+
+
+# The released networks
+
+HAR = "polytope, HAR, ε 0.05"
+
+
+def _bracketed(root: Path, whose: str, certified: np.ndarray, correct: np.ndarray) -> Record:
+    evaluation, _ = released.drawn()[HAR][whose]
+    record = fabricate(evaluation, correct=correct)
+    groups = [[0, 60, 60, int(correct[:60].sum()), int(certified[:60].sum())]]
+    groups += [[1, 40, 39, int(correct[60:].sum()), int(certified[60:].sum())]]
+    outcomes = {"certified": pack(certified), "correct": pack(correct)}
+    metrics = record.metrics | {"certified": share(certified), "clean": share(np.arange(len(correct)) < 90)}
+    record = replace(record, outcomes=outcomes, metrics=metrics, series={"class": groups})
+    return Store(root).write(record, evaluation)
+
+
+def test_both_ends_of_a_released_network_are_those_of_all_its_records(tmp_path: Path) -> None:
+    assert brackets.released_table("best", Store(tmp_path))[1] == []
+    assert brackets.released_text("best", Store(tmp_path)) == "The records of this table are not all there yet."
+    points = np.arange(100)
+    record = _bracketed(tmp_path, released.AUTHORS, points < 79, points < 81)
+    heads, (line,) = brackets.released_table("best", Store(tmp_path))
+    told = dict(zip(heads, line, strict=True))
+    assert (told["unbroken"], told["proven"], told["printed bound"], told["open"]) == ("81.00", "79.00", "78.10", "2")
+    assert told["clean"] == f"[90.00](#{record_target(record.path)})"
+    # The solver proves one of the two points and breaks the other.
+    solved = released.exact(HAR, released.NETWORKS[HAR].network)
+    file(tmp_path, solved, correct=points < 80)
+    heads, (line,) = brackets.released_table("best", Store(tmp_path))
+    told = dict(zip(heads, line, strict=True))
+    assert (told["unbroken"], told["proven"], told["open"]) == ("80.00", "80.00", "0")
+    assert "prove 1.90 points more than the printed bound, and 0.00 points lie between" in brackets.released_text(
+        "best", Store(tmp_path)
+    )
+    heads, (line,) = brackets.group_table("best", Store(tmp_path))
+    assert (line[2], line[4].partition("]")[0]) == ("2 classes", "[52.5 to 100.0")
+    figure, alt = bracket_figures.settled_brackets(released.drawn(), "best", Store(tmp_path))
+    assert f"{HAR}, authors' network: 90% clean, 80% in the worst case, 80% certified" in alt
+    (ax,) = figure.axes
+    hollow = {
+        float(x) for line in ax.lines if line.get_markerfacecolor() == "none" for x in np.atleast_1d(line.get_xdata())
+    }
+    assert sorted(hollow) == [pytest.approx(78.10)]
+
+
+@pytest.mark.parametrize(
+    ("proven", "unbroken", "words"),
+    [
+        (85, 86, "5.00 points above the authors', and at least 4.00 of them are decided by proof and attack"),
+        (70, 78, "3.00 points below the authors', and at least 1.00 of them"),
+        (80, 83, "2.00 points above the authors', and no more than both evaluations leave open"),
+    ],
+)
+def test_a_difference_of_level_is_one_of_training_where_the_brackets_do_not_meet(
+    tmp_path: Path, proven: int, unbroken: int, words: str
+) -> None:
+    points = np.arange(100)
+    _bracketed(tmp_path, released.AUTHORS, points < 79, points < 81)
+    _bracketed(tmp_path, released.OURS, points < proven, points < unbroken)
+    assert words in brackets.released_text("best", Store(tmp_path))

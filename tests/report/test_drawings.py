@@ -15,14 +15,14 @@ import pytest
 from robustlib.catalogue.base import PACKAGE, papers
 from robustlib.experiments.store import Store
 from robustlib.papers.wong2018scaling.networks import COLOUR
+from robustlib.report.plots import style
 from robustlib.report.plots.brackets import every_bracket
 from robustlib.report.plots.records import MISSING, Drawing
+from tests.report.legible import faults
 
 Draw = Callable[..., Drawing]
 ARGUMENTS: dict[str, list[dict[str, Any]]] = {
     "madry2018.figures.loss_during_pgd": [{}, {"examples": 5}],
-    "madry2018.figures.accuracy_vs_eps": [{"norm": "linf"}, {"norm": "l2"}],
-    "madry2018.inside_figures.accuracy_vs_eps": [{"norm": "linf"}, {"norm": "l2"}],
     "madry2018.inside_figures.transfer": [{"angles": True}, {"angles": False}],
     "wong2018scaling.figures.results": [{"item": "wong2018scaling/results"}],
     "wong2018scaling.figures.cascade_growth": [{"line": COLOUR}],
@@ -58,8 +58,8 @@ PUBLISHED = {n: function for n, function in FOUND.items() if not inspect.signatu
 
 
 @pytest.fixture(scope="module")
-def store(root: Path) -> Store:
-    return Store(root)
+def store(committed: Store) -> Store:
+    return committed
 
 
 def _is_text(alt: str) -> bool:
@@ -81,7 +81,7 @@ def test_a_figure_names_its_records_at_its_foot_and_has_alt_text(name: str, stor
         return
     assert not isinstance(drawing, str), drawing
     figure, alt = drawing
-    assert figure.get_supxlabel() == "evidence: stand-in (digits stand-in)"
+    assert " ".join(figure.get_supxlabel().split()) == "evidence: stand-in (digits stand-in)"
     assert figure.axes
     assert _is_text(alt), alt
 
@@ -92,8 +92,14 @@ def test_stand_in_records_never_reach_a_published_figure(name: str, store: Store
     assert not isinstance(drawing, str), drawing
     figure, alt = drawing
     assert "digits stand-in" not in alt
-    assert figure.get_supxlabel().startswith("evidence: ")
-    assert "digits" not in figure.get_supxlabel()
+    foot = " ".join(figure.get_supxlabel().split())
+    assert foot.startswith("evidence: ")
+    assert "digits" not in foot
+    assert faults(figure) == []
+    phone = style.narrowed(figure)
+    assert phone is not None
+    assert " ".join(phone.get_supxlabel().split()) == foot
+    assert faults(phone) == []
 
 
 def test_without_records_there_is_no_figure(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import io
 import warnings
 from collections.abc import Callable
 from typing import Any
+from xml.etree import ElementTree
 
 import matplotlib as mpl
 import numpy as np
@@ -16,14 +17,16 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from PIL import Image
 
+from robustlib import environment
 from robustlib.errors import RobustlibError
-from robustlib.report.plots import style
+from robustlib.report.plots import style, vector
 from robustlib.report.plots.bars import Bar, bar_panels, logit_bars
 from robustlib.report.plots.brackets import Mark, brackets
 from robustlib.report.plots.curves import Curve, curve_panels
 from robustlib.report.plots.histograms import histograms
 from robustlib.report.plots.images import image_grid
 from robustlib.report.plots.regions import decision_regions
+from tests.report.legible import faults
 
 X = np.array([0.0, 0.1, 0.3])
 Y = np.array([98.0, 95.0, 91.0])
@@ -37,7 +40,9 @@ LOGITS = np.arange(3.0)
 NAMES: dict[str, Any] = {"xlabel": "x", "ylabel": "y"}
 
 BUILD: dict[str, Callable[[], Figure]] = {
-    "curves": lambda: curve_panels({"": CURVES}, xlabel="ε", ylabel="%", baseline="zero", mark=(0.3, "training ε")),
+    "curves": lambda: curve_panels(
+        {"": CURVES}, xlabel="ε", ylabel="%", baseline="zero", marks={"": (0.2, "training ε")}
+    ),
     "panels of curves": lambda: curve_panels(
         {"one": {"PGD": Curve(X + 1, Y)}, "two": {"natural": Curve(X + 1, Y)}},
         xlabel="scale",
@@ -176,9 +181,82 @@ def test_boxes_have_the_budget_and_what_is_certified_is_filled() -> None:
 
 def test_image_grid_keeps_the_pixels() -> None:
     (ax,) = image_grid(torch.from_numpy(IMAGES), ["a", "b", "c"]).axes
-    picture = ax.images[0].get_array()
-    np.testing.assert_allclose(picture[:64:16, :64:16, 0], IMAGES[0, 0], atol=1e-6)
+    for image, shown in zip(IMAGES, ax.images, strict=True):
+        times = len(shown.get_array()) // image.shape[1]
+        np.testing.assert_allclose(shown.get_array()[::times, ::times, 0], image[0], atol=1e-6)
     assert [text.get_text() for text in ax.texts] == ["a", "b", "c"]
+    named = image_grid(torch.from_numpy(IMAGES), ["a", "b", "c"], columns=2, names=["one", "two"]).axes[0]
+    assert [text.get_text() for text in named.texts] == ["one", "a", "b", "two", "c"]
+
+
+# Layouts ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", BUILD)
+def test_nothing_is_cut_off_or_collides_on_a_page_or_on_a_phone(name: str) -> None:
+    figure = BUILD[name]()
+    assert faults(figure) == []
+    phone = style.narrowed(figure)
+    assert phone is not None
+    assert phone.get_figwidth() == style.NARROW < figure.get_figwidth()
+    assert len(phone.axes) == len(figure.axes)
+    assert faults(phone) == []
+    assert not style.is_narrow()
+
+
+def test_a_figure_that_no_builder_made_has_one_layout() -> None:
+    figure = style.new_figure(2.0)
+    figure.subplots().plot([1, 2])
+    assert style.narrowed(figure) is None
+    assert set(vector.layouts(figure)) == {"wide"}
+
+
+def test_a_long_title_is_broken_into_lines() -> None:
+    long = "a title that is a good deal longer than the panel that it stands above"
+    figure = curve_panels({long: {"a": CURVES["PGD"]}, "b": {"a": CURVES["PGD"]}}, xlabel="x", ylabel="y")
+    title = figure.axes[0].get_title(loc="left")
+    assert "\n" in title
+    assert title.replace("\n", " ") == long
+    assert faults(figure) == []
+
+
+def test_a_name_that_means_something_has_one_look_in_every_figure() -> None:
+    one, other = style.places(["clean", "FGSM", "PGD"]), style.places(["PGD", "something else", "clean"])
+    assert one["PGD"] == other["PGD"] != one["FGSM"]
+    assert one["clean"] == other["clean"]
+    assert len(set(other.values())) == 3
+    # Two names of one meaning are told apart all the same; "boundary" is no "bound".
+    assert len(set(style.places(["PGD, 7 steps", "PGD, 20 steps", "boundary attack", "the bound"]).values())) == 4
+    with pytest.raises(RobustlibError, match="at most 8"):
+        style.places([f"series {i}" for i in range(9)])
+
+
+# SVG --------------------------------------------------------------------------------------------------------
+
+
+def test_svg_layouts_are_the_same_bytes_each_time_and_hold_text() -> None:
+    first, second = vector.layouts(BUILD["curves"]()), vector.layouts(BUILD["curves"]())
+    assert first == second
+    wide, narrow = (vector.unpack(first[name]) for name in ("wide", "narrow"))
+    for text in (wide, narrow):
+        ElementTree.fromstring(text)
+        assert "natural</text>" in text
+        assert "Date" not in text
+        # Transparent: the page's own ground shows.
+        assert 'fill: #ffffff"' not in text.split("<g>")[2]
+    assert wide != narrow
+
+
+def test_a_dark_page_has_its_own_colours_and_the_same_drawing() -> None:
+    text = vector.svg(BUILD["brackets"]())
+    dark = vector.darkened(text)
+    for colour, other in vector.DARK.items():
+        assert colour not in dark
+        assert text.count(colour) == dark.count(other) - text.count(other)
+    ground = vector.DARK[style.GROUND]
+    assert contrast(vector.DARK[style.TEXT], ground) > 7
+    for colour in style.COLOURS:
+        assert contrast(vector.DARK[colour], ground) >= 4.5, colour
 
 
 # Colours ----------------------------------------------------------------------------------------------------
@@ -213,6 +291,10 @@ def test_show_gives_one_png_and_its_alt_text(monkeypatch: pytest.MonkeyPatch) ->
     style.show(figure, alt="The loss\n  falls.")
     ((data, metadata),) = outputs
     assert set(data) == {"image/png", "text/plain"}
+    monkeypatch.setenv(environment.DRAWINGS, "1")
+    style.show(figure, alt="The loss falls.")
+    packed = outputs.pop()[0][vector.MIME]
+    assert {name: vector.unpack(text)[:4] for name, text in packed.items()} == {"wide": "<svg", "narrow": "<svg"}
     assert data["text/plain"] == "The loss falls."
     assert metadata == {"image/png": {"alt": "The loss falls."}}
     assert base64.b64decode(data["image/png"]) == style.png(figure)

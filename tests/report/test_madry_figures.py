@@ -15,10 +15,10 @@ from robustlib.catalogue import plan
 from robustlib.catalogue.base import Published, published_of
 from robustlib.errors import RobustlibError
 from robustlib.experiments.store import Store
+from robustlib.papers.madry2018 import cifar, small
 from robustlib.papers.madry2018 import figures as drawn
 from robustlib.papers.madry2018 import inside_figures as inner
 from robustlib.papers.madry2018 import networks as madry
-from robustlib.papers.madry2018 import small
 from robustlib.report import forms, published_tables
 from robustlib.report.plots.records import (
     Drawing,
@@ -51,7 +51,7 @@ def lines(ax: Axes) -> list[tuple[np.ndarray, np.ndarray]]:
 
 
 def test_the_curve_against_eps_is_the_records_and_the_hollow_markers_are_the_papers(store: Store) -> None:
-    figure, alt = drawn_figure(drawn.accuracy_vs_eps("smoke", store, "linf"))
+    figure, alt = drawn_figure(drawn.accuracy_vs_eps("smoke", store))
     measured = []
     for eps in madry.LINF_GRID:
         record = record_of(madry.sweep("PGD", "linf", eps), "smoke", store)
@@ -121,10 +121,29 @@ def test_the_example_shown_alone_is_the_hardest_of_the_five(store: Store) -> Non
     record = record_of(madry.trace("PGD"), "smoke", store)
     assert record is not None
     ends = [np.asarray(runs, float)[:, -1].mean() for runs in record.series.values()]
+    assert figure.axes[1].get_title(loc="left") == "MNIST, PGD training"
     mean = lines(figure.axes[1])[-1][1]
     assert mean[-1] == pytest.approx(max(ends))
     five, _ = drawn_figure(drawn.loss_during_pgd("smoke", store, examples=5))
-    assert len(five.axes) == 10
+    assert len(five.axes) == 20
+    names = [ax.get_title(loc="left") for ax in five.axes]
+    # Both ways of training on the same image, data set by data set; a number is the image's in the other figures.
+    assert names[0::4] == names[1::4] != names[2::4] == names[3::4]
+    histograms, _ = drawn_figure(drawn.local_maxima("smoke", store))
+    assert {" ".join(ax.get_title(loc="left").split()) for ax in histograms.axes} == set(names)
+
+
+def test_the_panel_without_a_unit_has_the_papers_values_alone(store: Store) -> None:
+    figure, _ = drawn_figure(drawn.accuracy_vs_eps("smoke", store))
+    panels = {ax.get_title(loc="left"): ax for ax in figure.axes}
+    hollow = {
+        title: [line for line in ax.lines if line.get_markerfacecolor() == "none"] for title, ax in panels.items()
+    }
+    assert hollow["(d) CIFAR10, ours"] == []
+    (published,) = hollow["(d) CIFAR10, published"]
+    numbers = printed_along("madry2018/accuracy-vs-eps", "eps", "PGD adv. trained", cifar.PANELS["l2"])
+    np.testing.assert_array_equal(published.get_ydata(), list(numbers.values()))
+    assert "unit not stated" in panels["(d) CIFAR10, published"].get_xlabel()
 
 
 # Published numbers alone -------------------------------------------------------------------------------------

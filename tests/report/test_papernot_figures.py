@@ -85,14 +85,19 @@ def test_a_class_is_never_attacked_towards_itself(store: Store) -> None:
     assert f"{measured('no distillation', 'success', store):.1f}% of" in alt
 
 
-def test_a_ray_reaches_as_far_as_the_target_costs_and_the_disc_to_the_nearest() -> None:
-    features = [float("nan"), 30.0, 12.0, 0.0]
-    figure = maps.target_rays({"MNIST": features}, cap=112, name="112 features")
-    ends, missed = curves(figure.axes[0])
-    assert ends.tolist() == [30, 12]
-    assert missed.tolist() == [112]
-    disc = figure.axes[0].collections[0].get_paths()[0].vertices
-    assert np.asarray(disc)[:, 1].max() == 12
+def test_a_bar_is_as_long_as_the_target_costs_or_hatched_to_the_cap() -> None:
+    figure = maps.target_bars({"MNIST": [float("nan"), 30.0, 12.0, 0.0]}, cap=112)
+    (ax,) = figure.axes
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["class 1", "class 2", "class 3"]
+    lengths = [patch.get_width() for patch in ax.patches]  # type: ignore[attr-defined]
+    assert lengths == [30, 12, 0, 0, 0, 112]
+
+
+def test_a_picture_of_zeros_says_so() -> None:
+    figure = mosaic(
+        {"a": Picture(torch.zeros(3, 4), signed=True), "b": Picture(torch.eye(3), signed=True)}, columns=2, mark=0
+    )
+    assert [[text.get_text() for text in ax.texts] for ax in figure.axes] == [["all exactly 0"], []]
 
 
 def test_hardness_needs_a_sample_whose_every_target_was_reached(store: Store) -> None:

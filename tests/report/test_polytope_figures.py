@@ -54,17 +54,17 @@ def test_the_relaxation_holds_the_relu_and_its_lines(upper: float, slope: float)
         sketches.relaxation(0.0, 1.0)
 
 
-def test_bounds_are_drawn_over_what_they_bound() -> None:
-    figure = sketches.against_optimum({"dual": ([1.0, 2.0], [0.5, 1.8])}, xlabel="x", ylabel="y")
-    diagonal, points = figure.axes[0].get_lines()
-    assert np.allclose(*diagonal.get_data())
-    assert np.allclose(points.get_data(), [[1.0, 2.0], [0.5, 1.8]])
+def test_bounds_are_drawn_as_differences_from_what_they_bound() -> None:
+    figure = sketches.against_optimum({"": {"dual": ([1.0, 2.0], [0.5, 1.8])}}, xlabel="x", ylabel="y")
+    level, points = figure.axes[0].get_lines()
+    assert list(level.get_ydata()) == [0, 0]
+    assert np.allclose(points.get_data(), [[1.0, 2.0], [-0.5, -0.2]])
     with pytest.raises(RobustlibError, match="nothing to draw"):
         sketches.against_optimum({}, xlabel="x", ylabel="y")
 
 
-def test_radii_are_sorted_and_what_is_not_certified_is_left_out() -> None:
+def test_radii_are_sorted_from_zero_on() -> None:
     figure = sketches.sorted_radii({"a": ([0.2, 0.0, 0.1, 0.3], [True, False, True, True])}, eps=0.1)
     points = np.asarray(figure.axes[0].collections[0].get_offsets())
-    assert points[:, 1].tolist() == [0.1, 0.2, 0.3]
+    assert points[:, 1].tolist() == [0.0, 0.1, 0.2, 0.3]
     assert (np.diff(points[:, 0]) > 0).all()

@@ -26,12 +26,13 @@ pytestmark = [
 WEIGHTS = repository() / "weights"
 
 
-def _committed() -> list[tuple[Job, Record]]:
+@pytest.fixture(scope="module")
+def recorded(committed: Store) -> list[tuple[Job, Record]]:
     """Accuracy records of Madry's Table 1 that need nothing but committed weights, white box."""
-    store, names = Store(), {path.stem for path in WEIGHTS.glob("*.safetensors")}
+    names = {path.stem for path in WEIGHTS.glob("*.safetensors")}
     found = []
     for job in plan.jobs(plan.select(["madry2018/table-1"]), "quick"):
-        record = store.find(job.evaluation, "quick")
+        record = committed.find(job.evaluation, "quick")
         if record is None or not isinstance(job.evaluation.measurement, Accuracy):
             continue
         stems = {f"{n.name}-{key(n)[:8]}" for n in job.evaluation.networks}
@@ -41,26 +42,22 @@ def _committed() -> list[tuple[Job, Record]]:
     return found
 
 
-def test_the_committed_network_has_records() -> None:
-    assert len(_committed()) >= 5, "no committed weights with records: Table 1 cannot be verified by a reader"
-
-
-def test_committed_weights_give_the_recorded_accuracies() -> None:
+def test_committed_weights_give_the_recorded_accuracies(recorded: list[tuple[Job, Record]]) -> None:
     """Float arithmetic differs between machines: a point in a hundred may cross, no more."""
-    for job, record in _committed():
+    assert len(recorded) >= 5, "no committed weights with records: Table 1 cannot be verified by a reader"
+    for job, record in recorded:
         old, new = verify(job.evaluation, record, device="cpu", folder=WEIGHTS)
         assert abs(old - new) <= 0.01, f"{record.path}: recorded {old}, now {new}"
 
 
-def test_weights_of_another_network_are_refused(tmp_path: Path) -> None:
-    job, record = _committed()[0]
+def test_weights_of_another_network_are_refused(recorded: list[tuple[Job, Record]], tmp_path: Path) -> None:
+    job, record = recorded[0]
     with pytest.raises(RobustlibError, match="not committed"):
         verify(job.evaluation, record, device="cpu", folder=tmp_path)
 
 
-def test_published_floor_of_the_quick_protocol() -> None:
+def test_published_floor_of_the_quick_protocol(committed: Store) -> None:
     """What the quick protocol promises for network A: 98 % clean and 91 % under PGD-40 at eps 0.3."""
-    store = Store()
     jobs = {
         j.evaluation.name: j
         for j in plan.jobs(plan.select(["madry2018/table-1"]), "quick")
@@ -69,23 +66,22 @@ def test_published_floor_of_the_quick_protocol() -> None:
         and getattr(j.evaluation.measurement.attack, "loss", "") != "margin"
         and not getattr(j.evaluation.measurement.attack, "targeted", False)
     }
-    clean, pgd = (store.find(jobs[name].evaluation, "quick") for name in ("clean", "pgd40x1"))
+    clean, pgd = (committed.find(jobs[name].evaluation, "quick") for name in ("clean", "pgd40x1"))
     assert clean is not None
     assert pgd is not None
     assert clean.metrics["accuracy"].value >= 0.98
     assert pgd.metrics["accuracy"].value >= 0.91
 
 
-def test_quick_training_of_a_small_network_repeats(tmp_path: Path) -> None:
+def test_quick_training_of_a_small_network_repeats(committed: Store, tmp_path: Path) -> None:
     """The smallest network of the capacity family, trained again from nothing, gives its recorded loss."""
-    store = Store()
     jobs = [
         job
         for job in plan.jobs(plan.select(["madry2018/capacity/mnist"]), "quick")
         if (job.evaluation.subject.name, job.evaluation.name) == ("mnist-madry_cnn1-standard-s0", "trainingcurve")
     ]
     assert len(jobs) == 1
-    old = store.find(jobs[0].evaluation, "quick")
+    old = committed.find(jobs[0].evaluation, "quick")
     assert old is not None
     again = Store(tmp_path)
     run(

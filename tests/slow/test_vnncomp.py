@@ -185,6 +185,13 @@ def attacked(subject: Subject) -> Tensor:
     return subject.inside(found[:, :size].view(count, *subject.lower.shape[1:]))
 
 
+@pytest.fixture(scope="module")
+def published(subject: Subject, attacked: Tensor) -> list[Tensor]:
+    """(P, 10) of the published file in every box: at the attacked points, anywhere, and at a corner."""
+    anywhere, corners = subject.random_points(3), subject.random_points(4).round()
+    return [subject.logits(points) for points in (attacked, subject.inside(anywhere), subject.inside(corners))]
+
+
 def _margins(subject: Subject, logits: Tensor) -> Tensor:
     """(P, 10) logit[label] - logit[k]."""
     return logits.gather(1, subject.labels[:, None]) - logits
@@ -226,27 +233,22 @@ def test_nothing_certified_is_violated_and_no_fewer_are_certified(
 
 @pytest.mark.parametrize("slopes", SLOPES)
 def test_no_bound_exceeds_a_margin_inside_its_box(
-    subject: Subject, certificates: dict[str, Certificate], attacked: Tensor, slopes: str
+    subject: Subject, certificates: dict[str, Certificate], published: list[Tensor], slopes: str
 ) -> None:
     """Says something of the properties that are not certified too, which on the hardest network are all."""
     found = certificates[slopes]
-    for points in (
-        attacked,
-        subject.inside(subject.random_points(3)),
-        subject.inside(subject.random_points(4).round()),
-    ):
-        logits = subject.logits(points)
+    for logits in published:
         excess = found.margins - found.slack - _margins(subject, logits)
         rounding = ROUNDING * logits.abs().amax(1, keepdim=True)
         assert (excess <= rounding).all(), f"by {float(excess.max()):g}"
 
 
 def test_nothing_broken_holds_or_is_certified_and_no_fewer_are_broken(
-    subject: Subject, certificates: dict[str, Certificate], attacked: Tensor
+    subject: Subject, certificates: dict[str, Certificate], attacked: Tensor, published: list[Tensor]
 ) -> None:
     """All properties are attacked, the certified ones too; the published file judges, at points of the box."""
     assert ((subject.lower <= attacked) & (attacked <= subject.upper)).all()
-    broken = _worst(subject, subject.logits(attacked)) < 0
+    broken = _worst(subject, published[0]) < 0
     assert _answered(subject, "holds", broken) == []
     for slopes, found in certificates.items():
         assert not (broken & found.certified).any(), f"{slopes} slopes certify what is broken"

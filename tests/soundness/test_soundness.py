@@ -17,14 +17,14 @@ from hypothesis.extra.numpy import arrays
 from robustlib.attacks.suite import Clean, Fgsm, Noise, Pgd
 from robustlib.book.check import faults
 from robustlib.book.inversions import LEAKING, OPEN, inversions, page
-from robustlib.cli import main
 from robustlib.errors import RobustlibError
 from robustlib.evaluate import outcomes as evaluate
 from robustlib.evaluate import worst_case
 from robustlib.evaluate.accuracy import Accuracy
-from robustlib.experiments.provenance import source_digest
+from robustlib.evaluate.bracket import Bracket
+from robustlib.evaluate.certificates import Certificate
 from robustlib.experiments.store import Store
-from robustlib.report.soundness import unsound
+from robustlib.report.soundness import settled, unsound
 from robustlib.spec.evaluation import Evaluation, Subset
 from robustlib.spec.records import Record, pack
 from robustlib.threat import Ball, L2Ball, LinfBall
@@ -43,13 +43,11 @@ def evaluation(attack: Any, threat: Ball | None = BALL, subset: Subset = POINTS,
 
 
 ATTACKED = evaluation(Pgd(5, 0.05))
-CERTIFICATE = evaluation(Noise())
-"""Stands in for a certifier until there is one: what matters is the outcome's name."""
+CERTIFICATE = Evaluation(NETWORK, Certificate(BALL), POINTS)
 
 
 def certificate(certified: np.ndarray = CERTIFIED, **changes: Any) -> Record:
-    record = fabricate(CERTIFICATE, correct=CORRECT, path="results/full/net/bound.json")
-    return replace(record, outcomes={"certified": pack(certified)}, **changes)
+    return fabricate(CERTIFICATE, correct=certified, path="results/full/net/bound.json", **changes)
 
 
 def attacked(what: Evaluation = ATTACKED, correct: np.ndarray = CORRECT, **changes: Any) -> Record:
@@ -107,19 +105,31 @@ def test_different_numbers_of_points_are_a_fault() -> None:
     assert "count different points; run both again" in line
 
 
-def test_check_exits_with_1_and_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    digest = {"weights_digest": "a" * 64}
-    file(tmp_path, ATTACKED, correct=CORRECT, **digest)
-    file(tmp_path, CERTIFICATE, correct=CORRECT, **digest)
-    assert main(["--root", str(tmp_path), "check"]) == 0
-    assert capsys.readouterr().out == f"2 records are sound; other source than {source_digest()} made 2 of them\n"
-    store = Store(tmp_path)
-    planted = replace(fabricate(CERTIFICATE, correct=CORRECT, **digest), outcomes={"certified": pack(~CORRECT)})
-    store.write(planted, CERTIFICATE)
-    assert main(["--root", str(tmp_path), "check"]) == 1
-    (line,) = capsys.readouterr().out.splitlines()
-    assert line.startswith("UNSOUND results/full/")
-    assert "25 certified points are broken by results/full/" in line
+def test_a_bracket_that_proves_what_its_own_attack_broke_is_unsound() -> None:
+    what = Evaluation(NETWORK, Bracket(BALL, Pgd(5, 0.05), Fgsm()), POINTS)
+    record = replace(
+        fabricate(what, correct=CORRECT), outcomes={"certified": pack(CERTIFIED), "correct": pack(CORRECT)}
+    )
+    assert unsound([record]) == []
+    (line,) = unsound([replace(record, outcomes={"certified": pack(~CORRECT), "correct": pack(CORRECT)})])
+    assert "25 certified points are broken" in line
+    assert len(unsound([replace(record, outcomes=record.outcomes | {"certified": pack(~CORRECT)}), attacked()])) == 2
+
+
+def test_ends_count_every_record_about_the_ball_and_no_other() -> None:
+    record = fabricate(CERTIFICATE, correct=CORRECT, path="results/full/net/bracket.json")
+    record = replace(record, outcomes={"certified": pack(CERTIFIED), "correct": pack(CORRECT)})
+    few, none = np.arange(100) == 2, np.zeros(100, bool)
+    uncut = fabricate(evaluation(Noise(), LinfBall(0.1, None)), path="results/full/net/uncut.json")
+    uncut = replace(uncut, outcomes={"certified": pack(few)})
+    weaker = replace(
+        attacked(evaluation(Pgd(5, 0.05), LinfBall(0.05)), correct=~few), path="results/full/net/near.json"
+    )
+    wider = attacked(evaluation(Pgd(5, 0.05), LinfBall(0.2)), correct=none)
+    proven, unbroken, counted = settled(record, [record, uncut, weaker, wider, attacked(weights_digest="f" * 64)])
+    np.testing.assert_array_equal(proven, CERTIFIED | few)
+    np.testing.assert_array_equal(unbroken, CORRECT & ~few)
+    assert [other.path for other in counted] == [record.path, uncut.path, weaker.path]
 
 
 # Worst case ---------------------------------------------------------------------------------------------------

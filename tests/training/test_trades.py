@@ -24,9 +24,9 @@ from robustlib.training import (
     PgdTraining,
     Schedule,
     Standard,
+    SteeringCopy,
     Trades,
     fit,
-    low_precision_copy,
     objective,
     trades,
 )
@@ -269,9 +269,9 @@ def test_each_part_stays_in_its_mode(defence: object) -> None:
     assert int(model[1].num_batches_tracked) == 0
 
 
-def test_a_low_precision_copy_leaves_its_statistics_with_the_master(batch: tuple[Tensor, Tensor]) -> None:
+def test_a_steering_copy_leaves_its_statistics_with_the_master(batch: tuple[Tensor, Tensor]) -> None:
     one, other = _model(), _model()
-    low = low_precision_copy(one).train()
+    low = SteeringCopy(one).train()
     low(batch[0])
     other(batch[0])
     for (name, ours), theirs in zip(one.named_buffers(), other.buffers(), strict=True):

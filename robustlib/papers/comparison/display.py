@@ -62,7 +62,7 @@ def show_grand_table(profile: str, store: Store) -> None:
     points = sorted({row.n for row in found if row.n and row.column in comparison.COLUMNS})
     counted = f"{points[0]:,}" if len(points) == 1 else f"{points[0]:,} to {points[-1]:,}" if points else "no"
     title = f"{find_item(comparison.ITEM).title}{title_suffix(found)}"
-    _show(
+    show(
         heads,
         lines,
         name="table-comparison-grand-table-at-a-glance",
@@ -98,10 +98,11 @@ def aged_table(profile: str, store: Store) -> tuple[list[str], list[list[str]]]:
 def show_aged(profile: str, store: Store) -> None:
     """Display the table of headline claims, then and now, as a cell's output."""
     heads, lines = aged_table(profile, store)
-    _show(heads, lines, name="table-how-the-claims-aged", caption="The headline claims of the papers, then and now.")
+    show(heads, lines, name="table-how-the-claims-aged", caption="The headline claims of the papers, then and now.")
 
 
-def _show(heads: Sequence[str], lines: Sequence[Sequence[str]], *, name: str, caption: str) -> None:
+def show(heads: Sequence[str], lines: Sequence[Sequence[str]], *, name: str, caption: str) -> None:
+    """Display a table of Markdown cells as a cell's output, in every form."""
     page = [[html.escape(head) for head in heads], *([_html(cell) for cell in line] for line in lines)]
     markdown = list_table([heads, *lines], name=name, caption=caption)
     show_forms(markdown, html_table(page, caption=caption), caption)

@@ -19,6 +19,7 @@ from ...spec.evaluation import Evaluation
 from ...spec.network import Network
 from ...training import Certified, Distillation, FgsmTraining, PgdTraining, Standard, Trades
 from ..wong2018 import networks as wong
+from . import released
 
 PAPER = "comparison"
 ITEM = f"{PAPER}/grand-table"
@@ -149,4 +150,4 @@ def cells() -> list[Cell]:
                 found.append(Cell(ITEM, name, column, evaluations=known[:1], metric=known[1], note=note))
             elif name != CASCADE:
                 found.append(Cell(ITEM, name, column, unavailable=_OUT_OF_REACH))
-    return [replace(cell, whole_row=True) for cell in (*found, *_cascade_cells())]
+    return [*(replace(cell, whole_row=True) for cell in (*found, *_cascade_cells())), *released.cells()]

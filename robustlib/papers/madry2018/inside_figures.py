@@ -12,50 +12,13 @@ from ...data.registry import facts_of
 from ...experiments.store import Store
 from ...report.join import rows, title_suffix
 from ...report.plots.bars import Bar, bar_panels
-from ...report.plots.curves import Curve, curve_handles, curve_panels, draw_curves
+from ...report.plots.curves import Curve, curve_panels
 from ...report.plots.histograms import draw_histogram, histograms
 from ...report.plots.images import image_grid
-from ...report.plots.records import (
-    MISSING,
-    Drawing,
-    joined,
-    printed_along,
-    read_record,
-    record_of,
-    records_of,
-    share_at,
-    sources,
-    stamped,
-)
-from ...report.plots.style import grid, new_figure, outside_legend, styled
+from ...report.plots.records import MISSING, Drawing, printed_along, record_of, records_of, stamped
+from ...report.plots.style import COLOURS, grid, new_figure, outside_legend, places, styled
 from ...spec.records import Record
 from . import cifar, inside, small
-
-
-def accuracy_vs_eps(profile: str, store: Store, norm: str) -> Drawing:
-    """Accuracy of the PGD-trained CIFAR-10 network against the radius (arXiv figure 6, panels c and d)."""
-    theirs = printed_along("madry2018/accuracy-vs-eps", "eps", "PGD adv. trained", cifar.PANELS[norm])
-    points = [
-        read_record(eps, record_of(cifar.sweep(norm, eps), profile, store), published=theirs[eps])
-        for eps in cifar.GRIDS[norm]
-    ]
-    used, curve = sources(points), joined(points)
-    if curve is None:
-        return MISSING
-    symbol, name, chosen = (r"\ell_\infty", "l-infinity", 8.0) if norm == "linf" else (r"\ell_2", "l2", 40.0)
-    figure = curve_panels(
-        {"": {"PGD, PGD training": curve}},
-        xlabel=rf"radius $\varepsilon$ (${symbol}$, of 255)",
-        ylabel="accuracy (%)",
-        baseline="zero",
-        mark=(chosen, "training ε") if norm == "linf" else None,
-    )
-    alt = (
-        f"Accuracy of the PGD-trained network on CIFAR-10 against the {name} radius, with 95 % bands; hollow markers "
-        f"are the paper's values. It falls from {share_at(points, 0.0)} to {share_at(points, chosen)} at radius "
-        f"{chosen:g} of 255{title_suffix(used)}."
-    )
-    return stamped(figure, used), alt
 
 
 def _ways(records: Mapping[str, Record]) -> Figure:
@@ -64,8 +27,14 @@ def _ways(records: Mapping[str, Record]) -> Figure:
         for name, label in cifar.WAYS.items():
             y = np.asarray(record.series[name], float)[0]
             panels.setdefault(title, {})[label] = Curve(np.linspace(0, 1, len(y)), y)
-    xlabel = "way to the adversarial point (share)"
-    return curve_panels(panels, xlabel=xlabel, ylabel="mean cross-entropy (nats)", markers=False)
+    return curve_panels(
+        panels,
+        xlabel="way to the adversarial point",
+        ylabel="mean cross-entropy (nats)",
+        baseline="zero",
+        markers=False,
+        sharey=True,
+    )
 
 
 def loss_along(profile: str, store: Store) -> Drawing:
@@ -114,20 +83,20 @@ def filters(profile: str, store: Store) -> Drawing:
         return MISSING
     used = list(records.values())
     tiles, labels = [], []
-    for name, record in records.items():
+    for record in records.values():
         weight = np.asarray(record.series["weights"], float)
         weight = weight.reshape(len(weight), 1, *weight.shape[-2:])
         # Largest filters first; zero is grey, each network on a separate scale.
         shown = weight[np.argsort(-np.abs(weight).reshape(len(weight), -1).max(1), kind="stable")][:8]
         tiles.append(0.5 + shown / (2 * np.abs(weight).max()))
-        labels += [f"{name}" if i == 0 else "" for i in range(len(shown))]
+        labels += [""] * len(shown)
     empty = [f"{record.metrics['empty'].value:.0%} after {name}" for name, record in records.items()]
     alt = (
         "The eight first-layer filters with the largest weights of each network, one network a row; white is the "
         "largest positive weight, black the largest negative one, grey zero. Share of filters with all weights near "
         f"zero: {', '.join(empty)}{title_suffix(used)}."
     )
-    figure = image_grid(torch.from_numpy(np.concatenate(tiles)), labels, columns=8)
+    figure = image_grid(torch.from_numpy(np.concatenate(tiles)), labels, columns=8, names=list(records))
     return stamped(figure, used), alt
 
 
@@ -150,14 +119,21 @@ def _softmax_panels(records: Mapping[str, Record]) -> Figure:
     """Biases by class, and the histogram of weights, one line a network."""
     figure = new_figure(3.4)
     left, right = grid(figure, 2, 2)
-    biases = {name: record.series["bias"] for name, record in records.items()}
-    draw_curves(left, {name: Curve(np.arange(len(bias)), bias) for name, bias in biases.items()}, list(records))
-    for place, (name, record) in enumerate(records.items()):
+    at = places(list(records))
+    for i, (name, record) in enumerate(records.items()):
+        # Classes have no order: bars, and no line.
+        bias = np.asarray(record.series["bias"], float)
+        left.bar(
+            np.arange(len(bias)) + 0.27 * (i - 1), bias, width=0.27, color=COLOURS[at[name]], linewidth=0, label=name
+        )
+    for name, record in records.items():
         edges, counts = (np.asarray(record.histograms["weights"][part], float) for part in ("edges", "counts"))
-        draw_histogram(right, name, (edges, counts / counts.sum()), place, fill=False)
+        draw_histogram(right, name, (edges, counts / counts.sum()), at[name], fill=False)
     left.set(xlabel="class", ylabel="bias (logits)")
     right.set(xlabel="weight", ylabel="share of weights", yscale="log")
-    outside_legend(figure, curve_handles(list(records)))
+    left.set_xticks(range(10))
+    left.grid(visible=False, axis="x")
+    outside_legend(figure, left.get_legend_handles_labels()[0])
     return figure
 
 

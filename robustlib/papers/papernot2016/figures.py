@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
 
@@ -88,7 +89,9 @@ def _in_words(panel: Panel, unit: str) -> str:
     return f"{name} {ends}" + ("" if plain is None else f", {plain:.3g}{unit} without distillation")
 
 
-def _drawing(panels: Mapping[str, Panel], what: str, unit: str, *, signed: bool = False) -> Drawing:
+def _drawing(
+    panels: Mapping[str, Panel], what: str, unit: str, *, baseline: Literal["none", "zero", "line"] = "zero"
+) -> Drawing:
     """The panels that have a curve, stamped, and their description in words."""
     kept = {title: panel for title, panel in panels.items() if panel.curves}
     used = [row for panel in panels.values() for row in panel.used]
@@ -105,7 +108,7 @@ def _drawing(panels: Mapping[str, Panel], what: str, unit: str, *, signed: bool 
         ylabel={title: panel.ylabel for title, panel in kept.items()},
         xscale="log",
         ticks=TICKS,
-        baseline="line" if signed else "zero",
+        baseline=baseline,
         levels={title: panel.levels for title, panel in kept.items()},
     )
     return stamped(figure, used), alt
@@ -133,7 +136,7 @@ def accuracy_variation(profile: str, store: Store) -> Drawing:
     columns = {"distilled networks": "accuracy variation"}
     panels = _by_dataset("accuracy-variation", columns, "accuracy variation (points)", profile, store)
     what = "Test accuracy of the distilled less that of the undistilled network, in percentage points, a dot a seed,"
-    return _drawing(panels, what, "", signed=True)
+    return _drawing(panels, what, "", baseline="line")
 
 
 def robustness(profile: str, store: Store) -> Drawing:
@@ -165,7 +168,8 @@ def confidence(profile: str, store: Store) -> Drawing:
         )
         for dataset in DATASETS
     }
-    return _drawing(panels, "Mean confidence at T = 1 and mean largest output at the temperature of training,", " %")
+    what = "Mean confidence at T = 1 and mean largest output at the temperature of training,"
+    return _drawing(panels, what, " %", baseline="none")
 
 
 def breaking(profile: str, store: Store) -> Drawing:

@@ -10,14 +10,13 @@ import seaborn as sns
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import BoundaryNorm, ListedColormap
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 
 from ...catalogue.base import published_of
 from ...evaluate.softmax import Amplitudes
 from ...experiments.store import Store
-from ...report.plots.bars import draw_bars
+from ...report.plots.bars import Bar, bar_panels, draw_bars
 from ...report.plots.records import MISSING, Drawing, records_of, stamped
-from ...report.plots.style import COLOURS, MARKERS, grid, need, new_figure, outside_legend, styled
+from ...report.plots.style import COLOURS, grid, is_narrow, need, new_figure, styled
 from .networks import DATASETS, LABELS, NONE, amplitudes, attempts, network
 
 ENDS = (NONE, "T=100")
@@ -62,7 +61,11 @@ def amplitude_bars(
         aspect=45,
         label="mean absolute derivative of an output",
     )
-    bar.set_ticks(range(RANGES + 1), labels=["0", *edges, "1"])
+    labels = ["0", *edges, "1"]
+    if is_narrow():
+        # Every other one has room.
+        labels = [label if i % 2 == 0 else "" for i, label in enumerate(labels)]
+    bar.set_ticks(range(RANGES + 1), labels=labels)
     bar.outline.set_visible(False)
     return figure
 
@@ -136,73 +139,55 @@ def class_panels(panels: Mapping[str, np.ndarray], *, labels: Mapping[str, str])
 
 def class_matrices(profile: str, store: Store) -> Drawing:
     """Success and mean number of changed features by class and target, without distillation and at T = 100."""
-    panels, labels, ends = dict[str, np.ndarray](), dict[str, str](), []
+    panels, labels = dict[str, np.ndarray](), dict[str, str]()
+    ends, nothing = list[str](), list[str]()
     records = records_of({label: attempts(network("mnist", label)) for label in ENDS}, profile, store)
     for label, record in records.items():
         tries, hits, features = (np.asarray(record.series[name], float) for name in ("tries", "hits", "features"))
         with np.errstate(invalid="ignore"):
             # Nothing tried, or no attempt that reached its target: 0 / 0.
             shares, means = 100 * hits / tries, features / hits
+        if not hits.any():
+            ends.append(f"{label}: none of {record.metrics['success'].n} attempts succeeds")
+            nothing.append(label)
+            continue
         for title, values, what in ((label, shares, "succeed (%)"), (f"{label}: features", means, "mean features")):
             panels[title], labels[title] = values, what
         ends.append(f"{label}: {record.metrics['success'].value:.1%} of {record.metrics['success'].n} attempts succeed")
     if not records:
         return MISSING
+    if not panels:
+        return "no attempt succeeds on any of these networks"
     alt = "Matrices of the ten classes of samples against ten target classes. " + "; ".join(ends) + "."
-    return stamped(class_panels(panels, labels=labels), list(records.values())), alt
+    figure = class_panels(panels, labels=labels)
+    used = [record for label, record in records.items() if label not in nothing]
+    return stamped(figure, used), alt
 
 
-@styled
-def target_rays(panels: Mapping[str, Sequence[float]], *, cap: float, name: str) -> Figure:
-    """Features needed towards each other class as rays, with the disc that the nearest one bounds.
+def target_bars(panels: Mapping[str, Sequence[float]], *, cap: float) -> Figure:
+    """Features needed towards each other class, a bar each; hatched to the cap where the target was not reached.
 
     Args:
         panels: by network, (K,) features; 0: the target was not reached; NaN: the sample's own class.
-        cap: radius of the rim, the budget.
-        name: of the rim, in the legend.
+        cap: the budget.
 
     Raises:
         RobustlibError: nothing to draw.
     """
-    need(panels, "target_rays")
-    figure = new_figure(3.5)
-    axes = figure.subplots(1, len(panels), squeeze=False, subplot_kw={"projection": "polar"}).ravel()
-    for ax, (title, features) in zip(axes, panels.items(), strict=True):
-        values = np.asarray(features, float)
-        angles = np.linspace(0, 2 * np.pi, len(values), endpoint=False)
-        hit, missed = values > 0, values == 0
-        if hit.any():
-            radius = float(values[hit].min())
-            around = np.linspace(0, 2 * np.pi, 181)
-            ax.fill_between(around, 0, radius, color=COLOURS[0], alpha=0.3, linewidth=0)
-        ax.vlines(angles[hit], 0, values[hit], color=COLOURS[0], linewidth=1.6)
-        ax.plot(angles[hit], values[hit], linestyle="none", marker=MARKERS[0], color=COLOURS[0])
-        # An unclipped line without points would claim the figure's corner in the layout.
-        if missed.any():
-            ax.plot(
-                angles[missed],
-                np.full(int(missed.sum()), cap),
-                linestyle="none",
-                marker=MARKERS[6],
-                color=COLOURS[1],
-                clip_on=False,
-                zorder=4,
-            )
-        ax.set_xticks(angles, [str(i) for i in range(len(values))])
-        ax.set(ylim=(0, cap), title=title)
-        ax.set_yticks([cap / 2, cap])
-        # Between two rays.
-        ax.set_rlabel_position(180 / len(values))
-    handles = [
-        Line2D([], [], color=COLOURS[0], marker=MARKERS[0], label="features changed, towards each class"),
-        Line2D([], [], color=COLOURS[1], marker=MARKERS[6], linestyle="none", label=f"not reached with {name}"),
-    ]
-    outside_legend(figure, handles)
-    return figure
+    bars = {
+        title: {
+            f"class {k}": Bar((value, 0.0) if value > 0 else (0.0, cap))
+            for k, value in enumerate(features)
+            if not np.isnan(value)
+        }
+        for title, features in panels.items()
+    }
+    parts = ("features changed", f"not reached with {cap:g} features")
+    return bar_panels(bars, parts, xlabel="features", line=0.24, beside=True)
 
 
 def hardness(profile: str, store: Store) -> Drawing:
-    """Figure 4 with data: one sample, the features that each target costs, the nearest as the disc's radius."""
+    """Figure 4 with data: one sample, and the features that each target costs."""
     records = records_of({label: attempts(network("mnist", label)) for label in ENDS}, profile, store)
     if len(records) < len(ENDS):
         return MISSING
@@ -227,7 +212,7 @@ def hardness(profile: str, store: Store) -> Drawing:
         hits = np.count_nonzero(values > 0)
         ends.append(f"{label}: {hits} of 9 classes reached")
     alt = (
-        f"Two polar drawings of one test sample: a ray towards each other class, as long as the number of features "
-        f"that JSMA changes to reach it, the rim at {cap}. {'; '.join(ends)}."
+        f"Two panels for one test sample: a bar for each other class, as long as the number of features that JSMA "
+        f"changes to reach it, hatched to {cap} where it does not. {'; '.join(ends)}."
     )
-    return stamped(target_rays(panels, cap=cap, name=f"{cap} features"), [plain, distilled]), alt
+    return stamped(target_bars(panels, cap=cap), [plain, distilled]), alt

@@ -9,10 +9,12 @@ import numpy as np
 import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 from numpy.typing import ArrayLike
 
 from ...errors import RobustlibError
-from ...report.plots.style import COLOURS, grid, new_figure, styled
+from ...report.plots.images import enlarged
+from ...report.plots.style import COLOURS, NEUTRAL, grid, new_figure, styled
 
 
 @dataclass(frozen=True)
@@ -59,7 +61,7 @@ def mosaic(panels: Mapping[str, Picture | Bars], *, columns: int, mark: int) -> 
     """
     if not panels:
         raise RobustlibError("mosaic: nothing to draw; pass at least one panel")
-    figure = new_figure(1.95 * -(-len(panels) // columns))
+    figure = new_figure(1.6 * -(-len(panels) // columns))
     for ax, (title, panel) in zip(grid(figure, len(panels), columns), panels.items(), strict=True):
         ax.set_title(title, fontsize=9.5, fontweight="normal", loc="center")
         if isinstance(panel, Picture):
@@ -75,13 +77,17 @@ def _picture(ax: Axes, picture: Picture, title: str) -> None:
         raise RobustlibError(f"{title!r}: an array of shape {array.shape}; give one channel, (h, w)")
     reach = float(np.nanmax(np.abs(array))) or 1.0
     ax.imshow(
-        array,
+        enlarged(array[..., None])[..., 0],
+        extent=(-0.5, array.shape[1] - 0.5, array.shape[0] - 0.5, -0.5),
         cmap="RdBu_r" if picture.signed else "gray",
         vmin=-reach if picture.signed else 0,
         vmax=reach if picture.signed else 1,
-        interpolation="nearest",
+        interpolation="none",
     )
     ax.set_axis_off()
+    if picture.signed and not np.nan_to_num(array).any():
+        ax.text(0.5, 0.5, "all exactly 0", transform=ax.transAxes, ha="center", va="center")
+        ax.add_patch(Rectangle((-0.5, -0.5), *array.shape[::-1], fill=False, edgecolor=NEUTRAL, linewidth=1))
 
 
 def _bars(ax: Axes, bars: Bars, mark: int) -> None:

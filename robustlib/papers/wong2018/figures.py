@@ -8,10 +8,11 @@ import torch
 from ...catalogue.places import place
 from ...catalogue.plan import cells_of
 from ...experiments.store import Store
+from ...report.evidence import grade
 from ...report.join import rows
 from ...report.plots.bars import Bar, bar_panels
-from ...report.plots.brackets import brackets, row_brackets
-from ...report.plots.curves import Curve, curve_panels
+from ...report.plots.brackets import Mark, brackets, row_brackets
+from ...report.plots.curves import curve_panels, smoothed
 from ...report.plots.images import image_grid
 from ...report.plots.records import MISSING, Drawing, record_of, stamped
 from ...report.rows import Row
@@ -30,6 +31,9 @@ DRAWN = {
     "ROBUST ERROR BOUND": "the paper's bound",
 }
 """Columns of Table 1 that the bracket shows, and their names there; the bound is drawn last and on top."""
+
+FLOOR = 1e-5
+"""Nats: records of training losses have five decimals, and a loss of 0 has no place on a logarithmic axis."""
 
 
 def of_item(item: str, series: str, profile: str, store: Store) -> dict[str, Record]:
@@ -54,15 +58,22 @@ def bracket(profile: str, store: Store) -> Drawing:
     def address(row: Row) -> tuple[str, str, str]:
         facts = place(row.label, row.column)
         name = "robust" if facts.get("ROBUST") == "✓" else "standard"
-        return facts.get("PROBLEM", row.label), name, DRAWN[row.column]
+        return f"{facts.get('PROBLEM', row.label)}, {name}", DRAWN[row.column], "ours"
 
-    figure = brackets(row_brackets(found, address), xlabel="error, or not certified (%)", stages=list(DRAWN.values()))
+    panels = row_brackets(found, address)
+    # Each network has the range of its values; every panel has the same lines, from the clean error to the bound.
+    lines = {
+        title: {name: marks.get(name, {"ours": Mark(None)}) for name in DRAWN.values()}
+        for title, marks in panels.items()
+    }
+    figure = brackets(lines, xlabel="error, or not certified (%)", whole=False, columns=2)
     ends = [
-        f"{', '.join(address(row)[:2])}: {row.value:.1f} % not certified"
-        for row in measured
-        if row.column == "ROBUST ERROR BOUND"
+        f"{address(row)[0]}: {row.value:.1f} % not certified" for row in measured if row.column == "ROBUST ERROR BOUND"
     ]
-    alt = f"Errors from the clean one over FGSM and PGD to the proven bound, one line a network. {'; '.join(ends)}."
+    alt = (
+        "Errors from the clean one over FGSM and PGD to the proven bound, a panel a network on a scale of its own, "
+        f"published values hollow. {'; '.join(ends)}."
+    )
     return stamped(figure, measured), alt
 
 
@@ -106,7 +117,7 @@ def filters(profile: str, store: Store) -> Drawing:
         return "the first layer of this network has no filters"
     tiles = 0.5 + weight[:, :1] / (2 * weight.abs().max())
     largest = [f"{100 * float(tile.abs().max() / weight.abs().max()):.0f} %" for tile in weight]
-    figure = image_grid(tiles, largest, columns=8)
+    figure = image_grid(tiles, largest, columns=8, names=["largest weight"])
     alt = (
         f"The {len(weight)} filters of the robust network's first layer as grey tiles; grey is zero. "
         f"{record.metrics['near_zero'].value:.0%} of the weights are near zero."
@@ -119,10 +130,21 @@ def training_curves(profile: str, store: Store) -> Drawing:
     found = of_item("wong2018/training-curves", "loss", profile, store)
     if not found:
         return MISSING
-    curves = {name: Curve(r.series["step"], r.series["loss"]) for name, r in found.items()}
-    figure = curve_panels({"": curves}, xlabel="update", ylabel="training loss (nats)", yscale="log", markers=False)
+    # The two losses are not each other's, nor need the two trainings be as long: a panel each.
+    panels = {
+        f"{name}, {grade([r])}": {f"{name}, mean of 5": smoothed(r.series["step"], np.fmax(r.series["loss"], FLOOR), 5)}
+        for name, r in found.items()
+    }
+    notes = {
+        title: f"below {FLOOR:g} drawn there"
+        for title, record in zip(panels, found.values(), strict=True)
+        if min(record.series["loss"]) < FLOOR
+    }
+    figure = curve_panels(
+        panels, xlabel="update", ylabel="training loss (nats)", yscale="log", markers=False, notes=notes
+    )
     ends = ", ".join(f"{name} {r.metrics['final_loss'].value:.3g} nats" for name, r in found.items())
-    alt = f"Each network's own loss on its training batches, on a logarithmic axis. At the end: {ends}."
+    alt = f"Each network's own loss on its training batches, a panel each, logarithmic axes. At the end: {ends}."
     return stamped(figure, list(found.values())), alt
 
 
@@ -132,11 +154,15 @@ def dual_against_program(profile: str, store: Store) -> Drawing:
     if not found:
         return MISSING
     points = {
-        f"{label}, {name}": (r.series["program"], r.series[key])
+        name: {
+            label: (r.series["program"], r.series[key])
+            for key, label in (("dual", "dual bound"), ("attack", "margin under PGD"))
+        }
         for name, r in found.items()
-        for key, label in (("dual", "dual bound"), ("attack", "margin under PGD"))
     }
-    figure = against_optimum(points, xlabel="optimum of the linear program (logits)", ylabel="margin (logits)")
+    figure = against_optimum(
+        points, xlabel="optimum of the linear program (logits)", ylabel="margin less the optimum (logits)"
+    )
     said = ", ".join(f"{r.metrics['loosened'].value:.3g} logits after {name}" for name, r in found.items())
     alt = (
         "Dual bounds on or below, margins under PGD on or above the linear program's optimum. "

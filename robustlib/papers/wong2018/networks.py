@@ -12,7 +12,7 @@ from ...data.registry import facts_of
 from ...evaluate.accuracy import Accuracy
 from ...evaluate.certificates import Certificate, OutputSet, Relaxed
 from ...evaluate.losses import TrainingCurve
-from ...evaluate.vanishing import VanishingGradients
+from ...evaluate.vanishing import AccuracyWithoutSubnormals, VanishingGradients
 from ...models import ModelSpec
 from ...spec.evaluation import Evaluation, Subset
 from ...spec.network import Network
@@ -150,6 +150,11 @@ def attacked(subject: Network, attack: Attack, threat: LinfBall) -> Evaluation:
 def vanishing(subject: Network, threat: LinfBall) -> Evaluation:
     """Points whose gradient is zero in float32, and which of them the paper's PGD breaks in float64."""
     return Evaluation(subject, VanishingGradients(threat, PGD))
+
+
+def without_subnormals(subject: Network, attack: Attack, threat: LinfBall) -> Evaluation:
+    """Accuracy under FGSM or PGD in arithmetic that rounds subnormal numbers to zero."""
+    return Evaluation(subject, AccuracyWithoutSubnormals(attack, threat))
 
 
 def bound(subject: Network, threat: LinfBall, *, method: str = "dual", slopes: str = "fixed") -> Evaluation:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -18,10 +19,14 @@ from ...report.plots.style import (
     NEUTRAL,
     TEXT,
     dash,
+    from_zero,
     grid,
+    is_narrow,
     need,
     new_figure,
+    outer_labels,
     outside_legend,
+    places,
     styled,
 )
 
@@ -94,42 +99,41 @@ def relaxation(lower: float, upper: float) -> Figure:
 
 
 @styled
-def against_optimum(bounds: Mapping[str, tuple[ArrayLike, ArrayLike]], *, xlabel: str, ylabel: str) -> Figure:
-    """Bounds over the exact values that they bound from below; on the diagonal a bound is tight.
+def against_optimum(
+    panels: Mapping[str, Mapping[str, tuple[ArrayLike, ArrayLike]]], *, xlabel: str, ylabel: str
+) -> Figure:
+    """Differences of bounds from the values that they bound, over those values; on the line at 0 a bound is tight.
 
     Args:
-        bounds: by method, (exact values, bounds) of one length.
+        panels: by title ("" for none), by method: (exact values, bounds) of one length.
         xlabel, ylabel: axis labels, with the unit.
 
     Raises:
         RobustlibError: nothing to draw.
     """
-    need(bounds, "against_optimum")
-    figure = new_figure(4.0)
-    ax = figure.subplots()
-    everything = np.concatenate([np.asarray(exact, float) for exact, _ in bounds.values()])
-    ends = [everything.min(), everything.max()]
-    ax.plot(ends, ends, color=NEUTRAL, linewidth=1.2, linestyle="--")
-    for place, (name, (exact, bound)) in enumerate(bounds.items()):
-        ax.plot(
-            exact,
-            bound,
-            linestyle="none",
-            marker=MARKERS[place],
-            color=COLOURS[place],
-            label=name,
-            markersize=5,
-            markeredgecolor=GROUND,
-            markeredgewidth=0.4,
-        )
-    ax.set(xlabel=xlabel, ylabel=ylabel)
-    outside_legend(figure, ax.get_legend_handles_labels()[0])
+    names = list(dict.fromkeys(name for bounds in panels.values() for name in bounds))
+    need(dict.fromkeys(names), "against_optimum")
+    figure, at = new_figure(3.6 if len(panels) == 1 else 3.3), places(names)
+    axes = grid(figure, len(panels), len(panels))
+    for ax, (title, bounds) in zip(axes, panels.items(), strict=True):
+        ax.axhline(0, color=NEUTRAL, linewidth=1.2, linestyle="--")
+        for name, (exact, bound) in bounds.items():
+            x, y = np.asarray(exact, float), np.asarray(bound, float)
+            look: dict[str, Any] = {"marker": MARKERS[at[name]], "color": COLOURS[at[name]]}
+            ax.plot(x, y - x, linestyle="none", markersize=5.5, markeredgecolor=GROUND, markeredgewidth=0.4, **look)
+        ax.set(title=title, xlabel=xlabel, ylabel=ylabel)
+        ax.margins(0.08)
+    outer_labels(axes)
+    handles = [
+        Line2D([], [], linestyle="none", marker=MARKERS[i], color=COLOURS[i], label=name) for name, i in at.items()
+    ]
+    outside_legend(figure, handles)
     return figure
 
 
 @styled
 def sorted_radii(panels: Mapping[str, tuple[ArrayLike, ArrayLike]], *, eps: float, bins: int = 100) -> Figure:
-    """Largest certified radius of each point, sorted, coloured by the share of right classes around it.
+    """Largest certified radius of each point, sorted, coloured by the share of correct classes around it.
 
     Args:
         panels: by network, (radii, whether the class is right).
@@ -146,14 +150,17 @@ def sorted_radii(panels: Mapping[str, tuple[ArrayLike, ArrayLike]], *, eps: floa
         values, known = np.asarray(radii, float), np.asarray(right, float)
         order = np.argsort(values, kind="stable")
         groups = np.array_split(order, min(bins, len(order)))
-        # A point that is not certified at any radius has no place on a logarithmic axis.
         height = np.array([values[group].mean() for group in groups])
-        shown = height > 0
         place = np.array([100 * (group.size * (i + 0.5)) / len(order) for i, group in enumerate(groups)])
         share = np.array([100 * known[group].mean() for group in groups])
-        drawn = ax.scatter(place[shown], height[shown], c=share[shown], cmap="viridis", vmin=35, vmax=100, s=16)
+        ax.plot(place, height, color=NEUTRAL, linewidth=1, zorder=1)
+        drawn = ax.scatter(place, height, c=share, cmap="viridis", vmin=35, vmax=100, s=9)
         ax.axhline(eps, color=TEXT, linewidth=1.2, linestyle="--")
-        ax.set(title=title, xlabel="points, sorted (%)", yscale="log")
-    axes[0].set_ylabel(r"largest certified $\varepsilon$")
-    figure.colorbar(drawn, ax=axes, label="right class (%)")
+        ax.annotate("radius of training", (100, eps), ha="right", va="bottom", fontsize=9)
+        ax.set(title=title, xlabel="points, sorted (%)", ylabel="largest certified ε")
+    for ax in axes:
+        # On an axis from zero the few points that are hardly certified do not set its range.
+        from_zero(ax)
+    outer_labels(axes)
+    figure.colorbar(drawn, ax=axes, label="correct class (%)", location="bottom" if is_narrow() else "right")
     return figure

@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Iterator
 
+from ...attacks.suite import Attack
 from ...catalogue.base import OWN_NOTE, Cell, Factor, cell, published_of
 from ...evaluate.certificates import CertifiedRadii
 from ...evaluate.losses import TrainingCurve
@@ -40,6 +41,7 @@ from .networks import (
     toy,
     toy_curve,
     vanishing,
+    without_subnormals,
 )
 
 PAPER = "wong2018"
@@ -278,6 +280,13 @@ def natural(row: str, seed: int = 0) -> Evaluation:
     return vanishing(network(problem, robust=False, seed=seed, times=times), PROBLEMS[problem].threat)
 
 
+def flushed(row: str, attack: Attack, seed: int = 0) -> Evaluation:
+    """The same network under an attack in arithmetic that rounds subnormal numbers to zero."""
+    problem, times = _NATURAL[row]
+    subject = network(problem, robust=False, seed=seed, times=times)
+    return without_subnormals(subject, attack, PROBLEMS[problem].threat)
+
+
 def _vanishing() -> Iterator[Cell]:
     for row in _NATURAL:
         for column, metric in (
@@ -288,6 +297,10 @@ def _vanishing() -> Iterator[Cell]:
         ):
             runs = [natural(row, seed) for seed in SEEDS]
             yield cell(VANISHING, row, column, runs, metric, note=OWN_NOTE, spread=True)
+        for name, attack in (("FGSM", FGSM), ("PGD", PGD)):
+            runs = [flushed(row, attack, seed) for seed in SEEDS]
+            column = f"error under {name} without subnormal numbers"
+            yield cell(VANISHING, row, column, runs, scale=-100.0, offset=100.0, note=OWN_NOTE, spread=True)
 
 
 def cells() -> list[Cell]:

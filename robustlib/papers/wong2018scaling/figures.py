@@ -12,7 +12,7 @@ from ...experiments.store import Store
 from ...report.join import rows
 from ...report.plots.bars import Bar, bar_panels
 from ...report.plots.brackets import brackets, row_brackets
-from ...report.plots.curves import Curve, curve_panels
+from ...report.plots.curves import Curve, curve_panels, smoothed
 from ...report.plots.records import MISSING, Drawing, joined, read_record, record_of, records_of, sources, stamped
 from ...report.rows import Row
 from ...spec.evaluation import Evaluation
@@ -45,11 +45,13 @@ def results(item: str, profile: str, store: Store) -> Drawing:
 
     def address(row: Row) -> tuple[str, str, str]:
         facts = place(row.label, row.column)
-        return f"{facts['Dataset']}, eps {facts['Epsilon']}", facts["Model"], BRACKET[row.column]
+        kind, stage = BRACKET[row.column].split(": ")
+        return f"{facts['Dataset']}, ε = {facts['Epsilon']}", f"{facts['Model']}, {kind}", stage
 
     ends = [f"{', '.join(address(row))}: {row.value:.1f} %" for row in measured if row.column.endswith("Robust")]
+    figure = brackets(row_brackets(found, address), xlabel="error, or not certified (%)", whole=False)
     alt = f"Errors of single networks and cascades, published values hollow. Ours: {'; '.join(ends)}."
-    return stamped(brackets(row_brackets(found, address), xlabel="error, or not certified (%)"), measured), alt
+    return stamped(figure, measured), alt
 
 
 def _timings(profile: str, store: Store) -> dict[tuple[str, str], list[Record]]:
@@ -79,7 +81,14 @@ def costs(profile: str, store: Store) -> Drawing:
     for (family, kind), records in found.items():
         units, seconds = ([r.metrics[metric].value for r in records] for metric in ("units", "seconds"))
         panels.setdefault(family, {})[kind] = Curve(units, seconds)
-    figure = curve_panels(panels, xlabel="hidden units", ylabel="seconds an update", xscale="log", yscale="log")
+    figure = curve_panels(
+        panels,
+        xlabel="hidden units",
+        ylabel="seconds an update",
+        xscale="log",
+        yscale="log",
+        slopes={"linear": 1, "quadratic": 2},
+    )
     ends = [f"{family}, {kind}: exponent {one:.2f}" for (family, kind), one in exponents(profile, store).items()]
     alt = f"Seconds of one update against hidden units, both logarithmic. {'; '.join(ends)}."
     return stamped(figure, [record for records in found.values() for record in records]), alt
@@ -116,17 +125,25 @@ def cascade_growth(line: Line, profile: str, store: Store) -> Drawing:
             return MISSING
         steps = np.asarray(record.series["step"], float)
         lost = 100 * (1 - np.asarray(record.series["accuracy"], float))
-        batches[f"batches of stage {index + 1}"] = Curve(index + steps / steps[-1], lost)
+        batches[f"batches of stage {index + 1}"] = smoothed(index + steps / steps[-1], lost, 5)
         used.append(record)
     tested = {
         name: joined([read_record(index + 1.0, record, metric) for index, record in whole.items()])
         for name, metric in (("released rule", "bound"), ("strict rule", "strict_bound"), ("error", "error"))
     }
-    panels = {"training": batches, "cascade so far, test points": {n: c for n, c in tested.items() if c}}
+    so_far = "cascade so far, test points"
+    panels = {"training": batches, so_far: {n: c for n, c in tested.items() if c}}
     if not whole:
         return MISSING
     figure = curve_panels(
-        panels, xlabel="stages", ylabel="not certified, or error (%)", ticks=range(len(whole) + 1), baseline="zero"
+        panels,
+        xlabel="stages",
+        ylabel="not certified, or error (%)",
+        ticks=range(len(whole) + 1),
+        baseline="zero",
+        markers={"training": False, so_far: True},
+        apart=[so_far],
+        reach={"training": 105.0, so_far: 150.0},
     )
     ends = ", ".join(f"{r.metrics['bound'].value:.1%} with {index + 1}" for index, r in whole.items())
     return stamped(figure, used), f"Robust error while stages are added. Not certified on test points: {ends}."

@@ -44,6 +44,10 @@ from .panels import PAPER
 from .panels import cells as figure_cells
 
 _COUNTED = "the published count is remembered, not read; ours is counted from the authors' architecture"
+_FIRST_STAGE = (
+    "the file holds the authors' cascade, and its first stage need not be the network of this row: their code goes on "
+    "from a stage's last epoch, while of a run without a cascade it keeps the epoch with the least verified error"
+)
 _CASCADE = f"{STAGES} stages; the authors' script trains up to six"
 
 
@@ -86,6 +90,7 @@ def _results(item: str, lines: Sequence[Line]) -> Iterator[Cell]:
                 scale=scale,
                 offset=offset,
                 released=theirs,
+                released_why=_FIRST_STAGE if column.startswith("Single") else "",
             )
         if numbers.get((line.row, "Cascade error: Robust"), None) is None or line.exact:
             continue

@@ -163,7 +163,7 @@ def challenge() -> Drawing:
     values = sorted(((n.value, n.row) for n in numbers if n.value is not None), reverse=True)
     lines = {name: {"ours": Mark(None, value)} for value, name in values}
     alt = f"Published mean distances of the best entries, largest first: {', '.join(f'{v:g}' for v, _ in values)}."
-    xlabel = "mean l_2 distance of the adversarial example (published)"
+    xlabel = "mean ℓ₂ distance of the adversarial example (published)"
     return brackets({"": lines}, xlabel=xlabel, whole=False), alt
 
 
@@ -184,20 +184,22 @@ def adversarial_examples(dataset: str, profile: str, store: Store) -> Drawing:
     records = records_of({method: own.shown(dataset, method) for method in own.PICTURED[dataset]}, profile, store)
     if not records:
         return MISSING
-    pictures, titles = [], []
-    for method, record in records.items():
-        facts = facts_of(record.dataset["name"])
-        for state, told in (("clean", "told"), ("attacked", "led_to")):
-            images = np.asarray(record.series[state], float).reshape(-1, *facts.shape) / 255
-            pictures += list(images)
-            titles += [f"{method}: {facts.classes[int(k)]}" for k in np.asarray(record.series[told], int)]
-    count = len(next(iter(records.values())).series["label"])
-    figure = image_grid(np.stack(pictures), titles, columns=count)
+    pictures, titles, names = [], [], []
+    first = next(iter(records.values()))
+    facts, count = facts_of(first.dataset["name"]), len(first.series["label"])
+    # The test points are the same for all networks: once, with their classes.
+    states = [("test points", first, "clean", "label")]
+    states += [(f"{method}, attacked", record, "attacked", "led_to") for method, record in records.items()]
+    for name, record, state, classes in states:
+        names.append(name)
+        pictures += list(np.asarray(record.series[state], float).reshape(-1, *facts.shape) / 255)
+        titles += [facts.classes[int(k)] for k in np.asarray(record.series[classes], int)]
+    figure = image_grid(np.stack(pictures), titles, columns=count, names=names)
     alt = "; ".join(
-        f"{method}: {round(r.metrics['accuracy'].value * count)} of {count} still right after the attack"
+        f"{method}: {round(r.metrics['accuracy'].value * count)} of {count} still correct after the attack"
         for method, r in records.items()
     )
-    alt = f"Test images above their attacked versions, with the class told. {alt}."
+    alt = f"Test images, and below them their attacked versions, a row a network, with the predicted class. {alt}."
     return stamped(figure, list(records.values())), alt
 
 
@@ -248,6 +250,7 @@ def lender(profile: str, store: Store) -> Drawing:
         ylabel={money: "interests per applicant", approved: "approved (%)"},
         xscale="symlog",
         ticks=own.LENDER_BETAS,
+        baseline="line",
     )
     ends = "; ".join(
         f"1/λ {at:g}: {r.metrics['money_honest'].value:.2f} honest, {r.metrics['money_edited'].value:.2f} edited"

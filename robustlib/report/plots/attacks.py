@@ -15,8 +15,9 @@ from torch import Tensor, nn
 
 from ...attacks.losses import margin
 from ...errors import RobustlibError
+from .images import enlarged
 from .regions import Region, draw_region
-from .style import COLOURS, TEXT, WIDTH, grid, need, new_figure, styled
+from .style import COLOURS, TEXT, grid, is_narrow, need, new_figure, styled, width
 
 # Inches of an image, between images, between the two cards of a row; of a card: a title, three images, two lines, air.
 _TILE, _GAP, _APART = 0.98, 0.07, 0.3
@@ -51,27 +52,31 @@ def card(title: str, model: nn.Module, x: Tensor, attacked: Tensor, y: Tensor) -
 
 @styled
 def attack_cards(cards: Sequence[Card]) -> Figure:
-    """Two columns of cards: image, perturbation (scaled to its largest entry), attacked image, outcome."""
+    """Cards, two beside each other on a page: image, perturbation (scaled to its largest entry), result, outcome."""
     if not cards:
         raise RobustlibError("attack_cards: nothing to draw; pass at least one card")
-    width, height = 2 * _WIDE + _APART, -(-len(cards) // 2) * _TALL
-    figure = new_figure(0.16 + (WIDTH - 0.16) * height / width)
+    columns = 1 if is_narrow() else 2
+    across, height = columns * (_WIDE + _APART) - _APART, -(-len(cards) // columns) * _TALL
+    figure = new_figure(0.16 + (width() - 0.16) * height / across)
     ax = figure.subplots()
     for place, one in enumerate(cards):
-        row, column = divmod(place, 2)
+        row, column = divmod(place, columns)
         left, top = column * (_WIDE + _APART), -row * _TALL - 0.28
         l0, l2, linf = one.norms
         change = 0.5 + (one.attacked - one.clean) / (2 * max(linf, 1e-12))
         for i, tile in enumerate((one.clean, change, one.attacked)):
             x = left + i * (_TILE + _GAP)
-            ax.imshow(tile, cmap="gray", vmin=0, vmax=1, extent=(x, x + _TILE, top - _TILE, top))
+            pixels = enlarged(np.asarray(tile)[..., None])[..., 0]
+            ax.imshow(
+                pixels, cmap="gray", vmin=0, vmax=1, interpolation="none", extent=(x, x + _TILE, top - _TILE, top)
+            )
         ax.text(left, top + 0.06, one.title, weight="bold", fontsize=_LETTERS)
-        verdict = f"told {one.predicted}, margin {one.margin:+.2g}".replace("-", "\N{MINUS SIGN}")
+        verdict = f"predicted {one.predicted}, margin {one.margin:+.2g}".replace("-", "\N{MINUS SIGN}")
         colour = COLOURS[1] if one.margin < 0 else TEXT
         ax.text(left, top - _TILE - 0.04, verdict, va="top", color=colour, fontsize=_LETTERS)
-        norms = f"$\\ell_0$ {l0}   $\\ell_2$ {l2:.2f}   $\\ell_\\infty$ {linf:.2f}"
+        norms = f"ℓ₀ {l0}   ℓ₂ {l2:.2f}   ℓ∞ {linf:.2f}"
         ax.text(left, top - _TILE - 0.27, norms, va="top", fontsize=_LETTERS)
-    ax.set(xlim=(0, width), ylim=(-height, 0))
+    ax.set(xlim=(0, across), ylim=(-height, 0))
     ax.set_axis_off()
     return figure
 

@@ -18,7 +18,8 @@ from ...errors import RobustlibError
 from .style import COLOURS, GROUND, NEUTRAL, TEXT, grid, need, new_figure, outside_legend, styled
 
 _HATCHES = ("", "//", "..", "xx", "\\\\", "oo", "--", "++")
-_DIAMOND: dict[str, Any] = {"marker": "D", "linestyle": "none", "markersize": 5}
+_DIAMOND: dict[str, Any] = {"marker": "D", "linestyle": "none", "markersize": 6, "clip_on": False}
+HOLLOW_DIAMOND: dict[str, Any] = {"color": TEXT, "markerfacecolor": GROUND, "markeredgewidth": 1.4}
 
 
 @dataclass(frozen=True)
@@ -77,9 +78,11 @@ def bar_panels(
     heights = [len(bars) + 2 for bars in panels.values()]
     figure = new_figure(0.9 + line * (max(heights) if beside else sum(heights)))
     if beside:
-        axes = figure.subplots(1, len(panels), squeeze=False, sharey=True).ravel()
+        axes = grid(figure, len(panels), len(panels), sharey=True)
     else:
-        axes = figure.subplots(len(panels), 1, squeeze=False, height_ratios=[h - 1 for h in heights]).ravel()
+        axes = figure.subplots(len(panels), 1, squeeze=False, height_ratios=[h - 1 for h in heights]).ravel().tolist()
+    # The paper's values are black and hollow, as in every figure.
+    diamond = _DIAMOND | (HOLLOW_DIAMOND if "published" in mark else {"color": COLOURS[1]})
     looks: list[dict[str, Any]] = [
         {"facecolor": COLOURS[i], "hatch": _HATCHES[i], "edgecolor": GROUND} for i in range(len(parts))
     ]
@@ -89,13 +92,13 @@ def bar_panels(
             if bar.interval is not None:
                 ax.hlines(place, *bar.interval, color=TEXT, linewidth=1.2)
             if bar.mark is not None:
-                ax.plot(bar.mark, place, color=COLOURS[1], clip_on=False, **_DIAMOND)
+                ax.plot(bar.mark, place, **diamond)
         ax.set(title=title, xlabel=xlabel)
         if whole:
             ax.set_xlim(0, 100)
     handles: list[Artist] = [Patch(label=part, **look) for part, look in zip(parts, looks, strict=True)]
     if mark:
-        handles.append(Line2D([], [], color=COLOURS[1], label=mark, **_DIAMOND))
+        handles.append(Line2D([], [], label=mark, **diamond))
     outside_legend(figure, handles)
     return figure
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -17,10 +18,25 @@ from ...experiments.store import Store
 from ...spec.evaluation import Evaluation
 from ...spec.keys import parse
 from ...spec.records import Record
+from ...statistics import wilson
 from ..rows import Row
+from ..soundness import settled
 from .curves import HOLLOW
-from .records import MISSING, Drawing, records_of, stamped
-from .style import COLOURS, GRID, GROUND, MARKERS, TEXT, need, new_figure, outside_legend, styled
+from .records import MISSING, Drawing, record_of, records_of, stamped
+from .style import (
+    COLOURS,
+    GRID,
+    GROUND,
+    MARKERS,
+    TEXT,
+    grid,
+    is_narrow,
+    need,
+    new_figure,
+    outside_legend,
+    places,
+    styled,
+)
 
 EXACT, CERTIFIED = "exact", "certified"
 """The last stages: points that are proven by any means, and those that at least one bound certifies, where there are
@@ -53,7 +69,12 @@ Bracket = Mapping[str, Mark]
 
 @styled
 def brackets(
-    panels: Mapping[str, Mapping[str, Bracket]], *, xlabel: str, stages: Sequence[str] = (), whole: bool = True
+    panels: Mapping[str, Mapping[str, Bracket]],
+    *,
+    xlabel: str,
+    stages: Sequence[str] = (),
+    whole: bool = True,
+    columns: int = 1,
 ) -> Figure:
     """A line for each name from its least to its greatest value, with a mark for each stage, a panel for each title.
 
@@ -61,7 +82,8 @@ def brackets(
         panels: by title ("" for none), brackets by name.
         xlabel: axis label, with the unit.
         stages: all that there are, in the order that gives colours and markers; by default those of the panels.
-        whole: the axis is 0 to 100 %.
+        whole: the axis is 0 to 100 %; otherwise each panel has the range of its values.
+        columns: panels side by side, which have the same lines.
 
     Raises:
         RobustlibError: nothing to draw, more panels or stages than can be told apart.
@@ -70,10 +92,16 @@ def brackets(
     shown = dict.fromkeys(stage for lines in panels.values() for bracket in lines.values() for stage in bracket)
     stages, heights = list(stages or shown), [len(lines) for lines in panels.values()]
     need(dict.fromkeys(stages), "brackets")
+    looks = places(stages)
     marks = [m for lines in panels.values() for bracket in lines.values() for m in bracket.values()]
     line = min(0.42 if len(stages) > 1 else 0.3, max(0.22, 7 / sum(heights)))
-    figure = new_figure(0.9 + sum(line * lines + 0.67 for lines in heights))
-    axes = figure.subplots(len(panels), 1, squeeze=False, height_ratios=heights).ravel()
+    columns = 1 if is_narrow() else columns
+    if columns == 1:
+        figure = new_figure(0.9 + sum(line * lines + 0.67 for lines in heights))
+        axes = figure.subplots(len(panels), 1, squeeze=False, height_ratios=heights).ravel().tolist()
+    else:
+        figure = new_figure(0.9 + (line * max(heights) + 0.6) * -(-len(panels) // columns))
+        axes = grid(figure, len(panels), columns, sharey="row")
     look: dict[str, Any] = {"linestyle": "none", "clip_on": False}
     for ax, (title, lines) in zip(axes, panels.items(), strict=True):
         for place, bracket in enumerate(lines.values()):
@@ -82,23 +110,30 @@ def brackets(
                 ax.plot([min(values), max(values)], [place, place], color=GRID, linewidth=5, zorder=1)
             for stage, one in bracket.items():
                 # The last stage is drawn on top: where stages coincide, it is the one that counts.
-                i = stages.index(stage)
-                colour = look | {"marker": MARKERS[i], "color": COLOURS[i], "zorder": 3 + i}
+                i, at = stages.index(stage), looks[stage]
+                colour = look | {"marker": MARKERS[at], "color": COLOURS[at], "zorder": 3 + i}
                 if one.interval is not None:
                     ax.plot(one.interval, [place, place], color=TEXT, linewidth=1.2, zorder=2)
                 if one.span is not None:
-                    ax.plot(one.span, [place, place], color=COLOURS[i], linewidth=5, zorder=2)
+                    ax.plot(one.span, [place, place], color=COLOURS[at], linewidth=5, zorder=2)
                 if one.ours is not None:
-                    ax.plot(one.ours, place, markersize=8 if i else 10, markeredgecolor=GROUND, **colour)
+                    size = 14 if MARKERS[at] == "*" else 8 if i else 10
+                    ax.plot(one.ours, place, markersize=size, markeredgecolor=GROUND, **colour)
                 if one.published is not None:
-                    ax.plot(one.published, place, markersize=12, markerfacecolor="none", **colour)
+                    ax.plot(one.published, place, markersize=11, markerfacecolor="none", **colour | {"color": TEXT})
         ax.set_yticks(range(len(lines)), list(lines))
         ax.set(title=title, ylim=(len(lines) - 0.5, -0.5), xlabel=xlabel)
         if whole:
             ax.set_xlim(0, 100)
+        else:
+            ax.margins(x=0.08)
+            ax.locator_params(axis="x", nbins=6)
+    if len({ax.get_xlabel() for ax in axes}) == 1:
+        for ax in axes[: -columns or None] if columns > 1 else axes[:-1]:
+            ax.xaxis.label.set_visible(False)
     named = [stage for stage in stages if stage in shown] if any(mark.ours is not None for mark in marks) else []
-    places = {stage: stages.index(stage) for stage in named}
-    handles = [Line2D([], [], marker=MARKERS[i], color=COLOURS[i], label=stage, **look) for stage, i in places.items()]
+    shapes = {stage: looks[stage] for stage in named}
+    handles = [Line2D([], [], marker=MARKERS[i], color=COLOURS[i], label=stage, **look) for stage, i in shapes.items()]
     if any(mark.published is not None for mark in marks):
         handles.append(Line2D([], [], color=TEXT, marker="o", label="published", **HOLLOW))
     outside_legend(figure, handles)
@@ -117,7 +152,8 @@ def row_brackets(
     panels: dict[str, dict[str, dict[str, Mark]]] = {}
     for row in found:
         title, name, stage = address(row)
-        panels.setdefault(title, {}).setdefault(name, {})[stage] = Mark(row.value, row.published)
+        interval = None if row.low is None or row.high is None else (row.low, row.high)
+        panels.setdefault(title, {}).setdefault(name, {})[stage] = Mark(row.value, row.published, interval)
     return panels
 
 
@@ -136,11 +172,62 @@ def every_bracket(profile: str, store: Store) -> Drawing:
             eps = evaluation.measurement.threat.eps
             radius = f"{eps:g}" if round(eps, 4) == eps else f"{255 * eps:.3g}/255"
             title = f"{facts_of(evaluation.subject.dataset).title}, ε = {radius}"
-            name = record.path.split("/")[-2].removeprefix(f"{evaluation.subject.dataset}-").removesuffix("-s0")
+            name = network_name(record.path.split("/")[-2].removeprefix(f"{evaluation.subject.dataset}-"))
             # Two networks may share a folder: the certified ones differ in how their bounds were computed.
             named = found.setdefault(title, {})
             named.setdefault(name if name not in named else f"{name}, {record.training_key[:4]}", record)
-    return _drawing(dict(sorted(found.items())), store)
+    ordered = {
+        title: dict(sorted(named.items(), key=lambda one: -one[1].metrics[STAGES["worst case"]].value))
+        for title, named in sorted(found.items())
+    }
+    return _drawing(ordered, store)
+
+
+def network_name(folder: str) -> str:
+    """A network's name for people: ``madry_cnn16-pgd-s0`` -> ``madry cnn 16, pgd``; a seed other than 0 stays."""
+    model, _, rest = folder.removesuffix("-s0").partition("-")
+    words = re.sub(r"(?<=[a-z])(?=\d+$)", " ", model.replace("_", " "))
+    return f"{words}, {rest.replace('_', ' ').replace('-s', ', seed ')}" if rest else words
+
+
+def settled_brackets(
+    panels: Mapping[str, Mapping[str, tuple[Evaluation, float | None]]], profile: str, store: Store
+) -> Drawing:
+    """The figure for these brackets: each end by the strongest of all records of the same network, points and ball.
+
+    Args:
+        panels: by title and name, the evaluation, and the share in per cent that the paper's printed bound certifies,
+            which is drawn hollow.
+    """
+    found: dict[str, dict[str, Bracket]] = {}
+    used = list[Record]()
+    for title, networks in panels.items():
+        for name, (evaluation, printed) in networks.items():
+            record = record_of(evaluation, profile, store)
+            if record is not None:
+                found.setdefault(title, {})[name] = _settled(record, printed, store)
+                used.append(record)
+    if not used:
+        return MISSING
+    counts = sorted({record.metrics["accuracy"].n for record in used})
+    points = " to ".join(f"{count:,}" for count in dict.fromkeys((counts[0], counts[-1])))
+    figure = brackets(found, xlabel=f"accuracy (%), {points} points", stages=ORDER, whole=False)
+    return stamped(figure, used), f"From clean inputs to what is proven. {'; '.join(_described(found))}."
+
+
+def _settled(record: Record, printed: float | None, store: Store) -> dict[str, Mark]:
+    """Stages of a bracket in per cent: clean and PGD of its record, then both ends by all records."""
+    proven, unbroken, _ = settled(record, store.records(record.profile))
+    count = int(unbroken.sum())
+    low, high = (100 * end for end in wilson(count, len(unbroken)))
+    stages = {
+        "clean": Mark(100 * record.metrics["clean"].value),
+        "PGD": Mark(100 * record.metrics["after first"].value),
+        "worst case": Mark(100 * count / len(unbroken), interval=(low, high)),
+    }
+    if proven.any():
+        stages[CERTIFIED] = Mark(100 * float(proven.mean()), printed)
+    return stages
 
 
 def _proofs(record: Record, store: Store, kind: str) -> list[Record]:

@@ -15,7 +15,19 @@ from matplotlib.patches import Patch
 from numpy.typing import ArrayLike
 
 from ...errors import RobustlibError
-from .style import COLOURS, TEXT, dash, grid, need, new_figure, outside_legend, styled
+from .style import (
+    COLOURS,
+    TEXT,
+    dash,
+    grid,
+    need,
+    new_figure,
+    outer_labels,
+    outside_legend,
+    places,
+    small_title,
+    styled,
+)
 
 Histogram = tuple[ArrayLike, ArrayLike]
 """(edges, counts): b + 1 and b numbers."""
@@ -25,6 +37,13 @@ def _look(place: int) -> dict[str, Any]:
     """Colours and line style of the histogram at that place."""
     colour = COLOURS[place]
     return {"facecolor": (*to_rgb(colour), 0.3), "edgecolor": colour, "linewidth": 1.6, "linestyle": dash(place)}
+
+
+def _line(name: str, at: Mapping[str, int]) -> dict[str, Any]:
+    """The vertical line of a named value; the paper's is black and dotted."""
+    if name == "published":
+        return {"color": TEXT, "linestyle": ":", "linewidth": 1.8}
+    return {"color": COLOURS[at[name]], "linestyle": dash(at[name])}
 
 
 def draw_histogram(ax: Axes, name: str, histogram: Histogram, place: int, *, fill: bool = True) -> None:
@@ -47,9 +66,11 @@ def histograms(
     ylabel: str,
     log: bool = True,
     zero: bool = True,
-    values: Sequence[float] = (),
+    values: Sequence[float] | Mapping[str, Mapping[str, ArrayLike]] = (),
     marks: Mapping[str, float] | None = None,
     columns: int = 2,
+    tall: float = 0.0,
+    least: float = 0.0,
 ) -> Figure:
     """Counts in given bins, a panel for each title; a name has one colour in all panels.
 
@@ -58,34 +79,42 @@ def histograms(
         xlabel, ylabel: axis labels, with the unit.
         log: the axis of counts is logarithmic.
         zero: the other axis starts at zero.
-        values: the values counted, as ticks at the foot.
+        values: values as ticks at the foot: those counted, or by title and name others, in the name's colour.
         marks: named values, as vertical lines.
         columns: panels side by side.
+        tall: inches of a panel with its title and labels, where the usual is too many.
+        least: what an axis from zero reaches to at least.
 
     Raises:
         RobustlibError: nothing to draw, more histograms than can be told apart, counts that do not fit their edges.
     """
     order, marks = list(dict.fromkeys(name for found in panels.values() for name in found)), marks or {}
     need(dict.fromkeys([*order, *marks]), "histograms")
-    columns = min(columns, len(panels))
-    figure = new_figure(0.8 + (2.4 if columns == 1 else 2.2) * -(-len(panels) // columns))
-    for ax, (title, found) in zip(grid(figure, len(panels), columns), panels.items(), strict=True):
+    columns, at = min(columns, len(panels)), places([*order, *marks])
+    figure = new_figure(0.8 + (tall or (2.4 if columns == 1 else 2.2)) * -(-len(panels) // columns))
+    axes = grid(figure, len(panels), columns)
+    most = max(float(np.max(counts)) for found in panels.values() for _, counts in found.values())
+    for ax, (title, found) in zip(axes, panels.items(), strict=True):
         for name, histogram in found.items():
-            draw_histogram(ax, name, histogram, order.index(name))
-        if len(values):
-            ax.plot(values, np.zeros(len(values)), "|", color=TEXT, markersize=12, clip_on=False)
-        for place, value in enumerate(marks.values(), len(order)):
-            ax.axvline(value, color=COLOURS[place], linestyle=dash(place))
+            draw_histogram(ax, name, histogram, at[name])
+        ticks = values.get(title, {}) if isinstance(values, Mapping) else {"": values} if len(values) else {}
+        for name, some in ticks.items():
+            foot: dict[str, Any] = {"transform": ax.get_xaxis_transform(), "clip_on": False, "zorder": 5}
+            colour = COLOURS[at[name]] if name else TEXT
+            ax.plot(np.asarray(some), np.zeros(np.size(some)), "|", color=colour, markersize=12, **foot)
+        for name, value in marks.items():
+            ax.axvline(value, **_line(name, at))
         if log:
             ax.set_yscale("log")
-            ax.set_ylim(bottom=0.7)
+            ax.set_ylim(bottom=0.7, top=1.5 * most)
         if zero:
-            ax.set_xlim(left=0)
+            ax.set_xlim(0, max(ax.get_xlim()[1], least))
         ax.set(title=title, xlabel=xlabel, ylabel=ylabel)
-    outlines: list[Artist] = [Patch(label=name, **_look(place)) for place, name in enumerate(order)]
-    lines = [
-        Line2D([], [], color=COLOURS[place], linestyle=dash(place), label=name)
-        for place, name in enumerate(marks, len(order))
-    ]
+        if columns > 3:
+            ax.locator_params(axis="x", nbins=4)
+            small_title(ax)
+    outer_labels(axes)
+    outlines: list[Artist] = [Patch(label=name, **_look(at[name])) for name in order]
+    lines = [Line2D([], [], label=name, **_line(name, at)) for name in marks]
     outside_legend(figure, [*outlines, *lines])
     return figure

@@ -2,32 +2,42 @@
 
 from __future__ import annotations
 
-import math
+import textwrap
 from collections.abc import Sequence
 
+import numpy as np
 import torch
-from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
-from torchvision.utils import make_grid
 
 from ...errors import RobustlibError
-from .style import GROUND, WIDTH, new_figure, styled
+from .style import is_narrow, new_figure, styled, width
 
-_TILE = 64
+LARGEST, PIXEL = 1.15, 0.1
+"""Inches of an image, and of a pixel, at most: enlarged more, an image shows its pixels instead of what it is of."""
+_GAP, _LINE, _NAMES = 0.1, 0.165, 1.05
+"""Inches between images, of a line of text, and of the names of rows."""
+_PIXELS = 112
 """Fewest pixels of an image's longer side."""
-_LINE = 0.16
-"""Inches of a line of text."""
+
+
+def enlarged(image: np.ndarray) -> np.ndarray:
+    """An image (h, w, c) with each pixel repeated, so that no viewer blurs it."""
+    times = -(-_PIXELS // max(image.shape[:2]))
+    return np.asarray(image.repeat(times, 0).repeat(times, 1))
 
 
 @styled
-def image_grid(images: ArrayLike | torch.Tensor, labels: Sequence[str], *, columns: int = 5) -> Figure:
+def image_grid(
+    images: ArrayLike | torch.Tensor, labels: Sequence[str], *, columns: int = 5, names: Sequence[str] = ()
+) -> Figure:
     """Images in rows, each with its label below.
 
     Args:
         images: (n, 1 or 3, h, w) in 0..1.
-        labels: n short texts; may hold line breaks.
-        columns: images side by side.
+        labels: n short texts; may hold line breaks, and longer ones are broken.
+        columns: images side by side, if there is room for them.
+        names: of the rows, at their left; the rows then stay whole on a phone too.
 
     Raises:
         RobustlibError: another shape, values outside 0..1, another number of labels.
@@ -40,22 +50,34 @@ def image_grid(images: ArrayLike | torch.Tensor, labels: Sequence[str], *, colum
     if float(tiles.min()) < 0 or float(tiles.max()) > 1:
         raise RobustlibError(f"images reach from {float(tiles.min()):g} to {float(tiles.max()):g}; give 0..1")
     columns = min(columns, len(tiles))
-    # Tiny images are enlarged, so that the gaps between them can be set finely.
-    times = -(-_TILE // max(tiles.shape[2:]))
-    tiles = tiles.repeat_interleave(times, 2).repeat_interleave(times, 3)
-    height, width = tiles.shape[2:]
-    # Inches of text below each image become pixels of a picture whose width the gaps themselves extend.
-    text = 0.08 + _LINE * max(label.count("\n") + 1 for label in labels)
-    gap = math.ceil(text * columns * width / (WIDTH - text * (columns - 1)))
-    ground = torch.tensor(to_rgb(GROUND)).reshape(3, 1, 1)
-    padded = make_grid(tiles.expand(-1, 3, -1, -1), nrow=columns, padding=gap, pad_value=float("nan"))
-    picture = torch.where(padded.isnan(), ground, padded)[:, gap:, gap:-gap]
-    figure = new_figure(WIDTH * picture.shape[1] / picture.shape[2])
+    # Names stand above their row on a phone.
+    beside, above = (0.0, _LINE + 0.04) if names and is_narrow() else (_NAMES if names else 0.0, 0.0)
+    room = width() - 0.2 - beside
+    if not names and (room + _GAP) / columns - _GAP < 0.75:
+        columns = max(1, -(-columns // 2))
+    side = min(LARGEST, PIXEL * max(tiles.shape[2:]), (room + _GAP) / columns - _GAP)
+    broken = [textwrap.fill(label, max(6, int(side * 11.5))) if "\n" not in label else label for label in labels]
+    # The longer of an image's sides fills its place.
+    high, wide = (side * float(n) / max(tiles.shape[2:]) for n in tiles.shape[2:])
+    rows = [broken[i : i + columns] for i in range(0, len(broken), columns)]
+    lines = [max((label.count("\n") + 1 for label in row if label), default=0) for row in rows]
+    tall = [above + high + _LINE * n + _GAP for n in lines]
+    figure = new_figure(sum(tall) + 0.2)
     ax = figure.subplots()
-    ax.imshow(picture.permute(1, 2, 0).numpy(), interpolation="nearest")
+    across, top = beside + columns * (side + _GAP) - _GAP, 0.0
+    for place, row in enumerate(rows):
+        top -= above
+        if place < len(names):
+            name = names[place] if is_narrow() else textwrap.fill(names[place], 11)
+            where = (0, top + 0.02, "bottom") if is_narrow() else (0, top - high / 2, "center")
+            ax.text(*where[:2], name, va=where[2], fontsize=9.5, weight="bold", linespacing=1.1)
+        for column, label in enumerate(row):
+            tile = tiles[place * columns + column].expand(3, -1, -1).permute(1, 2, 0).numpy()
+            left = beside + column * (side + _GAP) + (side - wide) / 2
+            ax.imshow(enlarged(tile), interpolation="none", extent=(left, left + wide, top - high, top))
+            ax.text(left + wide / 2, top - high - 0.03, label, ha="center", va="top", fontsize=9, linespacing=1.05)
+        top -= tall[place] - above
+    # Inches on both axes, whatever the width of the row.
+    ax.set(xlim=(0, width() - 0.2) if across < width() - 0.2 else (0, across), ylim=(top, 0))
     ax.set_axis_off()
-    for i, label in enumerate(labels):
-        row, column = divmod(i, columns)
-        x = column * (width + gap) + width / 2 - 0.5
-        ax.text(x, row * (height + gap) + height + gap * 0.04 / text, label, ha="center", va="top", fontsize=9)
     return figure

@@ -19,7 +19,7 @@ from ..evidence import GRADES, grade
 from ..join import title_suffix
 from ..rows import Row
 from .curves import Curve
-from .style import NEUTRAL
+from .style import foot
 
 Drawing = tuple[Figure, str] | str
 """A figure and its alt text, or the reason why there is none."""
@@ -47,7 +47,7 @@ def stamped(figure: Figure, records: Sequence[Record | Row]) -> Figure:
     graded = (one.evidence if isinstance(one, Row) else grade([one]) for one in records)
     names = ", ".join(sorted(filter(None, set(graded)), key=GRADES.index))
     text = f"evidence: {names}{title_suffix(records)}"
-    figure.supxlabel(text, x=0.99, ha="right", fontsize=9, color=NEUTRAL)
+    foot(figure, text)
     return figure
 
 

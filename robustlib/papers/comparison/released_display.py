@@ -1,0 +1,142 @@
+"""Tables and sentences on the released networks: both ends of each bracket, by all records of the network."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ...experiments.store import Store
+from ...report.display import record_target, show_markdown
+from ...report.plots.records import record_of
+from ...report.rows import NOTHING
+from ...report.soundness import settled
+from ...spec.records import Record
+from . import released
+from .display import show
+
+GROUPS = {"class": "classes", "person": "persons"}
+"""Series of a bracket's record, and what readers call their lines."""
+
+
+@dataclass(frozen=True)
+class Ends:
+    """Both ends of a network's bracket in per cent, by all of its records.
+
+    Args:
+        record: of the bracket.
+        proven: None where no certificate is known.
+        unbroken: by every attack.
+        left: points between the two.
+        printed: what the paper's printed bound certifies; None where it is not of this network.
+    """
+
+    record: Record
+    proven: float | None
+    unbroken: float
+    left: int
+    printed: float | None
+
+    @property
+    def gap(self) -> float:
+        """Points of per cent that nothing decides."""
+        return self.unbroken - (self.proven or 0.0)
+
+
+def ends(profile: str, store: Store) -> dict[tuple[str, str], Ends]:
+    """By line and whose network it is, where there is a record."""
+    found = {}
+    for name, of in released.drawn().items():
+        for whose, (evaluation, printed) in of.items():
+            record = record_of(evaluation, profile, store)
+            if record is not None:
+                proven, unbroken, _ = settled(record, store.records(record.profile))
+                sure = 100 * float(proven.mean()) if proven.any() else None
+                left = int((unbroken & ~proven).sum())
+                found[name, whose] = Ends(record, sure, 100 * float(unbroken.mean()), left, printed)
+    return found
+
+
+def _linked(text: str, record: Record) -> str:
+    return text if text == NOTHING else f"[{text}](#{record_target(record.path)})"
+
+
+def released_table(profile: str, store: Store) -> tuple[list[str], list[list[str]]]:
+    """(heads, Markdown cells): a line for each network with a record."""
+    heads = ["network", "of", "points", "clean", "PGD-20", "unbroken", "proven", "printed bound", "open"]
+    lines = []
+    for (name, whose), found in ends(profile, store).items():
+        shares = (f"{100 * found.record.metrics[metric].value:.2f}" for metric in ("clean", "after first"))
+        linked = (_linked(share, found.record) for share in shares)
+        sure, printed = (NOTHING if x is None else f"{x:.2f}" for x in (found.proven, found.printed))
+        left = NOTHING if found.proven is None else f"{found.left:,}"
+        points = f"{found.record.metrics['clean'].n:,}"
+        lines.append([name, whose, points, *linked, f"{found.unbroken:.2f}", sure, printed, left])
+    return heads, lines
+
+
+def show_released_table(profile: str, store: Store) -> None:
+    """Display the table of the brackets as a cell's output."""
+    caption = (
+        "The authors' networks, and ours of the same architecture where one was measured, in per cent of the test "
+        "points. Unbroken: by every attack on record; proven: by any certificate on record; printed bound: what the "
+        "paper's own number certifies; open: points between unbroken and proven."
+    )
+    show(*released_table(profile, store), name="table-released-networks-at-a-glance", caption=caption)
+
+
+def group_table(profile: str, store: Store) -> tuple[list[str], list[list[str]]]:
+    """(heads, Markdown cells): the least and the greatest share of a class, and of a person, at both ends."""
+    lines = []
+    for (name, whose), found in ends(profile, store).items():
+        for kind, plural in GROUPS.items():
+            groups = np.asarray(found.record.series.get(kind, ()), float)
+            if len(groups):
+                shares = (100 * groups[:, place] / groups[:, 1] for place in (2, 3, 4))
+                told = [f"{share.min():.1f} to {share.max():.1f}" if share.any() else NOTHING for share in shares]
+                linked = [_linked(text, found.record) for text in told]
+                lines.append([name, whose, f"{len(groups)} {plural}", *linked])
+    return ["network", "of", "groups", "clean", "unbroken", "proven"], lines
+
+
+def show_group_table(profile: str, store: Store) -> None:
+    """Display the table of the brackets by group as a cell's output."""
+    caption = (
+        "The same by class and, on HAR, by person: the least and the greatest share of a group, in per cent of its "
+        "test points, by the bracket's own attacks and bounds."
+    )
+    show(*group_table(profile, store), name="table-released-networks-by-group", caption=caption)
+
+
+def released_text(profile: str, store: Store) -> str:
+    """What the brackets say: how far apart their ends are, and whose difference a difference of level is."""
+    found = ends(profile, store)
+    theirs = {name: end for (name, whose), end in found.items() if whose == released.AUTHORS}
+    decided = [
+        f"*{name}*: today's certificates prove {end.proven - end.printed:.2f} points more than the printed bound, and "
+        f"{end.gap:.2f} points lie between proof and attack."
+        for name, end in theirs.items()
+        if end.proven is not None and end.printed is not None
+    ]
+    if not decided:
+        return "The records of this table are not all there yet."
+    told = [_whose(name, theirs[name], found[name, released.OURS]) for name in theirs if (name, released.OURS) in found]
+    parts = [f"**What is decided, in points of per cent.** {' '.join(decided)}"]
+    parts += [f"**Training or evaluation?** {' '.join(told)}"] if told else []
+    return "\n\n".join(parts)
+
+
+def _whose(name: str, theirs: Ends, ours: Ends) -> str:
+    """One sentence: is the difference of level larger than what the evaluations leave open?"""
+    apart = ours.unbroken - theirs.unbroken
+    least = max((ours.proven or 0.0) - theirs.unbroken, (theirs.proven or 0.0) - ours.unbroken)
+    which = "above" if apart > 0 else "below"
+    level = f"*{name}*: our network's unbroken share is {abs(apart):.2f} points {which} the authors'"
+    if least > 0:
+        return f"{level}, and at least {least:.2f} of them are decided by proof and attack: a difference of training."
+    return f"{level}, and no more than both evaluations leave open."
+
+
+def show_released_text(profile: str, store: Store) -> None:
+    """Display the sentences as a cell's output."""
+    show_markdown(released_text(profile, store))

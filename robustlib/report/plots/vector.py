@@ -1,0 +1,65 @@
+"""A figure as SVG: in two layouts, for a page and for a phone, and recoloured for dark pages.
+
+Text stays text and the ground is transparent. The same figure is the same bytes on one machine.
+"""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import io
+import re
+
+import matplotlib as mpl
+from matplotlib.figure import Figure
+
+from .style import COLOURS, GRID, GROUND, TEXT, narrowed
+
+MIME = "application/vnd.robustlib.drawing+json"
+"""Type of the output that holds the layouts: ignored by readers of notebooks, which show the PNG beside it."""
+DARK = {
+    TEXT: "#e4e6e9",
+    GRID: "#3a4048",
+    GROUND: "#14181e",
+    **dict(
+        zip(
+            COLOURS,
+            ("#5ab4f0", "#ff9c57", "#4fcfa5", "#e08cc6", "#a9aeb5", "#d9b14a", "#8ad0f7", "#f0f0f0"),
+            strict=True,
+        )
+    ),
+}
+"""Each colour of a figure, and what it becomes on a dark page."""
+_UNUSED = re.compile(r"<metadata>.*?</metadata>|<!--.*?-->|<\?xml.*?\?>|<!DOCTYPE.*?>|(?<=\n) +", re.DOTALL)
+_GROUP = re.compile(r' id="[a-zA-Z0-9_.]+_\d+"')
+
+
+def svg(figure: Figure) -> str:
+    """The figure as SVG text, transparent, without what a browser does not need."""
+    drawn = io.StringIO()
+    with mpl.rc_context({"svg.hashsalt": "robustlib", "svg.fonttype": "none", "image.composite_image": False}):
+        figure.savefig(drawn, format="svg", metadata={"Date": None, "Creator": None}, facecolor="none")
+    text = _GROUP.sub("", _UNUSED.sub("", drawn.getvalue()))
+    # Letters as wide as those of the layout where there are any, else narrower ones.
+    return text.replace("'DejaVu Sans'", "'DejaVu Sans', Verdana, 'Segoe UI', Roboto, sans-serif").strip()
+
+
+def layouts(figure: Figure) -> dict[str, str]:
+    """Packed SVG texts by layout: ``wide``, and ``narrow`` where the figure was made by a builder."""
+    found = {"wide": figure, "narrow": narrowed(figure)}
+    return {name: pack(svg(one)) for name, one in found.items() if one is not None}
+
+
+def pack(text: str) -> str:
+    """Text, compressed, as ASCII: a tenth of an SVG's bytes in a notebook."""
+    return base64.b64encode(gzip.compress(text.encode(), mtime=0)).decode()
+
+
+def unpack(packed: str) -> str:
+    """The text that :func:`pack` was given."""
+    return gzip.decompress(base64.b64decode(packed)).decode()
+
+
+def darkened(text: str) -> str:
+    """An SVG text in the colours of a dark page; pictures inside it stay."""
+    return re.sub("|".join(DARK), lambda found: DARK[found.group()], text)
