@@ -83,7 +83,7 @@ show_drawing(
 # %% [markdown]
 # ### The grand table
 #
-# Clean accuracy, noise, FGSM and the worst case come from one run of the suite, each attack on what the attacks before it left; PGD is run once more by itself, on all points, from one
+# Clean accuracy, noise, FGSM and the worst case come from one run of the suite of attacks, each on the points that are still correct after those before it; PGD is run once more by itself, on all points, from one
 # start and from several. The two exact columns are one measurement: PGD, then the four bounds, then the solver on what these leave open; undecided is what it was not asked about or did not settle.
 # The four kinds of certificate, from cheap to dear: interval bounds {cite}`gowal2018`; one dual pass over interval bounds (hybrid); the dual with the fixed slopes of
 # {cite:t}`wong2018`; and with slopes that adapt {cite}`zhang2018crown`. The last column counts the operations of the training and of all trainings that the network begins with,
@@ -166,14 +166,14 @@ show_markdown(
     f"{ours(comparison.cascade(), 'answered_2')} of the test points. The cascade errs on {ours(comparison.cascade(), 'error')} of the clean points, the authors' rule leaves "
     f"{ours(comparison.cascade(), 'bound')} uncounted, and the strict rule leaves {ours(comparison.cascade(), 'strict_bound')} without a proof; its first stage alone proves "
     f"{ours(comparison.bound('certified, exact', paper_bound), 'certified')}. {verdict} Of the points that the authors' rule counts, a search breaks "
-    f"{ours(comparison.cascade(), 'broken')}. [The ledger](../book/ledger.md) tells the two rules apart."
+    f"{ours(comparison.cascade(), 'broken')}. [The ledger](../book/ledger.md) explains the two rules."
 )
 
 # %% [markdown]
 # The differences of a point or two between neighbours are within the intervals, and each defence was trained once. The budgets are those of the [quick profile](../book/protocol.md), minutes each
 # and not tuned for this table; only the orders of magnitude should be carried away.
 
-# %% tags=["remove-input", "hide-output"]
+# %% tags=["remove-input"]
 show_item(comparison.ITEM, profile, store)
 
 # %% [markdown]
