@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from .. import __version__
 from ..catalogue import plan
 from ..catalogue.base import OWN, Item, papers
 from ..errors import RobustlibError, suggest
@@ -60,12 +61,18 @@ SEVERAL = ("values", "records", "footnotes", "authors_values", "authors_records"
 """Fields of a row that are lists."""
 
 
+def _plain(value: object) -> object:
+    """A number without the last digits of binary arithmetic: 61.2 for 61.199999999999996."""
+    return float(f"{value:.12g}") if isinstance(value, float) else value
+
+
 def to_csv(rows: Sequence[Row]) -> str:
-    """One line a row; numbers keep all digits, lists are joined with ``; ``, missing values are empty."""
+    """One line a row; numbers to twelve digits, lists are joined with ``; ``, missing values are empty."""
+    lines = [{name: _plain(value) for name, value in line.items()} for line in to_dicts(rows)]
     # As objects, since a column of whole numbers with a gap would become one of floats.
-    frame = pd.DataFrame(to_dicts(rows), dtype=object)
+    frame = pd.DataFrame(lines, dtype=object)
     for several in (name for name in SEVERAL if name in frame):
-        frame[several] = ["; ".join(map(str, values)) for values in frame[several]]
+        frame[several] = ["; ".join(str(_plain(value)) for value in values) for values in frame[several]]
     return frame.to_csv(index=False, lineterminator="\n")
 
 
@@ -105,7 +112,7 @@ def _bibtex(item: Item, found: Sequence[Row]) -> str:
     return (
         f"@misc{{robustlib-{item.slug},\n"
         f"  title = {{{item.title}{origin}}},\n"
-        f"  author = {{{{The robustlib authors}}}},\n  year = {{2026}},\n"
+        f"  author = {{{{The robustlib authors}}}},\n  year = {{2026}},\n  version = {{{__version__}}},\n"
         f"  note = {{Records {shown or 'none'}}}\n}}\n"
     )
 

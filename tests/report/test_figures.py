@@ -124,6 +124,14 @@ def test_published_points_are_hollow_and_named() -> None:
     assert legend_words(curve_panels({"natural": {"natural": CURVES["natural"]}}, **NAMES)) == []
 
 
+def test_recalled_values_are_grey_and_named_so() -> None:
+    recalled = Curve(X, Y, published=Y - 3, verified=False)
+    figure = curve_panels({"": {"a": recalled}}, **NAMES)
+    assert legend_words(figure) == ["a", "recalled, not checked"]
+    (hollow,) = [line for line in figure.axes[0].lines if line.get_markerfacecolor() == "none"]
+    assert hollow.get_markeredgecolor() == style.NEUTRAL
+
+
 def test_panels_have_their_own_labels_and_levels() -> None:
     one, two = BUILD["panels of curves"]().axes
     assert [ax.get_ylabel() for ax in (one, two)] == ["accuracy (%)", "loss (nats)"]

@@ -85,7 +85,7 @@ def loss_during_pgd(profile: str, store: Store, *, examples: int = 1) -> Drawing
                 # What rounding alone makes of a loss near zero is no curve.
                 reach[title] = 20 * RECORDED
                 if runs.max() < 10 * RECORDED:
-                    notes[title] = f"recorded to {RECORDED:g}{' nats' if examples == 1 else ''}"
+                    notes[title] = f"recorded to {RECORDED:g} nats" if examples == 1 else f"recorded\nto {RECORDED:g}"
             last = np.mean([np.asarray(record.series[name], float)[:, -1] for name in names])
             said.append(f"{data}, {label}: {last:.3g}")
         used += records
@@ -152,24 +152,24 @@ def capacity(profile: str, store: Store) -> Drawing:
     """Accuracy and training loss against capacity, three ways of training (arXiv figure 4)."""
     found = {(row.label, row.column): row for row in rows("madry2018/capacity/mnist", profile, store)}
     points: dict[str, dict[str, list[Point]]] = {}
+    loss = "(d) training loss"
     for number in published_of("madry2018/capacity").values():
         row = found.get((number.row, number.column))
         if row is None or number.column.startswith("error bar"):
             continue
         named = number.column.removeprefix("accuracy on ").removeprefix("cross-entropy, ").removesuffix(" inputs")
-        loss = number.column.startswith("cross-entropy")
-        name = named.replace("Natural", "natural") if loss else named.replace("Natural", "clean")
-        title = "(d) training loss" if loss else number.where["panel"]
+        trained = number.column.startswith("cross-entropy")
+        name = named.replace("Natural", "natural" if trained else "clean")
+        title = loss if trained else number.where["panel"]
         points.setdefault(title, {}).setdefault(name, []).append(read_row(number.where["capacity scale"], row))
     panels = {
-        title: {name: curve for name, some in named.items() if (curve := joined(some)) is not None}
-        for title, named in points.items()
+        title: {name: curve for name, some in lines.items() if (curve := joined(some)) is not None}
+        for title, lines in points.items()
     }
     panels = {title: curves for title, curves in panels.items() if curves}
     if not panels:
         return MISSING
-    used = [source for named in points.values() for some in named.values() for source in sources(some)]
-    loss = "(d) training loss"
+    used = [source for curves in points.values() for some in curves.values() for source in sources(some)]
     figure = curve_panels(
         panels,
         xlabel="capacity scale",
@@ -248,7 +248,7 @@ def accuracy_vs_eps(profile: str, store: Store) -> Drawing:
         panels[title], labels[title] = {"PGD, adv. trained": curve}, radius[norm].replace(")", ", of 255)")
         if apart:
             none = np.full(len(points), np.nan)
-            printed = [theirs[eps] for eps in cifar.GRIDS[norm]]
+            printed = np.asarray([theirs[eps] for eps in cifar.GRIDS[norm]], float)
             title = "(d) CIFAR10, published"
             panels[title] = {"PGD, adv. trained": Curve(cifar.GRIDS[norm], none, published=printed)}
             labels[title] = "radius ε (ℓ₂, unit not stated)"

@@ -138,7 +138,7 @@ def training_curves(profile: str, store: Store) -> Drawing:
     notes = {
         title: f"below {FLOOR:g} drawn there"
         for title, record in zip(panels, found.values(), strict=True)
-        if min(record.series["loss"]) < FLOOR
+        if np.asarray(record.series["loss"], float).min() < FLOOR
     }
     figure = curve_panels(
         panels, xlabel="update", ylabel="training loss (nats)", yscale="log", markers=False, notes=notes

@@ -46,6 +46,7 @@ class Curve:
         x, y: (n,).
         low, high: (n,) ends of the band around y.
         published: (n,) the paper's values.
+        verified: they were checked against the paper; recalled ones are drawn in grey.
         runs: (k, n) single runs that y is the mean of.
     """
 
@@ -55,6 +56,7 @@ class Curve:
     high: ArrayLike | None = None
     published: ArrayLike | None = None
     runs: ArrayLike | None = None
+    verified: bool = True
 
 
 def smoothed(x: ArrayLike, y: ArrayLike, batches: int) -> Curve:
@@ -79,7 +81,7 @@ def _look(place: int, markers: bool) -> dict[str, Any]:
 
 
 def draw_curves(ax: Axes, curves: Mapping[str, Curve], order: Sequence[str], *, markers: bool = True) -> bool:
-    """Draw curves and return whether any has a published value.
+    """Draw curves and return whether any has a published value that was checked.
 
     Args:
         ax: where.
@@ -107,10 +109,10 @@ def draw_curves(ax: Axes, curves: Mapping[str, Curve], order: Sequence[str], *, 
                 ax.plot(x, run, color=colour, alpha=0.45, linewidth=0.8)
         known = np.isfinite(low)  # a gap would hide the band on both of its sides
         ax.fill_between(x[known], low[known], high[known], color=colour, alpha=0.18, linewidth=0)
-        given = np.isfinite(published)
+        given, ink = np.isfinite(published), TEXT if curve.verified else NEUTRAL
         if given.any():
-            any_published = True
-            ax.plot(x[given], published[given], marker=MARKERS[place], zorder=3, markeredgecolor=TEXT, **HOLLOW)
+            any_published |= curve.verified
+            ax.plot(x[given], published[given], marker=MARKERS[place], zorder=3, markeredgecolor=ink, **HOLLOW)
         known = np.isfinite(y)
         # Amid their runs, means of every series are solid.
         behind = {"linestyle": "-", "linewidth": 2.2} if len(runs) and not markers else {}
@@ -253,5 +255,9 @@ def curve_panels(
         with_markers = all(of(markers, title) for title in panels if title not in apart)
         solid = not with_markers and any(c.runs is not None for curves in panels.values() for c in curves.values())
         handles = curve_handles(order, published=published, markers=with_markers, solid=solid)
+        if any(
+            not curve.verified and curve.published is not None for found in panels.values() for curve in found.values()
+        ):
+            handles.append(Line2D([], [], color=NEUTRAL, marker="o", label="recalled, not checked", **HOLLOW))
         outside_legend(figure, [*handles, *lines])
     return figure
