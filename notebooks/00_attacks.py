@@ -11,9 +11,9 @@
 # %% [markdown]
 # # The attacks
 #
-# An attack looks for a small change of an input that changes what a network tells. The five papers of this book use about a
+# An attack looks for a small change of an input that changes what a network predicts. The five papers of this book use about a
 # dozen, readers today expect a few more, and all of them are in `robustlib.attacks`. This chapter shows each one at work on the same
-# digit: what it minimises or maximises, how it searches, what it finds, and what that costs. It then evaluates two networks in one
+# digit: what it minimises or maximises, how it searches, what it finds, and what that costs ([draw a digit](../book/demo.md) to attack one of your own). It then evaluates two networks in one
 # call, and shows what the evaluation says of two defences that only look like ones.
 #
 # Everything here is computed while the page is made, on scikit-learn's $8 \times 8$ digits, in seconds. No number here says
@@ -155,7 +155,7 @@ def show_attacks(calls, alt):
 
 # %% [markdown]
 # In each picture: the digit, the perturbation, the attacked digit. The perturbation is drawn on a scale of its own, grey for no change,
-# black and white for its largest entry; its norms stand below. "told" is the class that the network tells of the attacked
+# black and white for its largest entry; its norms stand below. "told" is the predicted class of the attacked
 # digit, "margin" is {eq}`eq-attacks-margin` there, negative and coloured when the attack succeeded. Each cell shows the call that made the
 # picture, `g()` being a fresh `torch.Generator`.
 
@@ -385,7 +385,7 @@ show_attacks(
 # With $F$ the **softmax outputs**, as on the distilled networks {cite}`papernot2016`, $\beta = -\alpha$, and a saturated
 # softmax leaves no pair to choose: the attack gives up, and the network looks robust {cite}`carlini2016`. With $F = z$ the **logits** saturation
 # does not matter, but the pair must lower the sum of all other logits, and where none does the attack gives up as well. Which version is the
-# stronger one depends on the network ({numref}`table-attacks-cost` tells it for this one).
+# stronger one depends on the network ({numref}`table-attacks-cost` has it for this one).
 
 # %%
 few_features = {
@@ -624,7 +624,7 @@ def show_report(name, report):
             for line in report.lines
         ],
         name=f"table-attacks-suite-{slug}",
-        caption=f"The {name} network under the suite, {len(seen)} digits: points attacked, and what stands after this attack and all before it.",
+        caption=f"The {name} network under the suite of attacks, {len(seen)} digits: points attacked, and points still correct after this attack and all before it.",
     )  # fmt: skip
 
 
@@ -750,7 +750,7 @@ say({
 })  # fmt: skip
 
 # %% [markdown]
-# The margin and the DLR loss undo large logits, which is why the suite contains them, and the suite then needs no more. Against rounding no
+# The margin and the DLR loss undo large logits, which is why the suite of attacks contains them; it then needs no more. Against rounding no
 # loss helps, since there is no slope; what helps is to do without (Square), or to take the slope of something similar (transfer, here from the very
 # network behind the rounding). Defensive distillation is the first control with a temperature in place of the factor {cite}`carlini2016`; the second
 # is what Athalye et al. {cite}`athalye2018` called shattered gradients.

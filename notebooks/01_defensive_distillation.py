@@ -110,7 +110,7 @@ show_markdown(
 # ## At work, on small digits
 #
 # Three networks of the paper's nine-layer family are trained now, by this cell, on scikit-learn's $8 \times 8$ digits: one as usual, a
-# teacher at $T = 20$, and its student. They stand in for nothing in the paper; they show the mechanism.
+# teacher at $T = 20$, and its student. A small illustration, not one of the paper's experiments.
 
 # %%
 digits = load("digits")
@@ -180,7 +180,7 @@ rate = {
 same = (logits["student"] / T).argmax(1) == logits["student"].argmax(1)
 
 # %% [markdown]
-# What comes out, in statements that hold with room to spare on any machine:
+# Checks, with margins that hold on any machine:
 
 # %% tags=["remove-input"]
 right = {name: float((z.argmax(1) == y).float().mean()) for name, z in logits.items()}
@@ -199,8 +199,8 @@ verdicts = {
 print("\n".join(f"{'yes' if holds else 'no':4}{text}" for text, holds in verdicts.items()))
 
 # %% [markdown]
-# One digit, and the derivative of one wrong class's output with respect to its pixels: red raises the output, blue lowers it. Three of the
-# panels have a direction to follow. The one that JSMA was given has none, and that is the whole defence.
+# One digit, and the derivative of one wrong class's output with respect to its pixels: red raises the output, blue lowers it. The derivative
+# that JSMA was given, in one of the four panels, is exactly zero. This is the only effect of the defence.
 
 # %% tags=["remove-input"] mystnb={"figure": {"name": "fig-papernot-demo-slopes", "caption": "Derivatives of one class's output on one digit: without distillation, of the student as deployed (all exactly zero), of the same student with its logits divided by T, and of its logit."}}
 known = (logits["plain"].argmax(1) == y) & (logits["student"].argmax(1) == y)
@@ -264,8 +264,7 @@ def known_all(*numbers):
 # %% [markdown]
 # ## The paper's figures and tables
 #
-# From here on every number of ours comes from a committed record, and every table says which. The paper's Figures 1, 3 and 5 are
-# box drawings. Their counterparts here show what the three networks above make of real images, so they are computed on this page and are
+# The paper's Figures 1, 3 and 5 are box drawings. Their counterparts here show what the three networks above make of real images, so they are computed on this page and are
 # about digits; the tables below them are about MNIST.
 
 # %% [markdown]
@@ -306,7 +305,7 @@ show_item("papernot2016/network-overview", profile, store)
 #
 # Five digits, and what JSMA makes of them on the undistilled network. Pixels only ever become white.
 
-# %% tags=["remove-input"] mystnb={"figure": {"name": "fig-papernot-2", "caption": "Digits (above) and adversarial samples that JSMA makes of them on the undistilled network (below), with the class that it tells (figure 2 of the paper, here on 8 × 8 digits)."}}
+# %% tags=["remove-input"] mystnb={"figure": {"name": "fig-papernot-2", "caption": "Digits (above) and adversarial samples that JSMA makes of them on the undistilled network (below), with the predicted class (figure 2 of the paper, here on 8 × 8 digits)."}}
 wanted = (y + 1) % 10
 points = jsma(plain, x, y, target=wanted, features=16)
 with torch.no_grad():
@@ -319,7 +318,7 @@ style.show(
         torch.cat([x[picked], points[picked]]),
         [f"told: {int(y[i])}" for i in picked] + [f"told: {int(told[i])}" for i in picked],
     ),
-    alt="Two rows of digits. Below, a few pixels have become white, and the network tells another class.",
+    alt="Two rows of digits. Below, a few pixels have become white, and the network predicts another class.",
 )
 
 # %% tags=["remove-input"]
@@ -376,8 +375,8 @@ show_item("papernot2016/hardness", profile, store)
 # ### Figure 5: defensive distillation
 #
 # One training digit: its class, the teacher's soft label at $T$, what the student has learnt to answer at $T$, and what the same
-# student answers when it is deployed at $T = 1$. The slide deck says that high temperatures make outputs smooth. That is true
-# of training. The deployed network is the spikiest of all.
+# student answers when it is deployed at $T = 1$. High temperatures make outputs smooth
+# while training; at $T = 1$ the student's outputs are the most confident.
 
 # %% tags=["remove-input"] mystnb={"figure": {"name": "fig-papernot-5", "caption": "Labels on their way through defensive distillation (figure 5 of the paper), for the training digit with the softest label that teacher and student have right. Its class is marked."}}
 with torch.no_grad():
@@ -424,12 +423,12 @@ for table, caption in (("table-1", "Table I, as published: layers."), ("table-2"
     )  # fmt: skip
 
 # %% [markdown]
-# And of our networks. A *quick* row of Table II shows the settings of our shortened training. That they differ from the paper's is what *quick* means, and no finding.
+# And of our networks: where a row is a stand-in, Table II shows the settings of a shortened training, which differ from the paper's on purpose.
 
-# %% tags=["remove-input", "hide-output"]
+# %% tags=["remove-input"]
 for table in ("table-1", "table-2"):
     for panel in ("mnist", "cifar10"):
-        show_item(f"papernot2016/{table}/{panel}", profile, store)
+        show_item(f"papernot2016/{table}/{panel}", profile, store, fold=True)
 
 # %% [markdown]
 # ### Figure 6: samples of the ten classes
@@ -495,12 +494,12 @@ show_drawing(drawn.accuracy_variation(profile, store))
 # %% tags=["remove-input"]
 show_statements("papernot2016/accuracy-variation/mnist", profile, store)
 show_markdown(
-    "Every accuracy, of students and teachers, is in the tables: a student that learns badly is a finding, not a reason to leave a row out. "
+    "Every accuracy, of students and teachers, is in the tables: rows in which a student trained badly are kept. "
     f"The paper's largest losses are {printed('MNIST', 'largest accuracy degradation over all T')} points on MNIST and "
     f"{printed('CIFAR10', 'largest accuracy degradation over all T')} on CIFAR-10; its slide deck rounds up to 1.5."
 )
 
-# %% tags=["remove-input", "hide-output"]
+# %% tags=["remove-input"]
 for panel in ("mnist", "cifar10"):
     show_item(f"papernot2016/accuracy-variation/{panel}", profile, store)
 
@@ -521,7 +520,7 @@ show_statements("papernot2016/gradient-amplitudes", profile, store)
 # %% [markdown]
 # Every median and share of the figure, as numbers:
 
-# %% tags=["remove-input", "hide-output"]
+# %% tags=["remove-input"]
 show_item(
     "papernot2016/gradient-amplitudes", profile, store, part="medians and zeros", keep=lambda row: "bin" not in row.label
 )
@@ -546,7 +545,7 @@ show_markdown(
     "summary, the former being the figure's point at $T = 40$. The tables have both."
 )
 
-# %% tags=["remove-input", "hide-output"]
+# %% tags=["remove-input"]
 for panel in ("mnist", "cifar10"):
     show_item(f"papernot2016/robustness/{panel}", profile, store)
 
@@ -571,8 +570,8 @@ show_item("papernot2016/confidence", profile, store, keep=of_table_3)
 # %% [markdown]
 # The other temperatures, MNIST (which the paper calls inconclusive, with all confidences near 99 %), and the outputs at the training's $T$:
 
-# %% tags=["remove-input", "hide-output"]
-show_item("papernot2016/confidence", profile, store, part="the rest", keep=lambda row: not of_table_3(row))
+# %% tags=["remove-input"]
+show_item("papernot2016/confidence", profile, store, part="the rest", keep=lambda row: not of_table_3(row), fold=True)
 
 # %% [markdown]
 # ## How it broke
@@ -625,10 +624,10 @@ show_item(
 # Carlini and Wagner's own attack {cite}`carlini2017`, which goes here to the nearest class, not to each of nine, and what the whole suite of attacks
 # leaves:
 
-# %% tags=["remove-input", "hide-output"]
+# %% tags=["remove-input"]
 for panel in ("mnist", "cifar10"):
     show_item(
-        f"papernot2016/breaking/{panel}", profile, store, part="other attacks",
+        f"papernot2016/breaking/{panel}", profile, store, part="other attacks", fold=True,
         keep=lambda row: row.column.startswith(("C&W", "accuracy in the worst")) and row.label in papernot.LABELS,
     )  # fmt: skip
 
@@ -672,17 +671,17 @@ signs = [
     if (record := record_of(papernot.worst_case(dataset, label), profile, store)) is not None and record.findings
 ]  # fmt: skip
 show_markdown(
-    "Signs that an evaluation should be mistrusted, as the suite found them:\n\n" + "\n".join(signs)
+    "Signs that an evaluation should be mistrusted, found by the suite of attacks:\n\n" + "\n".join(signs)
     if signs else "No evaluation above showed a sign of masked gradients, leaked labels or randomness, or none was run."
 )  # fmt: skip
 
 # %% [markdown]
 # Every number of the three versions of JSMA, of FGSM, and of the test that decisions are the same at $T$ and at 1:
 
-# %% tags=["remove-input", "hide-output"]
+# %% tags=["remove-input"]
 EACH = (*drawn.VARIANTS, "accuracy under FGSM", "same decision at T and at 1")
 for panel in ("mnist", "cifar10"):
-    show_item(f"papernot2016/breaking/{panel}", profile, store, part="each T", keep=lambda row: row.column in EACH)
+    show_item(f"papernot2016/breaking/{panel}", profile, store, part="each T", keep=lambda row: row.column in EACH, fold=True)
 
 # %% [markdown]
 # ### The statements of the slide deck
@@ -787,7 +786,7 @@ show_markdown(
 # %% [markdown]
 # ### How the claim has aged
 #
-# Badly, and usefully. The defence was the first of a long line whose evaluation failed for one reason: the attack relied on a
+# The defence was broken within months, and shaped later evaluation. It was the first of a long line whose evaluation failed for one reason: the attack relied on a
 # derivative that the defence had made useless, and none was tried that did not. Two years later seven of the nine defences of one
 # conference that were examined rested on that {cite}`athalye2018`, and today's rules for evaluations (adapt the attack to the defence, look at attacks
 # without gradients, be wary when FGSM beats PGD) read like a list of what was missing here. A later note by two of
@@ -798,7 +797,7 @@ show_markdown(
 # (answers-papernot2016)=
 # ### The discussion questions
 #
-# The two that the deck asks, and one that it should have.
+# Two that the slides of the course ask, and one of our own.
 
 # %% tags=["remove-input"]
 wide = papernot.nearest("mnist", "T=100", "linf")
@@ -834,7 +833,7 @@ show_markdown(
 
 # %% tags=["remove-input"]
 show_markdown(
-    "**(Ours) Is an attempt's success rate the right number?** For the question that the paper asks, how hard it is to have a chosen class told, yes. An "
+    "**(Ours) Is an attempt's success rate the right number?** For the question that the paper asks, how hard it is to have a chosen class predicted, yes. An "
     f"untargeted adversary needs one of nine: of the points on the undistilled MNIST network {ours(papernot.attempts(A), 'broken')} are broken towards some "
     f"class, where {ours(papernot.attempts(A), 'success')} of the attempts succeed; at $T = 100$ with the logits divided by $T$ it is "
     f"{ours(back, 'broken')} and {ours(back, 'success')}. *What would change this answer:* a threat model in which some targets do no harm."

@@ -17,7 +17,8 @@
 # shows each of its parts at work on networks small enough to know the truth, and then goes through the paper's tables and figures.
 #
 # The text of the paper was not at hand while this was written. What is compared with it is Table 1, as the first slide deck reprints it; figures
-# whose numbers or places are known only from memory say so. [How to read a row](../book/how_to_read.md) explains verdicts and intervals.
+# whose numbers or places are known only from memory say so. On [another page](../book/demo.md) you can draw a digit, attack it, and see what this
+# bound proves of it. [How to read a row](../book/how_to_read.md) explains verdicts and intervals.
 
 # %% tags=["parameters"]
 profile = "best"
@@ -195,7 +196,7 @@ tell({
 # %% [markdown]
 # ### One unit
 #
-# All that is given up is given up here, at units whose sign is not known.
+# The only loss of precision is at ReLUs whose sign can change.
 
 # %% tags=["remove-input"] mystnb={"figure": {"name": "fig-polytope-relu", "caption": "The relaxation of one ReLU on [l, u] (figure 2 of the paper), with two choices of the lower line. The shaded triangle is the relaxed set."}}
 style.show(
@@ -264,7 +265,7 @@ style.show(
 # %% tags=["remove-input"]
 sure = {name: int(certify(toy, plane, sides, box).certified.sum()) for name, toy in toys.items()}
 tell({
-    "both networks tell all twelve points right": all(bool((toy(plane).argmax(1) == sides).all()) for toy in toys.values()),
+    "both networks classify all twelve points correctly": all(bool((toy(plane).argmax(1) == sides).all()) for toy in toys.values()),
     "standard training leaves at least two points uncertified": sure["standard loss"] <= 10,
     "training on the bound certifies at least eleven": sure["robust loss"] >= 11,
 })  # fmt: skip
@@ -320,8 +321,8 @@ tell({
 # %% [markdown]
 # ### What exactness costs
 #
-# The number of sign patterns doubles with each undecided unit. The deck names SMT solvers and integer programs as the exact alternative that does not scale; here is an integer program
-# beside the dual, on one input and growing networks. Times differ from machine to machine, so only what holds with a wide margin is told.
+# The number of sign patterns doubles with each undecided unit. SMT solvers and integer programs are the exact alternative, and do not scale; here is an integer program
+# beside the dual, on one input and growing networks. Times differ from machine to machine, so only what holds with a wide margin is reported.
 
 # %% tags=["remove-input"]
 def seconds(call):
@@ -432,7 +433,7 @@ tell({
 # other direction is the paper's discovery: training on a bound makes *this* bound tight. The interval bound stays useless on all three networks
 # here. That is no law: of the networks of the paper's table, trained on this bound for longer, it is nearly as good on some, as the tables below show.
 #
-# Weight decay stands for the regularisers that the deck names as the other alternative. It does make the network harder to attack, and the certificate says so
+# Weight decay stands for regularisers, the other alternative. It does make the network harder to attack, and the certificate says so
 # without having been trained on; but a regulariser promises nothing by itself, and at equal radius the robust loss leaves fewer points to both.
 
 # %% [markdown]
@@ -463,7 +464,7 @@ tell({
 })  # fmt: skip
 
 # %% [markdown]
-# "Every real attack will be detected", says the deck. What is proven is narrower: every perturbation *inside this ball* that *changes the class*. Beyond the ball
+# It is tempting to say that every real attack will be detected. What is proven is narrower: every perturbation *inside this ball* that *changes the class*. Beyond the ball
 # there is no promise. An input that is wrong without any attack may pass, for nothing had to be changed. And the flag is not free: clean inputs whose
 # own ball is not certified raise it as well, so that a network with a high bound flags most of what it sees.
 
@@ -500,8 +501,6 @@ def paper(problem, robust, column):
 
 # %% [markdown]
 # ## The paper's figures and tables
-#
-# From here on every number of ours comes from a committed record, and every table says which. Nothing is computed while this page is built.
 #
 # ### Figures 1 and 2: the polytope and the relaxed unit
 #
@@ -545,17 +544,25 @@ show_drawing(drawn.training_curves(profile, store))
 show_item("wong2018/training-curves", profile, store)
 
 # %% [markdown]
+# (table-wong2018-table-1-mnist)=
+# (table-wong2018-table-1-fashion-mnist)=
+# (table-wong2018-table-1-har)=
+# (table-wong2018-table-1-svhn)=
 # ### Table 1: errors and bounds
 #
-# Columns in capitals are the paper's. Its attacks and its ball are not cut to the inputs' range; cutting them, as one would today, gives the columns "clipped".
+# The first table has the paper's rows and columns; those below it are columns of this book's. The paper's attacks and its ball are not cut to the inputs' range; cutting them, as one would today, gives the columns "clipped".
 # A bound is the share of test points without a certificate: no attack inside the ball, known or not, can have a higher error.
 
 # %% tags=["remove-input"] mystnb={"figure": {"name": "fig-polytope-bracket", "caption": "From the clean error to the proven bound, a panel a network, each on a scale of its own. Hollow markers are the paper's. What an attack leaves open lies between PGD and the bound."}}
 show_drawing(drawn.bracket(profile, store))
 
 # %% tags=["remove-input"]
-for name in wong.PROBLEMS:
-    show_item("wong2018/table-1", profile, store, keep=lambda row, name=name: f"PROBLEM={name};" in row.label, part=name)
+show_item("wong2018/table-1", profile, store, keep=lambda row: row.published is not None)
+for name in (name for name in wong.PROBLEMS if name != "SVHN"):
+    show_item(
+        "wong2018/table-1", profile, store, part=f"more on {name}", fold=True,
+        keep=lambda row, name=name: row.published is None and f"PROBLEM={name};" in row.label,
+    )  # fmt: skip
 show_statements("wong2018/table-1", profile, store)
 
 # %% tags=["remove-input"]
@@ -637,7 +644,7 @@ for name, net in NETS.items():
 # %% [markdown]
 # ### Certified radius, point by point
 #
-# (Appendix, by recollection.) How far each test point is certified, found by the search of the authors' script. The radius holds for the class that the network tells, right or
+# (Appendix, by recollection.) How far each test point is certified, found by the search of the authors' script. The radius holds for the predicted class, right or
 # wrong; colour is the accuracy among neighbours in the order.
 
 # %% tags=["remove-input"] mystnb={"figure": {"name": "fig-polytope-radii", "caption": "Largest certified radius of each test point, sorted, coloured by accuracy."}}

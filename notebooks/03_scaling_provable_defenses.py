@@ -200,7 +200,7 @@ tell({
 })  # fmt: skip
 
 # %% [markdown]
-# The deck says that random projections "maintain the bounds". They do not: about half of the estimates fall below the norm that they stand for. What is maintained
+# Random projections do not maintain the bounds: about half of the estimates fall below the norm that they stand for. What is maintained
 # is the gradient's usefulness. Every robust error in this chapter, the paper's and ours, comes from exact bounds.
 #
 # ### Estimates steer training
@@ -302,7 +302,7 @@ tell({
 })  # fmt: skip
 
 # %% [markdown]
-# So there are three rules. *Released*: the authors' count. *Guarded*: released, and no earlier stage tells another class at $x$. *Strict*: every stage but the last tells the right
+# So there are three rules. *Released*: the authors' count. *Guarded*: released, and no earlier stage predicts another class at $x$. *Strict*: every stage but the last predicts the right
 # class at $x$ (what it certifies anywhere in the ball is then the right class, because $x$ lies in that point's ball), and the last is certified for it. Only the strict one is a statement about
 # the cascade as a function of its input. Every table below has it beside the authors'.
 
@@ -350,8 +350,6 @@ HARD, COLOUR = scaling.HARD, scaling.COLOUR
 # %% [markdown]
 # ## The paper's figures and tables
 #
-# From here on every number of ours comes from a committed record. Nothing is computed while this page is built.
-#
 # ### Figure 1: cost against hidden units
 #
 # (By recollection.) Processor seconds of one update on ten random images. The authors' timing network has one hidden layer, whose bounds cost nothing extra when rows are carried
@@ -370,11 +368,11 @@ show_markdown(
 )  # fmt: skip
 show_statements("wong2018scaling/cost-vs-units", profile, store)
 
-# %% tags=["remove-input", "hide-output"]
+# %% tags=["remove-input"]
 show_item("wong2018scaling/cost-vs-units", profile, store)
 
 # %% [markdown]
-# "Linear complexity", says the deck: in the hidden units, for a fixed number of columns. The constant is that number times about half the number of layers.
+# The cost is linear in the hidden units, for a fixed number of columns. The constant is that number times about half the number of layers.
 #
 # ### Table 1: sizes and times
 #
@@ -402,7 +400,7 @@ show_drawing(drawn.projection_curves(profile, store))
 # %% tags=["remove-input"]
 show_statements("wong2018scaling/projection-curves", profile, store)
 
-# %% tags=["remove-input", "hide-output"]
+# %% tags=["remove-input"]
 show_item("wong2018scaling/projection-curves", profile, store)
 
 # %% [markdown]
@@ -422,7 +420,7 @@ for name in ("mnist", "cifar10"):
 show_markdown(
     f"**How to read the published rows.** On MNIST at 0.3 the cascade lowers the robust error from {paper(HARD, 'Single model error: Robust')} to "
     f"{paper(HARD, 'Cascade error: Robust')} and raises the standard error from {paper(HARD, 'Single model error: Standard')} to {paper(HARD, 'Cascade error: Standard')}: "
-    "the two are equal, because in the end a stage that tells one class for every input is certified wherever it is right. "
+    "the two are equal, because in the end a stage that predicts one class for every input is certified wherever it is right. "
     f"Larger networks are not always better: at 0.3 the large one's robust error is {paper(scaling.LINES[4], 'Single model error: Robust')}."
 )
 
@@ -461,7 +459,7 @@ show_drawing(drawn.cascade_growth(HARD, profile, store))
 # %% tags=["remove-input"]
 show_statements("wong2018scaling/more-curves", profile, store)
 
-# %% tags=["remove-input", "hide-output"]
+# %% tags=["remove-input"]
 show_item("wong2018scaling/more-curves", profile, store)
 
 # %% tags=["remove-input"]

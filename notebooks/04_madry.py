@@ -99,7 +99,7 @@ show_markdown(
         f"Here they can, if not each time: by this book's recipe {' and '.join(counts) or 'none yet'} of our networks at these scales do better than that, and keep {small_row(small.RECIPE, 1)} and {small_row(small.RECIPE, 2)} under the same attack "
         f"on the whole test set; with one factor at a time as the paper has it, the costliest first, {each}. "
         f"How sure that is: of each kind there {'are at least ' + str(networks_each) + ' networks' if networks_each > 1 else 'is at least one network'}, in trainings of under a "
-        "hundredth of the paper's updates, so that a factor that matters in a short training need not be what failed in the long one; and PGD is not the worst case, in which the whole suite leaves "
+        "hundredth of the paper's updates, so that a factor that matters in a short training need not be what failed in the long one; and PGD is not the worst case: under the whole suite of attacks the accuracy is "
         "{row:madry2018/bracket:PGD training, scale 1|worst case} and {row:madry2018/bracket:PGD training, scale 2|worst case}.",
         profile, store,
     )
@@ -128,8 +128,8 @@ show_markdown(
 #
 # $$ x^{t+1} = \Proj_{x + \mathcal{S}} \big( x^t + \alpha \sign(\nabla_x L(\theta, x^t, y)) \big). $$ (eq-pgd)
 #
-# The sign is no whim: it is the direction in which a linear function grows fastest when every coordinate may move by the
-# same amount. For the outer problem, every minibatch is *replaced* by its PGD examples, made anew for the weights of that
+# The sign is the steepest direction under an $\ell_\infty$ limit: a linear function grows fastest along it when every coordinate
+# may move by the same amount. For the outer problem, every minibatch is *replaced* by its PGD examples, made anew for the weights of that
 # moment, and the weights follow the gradient there. The paper justifies this by Danskin's theorem: where the maximiser
 # $\delta^* = \argmax_{\delta \in \mathcal{S}} L(\theta, x + \delta, y)$ is *unique*, the gradient
 # $\nabla_\theta L(\theta, x + \delta^*, y)$ is the gradient of the maximum itself, and its negative a direction of descent
@@ -142,8 +142,8 @@ show_markdown(
 # ## At work, on small digits
 #
 # Two networks of the paper's family (capacity scale 4) are trained now, by this cell, on scikit-learn's
-# $8 \times 8$ digits: one on clean images, one on PGD examples at $\varepsilon = 0.2$. They stand in for nothing in
-# the paper; they show the mechanism.
+# $8 \times 8$ digits: one on clean images, one on PGD examples at $\varepsilon = 0.2$. A small illustration, not one
+# of the paper's experiments.
 
 # %%
 digits = load("digits")
@@ -193,7 +193,7 @@ found = {
 natural, robust = found["natural training"], found["PGD training"]
 
 # %% [markdown]
-# What comes out, in statements that hold with room to spare on any machine:
+# Checks, with margins that hold on any machine:
 
 # %% tags=["remove-input"]
 verdicts = {
@@ -209,10 +209,10 @@ verdicts = {
 print("\n".join(f"{'yes' if holds else 'no':4}{text}" for text, holds in verdicts.items()))
 
 # %% [markdown]
-# One digit, attacked in each network. Grey is no change; black and white are changes of $\pm\varepsilon$. To us
-# both attacked digits look like the digit with some dirt on it. One network agrees.
+# One digit, attacked in each network. Grey is no change; black and white are changes of $\pm\varepsilon$. People
+# still read both attacked digits as the original. Only the robust network does too.
 
-# %% tags=["remove-input"] mystnb={"figure": {"name": "fig-madry-demo-digit", "caption": "A digit, the same digit attacked, and the difference, for both networks. Below each: the class that the network tells."}}
+# %% tags=["remove-input"] mystnb={"figure": {"name": "fig-madry-demo-digit", "caption": "A digit, the same digit attacked, and the difference, for both networks. Below each: the predicted class."}}
 told = {name: (model(x).argmax(1), model(attack(model, x, y)).argmax(1)) for name, model in networks.items()}
 right = torch.stack([before == y for before, _ in told.values()]).all(0)
 fooled, stands = told["natural training"][1] != y, told["PGD training"][1] == y
@@ -228,7 +228,7 @@ for name, model in networks.items():
     titles += [f"clean: {int(before.argmax())}", f"attacked: {int(after.argmax())}", "difference"]
 style.show(
     image_grid(torch.stack(panels), titles, columns=3, names=list(networks)),
-    alt="Two rows of three: a digit, the digit attacked, the difference. The natural network (above) tells another "
+    alt="Two rows of three: a digit, the digit attacked, the difference. The natural network (above) predicts another "
     "class after the attack, the PGD-trained network (below) the same one.",
 )
 
@@ -336,8 +336,8 @@ def where_it_fails(item, begins, text):
 # %% [markdown]
 # ## The paper's figures and tables
 #
-# From here on every number of ours comes from a committed record, and every table says which. Nothing is computed while this page is
-# built.
+# The accuracy sweeps of Figure 6 are also on [a page with sliders](../book/explore.md); on [another](../book/demo.md) you can draw a digit and
+# attack it yourself.
 
 # %% [markdown]
 # (fig-madry-1-cifar10)=
@@ -393,7 +393,7 @@ show_item("madry2018/local-maxima/cifar10", profile, store)
 #
 # (ICLR figure 6.) The network at scale $s$ has $2s$ and $4s$ filters and $64s$ hidden units; $s = 16$ is the network of Table 1.
 # Each is trained in three ways and attacked with FGSM and with 40 steps of PGD at $\varepsilon = 0.3$. A network that
-# always tells the same class is right on 11.35 % of MNIST's test set, and on 10 % of class-balanced points.
+# always predicts the same class is right on 11.35 % of MNIST's test set, and on 10 % of class-balanced points.
 
 # %% tags=["remove-input"] mystnb={"figure": {"name": "fig-madry-4", "caption": "Accuracy against capacity for three ways of training, and the loss that training ends with (figure 4 of the paper, MNIST). Lines: means over networks; dots: single networks where there are several. Hollow: as published."}}
 show_drawing(drawn.capacity(profile, store))
@@ -415,7 +415,7 @@ where_it_fails(
 # %% [markdown]
 # Every point of the four panels, as numbers:
 
-# %% tags=["remove-input", "hide-output"]
+# %% tags=["remove-input"]
 # Seventy rows would bury the figure: they are there for whoever unfolds them.
 for part in "abcd":
     show_item(
@@ -493,13 +493,13 @@ signs = {
     if (record := record_of(madry.worst_case(regime, scale), profile, store)) is not None and record.findings
 }  # fmt: skip
 show_markdown(
-    "Signs that an evaluation should be mistrusted, as the suite found them:\n\n"
+    "Signs that an evaluation should be mistrusted, found by the suite of attacks:\n\n"
     + "\n".join(f"- [{path.split('/')[2]}](#{record_target(path)}): {'; '.join(texts)}" for path, texts in signs.items())
     if signs
     else "No evaluation above showed a sign of masked gradients, leaked labels or randomness, or none was run."
 )
 
-# %% tags=["remove-input", "hide-output"]
+# %% tags=["remove-input"]
 show_item("madry2018/bracket", profile, store)
 
 # %% [markdown]
@@ -558,7 +558,7 @@ show_statements("madry2018/accuracy-vs-eps/cifar10", profile, store)
 # %% [markdown]
 # Every point of the four panels, as numbers:
 
-# %% tags=["remove-input", "hide-output"]
+# %% tags=["remove-input"]
 for part, panel in (("linf", "(a)"), ("l2", "(b)")):
     show_item(
         "madry2018/accuracy-vs-eps/mnist", profile, store, part=part,
@@ -605,7 +605,7 @@ show_item("madry2018/transferability", profile, store)
 # Rows of Tables 3 and 4 are the networks under attack, columns those that the attack was made on; on the diagonal that is an independent copy, as
 # the rows A′ of Table 2 show, which are the same numbers.
 
-# %% tags=["remove-input", "hide-output"]
+# %% tags=["remove-input"]
 for item in ("table-3", "table-4", "table-5"):
     show_item(f"madry2018/{item}", profile, store)
 
@@ -707,9 +707,9 @@ for title, numbers in boards.items():
 # %% [markdown]
 # Attacks of the challenges that are also ours, on our networks of the same recipe; the others have no number here:
 
-# %% tags=["remove-input", "hide-output"]
+# %% tags=["remove-input"]
 for board in ("mnist", "cifar10"):
-    show_item(f"madry2018/leaderboards/{board}", profile, store)
+    show_item(f"madry2018/leaderboards/{board}", profile, store, fold=True)
 
 # %% tags=["remove-input"]
 def paper(item, row, column):
@@ -736,7 +736,7 @@ show_markdown(
 )
 
 # %% [markdown]
-# AutoAttack is the ensemble of Croce and Hein {cite}`croce2020`; how most other defences of those years fared is told by Athalye et
+# AutoAttack is the ensemble of Croce and Hein {cite}`croce2020`; how most other defences of those years fared is in Athalye et
 # al. {cite}`athalye2018`.
 
 # %% tags=["remove-input"]
@@ -772,14 +772,14 @@ show_markdown(
 
 # %% [markdown]
 # The mechanism is in the paper's appendix: the robust MNIST networks use few first-layer filters, each close to a threshold on a single
-# pixel. A threshold swallows changes below 0.3 and tells the gradient nothing about larger ones. Schott et al. {cite}`schott2019` made the
+# pixel. A threshold swallows changes below 0.3 and hides larger ones from the gradient. Schott et al. {cite}`schott2019` made the
 # case that MNIST, in this sense, is not solved.
 
 # %% [markdown]
 # (answers-madry2018)=
 # ### The discussion questions
 #
-# First those that the first deck asks, then what the second deck leaves open, then statements of both that can be checked.
+# First those that the slides of the course ask, then what they leave open, then statements of theirs that can be checked.
 
 # %% tags=["remove-input"]
 clean, forty = madry.accuracy(A, Clean()), madry.accuracy(A, madry.PGD_40)
@@ -827,7 +827,7 @@ show_markdown(
 # %% tags=["remove-input"]
 weak = madry.network("FGSM")
 show_markdown(
-    "**(Second deck) Is the training set replaced by adversarial examples once?** No; the deck calls it unclear, and the code leaves no "
+    "**Is the training set replaced by adversarial examples once?** No; the code leaves no "
     "doubt. Each minibatch is attacked anew, from a fresh random start, with the weights of that moment, so no image is ever "
     "seen twice in the same form. A set made once would be an attack on a network that no longer exists after the first updates. How far a fixed "
     "recipe can be from the maximum is shown by FGSM training, which at least follows the weights: its networks keep "
@@ -841,7 +841,7 @@ plain_by_scale = [madry.accuracy(madry.network("natural", scale=s), madry.PGD_40
 clean_by_scale = [madry.accuracy(madry.network(scale=s), Clean()) for s in (1, 2, 4)]
 listed = ", ".join(f"{ours(e)} at scale {s}" for s, e in zip(madry.SCALES, robust_by_scale, strict=True))
 show_markdown(
-    f"**(Second deck) Do more complex models solve the outer problem better?** Under PGD training the accuracy under PGD is {listed}. "
+    f"**Do more complex models solve the outer problem better?** Under PGD training the accuracy under PGD is {listed}. "
     f"Capacity alone buys nothing: trained naturally it is {ours(plain_by_scale[0])} at scale 1 and {ours(plain_by_scale[1])} at scale 16. "
     "*What would change this answer:* more seeds, since small networks sometimes take off and sometimes do not, and the "
     "paper's own training length."
@@ -850,7 +850,7 @@ show_markdown(
 # %% tags=["remove-input"]
 ends = [nats(madry.maxima(regime)) for regime in ("natural", "PGD")]
 show_markdown(
-    "**Statements of the decks, checked.**\n\n"
+    "**Statements of the slides, checked.**\n\n"
     f"- *Final losses on adversarially trained networks are significantly smaller.* Mean over many starts: {ends[0]} after natural, "
     f"{ends[1]} after PGD training; the statements below Figure 2 say whether that holds example by example.\n"
     f"- *Small networks sacrifice performance on natural examples, and end up predicting one class.* Clean accuracy after PGD training is "

@@ -16,7 +16,7 @@
 # from definitions alone, and sets our measurements beside the paper's tables.
 #
 # The text of the paper was not at hand while this was written. Its Table 5 is known from the first slide deck, the protocol from the authors' code;
-# the numbers of the other tables are recalled, marked as such, and decide nothing. [How to read a row](../book/how_to_read.md) explains
+# the numbers of the other tables are recalled, marked as such, and decide nothing. The trade-off of Table 4 is also on [a page with sliders](../book/explore.md). [How to read a row](../book/how_to_read.md) explains
 # verdicts and intervals.
 
 # %% tags=["parameters"]
@@ -201,7 +201,7 @@ show_drawing(drawn.lambda_sweep(profile, store))
 show_statements("zhang2019/table-4/mnist", profile, store)
 show_item("zhang2019/table-4/mnist", profile, store)
 
-# %% tags=["remove-input", "hide-output"]
+# %% tags=["remove-input"]
 show_item("zhang2019/table-4/cifar10", profile, store)
 
 # %% [markdown]
@@ -217,7 +217,7 @@ show_item("zhang2019/table-5/cifar10", profile, store)
 # %% [markdown]
 # ### Tables 6 and 7: black-box attacks
 #
-# The attack follows another network's gradients; whether it succeeds is judged on the target.
+# Examples are made on the source network and tested on the target.
 
 # %% tags=["remove-input"]
 show_statements("zhang2019/table-6", profile, store)
@@ -229,13 +229,13 @@ show_item("zhang2019/table-7", profile, store)
 #
 # The first of a few fixed test points, and what each network's own attack makes of them. The paper's third set, bird or bicycle, comes from data that this book does not have.
 
-# %% tags=["remove-input"] mystnb={"figure": {"name": "fig-trades-images", "caption": "Test digits and their attacked versions on three networks, with the class that each tells."}}
+# %% tags=["remove-input"] mystnb={"figure": {"name": "fig-trades-images", "caption": "Test digits and their attacked versions on three networks, with the class that each predicts."}}
 show_drawing(drawn.adversarial_examples("mnist", profile, store))
 
 # %% tags=["remove-input"] mystnb={"figure": {"name": "fig-trades-images-cifar", "caption": "The same on CIFAR-10 at ε = 0.031."}}
 show_drawing(drawn.adversarial_examples("cifar10", profile, store))
 
-# %% tags=["remove-input", "hide-output"]
+# %% tags=["remove-input"]
 show_item("zhang2019/adversarial-examples", profile, store)
 
 # %% [markdown]
@@ -247,7 +247,7 @@ show_item("zhang2019/adversarial-examples", profile, store)
 # %% tags=["remove-input"] mystnb={"figure": {"name": "fig-trades-challenge", "caption": "Mean ℓ2 distance of the adversarial examples found against the six best entries, as published."}}
 show_drawing(drawn.challenge())
 
-# %% tags=["remove-input", "hide-output"]
+# %% tags=["remove-input"]
 show_item("zhang2019/challenge", profile, store)
 
 # %% [markdown]
@@ -336,8 +336,8 @@ show_markdown(
 )
 show_statements("zhang2019/lender", profile, store)
 
-# %% tags=["remove-input", "hide-output"]
-show_item("zhang2019/lender", profile, store)
+# %% tags=["remove-input"]
+show_item("zhang2019/lender", profile, store, fold=True)
 
 # %% [markdown]
 # In this model, then, $1/\lambda$ is not a technical setting. It moves harm from the lender, who is cheated less, to honest applicants, who are refused more, and it does so

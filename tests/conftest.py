@@ -10,6 +10,7 @@ import pytest
 
 if TYPE_CHECKING:
     from robustlib.experiments.store import Store
+    from tests.experiments.tiny import Made
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -30,3 +31,11 @@ def committed(root: Path) -> Store:
     from robustlib.experiments.store import Store
 
     return Store(root)
+
+
+@pytest.fixture(scope="session", name="made")
+def _made() -> Made:
+    """Records of every kind of evaluation; not to be written to."""
+    from tests.experiments.tiny import made
+
+    return made()

@@ -37,6 +37,22 @@ document.addEventListener("DOMContentLoaded", () => {
     }
   }));
 
+  /* A table's entry for a bibliography gets the address that it is read at, and the day. */
+  for (const fold of /^https?:$/.test(location.protocol) ? document.querySelectorAll("details.table-tools") : []) {
+    const entry = fold.querySelector("pre"), table = fold.previousElementSibling?.querySelector?.("table[id]") || fold.previousElementSibling;
+    const address = `${location.origin}${location.pathname}${table?.id ? "#" + table.id : ""}`, day = new Date().toISOString().slice(0, 10);
+    entry.textContent = entry.textContent.replace("  note =", `  url = {${address}},\n  urldate = {${day}},\n  note =`);
+  }
+
+  /* What an address names is unfolded, in browsers that do not do so themselves. */
+  const unfold = () => {
+    const target = location.hash.length > 1 ? document.getElementById(decodeURIComponent(location.hash.slice(1))) : null;
+    for (let fold = target?.closest("details"); fold; fold = fold.parentElement.closest("details")) fold.open = true;
+    if (target?.closest("details")) target.scrollIntoView();
+  };
+  window.addEventListener("hashchange", unfold);
+  unfold();
+
   /* On paper nothing unfolds. */
   window.addEventListener("beforeprint", () => {
     for (const fold of document.querySelectorAll(".bd-article details:not(.table-tools)")) fold.open = true;

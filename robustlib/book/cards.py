@@ -100,7 +100,7 @@ def _measured(records: Sequence[Record], metrics: Sequence[str], link: Callable[
             name, _, key = Path(record.path).stem.rpartition("-")
             asked = record.evaluation["measurement"]
             lines.append(
-                f"| {name}{_how(asked)} | {threat_text(asked)} "
+                f"| {name}{settings_text(asked)} | {threat_text(asked)} "
                 f"| {metric.value:.1%} | {metric.low:.1%} to {metric.high:.1%} | {metric.n:,} "
                 f"| [{key}]({link(record.path)}) |"
             )
@@ -137,8 +137,8 @@ def threat_text(asked: Mapping[str, Any]) -> str:
     return f"{norm} {ball['eps']:.4g}{'' if ball.get('domain') else ', unclipped'}"
 
 
-def _how(measurement: Mapping[str, Any]) -> str:
-    """Attack settings missing from a record's name: loss, kappa, targets, transfer source."""
+def settings_text(measurement: Mapping[str, Any]) -> str:
+    """Attack settings missing from a record's name, in parentheses: loss, kappa, targets, transfer source."""
     attack, source = measurement.get("attack") or {}, measurement.get("source")
     told = [f"{attack['loss']} loss"] if attack.get("loss", "cross_entropy") != "cross_entropy" else []
     told += [f"κ {attack['kappa']:g}"] if attack.get("kappa") else []

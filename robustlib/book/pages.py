@@ -5,9 +5,14 @@ python -m robustlib.book.pages DEST
 
 from __future__ import annotations
 
+import itertools
+import json
+import re
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+
+import pandas as pd
 
 from ..environment import records_root, repository
 from ..errors import RobustlibError
@@ -17,7 +22,7 @@ from ..experiments.store import Store
 from ..papers.comparison import slide_pages
 from ..report.display import record_target
 from ..report.exports import write_exports
-from ..report.plots.overview import overview, overview_alt
+from ..report.plots.overview import overview, overview_alt, overview_png
 from ..report.verdicts import rule
 from ..spec.records import Record
 from . import independent, inversions
@@ -25,6 +30,7 @@ from .browser_demo import SCRIPT, demo_script
 from .cards import cards, data_cards, released_cards
 from .costs import commands, costs
 from .curves import curves
+from .page_assets import PICTURE
 from .record_pages import write_records
 from .scorecard import anchors, drawn, fates, scorecard, summary
 
@@ -105,6 +111,37 @@ def _overview_figure(profile: str, store: Store) -> str:
     return "\n".join(parts)
 
 
+DOWNLOADED = ("findings.md", "independent.md", "costs.md", "commands.md")
+"""Generated pages whose tables come as files too."""
+
+
+def downloads(name: str, text: str) -> dict[str, str]:
+    """A generated page with links to its table as CSV and JSON, and these files; the page alone where it has no table.
+
+    Args:
+        name: of the page.
+        text: MyST; its first pipe table is exported, links as their words.
+    """
+    lines = list(itertools.takewhile(lambda line: line.startswith("|"), text.splitlines()))
+    if len(lines) < 3:
+        return {name: text}
+    plain = [re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", line).replace("`", "").replace("**", "") for line in lines]
+    heads, _, *body = ([cell.strip() for cell in line.strip("|").split("|")] for line in plain)
+    stem = name.removesuffix(".md")
+    frame = pd.DataFrame(body, columns=_unique(heads))
+    files = {
+        f"{stem}.csv": frame.to_csv(index=False, lineterminator="\n"),
+        f"{stem}.json": json.dumps(frame.to_dict("records"), indent=1, ensure_ascii=False) + "\n",
+    }
+    links = ", ".join(f"{{download}}`{file.rpartition('.')[2].upper()} <../generated/{file}>`" for file in files)
+    return {name: f"{text}\nThis table as a file: {links}.\n"} | files
+
+
+def _unique(heads: Sequence[str]) -> list[str]:
+    """Heads in which a repeated one is numbered."""
+    return [f"{head} {heads[: i + 1].count(head)}" if heads.count(head) > 1 else head for i, head in enumerate(heads)]
+
+
 def generate(
     destination: Path, *, root: Path | None = None, profile: str = profiles.BEST, names: Sequence[str] = ()
 ) -> None:
@@ -131,9 +168,12 @@ def generate(
     if not names:
         # Estimates of everything take seconds, and only the whole book has them.
         pages |= {"costs.md": costs(store), "commands.md": commands(store)}
+    for name in DOWNLOADED:
+        pages |= downloads(name, pages[name]) if name in pages else {}
     (destination / "static").mkdir(exist_ok=True)
     for name, text in pages.items():
         (destination / name).write_text(text, encoding="utf-8")
+    (destination / "static" / Path(PICTURE).name).write_bytes(overview_png(drawn(profile, store)))
     write_exports(destination / "tables", profile, store, names)
     shown = profiles.NAMES if profile != profiles.BEST else profiles.FAITHFUL_FIRST
     write_records(destination / "records", store, shown, tables)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -11,8 +12,10 @@ from ..catalogue.base import find_item, papers
 from ..experiments import profiles
 from ..experiments.store import Store
 from ..report.display import record_target
+from ..report.forms import myst_escape
 from ..spec.keys import key
 from ..spec.records import Record
+from .cards import settings_text, threat_text
 
 SHOWN = 16
 """Numbers of a record on its page."""
@@ -31,6 +34,45 @@ def _listing(values: Mapping[str, object]) -> list[str]:
     return ["```{code-block} text", *lines, "```"]
 
 
+ATTACKS = {
+    "Pgd": "PGD",
+    "Fgsm": "FGSM",
+    "MiFgsm": "MI-FGSM",
+    "Jsma": "JSMA",
+    "Fab": "FAB",
+    "Lbfgs": "L-BFGS",
+    "DeepFool": "DeepFool",
+}
+"""Names of attacks that are no words."""
+_HEADLINES = ("accuracy", "bound", "broken", "final_loss")
+"""Metrics of which a heading has the first that is there."""
+_COUNTED = ("steps", "restarts", "queries", "runs", "starts", "samples")
+"""Settings that a heading names, where they are not 1."""
+
+
+def heading(record: Record) -> str:
+    """What was measured, and its main number: ``PGD, 40 steps, ℓ∞ 0.3: accuracy 95.5 %``."""
+    asked = record.evaluation["measurement"]
+    attack = asked.get("attack") or {}
+    kind = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", asked["type"]).capitalize()
+    by = ATTACKS.get(attack.get("type", ""), re.sub(r"(?<=[a-z])(?=[A-Z])", " ", attack.get("type", "")))
+    name = by if asked["type"] == "Accuracy" else ", ".join(filter(None, (kind, by)))
+    settings = {**asked, **attack}
+    counts = [
+        f"{settings[count]:,} {count}"
+        for count in _COUNTED
+        if isinstance(settings.get(count), int) and settings[count] > 1
+    ]
+    ball = threat_text(asked)
+    told = ", ".join([name, *counts, *([ball] if ball != "none" else [])]) + settings_text(asked)
+    label = next((name for name in _HEADLINES if name in record.metrics), "")
+    if not label:
+        return told
+    metric = record.metrics[label]
+    value = f"{100 * metric.value:.1f} %" if metric.unit == "fraction" else f"{metric.value:.4g} {metric.unit}"
+    return f"{told}: {label.replace('_', ' ')} {value}"
+
+
 def _record_section(
     record: Record, item: str | None, tables: Mapping[str, str], told: Collection[str], *, committed: bool
 ) -> list[str]:
@@ -41,36 +83,35 @@ def _record_section(
     balanced = (
         "" if subset["n"] is None else f"{subset['n']:,} class-balanced points of the {split}, seed {subset['seed']}"
     )
-    again = (
-        "of a protocol that this edition no longer runs"
-        if item is None
-        else f"to make it again: `robustlib run {item} --profile {record.profile} --recompute "
-        f"--only {record.evaluation_key}`"
-        + (
-            f"; or, of its weights and without training, `robustlib verify {item} --profile {record.profile}`"
-            if committed
-            else ""
-        )
-    )
     specification = [
+        *_again(record, item, committed=committed),
+        "",
         *_listing(record.evaluation["measurement"]),
         "",
         f"- evaluation key `{record.evaluation_key}`, {record.created}, {record.wall_s:g} s, {record.device}",
-        f"- {again}",
         f"- file: {{download}}`{record.path} <../{record.path}>`",
     ]
     shown = f"; shown in [{find_item(item).title}](#table-{tables[item]})" if item and item in tables else ""
     return [
         f"({record_target(record.path)})=",
-        f"### {name}",
+        f"### {myst_escape(heading(record))}",
         "",
-        f"{balanced or f'Whole {split}'}{shown}.",
+        f"{balanced or f'Whole {split}'}, {record.wall_s:.3g} s{shown}; `{name}`.",
         "",
         *_findings(text for text in record.findings if text not in told),
         *_metrics(record),
         "",
-        *_folded("Settings, key and file", specification),
+        *_folded("Make it again; settings, key and file", specification),
     ]
+
+
+def _again(record: Record, item: str | None, *, committed: bool) -> list[str]:
+    """A block with the commands that make the record again, to be copied."""
+    if item is None:
+        return ["Of a protocol that this edition no longer runs."]
+    run = f"robustlib run {item} --profile {record.profile} --recompute --only {record.evaluation_key}"
+    verify = ["# or, of its weights and without training:", f"robustlib verify {item} --profile {record.profile}"]
+    return ["```bash", run, *(verify if committed else []), "```"]
 
 
 def _findings(texts: Iterable[str]) -> list[str]:

@@ -50,7 +50,7 @@ def source_digest(root: Path, inputs: Iterable[str] = INPUTS) -> str:
         start = root / top
         files = [start] if start.is_file() else sorted(path for path in start.rglob("*") if path.is_file())
         for path in files:
-            if path.suffix == ".pyc" or ".ipynb_checkpoints" in path.parts:
+            if {"__pycache__", ".ipynb_checkpoints"} & set(path.parts):
                 continue
             total.update(f"{path.relative_to(root)}\0{path.stat().st_size}\0".encode())
             total.update(path.read_bytes())

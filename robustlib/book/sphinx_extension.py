@@ -24,6 +24,8 @@ from ..environment import records_root
 from ..experiments.profiles import BEST
 from ..experiments.store import Store
 from ..report.citations import PLACE, filled
+from . import glossary_links
+from .page_assets import described, lazy_images, metatags, trim_icons
 
 DEMO = "book/demo"
 _store = functools.cache(Store)
@@ -120,6 +122,28 @@ def page_scripts(app: Any, page: str, template: str, context: dict[str, Any], do
     ]
 
 
+def page_head(app: Any, page: str, template: str, context: dict[str, Any], doctree: Any) -> None:
+    """Give the page a description for search engines and shared links; load its pictures as they come into view."""
+    if doctree is not None:
+        paragraphs = (node.astext() for node in doctree.findall(docutils.nodes.paragraph))
+        title = f"{context.get('title', '')} – {app.config.html_title or app.config.project}"
+        up = app.config.html_baseurl or "../" * page.count("/")
+        context["metatags"] = context.get("metatags", "") + metatags(described(paragraphs), title, up)
+    if app.builder.name == "html" and "body" in context:
+        context["body"] = lazy_images(context["body"])
+
+
+def search_order(app: Any, config: Any) -> None:
+    """Rank pages of the library and of records below the chapters."""
+    config.html_search_scorer = str(Path(app.srcdir) / "book" / "_static" / "scorer.js")
+
+
+def after_build(app: Any, exception: Exception | None) -> None:
+    """Leave unused icons out of the site."""
+    if exception is None and app.builder.name == "html":
+        trim_icons(Path(app.outdir))
+
+
 def with_numbers(app: Any, page: str, source: list[str]) -> None:
     """Fill a page's places for numbers, line by line, in place."""
     if PLACE.search(source[0]):
@@ -142,5 +166,9 @@ def setup(app: Any) -> dict[str, bool]:
     app.connect("env-before-read-docs", read_in_parallel)
     app.connect("source-read", with_numbers)
     app.connect("doctree-read", with_folds)
+    app.connect("doctree-resolved", glossary_links.on_resolved)
     app.connect("html-page-context", page_scripts, priority=900)
+    app.connect("html-page-context", page_head, priority=900)
+    app.connect("config-inited", search_order)
+    app.connect("build-finished", after_build)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

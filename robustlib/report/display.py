@@ -17,8 +17,8 @@ from ..experiments.profiles import search_order
 from ..experiments.store import Store
 from ..spec.evaluation import Evaluation
 from ..spec.records import Metric
-from . import tables
-from .forms import show_forms
+from . import page_tables
+from .forms import myst_escape, show_forms
 from .join import Statement, rows, statements, title_suffix
 from .plots import style
 from .plots.records import Drawing
@@ -31,28 +31,54 @@ def record_target(path: str) -> str:
     return "record-" + re.sub(r"[^a-z0-9]+", "-", name).strip("-")
 
 
-def show_rows(found: Sequence[Row], *, name: str, caption: str) -> None:
-    """Rows as one numbered table."""
+LONG = 12
+"""Lines from which on a table of this book's own stays folded."""
+
+
+def show_rows(found: Sequence[Row], *, name: str, caption: str, fold: str = "") -> None:
+    """Rows as one numbered table, which unfolds from the words of ``fold`` where there are any."""
     caption += title_suffix(found)
-    show_forms(
-        tables.to_myst(found, name=name, caption=caption, link=lambda path: f"#{record_target(path)}"),
-        # Outside the built book the records themselves lie beside the notebooks' folder.
-        tables.to_html(found, caption=caption, link="../"),
-        caption,
-    )
+    markdown = page_tables.to_myst(found, name=name, caption=caption, link=lambda path: f"#{record_target(path)}")
+    # Outside the built book the records themselves lie beside the notebooks' folder.
+    page = page_tables.to_html(found, caption=caption, link="../")
+    if fold:
+        markdown = f"::::{{dropdown}} {myst_escape(fold)}\n{markdown}::::\n"
+        page = f"<details><summary>{html.escape(fold)}</summary>\n{page}</details>\n"
+    show_forms(markdown, page, caption)
 
 
 def show_item(
-    item: str, profile: str, store: Store, *, keep: Callable[[Row], bool] | None = None, part: str = ""
+    item: str,
+    profile: str,
+    store: Store,
+    *,
+    keep: Callable[[Row], bool] | None = None,
+    part: str = "",
+    fold: bool | None = None,
 ) -> None:
-    """An item's table, or the part of it that ``keep`` lets through."""
+    """An item's table, or the part of it that ``keep`` lets through.
+
+    Args:
+        item: its id.
+        profile: whose records are read, such as "best".
+        store: the records.
+        keep: rows to show; default all.
+        part: name of the part in the caption and in the table's name.
+        fold: whether it has to be unfolded; by default where it has the numbers of a figure, or is a long one of this
+            book's own.
+    """
     facts = find_item(item)
     found = [row for row in rows(item, profile, store) if keep is None or keep(row)]
     name = f"table-{facts.slug}" + (f"-{part}" if part else "").replace(" ", "-")
     # An item of this book's own carries no number of a table or figure.
     printed = facts.kind != "extra" and facts.number.startswith(("Fig", "Table", "App", "Algorithm"))
     origin = f"{facts.number} of the paper: " if printed else ""
-    show_rows(found, name=name.lower(), caption=f"{origin}{facts.title}{', ' + part if part else ''}")
+    title = f"{facts.title}{', ' + part if part else ''}"
+    if fold is None:
+        lines = len({row.label for row in found}) if page_tables.makes_matrix(found) else len(found)
+        fold = facts.kind == "figure" or (facts.kind == "extra" and lines > LONG)
+    words = f"The numbers: {title} ({len(found)})" if fold else ""
+    show_rows(found, name=name.lower(), caption=f"{origin}{title}", fold=words)
 
 
 def show_released(items: Sequence[str], profile: str, store: Store, text: str) -> None:

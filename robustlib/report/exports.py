@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from .. import __version__
 from ..catalogue import plan
 from ..catalogue.base import OWN, Item, papers
 from ..errors import RobustlibError, suggest
@@ -15,7 +16,7 @@ from ..experiments import profiles
 from ..experiments.store import Store
 from .join import rows as rows_of
 from .join import title_suffix
-from .rows import Row, label_columns, with_authors
+from .rows import Row, with_authors
 from .tables import make_sheet, to_dicts, to_json, to_markdown
 
 FORMS = {"csv": "csv", "json": "json", "latex": "tex", "markdown": "md", "bibtex": "bib"}
@@ -60,29 +61,19 @@ SEVERAL = ("values", "records", "footnotes", "authors_values", "authors_records"
 """Fields of a row that are lists."""
 
 
+def _plain(value: object) -> object:
+    """A number without the last digits of binary arithmetic: 61.2 for 61.199999999999996."""
+    return float(f"{value:.12g}") if isinstance(value, float) else value
+
+
 def to_csv(rows: Sequence[Row]) -> str:
-    """One line a row; numbers keep all digits, lists are joined with ``; ``, missing values are empty."""
+    """One line a row; numbers to twelve digits, lists are joined with ``; ``, missing values are empty."""
+    lines = [{name: _plain(value) for name, value in line.items()} for line in to_dicts(rows)]
     # As objects, since a column of whole numbers with a gap would become one of floats.
-    frame = pd.DataFrame(to_dicts(rows), dtype=object)
+    frame = pd.DataFrame(lines, dtype=object)
     for several in (name for name in SEVERAL if name in frame):
-        frame[several] = ["; ".join(map(str, values)) for values in frame[several]]
+        frame[several] = ["; ".join(str(_plain(value)) for value in values) for values in frame[several]]
     return frame.to_csv(index=False, lineterminator="\n")
-
-
-def to_frame(rows: Sequence[Row]) -> pd.DataFrame:
-    """A DataFrame, one line a row, each part of the label in a separate column; missing numbers are NaN."""
-    heads, labels = label_columns(rows) if rows else ([], [])
-    frame = pd.DataFrame(to_dicts(rows)).drop(columns=["label", "decimals", *SEVERAL], errors="ignore")
-    for place, head in enumerate(heads):
-        if head != "Column":
-            frame.insert(place, head, [line[place] for line in labels])
-    numeric = [
-        name
-        for name in ("published", "ours", "low", "high", "difference", "authors", "authors_difference")
-        if name in frame
-    ]
-    frame[numeric] = frame[numeric].astype(float)
-    return frame
 
 
 def export(item: Item, form: str, *, profile: str, store: Store) -> str:
@@ -121,7 +112,7 @@ def _bibtex(item: Item, found: Sequence[Row]) -> str:
     return (
         f"@misc{{robustlib-{item.slug},\n"
         f"  title = {{{item.title}{origin}}},\n"
-        f"  author = {{{{The robustlib authors}}}},\n  year = {{2026}},\n"
+        f"  author = {{{{The robustlib authors}}}},\n  year = {{2026}},\n  version = {{{__version__}}},\n"
         f"  note = {{Records {shown or 'none'}}}\n}}\n"
     )
 

@@ -33,11 +33,11 @@ def list_table(cells: Cells, *, name: str, caption: str, kind: str = "robust-tab
     return "\n".join(parts) + "\n"
 
 
-def html_table(cells: Cells, *, caption: str, notes: Sequence[str] = ()) -> str:
+def html_table(cells: Cells, *, caption: str, kind: str = "robust-table", notes: Sequence[str] = ()) -> str:
     """A table that is readable without a style sheet, and that a screen reader recognises as one."""
     heads, *body = cells
     # The book's theme looks for "dataframe" before it leaves a cell's HTML alone in dark mode.
-    parts = ['<table class="dataframe robust-table">']
+    parts = [f'<table class="dataframe {kind}">']
     if caption:
         parts.append(f"<caption>{html.escape(caption)}</caption>")
     parts += ["<thead><tr>" + "".join(f'<th scope="col">{head}</th>' for head in heads) + "</tr></thead>", "<tbody>"]

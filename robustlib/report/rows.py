@@ -90,23 +90,29 @@ class Row:
         return None if value is None or self.published is None else value - self.published
 
 
-def label_columns(rows: Sequence[Row]) -> tuple[list[str], list[list[str]]]:
-    """(heads, cells of each row) of the leading columns, one column for each fact.
+def split_labels(labels: Sequence[str]) -> tuple[list[str], list[list[str]]]:
+    """(heads, cells of each label), one column for each fact.
 
-    Labels such as ``Method=PGD;Steps=40`` are split where all rows name the same things; other labels stay
-    whole. The column's name follows, unless it is the same in all of several rows (then a caption says it).
+    Labels such as ``Method=PGD;Steps=40`` are split where all of them name the same things; others stay whole.
     """
-    split = [[part.partition("=") for part in row.label.split(";")] for row in rows]
+    split = [[part.partition("=") for part in label.split(";")] for label in labels]
     keys = [part[0].strip() for part in split[0]]
-    if all([part[0].strip() for part in parts] == keys and all(part[1] for part in parts) for parts in split):
-        # The papers print "-" where a fact does not apply.
-        # Some of their labels come with TeX's subscripts: A _{nat}.
-        facts = [[re.sub(r"\s*_\{(\w+)\}", r"_\1", part[2]).strip() for part in parts] for parts in split]
-        heads, cells = keys, [[NOTHING if fact in ("", "-") else fact for fact in line] for line in facts]
-        # A letter such as ε is a symbol and keeps its case.
-        heads = [head[:1].upper() + head[1:] if head[:1].isascii() else head for head in heads]
-    else:
-        heads, cells = ["Row"], [[row.label] for row in rows]
+    if not all([part[0].strip() for part in parts] == keys and all(part[1] for part in parts) for parts in split):
+        return ["Row"], [[label] for label in labels]
+    # The papers print "-" where a fact does not apply.
+    # Some of their labels come with TeX's subscripts: A _{nat}.
+    facts = [[re.sub(r"\s*_\{(\w+)\}", r"_\1", part[2]).strip() for part in parts] for parts in split]
+    # A letter such as ε is a symbol and keeps its case.
+    heads = [head[:1].upper() + head[1:] if head[:1].isascii() else head for head in keys]
+    return heads, [[NOTHING if fact in ("", "-") else fact for fact in line] for line in facts]
+
+
+def label_columns(rows: Sequence[Row]) -> tuple[list[str], list[list[str]]]:
+    """(heads, cells of each row) of the leading columns, see :func:`split_labels`.
+
+    The column's name follows, unless it is the same in all of several rows (then a caption says it).
+    """
+    heads, cells = split_labels([row.label for row in rows])
     if quantity(rows) is None:
         heads = [*heads, "Column"]
         cells = [[*line, row.column.removeprefix("column=")] for line, row in zip(cells, rows, strict=True)]

@@ -1,14 +1,13 @@
-"""Rows as tables: for the book (MyST), for a notebook cell (HTML), for READMEs (Markdown), for programs (JSON).
+"""Rows as files: tables for READMEs (Markdown) and papers (LaTeX), plain values for programs (JSON).
 
 Every printed form shows the same: label, paper's value, that of the authors' network where it is measured, ours with
 its 95 % interval and the range of its networks, points and networks, verdict, evidence, records. The same rows give
-the same bytes. A link is ``link + path``, or ``link(path)`` where ``link`` is a function. LaTeX, CSV and DataFrames
-come from ``exports``.
+the same bytes. A link is ``link + path``, or ``link(path)`` where ``link`` is a function. LaTeX, CSV and
+DataFrames come from ``exports``, tables of the book's pages from ``page_tables``.
 """
 
 from __future__ import annotations
 
-import html
 import json
 import re
 from collections.abc import Callable, Sequence
@@ -16,7 +15,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..errors import RobustlibError
-from .forms import html_table, list_table, myst_escape
 from .rows import (
     NOTHING,
     Row,
@@ -121,51 +119,6 @@ def _links(row: Row, link: Link, form: str, escape: Escape = str) -> str:
     named = [(words, link + path if isinstance(link, str) else link(path)) for words, path in record_names(row)]
     found = [form.format(escape(words).replace(" ", _FIXED_SPACE), escape(target)) for words, target in named]
     return ", ".join(found) or NOTHING
-
-
-def _badge(row: Row) -> str:
-    """The verdict; where it compares numbers, its reason unfolds from it."""
-    verdict = row.verdict
-    if not verdict.compares:
-        return f"[{verdict.name}]{{{' '.join('.' + word for word in verdict.css.split())}}}"
-    word = f'<span class="{verdict.css}">{verdict.name}</span>'
-    return f'<details class="why"><summary>{word}</summary>{html.escape(verdict.detail)}</details>'
-
-
-def to_myst(rows: Sequence[Row], *, name: str, caption: str, link: Link = "") -> str:
-    """A numbered book table (``{numref}`` reaches it by ``name``), its footnotes below.
-
-    Raises:
-        RobustlibError: no rows, an empty caption, a name that is no reference target.
-    """
-    if not re.fullmatch(r"[a-z0-9][a-z0-9-]*", name):
-        raise RobustlibError(f"table name {name!r}: use small letters, digits and hyphens")
-    if not caption.strip():
-        raise RobustlibError(f"table {name}: an empty caption; say what the table shows")
-
-    def links(row: Row) -> str:
-        return _links(row, link, "[{}](<{}>)")
-
-    sheet = make_sheet(rows, caption, myst_escape, " {{sup}}`{}`", _badge, links)
-    lines = [[*cells, links(row)] for row, cells in zip(rows, sheet.cells, strict=True)]
-    notes = [f"{{sup}}`{sign}` {text}" for sign, text in sheet.notes]
-    return list_table([[*sheet.heads, "Record"], *lines], name=name, caption=sheet.caption, notes=notes)
-
-
-def to_html(rows: Sequence[Row], *, caption: str = "", link: Link = "") -> str:
-    """A table for a notebook cell, ``HTML(to_html(rows))``: readable without a style sheet."""
-
-    def badge(row: Row) -> str:
-        # Without a style sheet a class does nothing.
-        return _badge(row) if row.verdict.compares else row.verdict.name
-
-    def links(row: Row) -> str:
-        return _links(row, link, '<a href="{1}">{0}</a>', html.escape)
-
-    sheet = make_sheet(rows, caption, html.escape, " <sup>{}</sup>", badge, links)
-    lines = [[*cells, links(row)] for row, cells in zip(rows, sheet.cells, strict=True)]
-    notes = [f"<sup>{sign}</sup> {text}" for sign, text in sheet.notes]
-    return html_table([[*sheet.heads, "Record"], *lines], caption=sheet.caption, notes=notes)
 
 
 def to_markdown(rows: Sequence[Row], *, caption: str = "", link: Link = "") -> str:

@@ -36,8 +36,6 @@ Name = Literal[
 NAMES: tuple[Name, ...] = get_args(Name)
 COMPARING = NAMES[: NAMES.index("trivial")]
 """Verdicts on a published number; the others say why there is none."""
-DECIDED = NAMES[: NAMES.index("unresolved")]
-"""Verdicts that settle the question, one way or the other."""
 MIN_SEEDS = 3
 """Networks from which on the spread between them is estimated."""
 EQUIVALENT, DIFFERENT = 0.90, 0.95

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 import pytest
 
@@ -41,6 +42,31 @@ def _sound(site: Path, name: str, browser: Browser, width: int, theme: str) -> N
     assert browser.evaluate("document.querySelectorAll('mjx-merror, [data-mjx-error]').length") == 0, where
     raw = "[...document.querySelectorAll('.math')].filter(e => !e.querySelector('mjx-container')).length"
     assert browser.evaluate(raw) == 0, f"{where}: equations not drawn"
+    letters = "[...document.querySelectorAll('mjx-container svg text')].map(e => e.textContent)"
+    assert browser.evaluate(letters) == [], f"{where}: letters that are not in the equations' font"
+    if name.startswith("notebooks/"):
+        _fits(site, name, browser, width)
+
+
+HEAVIEST = 2.5e6
+"""Bytes of a first visit to a chapter: page, scripts, styles, fonts, and the pictures in view."""
+WIDE = (
+    "[...document.querySelectorAll('.bd-article details')].forEach(e => e.open = true),"
+    "[...document.querySelectorAll('table.robust-table')].filter(t => t.scrollWidth > t.clientWidth + 1).map(t => t.id)"
+)
+"""Tables of results that scroll sideways, what is folded included."""
+FIRST = "[...document.querySelectorAll('table.robust-table td:first-child')].map(e => getComputedStyle(e).position)"
+
+
+def _fits(site: Path, name: str, browser: Browser, width: int) -> None:
+    """The chapter that is open is light, and its tables fit; on a phone their first column stays instead."""
+    files = {Path(unquote(urlsplit(url).path)) for url in browser.requests if url.startswith("file:")}
+    assert site / f"{name}.html" in files
+    assert sum(file.stat().st_size for file in files) <= HEAVIEST, name
+    if width > 1000:
+        assert browser.evaluate(WIDE) == [], name
+    elif browser.evaluate("document.querySelector('table.robust-table') !== null"):
+        assert set(browser.evaluate(FIRST)) == {"sticky"}, name
 
 
 def test_every_page_of_the_contents_is_sound_where_it_is_narrow(root: Path, site: Path, browser: Browser) -> None:

@@ -15,12 +15,7 @@ from robustlib.errors import RobustlibError
 from robustlib.experiments import networks
 from robustlib.experiments.store import Store, weights_path
 from robustlib.spec.keys import key
-from tests.experiments.tiny import CLEAN, CURVE, FGSM, NETWORK, PGD, Made, content, execute, made, one_thread
-
-
-@pytest.fixture(scope="module", name="made")
-def _made() -> Made:
-    return made()
+from tests.experiments.tiny import CLEAN, CURVE, FGSM, NETWORK, PGD, Made, content, execute, one_thread
 
 
 def fill_disk(monkeypatch: pytest.MonkeyPatch, suffix: str) -> None:

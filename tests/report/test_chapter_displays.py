@@ -78,6 +78,15 @@ def test_tables_carry_both_forms_and_say_digits(store: Store, bundles: list[dict
     assert "digits stand-in" in bundles[0]["text/plain"]
 
 
+def test_the_numbers_of_a_figure_unfold(store: Store, bundles: list[dict[str, str]]) -> None:
+    shown.show_item("madry2018/loss-during-pgd/mnist", "smoke", store)
+    shown.show_item("madry2018/table-1", "smoke", store, fold=True)
+    for bundle in bundles:
+        assert bundle["text/markdown"].startswith("::::{dropdown} The numbers")
+        assert bundle["text/markdown"].endswith("::::\n")
+        assert bundle["text/html"].startswith("<details><summary>The numbers")
+
+
 def test_claims_link_to_their_records(store: Store, bundles: list[dict[str, str]]) -> None:
     shown.show_statements("madry2018/local-maxima/mnist", "smoke", store)
     assert "(#record-smoke-" in bundles[0]["text/markdown"]

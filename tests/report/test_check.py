@@ -27,12 +27,7 @@ from robustlib.spec.evaluation import Subset
 from robustlib.spec.keys import describe, key
 from robustlib.spec.records import Metric, Record, pack
 from robustlib.threat import LinfBall
-from tests.experiments.tiny import BALL, CLEAN, FGSM, NETWORK, OTHER, PGD, TRACE, Made, fabricate, file, made
-
-
-@pytest.fixture(scope="module", name="made")
-def _made() -> Made:
-    return made()
+from tests.experiments.tiny import BALL, CLEAN, FGSM, NETWORK, OTHER, PGD, TRACE, Made, fabricate, file
 
 
 @pytest.fixture
@@ -129,12 +124,6 @@ def test_damaged_weights_are_a_fault(store: Store, made: Made) -> None:
 
 
 # Generated text -----------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def quick_costs(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is not run is estimated from all papers' networks, which is tested where it is made."""
-    monkeypatch.setattr("robustlib.book.costs.estimates", lambda left, kind: dict.fromkeys(range(len(left)), 3600.0))
 
 
 def readme(folder: Path, text: str = "old numbers") -> Path:

@@ -18,8 +18,8 @@ import pytest
 from robustlib.book import pages as generated
 from robustlib.book.cards import ABOUT, cards, data_cards, released_cards, threat_text
 from robustlib.book.costs import commands, costs
-from robustlib.book.pages import compare, generate
-from robustlib.book.record_pages import network_section, write_records
+from robustlib.book.pages import compare, downloads, generate
+from robustlib.book.record_pages import heading, network_section, write_records
 from robustlib.book.scorecard import Standing, anchors, drawn, fates, scorecard, standing, summary
 from robustlib.catalogue import plan
 from robustlib.catalogue.base import OWN, find_item, items, papers
@@ -31,19 +31,15 @@ from robustlib.experiments.store import Store, weights_path
 from robustlib.papers.comparison.aged import aged
 from robustlib.report.display import record_target
 from robustlib.report.exports import export
+from robustlib.report.forms import myst_escape
 from robustlib.report.join import authors, rows
 from robustlib.report.plots.overview import overview, overview_alt
 from robustlib.spec.keys import key
 from robustlib.spec.records import Metric
-from tests.experiments.tiny import CLEAN, DISTANCES, FGSM, NETWORK, PGD, Made, fabricate, file, made
+from tests.experiments.tiny import CLEAN, DISTANCES, FGSM, NETWORK, PGD, Made, fabricate, file
 
 TABLE = find_item("madry2018/table-1")
 CELLS = plan.cells_of(TABLE.id)
-
-
-@pytest.fixture(scope="module", name="made")
-def _made() -> Made:
-    return made()
 
 
 @pytest.fixture
@@ -155,7 +151,7 @@ def test_an_item_leads_to_its_first_table(root: Path, store: Store, tmp_path: Pa
     assert set(found.values()) <= shown
     assert [item.id for item in items() if item.id not in found] == ["madry2018/decision-sketch"]
     assert found["madry2018/table-1"] == "madry2018-table-1"
-    assert found["wong2018/table-1/har"] == "wong2018-table-1-har"
+    assert found["wong2018/table-1/har"] == "wong2018-table-1"
     assert found["madry2018/capacity"] == "madry2018-capacity-on-mnist-panel-a"
     text = scorecard(profiles.BEST, store, found)
     assert text.count("](#table-") == len(found)
@@ -168,9 +164,8 @@ def test_claims_are_counted_in_the_scorecard(committed: Store) -> None:
     assert re.search(r"\| \d of 3( \(stand-in\))? \|", line)
 
 
-def test_costs_count_each_network_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    # What is not run is estimated from all papers' networks, which takes a minute and is tested where it is made.
-    monkeypatch.setattr("robustlib.book.costs.estimates", lambda left, kind: dict.fromkeys(range(len(left)), 3600.0))
+@pytest.mark.usefixtures("quick_costs")
+def test_costs_count_each_network_once(tmp_path: Path) -> None:
     file(tmp_path, CELLS[0].evaluations[0], training_cpu_s=600.0, cpu_s=30.0, device="H")
     file(tmp_path, CELLS[1].evaluations[0], training_cpu_s=600.0, cpu_s=90.0, device="H")
     file(tmp_path, CELLS[1].evaluations[1], training_cpu_s=300.0, cpu_s=0.0, device="H")
@@ -181,6 +176,7 @@ def test_costs_count_each_network_once(tmp_path: Path, monkeypatch: pytest.Monke
     assert f"Of Zhang et al. 2019's full profile {jobs} of {jobs} evaluations are not run: by estimate about " in text
 
 
+@pytest.mark.usefixtures("quick_costs")
 def test_each_item_has_its_command_and_what_it_took(tmp_path: Path) -> None:
     jobs = plan.jobs([TABLE], "quick")
     for job in jobs:
@@ -191,6 +187,16 @@ def test_each_item_has_its_command_and_what_it_took(tmp_path: Path) -> None:
     networks = {key(job.evaluation.subject) for job in jobs}
     assert f"| {len(networks) + len(jobs) / 10:.1f} |" in line
     assert "| not run |" in lines[0]
+
+
+def test_a_generated_table_comes_as_files_too() -> None:
+    text = "| a | b | b |\n|---|---|---|\n| [x](#y) | `1` | **2** |\n\nMore.\n"
+    found = downloads("costs.md", text)
+    assert found["costs.csv"] == "a,b 1,b 2\nx,1,2\n"
+    assert json.loads(found["costs.json"]) == [{"a": "x", "b 1": "1", "b 2": "2"}]
+    assert found["costs.md"].startswith(text)
+    assert "{download}`CSV <../generated/costs.csv>`" in found["costs.md"]
+    assert downloads("findings.md", "None.\n") == {"findings.md": "None.\n"}
 
 
 # Record pages -------------------------------------------------------------------------------------------------
@@ -209,15 +215,20 @@ def test_a_record_page_has_everything_to_judge_a_number(made: Made) -> None:
         assert fact in text
     assert "official bytes" in text
     assert "Trained as in the paper." in text
-    again = f"`robustlib run madry2018/table-1 --profile smoke --recompute --only {records[1].evaluation_key}`"
-    assert text.count(again) == 1
+    again = f"robustlib run madry2018/table-1 --profile smoke --recompute --only {records[1].evaluation_key}"
+    assert text.count(f"```bash\n{again}\n```") == 1
     assert text.count("a protocol that this edition no longer runs") == 2
+    assert f"### {myst_escape(heading(records[1]))}\n" in text
+    assert heading(records[1]).startswith("PGD, ")
+    assert "2 restarts, ℓ∞ 0.1: accuracy " in heading(records[1])
+    assert heading(records[0]).startswith("Clean: accuracy ")
+    assert heading(records[2]).startswith("Distances, ")
     assert '"restarts": 2' in text
     assert f"| accuracy | {records[1].metrics['accuracy'].value:.6g} |" in text
     assert text.count("](#table-there)") == 1
     key = records[1].training_key[:8]
     again = network_section(records[1:2], {records[1].evaluation_key: TABLE.id}, {}, {key})
-    assert "or, of its weights and without training, `robustlib verify madry2018/table-1 --profile smoke`" in again
+    assert "# or, of its weights and without training:\nrobustlib verify madry2018/table-1 --profile smoke\n" in again
     assert "robustlib verify" not in text
     many = {f"m{i}": Metric(0.5, 7, 0.25, 0.75) for i in range(20)}
     shown = network_section([replace(records[1], metrics=many)], {}, {})
@@ -243,7 +254,7 @@ def test_a_record_page_says_what_departs_and_what_was_found() -> None:
     other = replace(record, findings=[*record.findings, "zero gradients"], path=record.path.replace("x-", "y-"))
     text = network_section([record, other], {}, {})
     assert (text.count("loss stuck at chance"), text.count("- finding: zero gradients")) == (1, 1)
-    assert text.index("### y-00000000") < text.index("- finding: zero gradients")
+    assert text.index("`y-00000000`") < text.index("- finding: zero gradients")
 
 
 def test_each_paper_and_profile_has_a_page_with_each_record_once(store: Store, tmp_path: Path) -> None:
@@ -386,7 +397,7 @@ def test_everything_is_generated_below_one_folder(store: Store, tmp_path: Path) 
     names = {path.relative_to(target).as_posix() for path in target.rglob("*") if path.is_file()}
     assert {"summary.md", "scorecard.md", "verdict_rule.md", "records/index.md"} <= names
     assert {f"tables/madry2018-table-1.{suffix}" for suffix in ("csv", "json", "tex", "md")} <= names
-    assert all((target / name).read_text().strip() for name in names)
+    assert all((target / name).read_bytes().strip() for name in names)
 
 
 def test_the_command_wants_a_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -43,10 +43,22 @@ def overview(rows: Sequence[Row], *, dark: bool) -> str:
     with mpl.rc_context():
         mpl.rcdefaults()
         mpl.rcParams.update(settings)
-        return _draw(rows, dark, text)
+        content = io.StringIO()
+        _draw(rows, dark, text).savefig(content, format="svg", metadata={"Date": None, "Creator": None})
+        return content.getvalue()
 
 
-def _draw(rows: Sequence[Row], dark: bool, text: str) -> str:
+def overview_png(rows: Sequence[Row]) -> bytes:
+    """The picture on white as a PNG, which is what shared links can show."""
+    with mpl.rc_context():
+        mpl.rcdefaults()
+        mpl.rcParams.update(SETTINGS)
+        content = io.BytesIO()
+        _draw(rows, dark=False, text=_INK[False][0]).savefig(content, format="png", dpi=120, facecolor="white")
+        return content.getvalue()
+
+
+def _draw(rows: Sequence[Row], dark: bool, text: str) -> Figure:
     figure = Figure(figsize=(5.6, 5.2), layout="constrained")
     ax = figure.subplots()
     ax.plot([0, 100], [0, 100], color=text, linewidth=1, linestyle=(0, (4, 3)), zorder=1)
@@ -68,9 +80,7 @@ def _draw(rows: Sequence[Row], dark: bool, text: str) -> str:
         xlim=(-2, 102), ylim=(-2, 102), xlabel="published (%)", ylabel="ours (%), with 95 % interval", aspect="equal"
     )
     ax.legend(loc="upper left", bbox_to_anchor=(0.0, 1.14), ncols=2, handletextpad=0.3, columnspacing=1.2)
-    content = io.StringIO()
-    figure.savefig(content, format="svg", metadata={"Date": None, "Creator": None})
-    return content.getvalue()
+    return figure
 
 
 def overview_alt(rows: Sequence[Row]) -> str:
