@@ -88,7 +88,7 @@ def _record_section(
         "",
         *_listing(record.evaluation["measurement"]),
         "",
-        f"- evaluation key `{record.evaluation_key}`, {record.created}, {record.wall_s:g} s, {record.device}",
+        f"- evaluation key `{record.evaluation_key}`, {record.created}, {record.wall_s:g} s, {record.device}{_arithmetic(record)}",
         f"- file: {{download}}`{record.path} <../{record.path}>`",
     ]
     shown = f"; shown in [{find_item(item).title}](#table-{tables[item]})" if item and item in tables else ""
@@ -103,6 +103,11 @@ def _record_section(
         "",
         *_folded("Make it again; settings, key and file", specification),
     ]
+
+
+def _arithmetic(record: Record) -> str:
+    """In which precision and memory layout the network was searched and trained, where the record says so."""
+    return "".join(f"; {part} in {' and '.join(used)}" for part, used in sorted(record.arithmetic.items()))
 
 
 def _again(record: Record, item: str | None, *, committed: bool) -> list[str]:

@@ -214,7 +214,8 @@ def _released(verdicts: Counter[str]) -> str:
     """The sentence on the networks that the authors released; "" where none is measured."""
     if not verdicts:
         return ""
-    others = ", ".join(f"{count:,} {name}" for name, count in sorted(verdicts.items()) if name != "confirmed")
+    told = {name: "differ" if name == "differs" and count > 1 else name for name, count in verdicts.items()}
+    others = ", ".join(f"{verdicts[name]:,} {told[name]}" for name in sorted(verdicts) if name != "confirmed")
     return (
         f"**On the networks that the authors released, {verdicts['confirmed']:,} of {verdicts.total():,} published "
         f"numbers are confirmed** by this book's code{f' ({others})' if others else ''}. "
