@@ -88,7 +88,8 @@ def _record_section(
         "",
         *_listing(record.evaluation["measurement"]),
         "",
-        f"- evaluation key `{record.evaluation_key}`, {record.created}, {record.wall_s:g} s, {record.device}{_arithmetic(record)}",
+        f"- evaluation key `{record.evaluation_key}`, {record.created}, {record.wall_s:g} s, "
+        f"{record.device}{_arithmetic(record)}",
         f"- file: {{download}}`{record.path} <../{record.path}>`",
     ]
     shown = f"; shown in [{find_item(item).title}](#table-{tables[item]})" if item and item in tables else ""
