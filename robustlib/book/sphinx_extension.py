@@ -25,7 +25,7 @@ from ..experiments.profiles import BEST
 from ..experiments.store import Store
 from ..report.citations import PLACE, filled
 from . import glossary_links
-from .page_assets import described, lazy_images, metatags, trim_icons
+from .page_assets import described, lazy_images, metatags, plain_links, trim_icons
 
 DEMO = "book/demo"
 _store = functools.cache(Store)
@@ -130,7 +130,7 @@ def page_head(app: Any, page: str, template: str, context: dict[str, Any], doctr
         up = app.config.html_baseurl or "../" * page.count("/")
         context["metatags"] = context.get("metatags", "") + metatags(described(paragraphs), title, up)
     if app.builder.name == "html" and "body" in context:
-        context["body"] = lazy_images(context["body"])
+        context["body"] = plain_links(lazy_images(context["body"]))
 
 
 def search_order(app: Any, config: Any) -> None:

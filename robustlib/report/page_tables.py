@@ -37,6 +37,8 @@ MARKS = {
     "trivial": "=", "computed": "=", "not judged": "○", "unverified": "○",
 }  # fmt: skip
 """Sign of a verdict in a matrix; a number that is only measured, or that was not run, has none."""
+MOST_COLUMNS = 9
+"""Columns of a list that a page has room for."""
 WIDEST = 730
 """Pixels of a matrix, by estimate; wider ones are shown as lists."""
 
@@ -208,6 +210,12 @@ def _list(rows: Sequence[Row], notes: Notes, markup: Markup) -> Parts:
     compared, judged = any(row.difference is not None for row in rows), not _shared_verdict(rows)
     same_count = bool(_only([count_text(row) for row in measured]))
     same_evidence = bool(_only([row.evidence or "" for row in measured]))
+    spare = MOST_COLUMNS - printed - released - compared - judged - 2
+    if 2 <= spare < len(heads):
+        # The first facts share a column.
+        first = len(heads) - spare + 1
+        heads = [", ".join(heads[:first]), *heads[first:]]
+        labels = [[", ".join(text for text in label[:first] if text != NOTHING), *label[first:]] for label in labels]
     scale, lines = bar_scale(rows), []
     for i, (row, label) in enumerate(zip(rows, labels, strict=True)):
         own = f" {row.unit}" if row.unit and not shared else ""

@@ -50,6 +50,12 @@ def test_pictures_after_the_first_wait_for_the_view() -> None:
     )
 
 
+def test_links_within_the_book_hold_their_words_alone() -> None:
+    inside = '<a class="reference internal" href="a.html#b"><span class="std std-ref">95.5 &lt; 96</span></a>'
+    outside = '<a class="reference external" href="https://a"><span class="std std-ref">b</span> c</a>'
+    assert page_assets.plain_links(inside + outside) == '<a href="a.html#b">95.5 &lt; 96</a>' + outside
+
+
 def test_a_description_is_the_first_paragraph_that_says_something() -> None:
     long = "word " * 60
     assert page_assets.described(["Short.", f"  {long}\n"]).endswith("word …")

@@ -352,3 +352,17 @@ def test_a_picture_keeps_the_colours_of_its_figure() -> None:
     for colour in colours:
         wanted = 255 * np.asarray(to_rgb(colour))
         assert np.abs(kept - wanted).max(1).min() <= 16, colour
+
+
+@pytest.mark.parametrize("kind", ["scatter", "plot"])
+def test_a_cloud_of_points_is_pixels_in_an_svg_and_a_few_points_are_not(kind: str) -> None:
+    def drawn(count: int) -> str:
+        figure = style.new_figure(2)
+        x = np.linspace(0, 1, count)
+        ax = figure.subplots()
+        ax.scatter(x, x) if kind == "scatter" else ax.plot(x, x, ".")
+        return vector.svg(figure)
+
+    assert "<image" not in drawn(vector.MANY)
+    assert "<image" in drawn(vector.MANY + 1)
+    assert len(drawn(20 * vector.MANY)) < 2 * len(drawn(vector.MANY))

@@ -302,6 +302,18 @@ def test_a_gap_a_repeated_place_or_too_many_columns_make_a_list() -> None:
     assert not page_tables.makes_matrix(wide)
 
 
+@pytest.mark.parametrize(("facts", "heads"), [(2, ["A", "B"]), (5, ["A, B, C", "D", "E"])])
+def test_a_list_of_many_columns_joins_its_first_facts(facts: int, heads: list[str]) -> None:
+    names = "abcde"[:facts]
+    rows = [replace(GRID[0], label=";".join(f"{name}={name}{i}" for name in names)) for i in range(3)]
+    rows = [replace(row, authors=row) for row in rows]
+    page = BeautifulSoup(page_tables.to_html(rows), "html.parser")
+    assert [head.text for head in page.thead("th")][: len(heads)] == heads
+    assert len(page.thead("th")) <= page_tables.MOST_COLUMNS
+    told = page.tbody.tr.find_all(["th", "td"])[0].text
+    assert told == ("a0" if facts == 2 else "a0, b0, c0")
+
+
 # For papers ------------------------------------------------------------------------------------------------
 
 

@@ -11,7 +11,11 @@ import io
 import re
 
 import matplotlib as mpl
+import numpy as np
+from matplotlib.artist import Artist
+from matplotlib.collections import PathCollection
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from .style import COLOURS, GRID, GROUND, TEXT, narrowed
 
@@ -30,6 +34,8 @@ DARK = {
     ),
 }
 """Each colour of a figure, and what it becomes on a dark page."""
+MANY, DOTS = 500, 200
+"""Points of a cloud from which on it is drawn as pixels, so many an inch: one by one they would be megabytes."""
 _UNUSED = re.compile(r"<metadata>.*?</metadata>|<!--.*?-->|<\?xml.*?\?>|<!DOCTYPE.*?>|(?<=\n) +", re.DOTALL)
 _PATH, _DIGITS = re.compile(r' d="[^"]*"'), re.compile(r"(\.\d\d)\d+")
 _GROUP = re.compile(r' id="[a-zA-Z0-9_.]+_\d+"')
@@ -37,14 +43,26 @@ _GROUP = re.compile(r' id="[a-zA-Z0-9_.]+_\d+"')
 
 def svg(figure: Figure) -> str:
     """The figure as SVG text, transparent, without what a browser does not need."""
-    drawn = io.StringIO()
+    drawn, clouds = io.StringIO(), figure.findobj(_is_cloud)
+    for cloud in clouds:
+        cloud.set_rasterized(True)
+    dots: float | str = DOTS if clouds else "figure"
     with mpl.rc_context({"svg.hashsalt": "robustlib", "svg.fonttype": "none", "image.composite_image": False}):
-        figure.savefig(drawn, format="svg", metadata={"Date": None, "Creator": None}, facecolor="none")
+        figure.savefig(drawn, format="svg", dpi=dots, metadata={"Date": None, "Creator": None}, facecolor="none")
     text = _GROUP.sub("", _UNUSED.sub("", drawn.getvalue()))
     # A hundredth of a point is less than any screen shows; curves of many points take half the bytes.
     text = _PATH.sub(lambda path: _DIGITS.sub(r"\1", path.group()), text)
     # Letters as wide as those of the layout where there are any, else narrower ones.
     return text.replace("'DejaVu Sans'", "'DejaVu Sans', Verdana, 'Segoe UI', Roboto, sans-serif").strip()
+
+
+def _is_cloud(artist: Artist) -> bool:
+    """True of many points without a line between them."""
+    if isinstance(artist, PathCollection):
+        return len(np.asarray(artist.get_offsets())) > MANY
+    return (
+        isinstance(artist, Line2D) and artist.get_linestyle() == "None" and len(np.asarray(artist.get_xydata())) > MANY
+    )
 
 
 def layouts(figure: Figure) -> dict[str, str]:
