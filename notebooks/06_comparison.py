@@ -206,7 +206,7 @@ show_released_text(profile, store)
 # %% tags=["remove-input"]
 show_group_table(profile, store)
 
-# %% tags=["remove-input", "hide-output"]
+# %% tags=["remove-input"]
 show_item(released.ITEM, profile, store)
 
 # %% [markdown]
