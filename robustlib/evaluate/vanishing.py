@@ -20,10 +20,11 @@ from ..budget import Budget
 from ..registry import spec
 from ..spec.measurement import Measured, Measurement, Price, Subject, share
 from ..spec.network import Network
-from ..spec.quantities import ATTACKED, SHARE, Quantity
+from ..spec.quantities import SHARE, Quantity
 from ..spec.records import Unfilable, pack
 from ..threat import Ball
-from .outcomes import CHUNK, chunk_generator, outcomes_under
+from .accuracy import Accuracy
+from .outcomes import CHUNK, chunk_generator
 
 DECADES = (-330, 10, 68)
 """Bins of the histogram: log10 of the largest entry of a gradient, five decades each."""
@@ -160,23 +161,25 @@ class AccuracyWithoutSubnormals(Measurement):
     threat: Ball
     protocol: int = 1
 
+    @property
+    def _usual(self) -> Accuracy:
+        """The same in the machine's own arithmetic."""
+        return Accuracy(self.attack, self.threat)
+
     def units(self, network: Network) -> dict[str, str]:
-        return {"accuracy": "fraction"}
+        return self._usual.units(network)
 
     def run(self, on: Subject) -> Measured:
         """``accuracy``, and which points are correct."""
         with no_subnormals(on.split.y.device):
-            outcome = outcomes_under(
-                on.model, on.split, on.rows, self.attack, self.threat, name=on.name, progress=on.progress
-            )
-        return Measured(metrics={"accuracy": share(outcome)}, outcomes={"correct": pack(outcome)})
+            return self._usual.run(on)
 
     def quantity(self, metric: str) -> Quantity:
-        return ATTACKED
+        return self._usual.quantity(metric)
 
     def work(self, price: Price, network: Network, n: int) -> float:
         """Operations; see :meth:`Measurement.work`."""
-        return (price.forward(network) + price.step(network) * self.attack.passes) * n
+        return self._usual.work(price, network, n)
 
     def within(self, budget: Budget) -> Self:
         return replace(self, attack=self.attack.within(budget))
