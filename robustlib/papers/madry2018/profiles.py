@@ -1,7 +1,7 @@
 """Reduced profiles of PGD training: shorter trainings on MNIST, small convolutional networks on CIFAR-10.
 
-On CIFAR-10 "simple" and "wide" become capacity scales 2 and 4 of the paper's own MNIST family. On a CPU core a
-residual network of either kind is hours away from its first useful epoch.
+On CIFAR-10 "simple" and "wide" become capacity scales 2 and 4 of the paper's own MNIST family: on a CPU core a
+residual network of either kind is hours away from its first useful epoch. The level profile trains the simple one.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from ...evaluate.suite_accuracy import WorstCase
 from ...evaluate.weights import FirstLayer
 from ...experiments.profiles import On, Reduction, Scale, Version, scaled
 from ...models import ModelSpec
+from ...spec.evaluation import Evaluation
 from ...spec.network import Network
 from ...training import FgsmTraining, PgdTraining, Schedule, Standard
 from ...training.inner import Inner
@@ -101,6 +102,28 @@ def _quick_cifar(network: Network) -> Network:
     return replace(network, model=_stand_in(network.model), defence=defence, schedule=schedule)
 
 
+# level ------------------------------------------------------------------------------------------------------------
+
+_EPOCHS, _EPOCH = 20, -(-50_000 // 128)
+
+
+def level_cifar(network: Network) -> Network:
+    """The paper's simple network for 20 of its 205 epochs: one cycle of the rate, and an adversary of fewer steps."""
+    defence = network.defence
+    if isinstance(defence, PgdTraining):
+        # Two steps of length eps from a random start keep clear of the collapse of single-step training.
+        defence = replace(defence, ramp=(2, 2, 3))
+    schedule = replace(
+        network.schedule, steps=_EPOCHS * _EPOCH, lr=0.2, shape="one_cycle", decay=(), precision="bfloat16"
+    )
+    return replace(network, defence=defence, schedule=schedule)
+
+
+def _needs_wide(evaluation: Evaluation) -> bool:
+    """True where one of the networks is a wide one: days of a core."""
+    return any(network.model.width > 1 for network in evaluation.lineage)
+
+
 # Measurements ------------------------------------------------------------------------------------------------------
 
 SWEEP = frozenset(
@@ -147,6 +170,7 @@ def _cifar(on: On, smoke: Budget | None, quick: Budget | None, full: Budget = WH
         None if smoke is None else Version(_smoke_cifar, smoke),
         None if quick is None else Version(_quick_cifar, quick),
         Version(full_network, full),
+        level=Version(level_cifar, unless=_needs_wide),
     )
 
 
