@@ -9,7 +9,7 @@ from functools import partial
 
 import numpy as np
 
-from ...catalogue.base import Cell
+from ...catalogue.base import Cell, cell
 from ...evaluate.inner_loop import InnerLoop
 from ...evaluate.lending import Lending
 from ...evaluate.pictures import DecisionMap, Pictures
@@ -97,7 +97,7 @@ def cells() -> list[Cell]:
         for row, value in line.items()
     ]
     found += [
-        Cell(f"{PAPER}/decision-boundary", row, f"{kind} error", evaluations=(plane(beta),), metric=kind)
+        cell(f"{PAPER}/decision-boundary", (row, f"{kind} error"), plane(beta), kind)
         for row, beta in METHODS.items()
         for kind in ("natural", "boundary", "robust")
     ]
@@ -107,43 +107,17 @@ def cells() -> list[Cell]:
         ("KL after the last step", "kl"),
         ("the same without the kick", "kl_from_x"),
     ):
-        unit = "nats per unit" if metric == "gradient_at_x" else "nats"
-        found.append(
-            Cell(
-                f"{PAPER}/algorithm-1",
-                "SmallCNN, 1/λ 6",
-                column,
-                evaluations=(loop("mnist"),),
-                metric=metric,
-                scale=1.0,
-                unit=unit,
-            )
-        )
+        found.append(cell(f"{PAPER}/algorithm-1", ("SmallCNN, 1/λ 6", column), loop("mnist"), metric))
+    for dataset, method in ((dataset, method) for dataset, methods in PICTURED.items() for method in methods):
+        place = (f"{method} training", "right after the attack")
+        found.append(cell(f"{PAPER}/adversarial-examples/{dataset}", place, shown(dataset, method)))
+    why = "the data of the unrestricted challenge are not among this book's"
+    found.append(Cell(f"{PAPER}/adversarial-examples/bird-bicycle", "TRADES", "image", unit="", unavailable=why))
     found += [
-        Cell(
-            f"{PAPER}/adversarial-examples/{dataset}",
-            f"{method} training",
-            "right after the attack",
-            evaluations=(shown(dataset, method),),
-        )
-        for dataset, methods in PICTURED.items()
-        for method in methods
-    ]
-    found.append(
-        Cell(
-            f"{PAPER}/adversarial-examples/bird-bicycle",
-            "TRADES",
-            "image",
-            unit="",
-            unavailable="the data of the unrestricted challenge are not among this book's",
-        )
-    )
-    found += [
-        Cell(
+        cell(
             f"{PAPER}/checkpoints",
-            f"after epoch {4 * part}",
-            f"robust accuracy, {split}",
-            evaluations=(judged(part, split),),
+            (f"after epoch {4 * part}", f"robust accuracy, {split}"),
+            judged(part, split),
             note="the seeds number the parts of one training",
         )
         for part in range(1, PARTS + 1)
@@ -153,25 +127,8 @@ def cells() -> list[Cell]:
         runs = tuple(lender(beta, seed=seed) for seed in LENDER_SEEDS)
         row = f"1/λ {beta:g}" if beta else "natural"
         for state, column in MONEY.items():
-            found.append(
-                Cell(
-                    f"{PAPER}/lender",
-                    row,
-                    column,
-                    evaluations=runs,
-                    metric=f"money_{state}",
-                    scale=1.0,
-                    unit="interests per applicant",
-                )
-            )
+            found.append(cell(f"{PAPER}/lender", (row, column), runs, f"money_{state}"))
             for group in (0, 1):
-                found.append(
-                    Cell(
-                        f"{PAPER}/lender",
-                        row,
-                        f"approved of group {group}, {state}",
-                        evaluations=runs,
-                        metric=f"approved_{state}_{group}",
-                    )
-                )
+                column = f"approved of group {group}, {state}"
+                found.append(cell(f"{PAPER}/lender", (row, column), runs, f"approved_{state}_{group}"))
     return found

@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 
 from ...attacks.suite import CarliniWagner, Clean, DeepFool, Fab, Fgsm, Lbfgs, MiFgsm, MinimumNorm, Square
-from ...catalogue.base import STAGED_NOTE, STAGES, Cell, Published, published, published_of
+from ...catalogue.base import STAGED_NOTE, STAGES, Cell, cell, published, published_of
 from ...evaluate.suite_accuracy import WorstCase
 from ...spec.evaluation import Evaluation
 from ...spec.network import Network
@@ -103,19 +103,17 @@ def _table_5() -> list[Cell]:
         theirs = _on_theirs(measure, dataset) if name == "TRADES (1/λ 6)" else ()
         seeds = SEEDS[dataset] if made else ()
         cells.append(
-            Cell(
-                item=f"{PAPER}/table-5/{dataset}",
-                row=f"{name}, {attack}, {row['Distance']}",
-                column="robust accuracy" if robust else "natural accuracy",
-                published=number,
-                evaluations=tuple(measure(made(seed)) for seed in seeds if made),
-                metric=metric,
-                protocol_known=not notes,
-                note="; ".join(notes),
+            cell(
+                f"{PAPER}/table-5/{dataset}",
+                (f"{name}, {attack}, {row['Distance']}", "robust accuracy" if robust else "natural accuracy"),
+                [measure(made(seed)) for seed in seeds if made],
+                metric,
+                number=number,
                 unavailable="" if made else _OTHERS,
                 spread=dataset == "mnist" and attack.startswith("FGSM ⁴⁰"),
                 released=theirs,
                 released_open=note,
+                unknown="; ".join(notes),
             )
         )
     return cells
@@ -153,18 +151,15 @@ def _leaderboards() -> list[Cell]:
         dataset = "mnist" if number.table.startswith("MNIST") else "cifar10"
         measure, metric = _LEADERBOARD.get(number.row, (None, "accuracy"))
         cells.append(
-            Cell(
-                item=f"{PAPER}/leaderboards/{dataset}",
-                row=number.row,
-                column=number.column,
-                published=number,
-                evaluations=(measure(network(dataset)),) if measure else (),
-                metric=metric,
-                protocol_known=False,
-                note="published for the network that the authors released, ours for a network of this book",
+            cell(
+                f"{PAPER}/leaderboards/{dataset}",
+                number,
+                (measure(network(dataset)),) if measure else (),
+                metric,
                 unavailable="" if measure else "another team's attack, which this book does not have",
                 released=_on_theirs(measure, dataset) if measure else (),
                 released_open=_UNPRINTED.get(number.row, ""),
+                unknown="published for the network that the authors released, ours for a network of this book",
             )
         )
     return cells
@@ -184,18 +179,15 @@ def _table_4() -> list[Cell]:
         dataset, column = number.column.split(" ", 1)
         dataset, beta = dataset.lower(), number.where["1/lambda"]
         spread = column.endswith("std")
+        seeds = () if spread else SEEDS[dataset][:3]
         cells.append(
-            Cell(
-                item=f"{PAPER}/table-4/{dataset}",
-                row=number.row,
-                column=column,
-                published=number,
-                evaluations=()
-                if spread
-                else tuple(sweep(dataset, beta, robust="rob" in column, seed=seed) for seed in SEEDS[dataset][:3]),
-                protocol_known=False,
-                note=_SWEEP_NOTE[dataset],
+            cell(
+                f"{PAPER}/table-4/{dataset}",
+                (number.row, column),
+                [sweep(dataset, beta, robust="rob" in column, seed=seed) for seed in seeds],
+                number=number,
                 unavailable="our own spread over seeds stands with our mean" if spread else "",
+                unknown=_SWEEP_NOTE[dataset],
             )
         )
     return cells
@@ -204,67 +196,42 @@ def _table_4() -> list[Cell]:
 def _table_3() -> list[Cell]:
     metrics = {"A_rob(f)": "accuracy", "R_phi(f)": "risk", "Delta = Delta_RHS - Delta_LHS": "gap"}
     return [
-        Cell(
-            item=f"{PAPER}/table-3",
-            row=number.row,
-            column=number.column,
-            published=number,
-            evaluations=tuple(bound(number.where["lambda"], seed=seed) for seed in SEEDS["mnist"]),
-            metric=metrics[number.column],
-            scale=100.0 if metrics[number.column] == "accuracy" else 1.0,
-            unit="%" if metrics[number.column] == "accuracy" else "",
+        cell(
+            f"{PAPER}/table-3",
+            number,
+            [bound(number.where["lambda"], seed=seed) for seed in SEEDS["mnist"]],
+            metrics[number.column],
+            unit=None if metrics[number.column] == "accuracy" else "",
         )
         for number in published_of(f"{PAPER}/table-3").values()
     ]
 
 
 def _black_box(item: str, dataset: str, beta: float) -> list[Cell]:
-    def cell(number: Published) -> Cell:
-        words = number.where["row"].split()
-        target, source = ({"Madry": "PGD"}.get(words[i], words[i]) for i in (0, 2))
-        return Cell(
-            item=f"{PAPER}/{item}",
-            row=number.where["row"],
-            column=number.column,
-            published=number,
-            evaluations=tuple(
-                under(
-                    network(dataset, target, beta, seed=seed),
-                    FGSM_K[dataset],
-                    source=network(dataset, source, beta, seed=seed),
-                )
-                for seed in SEEDS[dataset]
-            ),
-            protocol_known=False,
-            note=f"1/lambda is not known, here {beta:g}; Madry's is PGD training of the same network",
-        )
-
-    return [cell(number) for number in published_of(f"{PAPER}/{item}").values()]
+    unknown, cells = f"1/lambda is not known, here {beta:g}; Madry's is PGD training of the same network", []
+    for number in published_of(f"{PAPER}/{item}").values():
+        row = number.where["row"]
+        names = [{"Madry": "PGD"}.get(word, word) for word in row.split()[::2]]
+        pairs = [[network(dataset, name, beta, seed=seed) for name in names] for seed in SEEDS[dataset]]
+        runs = [under(target, FGSM_K[dataset], source=source) for target, source in pairs]
+        cells.append(cell(f"{PAPER}/{item}", (row, number.column), runs, number=number, unknown=unknown))
+    return cells
 
 
 def _computed() -> list[Cell]:
     cells = []
     for number in published_of(f"{PAPER}/table-1").values():
         value = {"R_nat": "natural", "R_bdy": "boundary", "R_rob": "robust"}[number.column]
-        cells.append(
-            Cell(
-                item=f"{PAPER}/table-1",
-                row=number.row,
-                column=number.column,
-                published=number,
-                unit="",
-                scale=1.0,
-                derived=functools.partial(_risk, number.row, value),
-                note="counted on the counterexample itself, with ten cells of width eps",
-            )
-        )
+        derived = functools.partial(_risk, number.row, value)
+        note = "counted on the counterexample itself, with ten cells of width eps"
+        cells.append(cell(f"{PAPER}/table-1", number, (), derived=derived, unit="", note=note))
     for name in SURROGATES:
         for column, compute in (
             ("ψ(1/2), from the definition", _half_way),
             ("largest distance from the printed ψ on [0, 1]", _from_printed),
         ):
             derived = functools.partial(compute, name)
-            cells.append(Cell(f"{PAPER}/table-2", name, column, derived=derived, unit="", scale=1.0))
+            cells.append(cell(f"{PAPER}/table-2", (name, column), (), derived=derived, unit=""))
     return cells
 
 
@@ -284,30 +251,16 @@ def _from_printed(name: str) -> float:
 
 
 def _challenge() -> list[Cell]:
+    why = "a competition on Tiny ImageNet in 2018: drawn from the published numbers"
     return [
-        Cell(
-            item=f"{PAPER}/challenge",
-            row=number.row,
-            column=number.column,
-            published=number,
-            unit=number.unit,
-            scale=1.0,
-            unavailable="a competition on Tiny ImageNet in 2018: drawn from the published numbers",
-        )
+        cell(f"{PAPER}/challenge", number, (), unit=number.unit, scale=1.0, unavailable=why)
         for number in published_of(f"{PAPER}/challenge").values()
     ]
 
 
 def _baselines() -> list[Cell]:
     return [
-        Cell(
-            item=f"{PAPER}/baselines",
-            row=name,
-            column=column,
-            evaluations=(worst_case(name),),
-            metric=metric,
-            note=STAGED_NOTE,
-        )
+        cell(f"{PAPER}/baselines", (name, column), worst_case(name), metric, note=STAGED_NOTE)
         for name in BASELINES
         for column, metric in STAGES.items()
     ]
