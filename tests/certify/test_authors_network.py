@@ -18,7 +18,7 @@ from robustlib.environment import AUTHORS_WEIGHTS
 from robustlib.experiments import checkpoints
 from robustlib.experiments.networks import Networks
 from robustlib.models.released import checkpoint
-from robustlib.spec.released import authors_network as released
+from robustlib.spec.network import authors_network as released
 from robustlib.threat import LinfBall
 
 NAME = "polytope_mnist"
