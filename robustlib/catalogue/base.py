@@ -9,7 +9,7 @@ import io
 import pkgutil
 import re
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import resources
 from typing import Any
 
@@ -266,8 +266,8 @@ def claim(
     item: str,
     text: str,
     needs: Iterable[Evaluation],
-    metric: str,
     holds: Callable[[list[float]], bool],
+    metric: str = "accuracy",
     *,
     check: bool = False,
 ) -> Predicate:
@@ -358,21 +358,9 @@ def items() -> tuple[Item, ...]:
         found.append(item)
         panels = [panel.strip() for panel in item.datasets.split(";")]
         if len(panels) > 1:
-            found.extend(
-                Item(
-                    id=f"{item.id}/{_slug(panel)}",
-                    paper=item.paper,
-                    kind=item.kind,
-                    number=item.number,
-                    title=f"{item.title} ({panel.replace('CIFAR10', 'CIFAR-10')})",
-                    what=item.what,
-                    datasets=panel,
-                    needs_gpu=item.needs_gpu,
-                    source=item.source,
-                    parent=item.id,
-                )
-                for panel in panels
-            )
+            for panel in panels:
+                title = f"{item.title} ({panel.replace('CIFAR10', 'CIFAR-10')})"
+                found.append(replace(item, id=f"{item.id}/{_slug(panel)}", title=title, datasets=panel, parent=item.id))
     return tuple(found)
 
 

@@ -57,21 +57,20 @@ CLAIMS = (
         "papernot2016/breaking",
         "Distillation at T = 100 does not double the mean l_2 distance of Carlini and Wagner's attack",
         [papernot.nearest("mnist", label, "l2") for label in (papernot.NONE, _HOT)],
-        "mean_distance",
         lambda v: v[1] < 2 * v[0],
+        "mean_distance",
     ),
     claim(
         "papernot2016/breaking",
         "With the temperature put back JSMA succeeds more often at T = 100 than as deployed, by over 20 points",
         [papernot.attempts(papernot.network("mnist", _HOT)), papernot.undone("mnist", _HOT)],
-        "success",
         lambda v: v[1] > v[0] + 0.2,
+        "success",
     ),
     claim(
         "papernot2016/breaking",
         "The suite leaves at most 5 % of the network distilled at T = 100",
         [papernot.worst_case("mnist", _HOT)],
-        "accuracy",
         lambda v: v[0] <= 0.05,
     ),
     claim(
@@ -81,7 +80,6 @@ CLAIMS = (
             wong.attacked(wong.network("MNIST", robust=robust), wong.PGD, wong.PROBLEMS["MNIST"].threat)
             for robust in (False, True)
         ],
-        "accuracy",
         lambda v: v[0] < 0.5 < v[1],
     ),
 )
