@@ -39,7 +39,7 @@ class Profile:
         scaled_seeds: the same for a table's or a figure's cell whose protocol is not the paper's.
         note: one line for readers.
         suffix: added to every title that shows its records.
-        compared: it runs only what a checked published number is compared with.
+        compared: it runs only what a checked published number is compared with, and what a version asks for by itself.
     """
 
     name: str
@@ -182,12 +182,14 @@ class Version:
         budget: of the measurement.
         unless: evaluations of the kind that the profile leaves out all the same.
         threat: a function that replaces the measurement's ball, for stand-in data on another scale.
+        uncompared: whether a profile that is ``compared`` runs it also where no checked number is published.
     """
 
     network: NetworkMap = same
     budget: Budget = WHOLE
     unless: Callable[[Evaluation], bool] | None = None
     threat: Callable[[Any], Any] | None = None
+    uncompared: bool = False
 
     def __call__(self, evaluation: Evaluation) -> Evaluation | None:
         """The profile's version of a paper's evaluation, or None where the profile leaves it out."""

@@ -119,9 +119,9 @@ def level_cifar(network: Network) -> Network:
     return replace(network, defence=defence, schedule=schedule)
 
 
-def _needs_wide(evaluation: Evaluation) -> bool:
-    """True where one of the networks is a wide one: days of a core."""
-    return any(network.model.width > 1 for network in evaluation.lineage)
+def _level_leaves_cifar(evaluation: Evaluation) -> bool:
+    """True where one of the networks is a wide one, which takes days of a core, or another copy of the simple one."""
+    return any(network.model.width > 1 or network.seed for network in evaluation.lineage)
 
 
 # Measurements ------------------------------------------------------------------------------------------------------
@@ -170,7 +170,7 @@ def _cifar(on: On, smoke: Budget | None, quick: Budget | None, full: Budget = WH
         None if smoke is None else Version(_smoke_cifar, smoke),
         None if quick is None else Version(_quick_cifar, quick),
         Version(full_network, full),
-        level=Version(level_cifar, unless=_needs_wide),
+        level=Version(level_cifar, unless=_level_leaves_cifar, uncompared=True),
     )
 
 
