@@ -4,6 +4,7 @@
 ``quick``   the real datasets under a reduced protocol, at most 30 minutes a paper on two CPU cores.
 ``level``   quick's networks, or others of hours, where only their training is not the paper's, and its own evaluation:
             the whole test set, every step and restart, float32. Hours a paper; it is what a level can be judged on.
+            Where the paper's network takes days, the largest that hours allow stands in for it.
 ``full``    the paper's own protocol; the largest networks under a scaled one, which their records say.
 
 The reductions are data of each paper: ``REDUCTIONS`` in ``robustlib.papers.<id>.profiles``. No model, paper or dataset
@@ -210,8 +211,8 @@ class Reduction:
     Args:
         on: the kind.
         smoke, quick, full: the version under each profile.
-        level: networks of the level profile, where quick's are trained by another method than the paper's; None:
-            quick's.
+        level: the version under the level profile, where hours make more of it than the paper's own evaluation of
+            quick's networks; None: that evaluation, where quick's networks differ in their training alone.
     """
 
     on: On
@@ -255,14 +256,14 @@ def reduce(evaluation: Evaluation, profile: str, reductions: Sequence[Reduction]
     if found is None:
         return evaluation if profile == OWN_PROTOCOL else None
     if profile == LEVEL:
-        return _level(evaluation, found)
+        return _level(evaluation, found) if found.level is None else found.level(evaluation)
     version: Version | None = getattr(found, profile)
     return None if version is None else version(evaluation)
 
 
 def _level(evaluation: Evaluation, found: Reduction) -> Evaluation | None:
-    """The paper's own evaluation of the reduced networks; None where they differ in more than their training."""
-    version: Version | None = found.level or getattr(found, REDUCED)
+    """The paper's own evaluation of quick's networks; None where they differ in more than their training."""
+    version: Version | None = getattr(found, REDUCED)
     if version is None:
         return None
     made = replace(version, budget=WHOLE)(evaluation)
