@@ -5,7 +5,7 @@ Source: arXiv 1706.06083v4 and the code of the authors' MNIST challenge; facts i
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 from ...attacks.suite import Attack, Clean, Fgsm
@@ -86,24 +86,21 @@ _BESIDE: dict[str, tuple[str, str, Attack, str]] = {
 }
 
 
-def _table_1() -> list[Cell]:
-    cells, numbers = [], published_of(f"{PAPER}/table-1")
+def _table_1() -> Iterator[Cell]:
+    numbers = published_of(f"{PAPER}/table-1")
     for method, steps, restarts, letter, attack, note in _TABLE_1:
         label = f"{method} {steps}/{restarts}" if steps != "-" else method
         row = label if letter == "-" else f"{label}, source {letter}"
-        cells.append(
-            cell(
-                f"{PAPER}/table-1",
-                (row, "Accuracy"),
-                _each_seed(attack, letter),
-                number=numbers[f"Method={method};Steps={steps};Restarts={restarts};Source={letter}", "Accuracy"],
-                unknown=note,
-            )
+        yield cell(
+            f"{PAPER}/table-1",
+            (row, "Accuracy"),
+            _each_seed(attack, letter),
+            number=numbers[f"Method={method};Steps={steps};Restarts={restarts};Source={letter}", "Accuracy"],
+            unknown=note,
         )
         if row in _BESIDE:
             ours, letter, attack, note = _BESIDE[row]
-            cells.append(cell(f"{PAPER}/table-1", (ours, "Accuracy"), _each_seed(attack, letter), note=note))
-    return cells
+            yield cell(f"{PAPER}/table-1", (ours, "Accuracy"), _each_seed(attack, letter), note=note)
 
 
 def _each_seed(attack: Attack, letter: str) -> tuple[Evaluation, ...]:
@@ -118,8 +115,8 @@ def _losses(item: str, make: Callable[[str], Evaluation]) -> list[Cell]:
     ]
 
 
-def _capacity() -> list[Cell]:
-    item, cells = f"{PAPER}/capacity/mnist", []
+def _capacity() -> Iterator[Cell]:
+    item = f"{PAPER}/capacity/mnist"
     for number in published_of(f"{PAPER}/capacity").values():
         panel, scale = number.where["panel"], int(number.where["capacity scale"])
         metric, seeds, unavailable, note = "accuracy", SEEDS[:3], "", ""
@@ -135,12 +132,10 @@ def _capacity() -> list[Cell]:
             regime = next(name for name, title in PANELS.items() if title == panel)
             attack = ATTACKS[number.column.removeprefix("accuracy on ").removesuffix(" inputs")]
             evaluations = tuple(accuracy(network(regime, scale=scale, seed=seed), attack) for seed in seeds)
-        cells.append(cell(item, number, evaluations, metric, unavailable=unavailable, unknown=note))
-    return cells
+        yield cell(item, number, evaluations, metric, unavailable=unavailable, unknown=note)
 
 
-def _accuracy_vs_eps() -> list[Cell]:
-    cells = []
+def _accuracy_vs_eps() -> Iterator[Cell]:
     for number in published_of(f"{PAPER}/accuracy-vs-eps").values():
         panel, eps = number.where["panel"], number.where["eps"]
         if "MNIST" not in panel:
@@ -148,16 +143,13 @@ def _accuracy_vs_eps() -> list[Cell]:
         norm = "linf" if "linf" in panel else "l2"
         regime = "natural" if number.column.endswith("standard") else "PGD"
         decision = number.column.startswith("DBA")
-        cells.append(
-            cell(
-                f"{PAPER}/accuracy-vs-eps/mnist",
-                number,
-                distances(regime, norm) if decision else sweep(regime, norm, eps),
-                f"accuracy@{eps:g}" if decision else "accuracy",
-                unknown=_DECISION_NOTE if decision else "",
-            )
+        yield cell(
+            f"{PAPER}/accuracy-vs-eps/mnist",
+            number,
+            distances(regime, norm) if decision else sweep(regime, norm, eps),
+            f"accuracy@{eps:g}" if decision else "accuracy",
+            unknown=_DECISION_NOTE if decision else "",
         )
-    return cells
 
 
 def cells() -> list[Cell]:

@@ -5,6 +5,7 @@ The plane, the lender and the checkpoints are small: a CPU runs them as they are
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import partial
 
 import numpy as np
@@ -83,7 +84,7 @@ def shown(dataset: str, method: str) -> Evaluation:
 PICTURED = {"mnist": ("natural", "PGD", "TRADES"), "cifar10": ("natural", "TRADES")}
 
 
-def cells() -> list[Cell]:
+def cells() -> Iterator[Cell]:
     """Cells of the figures, of algorithm 1, and of this book's own items."""
     x, eta = counterexample()
     turns = x[1:][np.diff(eta) != 0]
@@ -92,28 +93,26 @@ def cells() -> list[Cell]:
         "times that η changes, with ten cells": float(len(turns)),
         "largest distance between two changes, in ε": float(10 * np.diff(turns).max()),
     }
-    found = [
-        Cell(f"{PAPER}/counterexample", row, "value", derived=partial(float, value), unit="")
-        for row, value in line.items()
-    ]
-    found += [
+    for row, value in line.items():
+        yield Cell(f"{PAPER}/counterexample", row, "value", derived=partial(float, value), unit="")
+    yield from (
         cell(f"{PAPER}/decision-boundary", (row, f"{kind} error"), plane(beta), kind)
         for row, beta in METHODS.items()
         for kind in ("natural", "boundary", "robust")
-    ]
+    )
     for column, metric in (
         ("largest gradient at x' = x", "gradient_at_x"),
         ("KL after the kick", "kl_of_kick"),
         ("KL after the last step", "kl"),
         ("the same without the kick", "kl_from_x"),
     ):
-        found.append(cell(f"{PAPER}/algorithm-1", ("SmallCNN, 1/λ 6", column), loop("mnist"), metric))
+        yield cell(f"{PAPER}/algorithm-1", ("SmallCNN, 1/λ 6", column), loop("mnist"), metric)
     for dataset, method in ((dataset, method) for dataset, methods in PICTURED.items() for method in methods):
         place = (f"{method} training", "right after the attack")
-        found.append(cell(f"{PAPER}/adversarial-examples/{dataset}", place, shown(dataset, method)))
+        yield cell(f"{PAPER}/adversarial-examples/{dataset}", place, shown(dataset, method))
     why = "the data of the unrestricted challenge are not among this book's"
-    found.append(Cell(f"{PAPER}/adversarial-examples/bird-bicycle", "TRADES", "image", unit="", unavailable=why))
-    found += [
+    yield Cell(f"{PAPER}/adversarial-examples/bird-bicycle", "TRADES", "image", unit="", unavailable=why)
+    yield from (
         cell(
             f"{PAPER}/checkpoints",
             (f"after epoch {4 * part}", f"robust accuracy, {split}"),
@@ -122,13 +121,12 @@ def cells() -> list[Cell]:
         )
         for part in range(1, PARTS + 1)
         for split in ("validation", "test")
-    ]
+    )
     for beta in LENDER_BETAS:
         runs = tuple(lender(beta, seed=seed) for seed in LENDER_SEEDS)
         row = f"1/λ {beta:g}" if beta else "natural"
         for state, column in MONEY.items():
-            found.append(cell(f"{PAPER}/lender", (row, column), runs, f"money_{state}"))
+            yield cell(f"{PAPER}/lender", (row, column), runs, f"money_{state}")
             for group in (0, 1):
                 column = f"approved of group {group}, {state}"
-                found.append(cell(f"{PAPER}/lender", (row, column), runs, f"approved_{state}_{group}"))
-    return found
+                yield cell(f"{PAPER}/lender", (row, column), runs, f"approved_{state}_{group}")

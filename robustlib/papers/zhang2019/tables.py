@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -81,8 +81,7 @@ def _on_theirs(measure: Measure, dataset: str) -> tuple[Evaluation, ...]:
     return tuple(measure(released(dataset, draw)) for draw in range(DRAWS if chance else 1))
 
 
-def _table_5() -> list[Cell]:
-    cells = []
+def _table_5() -> Iterator[Cell]:
     for number in published_of(f"{PAPER}/table-5").values():
         row = number.where
         name, attack = row["Defense"].replace("1/ λ = ", "1/λ "), row["Under which attack"]
@@ -102,21 +101,18 @@ def _table_5() -> list[Cell]:
         notes += [note] if note else []
         theirs = _on_theirs(measure, dataset) if name == "TRADES (1/λ 6)" else ()
         seeds = SEEDS[dataset] if made else ()
-        cells.append(
-            cell(
-                f"{PAPER}/table-5/{dataset}",
-                (f"{name}, {attack}, {row['Distance']}", "robust accuracy" if robust else "natural accuracy"),
-                [measure(made(seed)) for seed in seeds if made],
-                metric,
-                number=number,
-                unavailable="" if made else _OTHERS,
-                spread=dataset == "mnist" and attack.startswith("FGSM ⁴⁰"),
-                released=theirs,
-                released_open=note,
-                unknown="; ".join(notes),
-            )
+        yield cell(
+            f"{PAPER}/table-5/{dataset}",
+            (f"{name}, {attack}, {row['Distance']}", "robust accuracy" if robust else "natural accuracy"),
+            [measure(made(seed)) for seed in seeds if made],
+            metric,
+            number=number,
+            unavailable="" if made else _OTHERS,
+            spread=dataset == "mnist" and attack.startswith("FGSM ⁴⁰"),
+            released=theirs,
+            released_open=note,
+            unknown="; ".join(notes),
         )
-    return cells
 
 
 _LEADERBOARD: dict[str, tuple[Measure, str]] = {
@@ -143,26 +139,22 @@ _UNPRINTED = {
 """What the leaderboard leaves open of an attack."""
 
 
-def _leaderboards() -> list[Cell]:
-    cells = []
+def _leaderboards() -> Iterator[Cell]:
     for number in published():
         if number.item != f"{PAPER}/leaderboards":
             continue
         dataset = "mnist" if number.table.startswith("MNIST") else "cifar10"
         measure, metric = _LEADERBOARD.get(number.row, (None, "accuracy"))
-        cells.append(
-            cell(
-                f"{PAPER}/leaderboards/{dataset}",
-                number,
-                (measure(network(dataset)),) if measure else (),
-                metric,
-                unavailable="" if measure else "another team's attack, which this book does not have",
-                released=_on_theirs(measure, dataset) if measure else (),
-                released_open=_UNPRINTED.get(number.row, ""),
-                unknown="published for the network that the authors released, ours for a network of this book",
-            )
+        yield cell(
+            f"{PAPER}/leaderboards/{dataset}",
+            number,
+            (measure(network(dataset)),) if measure else (),
+            metric,
+            unavailable="" if measure else "another team's attack, which this book does not have",
+            released=_on_theirs(measure, dataset) if measure else (),
+            released_open=_UNPRINTED.get(number.row, ""),
+            unknown="published for the network that the authors released, ours for a network of this book",
         )
-    return cells
 
 
 # The other tables ---------------------------------------------------------------------------------------------
@@ -173,24 +165,20 @@ _SWEEP_NOTE = {
 }
 
 
-def _table_4() -> list[Cell]:
-    cells = []
+def _table_4() -> Iterator[Cell]:
     for number in published_of(f"{PAPER}/table-4").values():
         dataset, column = number.column.split(" ", 1)
         dataset, beta = dataset.lower(), number.where["1/lambda"]
         spread = column.endswith("std")
         seeds = () if spread else SEEDS[dataset][:3]
-        cells.append(
-            cell(
-                f"{PAPER}/table-4/{dataset}",
-                (number.row, column),
-                [sweep(dataset, beta, robust="rob" in column, seed=seed) for seed in seeds],
-                number=number,
-                unavailable="our own spread over seeds stands with our mean" if spread else "",
-                unknown=_SWEEP_NOTE[dataset],
-            )
+        yield cell(
+            f"{PAPER}/table-4/{dataset}",
+            (number.row, column),
+            [sweep(dataset, beta, robust="rob" in column, seed=seed) for seed in seeds],
+            number=number,
+            unavailable="our own spread over seeds stands with our mean" if spread else "",
+            unknown=_SWEEP_NOTE[dataset],
         )
-    return cells
 
 
 def _table_3() -> list[Cell]:
@@ -207,32 +195,29 @@ def _table_3() -> list[Cell]:
     ]
 
 
-def _black_box(item: str, dataset: str, beta: float) -> list[Cell]:
-    unknown, cells = f"1/lambda is not known, here {beta:g}; Madry's is PGD training of the same network", []
+def _black_box(item: str, dataset: str, beta: float) -> Iterator[Cell]:
+    unknown = f"1/lambda is not known, here {beta:g}; Madry's is PGD training of the same network"
     for number in published_of(f"{PAPER}/{item}").values():
         row = number.where["row"]
         names = [{"Madry": "PGD"}.get(word, word) for word in row.split()[::2]]
         pairs = [[network(dataset, name, beta, seed=seed) for name in names] for seed in SEEDS[dataset]]
         runs = [under(target, FGSM_K[dataset], source=source) for target, source in pairs]
-        cells.append(cell(f"{PAPER}/{item}", (row, number.column), runs, number=number, unknown=unknown))
-    return cells
+        yield cell(f"{PAPER}/{item}", (row, number.column), runs, number=number, unknown=unknown)
 
 
-def _computed() -> list[Cell]:
-    cells = []
+def _computed() -> Iterator[Cell]:
     for number in published_of(f"{PAPER}/table-1").values():
         value = {"R_nat": "natural", "R_bdy": "boundary", "R_rob": "robust"}[number.column]
         derived = functools.partial(_risk, number.row, value)
         note = "counted on the counterexample itself, with ten cells of width eps"
-        cells.append(cell(f"{PAPER}/table-1", number, (), derived=derived, unit="", note=note))
+        yield cell(f"{PAPER}/table-1", number, (), derived=derived, unit="", note=note)
     for name in SURROGATES:
         for column, compute in (
             ("ψ(1/2), from the definition", _half_way),
             ("largest distance from the printed ψ on [0, 1]", _from_printed),
         ):
             derived = functools.partial(compute, name)
-            cells.append(cell(f"{PAPER}/table-2", (name, column), (), derived=derived, unit=""))
-    return cells
+            yield cell(f"{PAPER}/table-2", (name, column), (), derived=derived, unit="")
 
 
 def _risk(row: str, kind: str) -> float:
