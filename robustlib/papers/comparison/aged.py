@@ -6,6 +6,10 @@ import functools
 from dataclasses import dataclass
 
 from ...catalogue.base import read_rows
+from ...experiments.store import Store
+from ...report.citations import PLACE
+from ...report.join import rows
+from ...report.rows import Row
 from .tables import PAPER
 
 FATES = ("held", "held, then surpassed", "qualified", "broken")
@@ -37,6 +41,27 @@ class Aged:
     def text(self) -> str:
         """All that has places for numbers."""
         return " ".join((self.claim, self.published, self.ours, self.strongest, self.why))
+
+
+def in_this_book(line: Aged, profile: str, store: Store) -> str:
+    """What this book's records say of a claim's number: its verdict, or why they judge nothing.
+
+    The claim's fate in the literature is another matter, and rests on other measurements.
+    """
+    found = []
+    for kind, address in PLACE.findall(line.ours):
+        item, _, place = address.partition(":")
+        label, column = place.split("|")[:2]
+        if kind == "ours":
+            found += [row for row in rows(item, profile, store) if (row.label, row.column) == (label, column)]
+    return ", ".join(dict.fromkeys(map(_said, found)))
+
+
+def _said(row: Row) -> str:
+    """A row's verdict on the authors' network, else on ours, else that there is none."""
+    if row.authors is not None and row.authors.verdict.compares:
+        return f"{row.authors.verdict.name} on the authors' network"
+    return "stand-in only" if row.evidence == "stand-in" else row.verdict.name
 
 
 @functools.cache

@@ -18,7 +18,7 @@ from ...report.rows import NOTHING, Row
 from ...spec.keys import parse
 from ...spec.records import Record
 from . import tables as comparison
-from .aged import aged
+from .aged import aged, in_this_book
 
 COST = "training, 10¹² operations"
 """Head of the last column: of the network and all that it was made from, by its specification."""
@@ -81,6 +81,7 @@ def aged_table(profile: str, store: Store) -> tuple[list[str], list[list[str]]]:
                 line.claim,
                 *(filled(text, profile, store) for text in (line.published, line.ours, line.strongest)),
                 line.fate,
+                in_this_book(line, profile, store),
                 filled(line.why, profile, store) + cited,
             ]
         )
@@ -91,6 +92,7 @@ def aged_table(profile: str, store: Store) -> tuple[list[str], list[list[str]]]:
         "ours",
         "under today's attacks",
         "in the literature",
+        "in this book",
         "what changed it",
     ], lines
 
