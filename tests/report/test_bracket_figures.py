@@ -16,8 +16,8 @@ from robustlib.papers.comparison import tables as comparison
 from robustlib.papers.madry2018 import networks as madry
 from robustlib.report.plots import brackets as bracket_figures
 from robustlib.report.plots.records import MISSING
-from robustlib.spec.measurement import share
 from robustlib.spec.keys import parse
+from robustlib.spec.measurement import share
 from robustlib.spec.records import pack
 from tests.experiments.tiny import fabricate, file
 

@@ -80,7 +80,8 @@ def image_grid(
     rows = [broken[i : i + columns] for i in range(0, len(broken), columns)]
     lines = [max((label.count("\n") + 1 for label in row if label), default=0) for row in rows]
     tall = [above + high + _LINE * n + _GAP for n in lines]
-    figure = new_figure(sum(tall) + 0.2)
+    # With room for a line at the foot, for which the images would shrink.
+    figure = new_figure(sum(tall) + 0.4)
     ax = figure.subplots()
     across, top = beside + columns * (side + _GAP) - _GAP, 0.0
     for place, row in enumerate(rows):
