@@ -155,7 +155,7 @@ def show_attacks(calls, alt):
 
 # %% [markdown]
 # In each picture: the digit, the perturbation, the attacked digit. The perturbation is drawn on a scale of its own, grey for no change,
-# black and white for its largest entry; its norms stand below. "told" is the predicted class of the attacked
+# black and white for its largest entry; its norms stand below. "predicted" is the class that the network gives of the attacked
 # digit, "margin" is {eq}`eq-attacks-margin` there, negative and coloured when the attack succeeded. Each cell shows the call that made the
 # picture, `g()` being a fresh `torch.Generator`.
 

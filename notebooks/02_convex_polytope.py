@@ -15,10 +15,6 @@
 # {cite}`wong2018` proves instead: for a ReLU network and an input it computes, about as one trains a network, a number that no
 # perturbation in the ball can undercut, and it trains networks for which that number is large. This chapter states the idea,
 # shows each of its parts at work on networks small enough to know the truth, and then goes through the paper's tables and figures.
-#
-# The text of the paper was not at hand while this was written. What is compared with it is Table 1, as the first slide deck reprints it; figures
-# whose numbers or places are known only from memory say so. On [another page](../book/demo.md) you can draw a digit, attack it, and see what this
-# bound proves of it. [How to read a row](../book/how_to_read.md) explains verdicts and intervals.
 
 # %% tags=["parameters"]
 profile = "best"
@@ -501,6 +497,10 @@ def paper(problem, robust, column):
 
 # %% [markdown]
 # ## The paper's figures and tables
+#
+# The text of the paper was not at hand while this was written. What is compared with it is Table 1, as the first slide deck reprints it; figures
+# whose numbers or places are known only from memory say so. On [another page](../book/demo.md) you can draw a digit, attack it, and see what this
+# bound proves of it. [How to read a row](../book/how_to_read.md) explains verdicts and intervals.
 #
 # ### Figures 1 and 2: the polytope and the relaxed unit
 #

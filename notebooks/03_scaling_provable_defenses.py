@@ -15,10 +15,6 @@
 # *Scaling provable adversarial defenses* {cite}`wong2018scaling` lifts both limits, and adds a third idea: it composes the dual of *any* network from the
 # duals of its parts, it *estimates* the hidden bounds during training from a few random columns, and it puts several networks in a row, each for the points that
 # those before it could not certify.
-#
-# The text of the paper was not at hand while this was written. What is compared with it is its main table, as the slide deck reprints it; what is known
-# only from memory is marked and decides nothing. Radii are in pixels of $[0, 1]$ throughout; the networks normalise inside, so that 2/255 is divided
-# by 0.225 there and nowhere else. [How to read a row](../book/how_to_read.md) explains verdicts and intervals.
 
 # %% tags=["parameters"]
 profile = "best"
@@ -317,14 +313,14 @@ tell({
     "the search overturns at least one verdict of the released rule": bool(broken.any()),
 })  # fmt: skip
 
-# %% tags=["remove-input"] mystnb={"figure": {"name": "fig-scaling-undermined", "caption": "Digits that the released rule counts as robust, and points of their balls where the cascade gives another class: before, after, in turn."}}
+# %% tags=["remove-input"] mystnb={"figure": {"name": "fig-scaling-undermined", "caption": "Digits that the released rule counts as robust, and below each a point of its ball where the cascade gives another class. Below the images: the class that the cascade gives."}}
 shown = broken.nonzero().flatten()[:5]
 if len(shown):
-    tiles = torch.stack([tested[counted][shown], moved[shown]], 1).flatten(0, 1)
-    told = torch.stack([judged.labels[counted][shown], pair.answer(moved[shown]).labels], 1).flatten()
+    tiles = torch.cat([tested[counted][shown], moved[shown]])
+    answers = torch.cat([judged.labels[counted][shown], pair.answer(moved[shown]).labels])
     style.show(
-        image_grid(tiles, [f"{'moved' if i % 2 else 'digit'}: {int(label)}" for i, label in enumerate(told)], columns=6),
-        alt="Pairs of digits, each beside a barely different copy inside the ball to which the cascade gives another class.",
+        image_grid(tiles, [f"{int(label)}" for label in answers], columns=len(shown), names=["counted as robust", "moved in its ball"]),
+        alt="A row of digits, and below each a barely different copy inside its ball to which the cascade gives another class.",
     )
 else:
     show_markdown("*The search overturned no verdict on these digits.*")
@@ -349,6 +345,10 @@ HARD, COLOUR = scaling.HARD, scaling.COLOUR
 
 # %% [markdown]
 # ## The paper's figures and tables
+#
+# The text of the paper was not at hand while this was written. What is compared with it is its main table, as the slide deck reprints it; what is known
+# only from memory is marked and decides nothing. Radii are in pixels of $[0, 1]$ throughout; the networks normalise inside, so that 2/255 is divided
+# by 0.225 there and nowhere else. [How to read a row](../book/how_to_read.md) explains verdicts and intervals.
 #
 # ### Figure 1: cost against hidden units
 #

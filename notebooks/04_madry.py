@@ -15,11 +15,6 @@
 # lasted: say precisely what the adversary may do, write robustness as a saddle-point problem, and train on the
 # worst input that a strong first-order attack can find. This chapter states the idea, shows it at work on small
 # digits, and then goes through the paper's tables and figures with our own measurement beside each number.
-#
-# Both halves of the paper have their cells here, MNIST and CIFAR-10. On CIFAR-10 the quick protocol stands small convolutional
-# networks in for the residual ones: its numbers show the pattern and not the level, and each record says so.
-# Figures carry the numbers of the arXiv version (v4); those of the ICLR version follow in brackets where they differ.
-# [How to read a row](../book/how_to_read.md) explains verdicts and intervals.
 
 # %% tags=["parameters"]
 profile = "best"
@@ -227,7 +222,7 @@ for name, model in networks.items():
     panels += [one[0], point[0], (0.5 + (point - one)[0] / (2 * threat.eps)).clamp(0, 1)]
     titles += [f"clean: {int(before.argmax())}", f"attacked: {int(after.argmax())}", "difference"]
 style.show(
-    image_grid(torch.stack(panels), titles, columns=3, names=list(networks)),
+    image_grid(torch.stack(panels), titles, columns=3, names=list(networks), blocks=[2]),
     alt="Two rows of three: a digit, the digit attacked, the difference. The natural network (above) predicts another "
     "class after the attack, the PGD-trained network (below) the same one.",
 )
@@ -335,6 +330,11 @@ def where_it_fails(item, begins, text):
 
 # %% [markdown]
 # ## The paper's figures and tables
+#
+# Both halves of the paper have their cells here, MNIST and CIFAR-10. On CIFAR-10 the quick protocol stands small convolutional
+# networks in for the residual ones: its numbers show the pattern and not the level, and each record says so.
+# Figures carry the numbers of the arXiv version (v4); those of the ICLR version follow in brackets where they differ.
+# [How to read a row](../book/how_to_read.md) explains verdicts and intervals.
 #
 # The accuracy sweeps of Figure 6 are also on [a page with sliders](../book/explore.md); on [another](../book/demo.md) you can draw a digit and
 # attack it yourself.

@@ -14,10 +14,6 @@
 # *Theoretically principled trade-off between robustness and accuracy* {cite}`zhang2019` splits the robust error in two, bounds one part by
 # a loss that can be trained on, and trades the two parts against each other with one number. This chapter states the idea, computes what follows
 # from definitions alone, and sets our measurements beside the paper's tables.
-#
-# The text of the paper was not at hand while this was written. Its Table 5 is known from the first slide deck, the protocol from the authors' code;
-# the numbers of the other tables are recalled, marked as such, and decide nothing. The trade-off of Table 4 is also on [a page with sliders](../book/explore.md). [How to read a row](../book/how_to_read.md) explains
-# verdicts and intervals.
 
 # %% tags=["parameters"]
 profile = "best"
@@ -125,7 +121,7 @@ show_statements("zhang2019/algorithm-1", profile, store)
 show_item("zhang2019/algorithm-1", profile, store)
 
 # %% [markdown]
-# ## From definitions alone
+# ## What follows from the definitions
 #
 # ### Figure 2 and Table 1: accuracy and robustness can be opposed
 #
@@ -167,6 +163,10 @@ show_item("zhang2019/decision-boundary", profile, store)
 
 # %% [markdown]
 # ## On real networks
+#
+# The text of the paper was not at hand while this was written. Its Table 5 is known from the first slide deck, the protocol from the authors' code;
+# the numbers of the other tables are recalled, marked as such, and decide nothing. The trade-off of Table 4 is also on [a page with sliders](../book/explore.md). [How to read a row](../book/how_to_read.md) explains
+# verdicts and intervals.
 #
 # ### Robust error = natural error + boundary error
 #
@@ -299,13 +299,13 @@ show_item("zhang2019/checkpoints", profile, store)
 
 # %% [markdown]
 # (answers-zhang2019)=
-# ## The deck's questions
+# ## Questions of the lecture slides
 #
 # *Can a network be both robust and accurate?* Up to a trade: {numref}`fig-trades-split` splits it into its parts, {numref}`fig-trades-sweep` draws it over $1/\lambda$, and
 # {numref}`fig-trades-bracket` sets it beside other ways to train. *Which of the two comes first, what does a $\lambda$ at the end of its range do to honest customers, and whom does robust training leave out?* These
 # have no answer without somebody who pays for each error; so they are asked of a lender. [The page on the slides](../book/slides.md) has the numbers of all of them.
 #
-# ## A lender
+# ## A worked example: a lender
 #
 # The first slide deck ends with a lender whose applicants can slightly change their records. Here it is as an experiment. The applicants are made by a written model
 # (`robustlib/data/synthetic.py`):

@@ -214,9 +214,9 @@ show_item(released.ITEM, profile, store)
 # ## How the claims aged
 #
 # Each paper's headline claims: as published, as measured here for the same quantity, under the strongest attacks (or the strictest rule) that this book has, and what changed the claim since. Ours are
-# measured on this book's networks, which are smaller or trained for less wherever the record says so; AutoAttack's numbers on the authors' own networks are quoted {cite}`croce2020`. The fourth
-# column is a judgement of ours on the published claim: whether it held, was surpassed by better work, needs a qualification, or was broken. Where the last column says that it rests on others'
-# attacks, our own numbers did not decide it.
+# measured on this book's networks, which are smaller or trained for less wherever the record says so; AutoAttack's numbers on the authors' own networks are quoted {cite}`croce2020`. Two
+# columns say how the claim stands. *In the literature*: whether it held, was surpassed by better work, needs a qualification, or was broken; a judgement of ours on what others published. *In this book*:
+# the verdict on our own number for the same quantity; *stand-in only* means that our network is too small, or its training too short, to judge the claim, whatever the literature says.
 
 # %% tags=["remove-input"]
 show_aged(profile, store)

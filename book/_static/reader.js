@@ -37,9 +37,9 @@ document.addEventListener("DOMContentLoaded", () => {
     }
   }));
 
-  /* A table's entry for a bibliography gets the address that it is read at, and the day. */
+  /* A table's or a figure's entry for a bibliography gets the address that it is read at, and the day. */
   for (const fold of /^https?:$/.test(location.protocol) ? document.querySelectorAll("details.table-tools") : []) {
-    const entry = fold.querySelector("pre"), table = fold.previousElementSibling?.querySelector?.("table[id]") || fold.previousElementSibling;
+    const entry = fold.querySelector("pre"), table = fold.closest("figure[id]") || fold.previousElementSibling?.querySelector?.("table[id]") || fold.previousElementSibling;
     const address = `${location.origin}${location.pathname}${table?.id ? "#" + table.id : ""}`, day = new Date().toISOString().slice(0, 10);
     entry.textContent = entry.textContent.replace("  note =", `  url = {${address}},\n  urldate = {${day}},\n  note =`);
   }

@@ -9,7 +9,8 @@ from typing import Any
 
 import nbformat
 
-from ..report.plots.vector import MIME, darkened, unpack
+from .. import __version__
+from ..report.plots.vector import CSV, MIME, darkened, unpack
 
 _SIZE = re.compile(r'width="([\d.]+)pt" height="([\d.]+)pt"|height="([\d.]+)pt".*?width="([\d.]+)pt"')
 PHONE = 600
@@ -44,6 +45,22 @@ def _show(stem: str, layouts: dict[str, str], alt: str, folder: Path, up: str, l
     return f'<div class="drawing">{"".join(parts)}</div>'
 
 
+def _tools(stem: str, numbers: str, caption: str, folder: Path, up: str) -> str:
+    """Write what a figure draws, and return the line below it: its files, and the entry to cite it with."""
+    links = {f"{stem}.svg": "picture (SVG)"}
+    if numbers:
+        (folder / f"{stem}.csv").write_text(numbers, encoding="utf-8")
+        links = {f"{stem}.csv": "data (CSV)", **links}
+    shown = " ".join(f'<a href="{up}_static/figures/{name}" download>{words}</a>' for name, words in links.items())
+    title = re.split(r"[.:;] ", caption)[0].rstrip(".")
+    entry = (
+        f"@misc{{robustlib-{stem},\n  title = {{{title}}},\n  author = {{{{The robustlib authors}}}},\n"
+        f"  year = {{2026}},\n  version = {{{__version__}}},\n  note = {{Figure}}\n}}"
+    )
+    fold = f'<details class="table-tools"><summary>cite</summary><pre tabindex="0">{html.escape(entry)}</pre></details>'
+    return f'<div class="figure-tools">{shown} {fold}</div>'
+
+
 def _name(cell: Any, number: int, chapter: str) -> str:
     """A file's name: that by which pages refer to the figure, else its place in the chapter."""
     named = cell.metadata.get("mystnb", {}).get("figure", {}).get("name")
@@ -53,7 +70,8 @@ def _name(cell: Any, number: int, chapter: str) -> str:
 def place_drawings(notebooks: Path, folder: Path, *, printed: bool = False) -> None:
     """Take the SVG layouts out of staged notebooks into files, and put HTML that shows them in their place.
 
-    A figure that has none keeps its PNG.
+    A figure that has none keeps its PNG. Below each stand links to its drawing and to the numbers in it, and an
+    entry to cite it with.
 
     Args:
         notebooks: staged ``.ipynb`` files, which are rewritten.
@@ -72,8 +90,12 @@ def place_drawings(notebooks: Path, folder: Path, *, printed: bool = False) -> N
                     continue
                 number += 1
                 layouts = {name: unpack(text) for name, text in packed.items()}
-                alt = output.metadata["image/png"]["alt"]
-                page = _show(_name(cell, number, path.stem), layouts, alt, folder, up, loading)
+                numbers, alt = layouts.pop(CSV, ""), output.metadata["image/png"]["alt"]
+                stem = _name(cell, number, path.stem)
+                page = _show(stem, layouts, alt, folder, up, loading)
+                if not printed:
+                    caption = cell.metadata.get("mystnb", {}).get("figure", {}).get("caption", stem)
+                    page += _tools(stem, numbers, caption, folder, up)
                 output.data = nbformat.from_dict({"text/html": page, "text/plain": output.data["text/plain"]})
                 output.metadata = nbformat.from_dict({})
         if number:

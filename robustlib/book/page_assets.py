@@ -77,18 +77,21 @@ def described(paragraphs: Iterable[str]) -> str:
     return text if len(text) <= LONGEST else text[: text.rfind(" ", 0, LONGEST)].rstrip(",;:") + " …"
 
 
-def metatags(description: str, title: str, up: str) -> str:
+def metatags(description: str, title: str, up: str, address: str = "") -> str:
     """Elements for a page's head: its description, and what a shared link shows.
 
     Args:
         description: plain text; "" for none.
         title: of the page.
         up: from the page to the site's root, or the site's address.
+        address: of the page, whole; "" where the site does not know its own.
     """
     picture = f"{up.rstrip('/')}/{PICTURE}" if up else PICTURE
     told = {"og:title": title, "og:type": "article", "og:image": picture} | (
         {"og:description": description} if description else {}
     )
+    if address:
+        told["og:url"] = address
     lines = [f'<meta property="{name}" content="{html.escape(text)}" />' for name, text in told.items()]
     if description:
         lines.insert(0, f'<meta name="description" content="{html.escape(description)}" />')

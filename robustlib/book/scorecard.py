@@ -11,7 +11,7 @@ from pathlib import Path
 
 from ..catalogue.base import OWN, Item, items, papers
 from ..experiments.store import Store
-from ..papers.comparison.display import FATES, aged
+from ..papers.comparison.aged import FATES, aged, in_this_book
 from ..report.evidence import GRADES
 from ..report.join import item_verdicts, rows, statements
 from ..report.rows import Row, networks_of, with_authors
@@ -154,16 +154,22 @@ def _top(*papers_: str) -> list[Item]:
 
 
 def fates(profile: str, store: Store) -> str:
-    """A line a paper: its idea, what became of it, and what this book's networks say of its numbers and its claims."""
-    lines = ["| paper | the idea | since then | its numbers here | its claims here |", "|---|---|---|---|---|"]
+    """A line a paper: its idea, the fate of its headline claims in the literature and in this book, and what this
+    book's networks say of all its numbers and claims.
+    """
+    heads = ("paper", "the idea", "in the literature", "in this book", "its numbers here", "its claims here")
+    lines = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
     for paper, about in papers().items():
         if not about.idea:
             continue
-        count = Counter(line.fate for line in aged() if line.paper == paper)
+        headlines = [line for line in aged() if line.paper == paper]
+        count = Counter(line.fate for line in headlines)
+        here = Counter(in_this_book(line, profile, store) for line in headlines)
         words = " ".join(_badge(fate, count[fate], STYLES[fate]) for fate in FATES if count[fate])
         found = standing(_top(paper), profile, store)
         lines.append(
             f"| {{cite:t}}`{paper}`, [chapter]({about.chapter}.ipynb) | {about.idea} | {words} "
+            f"| {'; '.join(f'{count} {state}' for state, count in here.items())} "
             f"| {_numbers(found)} | {found.told} |"
         )
     return "\n".join([*lines, ""])

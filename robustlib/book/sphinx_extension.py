@@ -127,8 +127,10 @@ def page_head(app: Any, page: str, template: str, context: dict[str, Any], doctr
     if doctree is not None:
         paragraphs = (node.astext() for node in doctree.findall(nodes.paragraph))
         title = f"{context.get('title', '')} – {app.config.html_title or app.config.project}"
-        up = app.config.html_baseurl or "../" * page.count("/")
-        context["metatags"] = context.get("metatags", "") + metatags(described(paragraphs), title, up)
+        # Whoever follows a shared link reads no address that begins at another page.
+        base = app.config.html_baseurl.rstrip("/")
+        up, address = (base, f"{base}/{page}.html") if base else ("../" * page.count("/"), "")
+        context["metatags"] = context.get("metatags", "") + metatags(described(paragraphs), title, up, address)
     if app.builder.name == "html" and "body" in context:
         context["body"] = plain_links(lazy_images(context["body"]))
 

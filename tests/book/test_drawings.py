@@ -31,7 +31,7 @@ def _notebook(folder: Path, *cells: tuple[dict[str, Any], dict[str, Any]]) -> Pa
 
 @pytest.fixture
 def data() -> dict[str, Any]:
-    packed = {"wide": vector.pack(WIDE), "narrow": vector.pack(NARROW)}
+    packed = {"wide": vector.pack(WIDE), "narrow": vector.pack(NARROW), vector.CSV: vector.pack("x,y\n1,2\n")}
     return {"image/png": PNG, "text/plain": "It falls.", vector.MIME: packed}
 
 
@@ -41,13 +41,17 @@ def test_each_figure_becomes_four_files_and_one_place(tmp_path: Path, data: dict
     place_drawings(path.parent, tmp_path / "figures")
     files = {file.name: file.read_text() for file in (tmp_path / "figures").iterdir()}
     ends = ("", "-narrow", "-dark", "-narrow-dark")
-    assert set(files) == {f"{stem}{end}.svg" for stem in ("fig-one", "fig-01_x-2") for end in ends}
+    stems = ("fig-one", "fig-01_x-2")
+    assert set(files) == {f"{s}{end}.svg" for s in stems for end in ends} | {f"{s}.csv" for s in stems}
+    assert files["fig-one.csv"] == "x,y\n1,2\n"
     assert files["fig-one.svg"] == WIDE
     assert files["fig-one-narrow-dark.svg"] == vector.darkened(NARROW) != NARROW
     cells = json.loads(path.read_text())["cells"]
     output = cells[0]["outputs"][0]
     page = "".join(output["data"]["text/html"])
     assert set(output["data"]) == {"text/html", "text/plain"}
+    assert '<a href="../_static/figures/fig-one.csv" download>data (CSV)</a>' in page
+    assert "@misc{robustlib-fig-one,\n  title = {C}," in page
     assert page.count('alt="It &quot;falls&quot; &lt; 1."') == 2
     assert 'width="624" height="240"' in page
     assert 'media="(max-width: 600px)" srcset="../_static/figures/fig-one-narrow-dark.svg"' in page
@@ -69,6 +73,7 @@ def test_a_printed_book_is_one_page_that_waits_for_its_pictures(tmp_path: Path, 
     page = path.read_text()
     assert 'src=\\"_static/figures' in page
     assert "lazy" not in page
+    assert "download" not in page
 
 
 def test_a_dark_drawing_has_no_part_in_a_pages_weight(tmp_path: Path) -> None:

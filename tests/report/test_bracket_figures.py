@@ -16,6 +16,7 @@ from robustlib.papers.comparison import tables as comparison
 from robustlib.papers.madry2018 import networks as madry
 from robustlib.report.plots import brackets as bracket_figures
 from robustlib.report.plots.records import MISSING
+from robustlib.spec.keys import parse
 from robustlib.spec.measurement import share
 from robustlib.spec.records import pack
 from tests.experiments.tiny import fabricate, file
@@ -85,10 +86,13 @@ def test_every_network_of_the_book_is_on_one_axis(committed: Store) -> None:
     figure, alt = bracket_figures.every_bracket("best", committed)
     shown = sum(len(ax.get_yticklabels()) for ax in figure.axes)
     kept = [r for name in ("full", "quick") for r in committed.records(name)]
-    assert shown == sum(r.evaluation["measurement"]["type"] == "WorstCase" for r in kept) > 20
+    cases = [r for r in kept if r.evaluation["measurement"]["type"] == "WorstCase"]
+    # Of a network that two profiles have, the more faithful record is shown.
+    networks = {(r.path.split("/")[-2], parse(r.evaluation).subject.defence) for r in cases}
+    assert shown == len(networks) > 20
     # Words for each network would be pages: they are told panel by panel.
     assert alt.count("in the worst case") == len(figure.axes)
-    assert sum(map(int, re.findall(r"(\d+) networks", alt))) == shown
+    assert sum(map(int, re.findall(r"(\d+) network", alt))) == shown
     assert len(alt) < 1_500
 
 

@@ -16,7 +16,7 @@ from robustlib.papers.comparison import display as tables
 from robustlib.papers.comparison import released
 from robustlib.papers.comparison import released_display as brackets
 from robustlib.papers.comparison import tables as comparison
-from robustlib.papers.comparison.display import aged
+from robustlib.papers.comparison.aged import aged, in_this_book
 from robustlib.report import forms
 from robustlib.report.display import record_target
 from robustlib.report.plots import brackets as bracket_figures
@@ -82,10 +82,12 @@ def test_both_forms_have_every_line(shown: dict[str, dict[str, str]]) -> None:
         assert "{cite}" not in data["text/html"]
 
 
-def test_every_claim_says_who_and_what_changed_it(shown: dict[str, dict[str, str]]) -> None:
+def test_every_claim_says_who_and_what_changed_it(shown: dict[str, dict[str, str]], committed: Store) -> None:
     text = shown["aged"]["text/markdown"]
     for line in aged():
         assert line.claim in text
+        # What the literature says is not read as this book's finding.
+        assert f"\n  - {line.fate}\n  - {in_this_book(line, 'best', committed)}\n" in text
         assert f"{{cite}}`{line.later}`" in text or not line.later
     assert "{ours:" not in text
     assert "{paper:" not in text

@@ -23,6 +23,7 @@ from robustlib.report.plots import style, vector
 from robustlib.report.plots.bars import Bar, bar_panels, logit_bars
 from robustlib.report.plots.brackets import Mark, brackets
 from robustlib.report.plots.curves import Curve, curve_panels
+from robustlib.report.plots.data import csv_of
 from robustlib.report.plots.histograms import histograms
 from robustlib.report.plots.images import image_grid
 from robustlib.report.plots.regions import decision_regions
@@ -188,13 +189,25 @@ def test_boxes_have_the_budget_and_what_is_certified_is_filled() -> None:
 
 
 def test_image_grid_keeps_the_pixels() -> None:
-    (ax,) = image_grid(torch.from_numpy(IMAGES), ["a", "b", "c"]).axes
+    (ax,) = image_grid(torch.from_numpy(IMAGES), ["a", "b", "c"], blocks=range(3)).axes
     for image, shown in zip(IMAGES, ax.images, strict=True):
         times = len(shown.get_array()) // image.shape[1]
         np.testing.assert_allclose(shown.get_array()[::times, ::times, 0], image[0], atol=1e-6)
     assert [text.get_text() for text in ax.texts] == ["a", "b", "c"]
     named = image_grid(torch.from_numpy(IMAGES), ["a", "b", "c"], columns=2, names=["one", "two"]).axes[0]
     assert [text.get_text() for text in named.texts] == ["one", "a", "b", "two", "c"]
+
+
+def test_coarse_images_are_interpolated_within_the_range_of_their_values() -> None:
+    coarse = np.indices((1, 8, 8)).sum(0) % 2 * 0.5
+    (ax,) = image_grid(coarse[None], ["difference"]).axes
+    shown = np.asarray(ax.images[0].get_array())
+    assert len(np.unique(shown)) > 10
+    assert shown.min() >= 0
+    assert shown.max() <= 0.5
+    np.testing.assert_allclose(shown.mean(), coarse.mean(), atol=0.01)
+    # A word stays whole.
+    assert ax.texts[0].get_text() == "difference"
 
 
 # Layouts ----------------------------------------------------------------------------------------------------
@@ -217,6 +230,25 @@ def test_a_figure_that_no_builder_made_has_one_layout() -> None:
     figure.subplots().plot([1, 2])
     assert style.narrowed(figure) is None
     assert set(vector.layouts(figure)) == {"wide"}
+    assert csv_of(figure) == ""
+
+
+def test_what_a_figure_draws_is_a_csv_file() -> None:
+    found = {name: csv_of(build()).splitlines() for name, build in BUILD.items()}
+    assert found["curves"][0] == "panel,series,x,y,verified,low,high,published"
+    assert found["curves"][-1] == ",PGD,0.3,91,1,90,92,93.2"
+    assert found["runs"][0] == "panel,series,x,y,runs 1,runs 2,verified"
+    assert found["histograms"][:2] == ["panel,series,from,to,count", "one,natural,5,6,1"]
+    assert found["bars"] == ["panel,series,parts 1,parts 2,parts 3", "a,one,20,50,30", "a,two,10,90,0"]
+    assert found["marked bars"][1] == "a,one,20,15,25,40"
+    assert found["brackets"] == [
+        "panel,series,part,ours,published,interval 1,interval 2",
+        "MNIST,robust,PGD,4,4.11,3,5",
+        "MNIST,robust,bound,,5.82,,",
+    ]
+    assert found["logits"][:2] == ["panel,x,y", "a,0,-0"]
+    # Images and regions have no numbers to list.
+    assert found["images"] == found["regions"] == []
 
 
 def test_a_long_title_is_broken_into_lines() -> None:

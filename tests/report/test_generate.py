@@ -28,7 +28,7 @@ from robustlib.errors import RobustlibError
 from robustlib.experiments import profiles
 from robustlib.experiments.runner import Job
 from robustlib.experiments.store import Store, weights_path
-from robustlib.papers.comparison.display import aged
+from robustlib.papers.comparison.aged import aged
 from robustlib.report.display import record_target
 from robustlib.report.exports import export
 from robustlib.report.forms import myst_escape
@@ -116,9 +116,10 @@ def test_the_front_page_tells_what_became_of_each_paper(store: Store) -> None:
     ours = [paper for paper in papers() if paper != "comparison"]
     assert [line.split("`")[1] for line in lines] == ours
     for line, paper in zip(lines, ours, strict=True):
-        since = line.split(" | ")[2]
+        since, here = line.split(" | ")[2:4]
         told = sum(int(count) for count in re.findall(r"\.verdict-\w+\}\s(\d+)", since))
         assert told == sum(claim.paper == paper for claim in aged())
+        assert told == sum(map(int, re.findall(r"\d+(?= [a-z])", here)))
         assert f"]({papers()[paper].chapter}.ipynb)" in line
         assert "| none tested |" in line  # no claim has all of its records
     line = next(line for line in lines if "madry2018" in line)

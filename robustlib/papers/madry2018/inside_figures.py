@@ -96,7 +96,9 @@ def filters(profile: str, store: Store) -> Drawing:
         "largest positive weight, black the largest negative one, grey zero. Share of filters with all weights near "
         f"zero: {', '.join(empty)}{title_suffix(used)}."
     )
-    figure = image_grid(torch.from_numpy(np.concatenate(tiles)), labels, columns=8, names=list(records))
+    figure = image_grid(
+        torch.from_numpy(np.concatenate(tiles)), labels, columns=8, names=list(records), blocks=range(8)
+    )
     return stamped(figure, used), alt
 
 

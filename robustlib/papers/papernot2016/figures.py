@@ -30,12 +30,14 @@ class Panel:
         curves: by name.
         levels: values without distillation, ours and the paper's, by name.
         used: rows that hold a value of ours.
+        xlabel: of the other axis.
     """
 
     ylabel: str
     curves: dict[str, Curve] = field(default_factory=dict)
     levels: dict[str, float] = field(default_factory=dict)
     used: list[Row] = field(default_factory=list)
+    xlabel: str = "temperature T"
 
 
 def _panel(
@@ -104,7 +106,7 @@ def _drawing(
     )
     figure = curve_panels(
         {title: panel.curves for title, panel in kept.items()},
-        xlabel="temperature T",
+        xlabel={title: panel.xlabel for title, panel in kept.items()},
         ylabel={title: panel.ylabel for title, panel in kept.items()},
         xscale="log",
         ticks=TICKS,
@@ -135,6 +137,13 @@ def accuracy_variation(profile: str, store: Store) -> Drawing:
     """Accuracy of the distilled network less that of the undistilled one (figure 8)."""
     columns = {"distilled networks": "accuracy variation"}
     panels = _by_dataset("accuracy-variation", columns, "accuracy variation (points)", profile, store)
+    # Networks of another level have other differences: each panel names both levels.
+    for dataset, panel in panels.items():
+        found = rows(f"papernot2016/accuracy-variation/{dataset.lower()}", profile, store)
+        base = next((row for row in found if (row.label, row.column) == (NONE, "accuracy") and row.values), None)
+        if base is not None:
+            printed = "" if base.published is None else f", paper's {base.published:g} %"
+            panel.xlabel += f"\n(undistilled: {base.value:.1f} %{printed})"
     what = "Test accuracy of the distilled less that of the undistilled network, in percentage points, a dot a seed,"
     return _drawing(panels, what, "", baseline="line")
 

@@ -77,7 +77,8 @@ def _picture(ax: Axes, picture: Picture, title: str) -> None:
         raise RobustlibError(f"{title!r}: an array of shape {array.shape}; give one channel, (h, w)")
     reach = float(np.nanmax(np.abs(array))) or 1.0
     ax.imshow(
-        enlarged(array[..., None])[..., 0],
+        # Feature maps, which are parted by gaps, and derivatives are no pictures.
+        enlarged(array[..., None], smooth=not picture.signed and bool(np.isfinite(array).all()))[..., 0],
         extent=(-0.5, array.shape[1] - 0.5, array.shape[0] - 0.5, -0.5),
         cmap="RdBu_r" if picture.signed else "gray",
         vmin=-reach if picture.signed else 0,
@@ -86,7 +87,8 @@ def _picture(ax: Axes, picture: Picture, title: str) -> None:
     )
     ax.set_axis_off()
     if picture.signed and not np.nan_to_num(array).any():
-        ax.text(0.5, 0.5, "all exactly 0", transform=ax.transAxes, ha="center", va="center")
+        # On the picture's own ground, which stays white on a dark page.
+        ax.text(0.5, 0.5, "all exactly 0", transform=ax.transAxes, ha="center", va="center", color="#222222")
         ax.add_patch(Rectangle((-0.5, -0.5), *array.shape[::-1], fill=False, edgecolor=NEUTRAL, linewidth=1))
 
 

@@ -117,7 +117,7 @@ def filters(profile: str, store: Store) -> Drawing:
         return "the first layer of this network has no filters"
     tiles = 0.5 + weight[:, :1] / (2 * weight.abs().max())
     largest = [f"{100 * float(tile.abs().max() / weight.abs().max()):.0f} %" for tile in weight]
-    figure = image_grid(tiles, largest, columns=8, names=["largest weight"])
+    figure = image_grid(tiles, largest, columns=8, names=["largest weight"], blocks=range(8))
     alt = (
         f"The {len(weight)} filters of the robust network's first layer as grey tiles; grey is zero. "
         f"{record.metrics['near_zero'].value:.0%} of the weights are near zero."

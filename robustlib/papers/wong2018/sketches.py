@@ -94,7 +94,7 @@ def relaxation(lower: float, upper: float) -> Figure:
         ax.plot(ends, y, color=COLOURS[place], linestyle=dash(place), label=label, linewidth=3.0 if place == 0 else 1.8)
     ax.set_xticks([lower, 0, upper], [r"$\ell$", "0", r"$u$"])
     ax.set(xlabel=r"$\hat z$", ylabel=r"$z$")
-    figure.legend(loc="outside upper left", ncols=2, handlelength=3)
+    outside_legend(figure, ax.get_lines())
     return figure
 
 

@@ -109,8 +109,26 @@ def projection_curves(profile: str, store: Store) -> Drawing:
                 ends.append(f"{name} on {title}: {points[-1].value:.1f} %")
     if not used:
         return MISSING
-    xlabel = "epoch of the paper's schedule"
-    figure = curve_panels(panels, xlabel=xlabel, ylabel="not certified (%)", ticks=MARKS, baseline="zero")
+    # Where the curves coincide, what parts them is the message: each less the exact one, which has no projections.
+    for title, curves in list(panels.items()):
+        exact = curves.get("exact")
+        apart = {
+            name: Curve(one.x, np.asarray(one.y, float) - np.asarray(exact.y, float))
+            for name, one in curves.items()
+            if exact is not None and one is not exact and len(np.asarray(one.x)) == len(np.asarray(exact.x))
+        }
+        # One projection is so far off that beside it the others would be one line again.
+        close = {name: one for name, one in apart.items() if np.abs(np.asarray(one.y)).max() < 10}
+        if close:
+            panels[f"{title}: less the exact bound's"] = close
+    levels = {title: title in ("training points", "test points") for title in panels}
+    figure = curve_panels(
+        panels,
+        xlabel="epoch of the paper's schedule",
+        ylabel={title: "not certified (%)" if level else "difference (points)" for title, level in levels.items()},
+        ticks=MARKS,
+        baseline={title: "zero" if level else "line" for title, level in levels.items()},
+    )
     return stamped(figure, used), f"Robust error, trained with k projections. At the last mark: {'; '.join(ends)}."
 
 

@@ -66,7 +66,7 @@ def attack_cards(cards: Sequence[Card]) -> Figure:
         change = 0.5 + (one.attacked - one.clean) / (2 * max(linf, 1e-12))
         for i, tile in enumerate((one.clean, change, one.attacked)):
             x = left + i * (_TILE + _GAP)
-            pixels = enlarged(np.asarray(tile)[..., None])[..., 0]
+            pixels = enlarged(np.asarray(tile)[..., None], smooth=tile is not change)[..., 0]
             ax.imshow(
                 pixels, cmap="gray", vmin=0, vmax=1, interpolation="none", extent=(x, x + _TILE, top - _TILE, top)
             )

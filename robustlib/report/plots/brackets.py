@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -11,9 +10,9 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from ...catalogue.base import STAGES
+from ...catalogue.base import STAGES, items, papers
+from ...catalogue.plan import cells_of
 from ...data.registry import facts_of
-from ...experiments.profiles import search_order
 from ...experiments.store import Store
 from ...spec.evaluation import Evaluation
 from ...spec.keys import parse
@@ -127,7 +126,7 @@ def brackets(
             ax.set_xlim(0, 100)
         else:
             ax.margins(x=0.08)
-            ax.locator_params(axis="x", nbins=6)
+            ax.locator_params(axis="x", nbins=3 if is_narrow() else 6)
     if len({ax.get_xlabel() for ax in axes}) == 1:
         for ax in axes[: -columns or None] if columns > 1 else axes[:-1]:
             ax.xaxis.label.set_visible(False)
@@ -164,18 +163,15 @@ def bracket(panels: Mapping[str, Mapping[str, Evaluation]], profile: str, store:
 
 
 def every_bracket(profile: str, store: Store) -> Drawing:
-    """The figure for every network of the book that the whole suite was run on, by data set and radius."""
+    """The figure for every network of the book that the whole suite was run on, by data set, radius and chapter."""
     found: dict[str, dict[str, Record]] = {}
-    for record in (record for name in search_order(profile) for record in store.records(name)):
-        if record.evaluation["measurement"]["type"] == "WorstCase":
-            evaluation = parse(record.evaluation)
-            eps = evaluation.measurement.threat.eps
-            radius = f"{eps:g}" if round(eps, 4) == eps else f"{255 * eps:.3g}/255"
-            title = f"{facts_of(evaluation.subject.dataset).title}, ε = {radius}"
-            name = network_name(record.path.split("/")[-2].removeprefix(f"{evaluation.subject.dataset}-"))
-            # Two networks may share a folder: the certified ones differ in how their bounds were computed.
-            named = found.setdefault(title, {})
-            named.setdefault(name if name not in named else f"{name}, {record.training_key[:4]}", record)
+    for chapter, name, record in _named(profile, store):
+        evaluation = parse(record.evaluation)
+        eps = evaluation.measurement.threat.eps
+        radius = f"{eps:g}" if round(eps, 4) == eps else f"{255 * eps:.3g}/255"
+        data = facts_of(evaluation.subject.dataset).title.split()[0]
+        title = f"{chapter}: {data}, ε = {radius}"
+        found.setdefault(title, {}).setdefault(name, record)
     ordered = {
         title: dict(sorted(named.items(), key=lambda one: -one[1].metrics[STAGES["worst case"]].value))
         for title, named in sorted(found.items())
@@ -183,11 +179,16 @@ def every_bracket(profile: str, store: Store) -> Drawing:
     return _drawing(ordered, store)
 
 
-def network_name(folder: str) -> str:
-    """A network's name for people: ``madry_cnn16-pgd-s0`` -> ``madry cnn 16, pgd``; a seed other than 0 stays."""
-    model, _, rest = folder.removesuffix("-s0").partition("-")
-    words = re.sub(r"(?<=[a-z])(?=\d+$)", " ", model.replace("_", " "))
-    return f"{words}, {rest.replace('_', ' ').replace('-s', ', seed ')}" if rest else words
+def _named(profile: str, store: Store) -> Iterator[tuple[str, str, Record]]:
+    """(chapter, name there, record) of every worst case that a table of the book has."""
+    for item in (item for item in items() if not item.parent):
+        about = papers()[item.paper]
+        runs = {(cell.row, run): run for cell in cells_of(item.id) for run in cell.evaluations[:1]}
+        cases = {key: run for key, run in runs.items() if type(run.measurement).__name__ == "WorstCase"}
+        for (row, run), record in records_of(cases, profile, store).items():
+            # Alone among other measurements, the row is named by its attack.
+            name = row if len(cases) > 1 else run.subject.defence.name
+            yield about.authors if about.idea else "across the papers", name, record
 
 
 def settled_brackets(
@@ -278,7 +279,8 @@ def _described(panels: Mapping[str, Mapping[str, Bracket]]) -> Iterator[str]:
         if many:
             ends = {stage: [b[stage].ours or 0.0 for b in networks.values() if stage in b] for stage in _WORDS}
             told = [f"{min(v):.0f}% to {max(v):.0f}% {_WORDS[stage]}" for stage, v in ends.items() if v]
-            yield f"{title}, {len(networks)} networks: {', '.join(told)}"
+            count = f"{len(networks)} network{'' if len(networks) == 1 else 's'}"
+            yield f"{title}, {count}: {', '.join(told)}"
         for name, stages in () if many else networks.items():
             told = [_in_words(stages[stage], words) for stage, words in _WORDS.items() if stage in stages]
             yield f"{title}, {name}: {', '.join(told)}"

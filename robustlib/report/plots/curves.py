@@ -24,6 +24,7 @@ from .style import (
     dash,
     from_zero,
     grid,
+    is_narrow,
     need,
     new_figure,
     outer_labels,
@@ -34,6 +35,7 @@ from .style import (
 )
 
 Scale = Literal["linear", "log"]
+Baseline = Literal["none", "zero", "line"]
 HOLLOW: dict[str, Any] = {"markersize": 9, "markerfacecolor": "none", "markeredgewidth": 1.4, "linestyle": "none"}
 """Style of a published value's marker."""
 
@@ -160,7 +162,7 @@ def curve_panels(
     xscale: Literal["linear", "log", "symlog"] = "linear",
     yscale: Scale | Mapping[str, Scale] = "linear",
     ticks: Sequence[float] = (),
-    baseline: Literal["none", "zero", "line"] = "none",
+    baseline: Baseline | Mapping[str, Baseline] = "none",
     markers: bool | Mapping[str, bool] = True,
     levels: Mapping[str, Mapping[str, float]] | None = None,
     marks: Mapping[str, tuple[float, str]] | None = None,
@@ -181,7 +183,7 @@ def curve_panels(
         xscale, yscale: "symlog" is linear up to the first tick above 0, so that 0 has a place; ``yscale`` by title
             where panels differ.
         ticks: places on the x axis; matplotlib's own where there are none.
-        baseline: "zero": y starts at zero; "line": zero is a line; "none": neither.
+        baseline: "zero": y starts at zero; "line": zero is a line; "none": neither; by title where panels differ.
         markers: mark each value; without, single runs are pale lines behind a line; by title where panels differ.
         levels: by title, values by name that do not depend on x, as dashed and dotted lines.
         marks: by title, an x and its name, a dashed vertical line.
@@ -239,13 +241,15 @@ def curve_panels(
             ax.text(0.98, 0.96, (notes or {})[title], transform=ax.transAxes, ha="right", va="top", fontsize=9)
         ax.set(title=(titles or {}).get(title, title), xlabel=of(xlabel, title), ylabel=of(ylabel, title))
         _scale(ax, xscale, of(yscale, title), ticks)
-        if baseline == "line":
+        if of(baseline, title) == "line":
             ax.axhline(0, color=TEXT, linewidth=0.8, zorder=1)
-        if baseline == "zero":
+        if of(baseline, title) == "zero":
             ax.set_ylim(top=max(ax.get_ylim()[1], (reach or {}).get(title, 0.0)))
             from_zero(ax)
         if "%" in of(ylabel, title) and title in (reach or {}):
             ax.set_yticks(range(0, 101, 20))
+        if is_narrow() and xscale == "linear" and not ticks:
+            ax.locator_params(axis="x", nbins=5)
         if columns > 3:
             ax.locator_params(nbins=3)
             small_title(ax)

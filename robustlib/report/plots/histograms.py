@@ -20,6 +20,7 @@ from .style import (
     TEXT,
     dash,
     grid,
+    is_narrow,
     need,
     new_figure,
     outer_labels,
@@ -110,8 +111,9 @@ def histograms(
         if zero:
             ax.set_xlim(0, max(ax.get_xlim()[1], least))
         ax.set(title=title, xlabel=xlabel, ylabel=ylabel)
+        if columns > 3 or is_narrow():
+            ax.locator_params(axis="x", nbins=3 if columns > 3 else 5)
         if columns > 3:
-            ax.locator_params(axis="x", nbins=4)
             small_title(ax)
     outer_labels(axes)
     outlines: list[Artist] = [Patch(label=name, **_look(at[name])) for name in order]

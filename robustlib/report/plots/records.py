@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
@@ -43,12 +44,30 @@ def records_of(evaluations: Mapping[Name, Evaluation], profile: str, store: Stor
 
 
 def stamped(figure: Figure, records: Sequence[Record | Row]) -> Figure:
-    """Stamp a figure with its evidence at the foot, so that a copied picture still says what it rests on."""
+    """Stamp a figure with its evidence and networks, so that a copied picture still says what it rests on."""
     graded = (one.evidence if isinstance(one, Row) else grade([one]) for one in records)
     names = ", ".join(sorted(filter(None, set(graded)), key=GRADES.index))
-    text = f"evidence: {names}{title_suffix(records)}"
-    foot(figure, text)
+    networks = network_names(records)
+    told = f"; networks: {', '.join(networks)}" if 0 < len(networks) <= MOST_NETWORKS else ""
+    foot(figure, f"evidence: {names}{title_suffix(records)}{told}")
     return figure
+
+
+MOST_NETWORKS = 3
+"""Architectures that a figure's foot names; where there are more, the figure's own labels do."""
+
+
+def network_names(records: Sequence[Record | Row]) -> list[str]:
+    """Architectures behind records and rows, by the folders of these: ``MNIST madry cnn 16``, in order of width."""
+    paths = (path for one in records for path in (one.records if isinstance(one, Row) else (one.path,)))
+    found: dict[str, dict[int, None]] = {}
+    for path in paths:
+        data, _, rest = path.split("/")[-2].partition("-") if path.count("/") else ("", "", "")
+        model = re.fullmatch(r"(\w*?[a-z_])(\d+)", rest.partition("-")[0])
+        if data and model is not None:
+            name = f"{data.replace('_', '-').upper()} {model[1].replace('_', ' ').strip()}"
+            found.setdefault(name, {})[int(model[2])] = None
+    return [f"{name} {', '.join(map(str, sorted(widths)))}" for name, widths in found.items()]
 
 
 @dataclass(frozen=True)

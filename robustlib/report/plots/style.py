@@ -45,7 +45,7 @@ LINES = ((), (5, 2), (1.5, 1.5), (6, 1.5, 1.5, 1.5), (3, 1), (8, 2, 2, 2), (1, 1
 
 P = ParamSpec("P")
 _narrow: ContextVar[bool] = ContextVar("narrow", default=False)
-_builders: WeakKeyDictionary[Figure, Callable[[], Figure]] = WeakKeyDictionary()
+_builders: WeakKeyDictionary[Figure, functools.partial[Figure]] = WeakKeyDictionary()
 
 
 def dash(place: int) -> Any:
@@ -151,6 +151,12 @@ def narrowed(figure: Figure) -> Figure | None:
     return other
 
 
+def built_from(figure: Figure) -> object:
+    """The first argument of the builder that made the figure, what it draws; None where no builder did."""
+    build = _builders.get(figure)
+    return None if build is None or not build.args else build.args[0]
+
+
 def foot(figure: Figure, text: str) -> None:
     """A grey line at the figure's foot, or several where it is long."""
     letters = 11 * figure.get_figwidth()
@@ -166,13 +172,16 @@ def _filled(text: str, letters: int) -> str:
 
 def _break_lines(figure: Figure) -> None:
     """Break titles and axis labels that are longer than the room there is for them."""
+    # Twice: the layout of panels with long names settles at the second.
+    figure.draw_without_rendering()
     figure.draw_without_rendering()
     whole = figure.bbox
     boxes = {ax: ax.get_window_extent() for ax in figure.axes}
 
     def shorten(text: Text, room: float, length: float) -> None:
         if text.get_text() and length > room:
-            text.set_text(_filled(text.get_text(), int(len(text.get_text()) * room / length)))
+            longest = max(map(len, text.get_text().split("\n")))
+            text.set_text(_filled(text.get_text(), int(longest * room / length)))
 
     for ax, box in boxes.items():
         beside = [b.x0 for b in boxes.values() if b.x0 > box.x1 - 1 and b.y0 < box.y1 and b.y1 > box.y0]
@@ -304,7 +313,9 @@ def show(figure: Figure, *, alt: str) -> None:
     text = _alternative(alt)
     data: dict[str, Any] = {"image/png": base64.b64encode(png(figure)).decode(), "text/plain": text}
     if switched_on(DRAWINGS):
-        from .vector import MIME, layouts
+        from .data import csv_of
+        from .vector import CSV, MIME, layouts, pack
 
-        data[MIME] = layouts(figure)
+        numbers = csv_of(figure)
+        data[MIME] = layouts(figure) | ({CSV: pack(numbers)} if numbers else {})
     publish_display_data(data, {"image/png": {"alt": text}})  # type: ignore[no-untyped-call]

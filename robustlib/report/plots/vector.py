@@ -19,6 +19,8 @@ from matplotlib.lines import Line2D
 
 from .style import COLOURS, GRID, GROUND, TEXT, narrowed
 
+CSV = "csv"
+"""Name of what a figure draws, beside the names of its layouts."""
 MIME = "application/vnd.robustlib.drawing+json"
 """Type of the output that holds the layouts: ignored by readers of notebooks, which show the PNG beside it."""
 DARK = {
@@ -36,6 +38,8 @@ DARK = {
 """Each colour of a figure, and what it becomes on a dark page."""
 MANY, DOTS = 500, 200
 """Points of a cloud from which on it is drawn as pixels, so many an inch: one by one they would be megabytes."""
+THIN = 0.15
+"""Points of the page from a line within which a vertex of a curve is left out."""
 _UNUSED = re.compile(r"<metadata>.*?</metadata>|<!--.*?-->|<\?xml.*?\?>|<!DOCTYPE.*?>|(?<=\n) +", re.DOTALL)
 _PATH, _DIGITS = re.compile(r' d="[^"]*"'), re.compile(r"(\.\d\d)\d+")
 _GROUP = re.compile(r' id="[a-zA-Z0-9_.]+_\d+"')
@@ -46,6 +50,10 @@ def svg(figure: Figure) -> str:
     drawn, clouds = io.StringIO(), figure.findobj(_is_cloud)
     for cloud in clouds:
         cloud.set_rasterized(True)
+    for line in figure.findobj(Line2D):
+        # Matplotlib itself thins out paths of 128 points and more alone.
+        line.recache(always=True)
+        line.get_path().should_simplify, line.get_path().simplify_threshold = True, THIN
     dots: float | str = DOTS if clouds else "figure"
     with mpl.rc_context({"svg.hashsalt": "robustlib", "svg.fonttype": "none", "image.composite_image": False}):
         figure.savefig(drawn, format="svg", dpi=dots, metadata={"Date": None, "Creator": None}, facecolor="none")
