@@ -13,9 +13,12 @@ from __future__ import annotations
 import argparse
 import itertools
 import json
+import math
+import os
 import statistics
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,9 +43,11 @@ EPS = 0.01
 BALL = LinfBall(EPS, None)
 PEER = "convex-adversarial"
 LIBRARIES = (PEER, "robustlib")
-SMALL, LARGE = (4, 8, 128), (32, 64, 1024)
-"""Wong et al. 2018's wide family, k = 1 and k = 8: 1,304 and 10,432 hidden units."""
+WIDE = {1_304: (4, 8, 128), 10_432: (32, 64, 1024), 40_424: (124, 248, 3968)}
+"""Wong et al. 2018's wide family, k = 1, 8 and 31, by hidden units."""
 PROJECTIONS = 50
+_SHARED = Path(__file__).resolve().parents[2] / "shared" / "vnncomp"
+COMPETITION_FILE = Path(os.environ.get("ROBUSTLIB_VNNCOMP", _SHARED)) / "resnet_2b.onnx"
 Batch = tuple[Tensor, Tensor]
 Row = dict[str, Any]
 
@@ -80,6 +85,23 @@ def bounds(library: str, model: nn.Sequential) -> Callable[[Batch], Tensor]:
 def projected(library: str, model: nn.Sequential) -> Callable[[Batch], Tensor]:
     """A step of robust training with hidden bounds estimated from 50 random columns."""
     return step(library, model, projections=PROJECTIONS)
+
+
+def estimates(library: str, model: nn.Sequential) -> Callable[[Batch], Tensor]:
+    """A call that gives the (1,) mean bound of a batch with hidden bounds estimated from 50 random columns."""
+    generator = torch.Generator().manual_seed(0)
+    peer = _library("convex_adversarial") if library == PEER else None
+
+    def work(batch: Batch) -> Tensor:
+        x, y = batch
+        with torch.no_grad():
+            if peer is not None:
+                return -peer.RobustBounds(model, EPS, proj=PROJECTIONS, norm_type="l1_median")(x, y).mean()[None]
+            return estimated_margins(
+                model, x, y, BALL, projections=PROJECTIONS, estimator="pooled", generator=generator
+            ).mean()[None]
+
+    return work
 
 
 def step(library: str, model: nn.Sequential, projections: int = 0) -> Callable[[Batch], Tensor]:
@@ -123,14 +145,24 @@ class Work:
 WORKS = (
     Work("exact bounds, small MNIST net", bounds, (16, 32, 100), 5, 11),
     Work("robust training step, small MNIST net", step, (16, 32, 100), 50, 5),
-    Work("exact bounds, 1,304 hidden units", bounds, SMALL, 2, 11),
-    Work("exact bounds, 10,432 hidden units", bounds, LARGE, 2, 5),
+    Work("exact bounds, 1,304 hidden units", bounds, WIDE[1_304], 2, 11),
+    Work("exact bounds, 10,432 hidden units", bounds, WIDE[10_432], 2, 5),
     # Columns are drawn by each library for itself: losses agree on average.
     Work("projected training step, small MNIST net", projected, (16, 32, 100), 50, 7, rtol=0.2),
+    Work("exact bounds, 40,424 hidden units", bounds, WIDE[40_424], 1, 3),
+    *(
+        Work(f"projected bounds, {units:,} hidden units", estimates, sizes, 2, 5, rtol=0.2)
+        for units, sizes in WIDE.items()
+    ),
 )
+KINDS = ("exact bounds", "projected bounds")
 RESIDUAL = "exact bounds, residual CIFAR-10 net, 107,496 hidden units"
 """Memory of robustlib alone: one image, initial weights, 2/255."""
 GROWTH = "growth, 1,304 to 10,432 hidden units"
+EXPONENT = "exponent of {kind} in hidden units"
+"""Slope of the line through log time over log units at the three widths of :data:`WIDE`."""
+COMPETITION = "exact bounds, resnet_2b of VNN-COMP 2021"
+"""One image of robustlib alone, where the competition's networks are at hand."""
 ASKED: dict[str, Row] = {
     WORKS[0].name: {"asked": 0.35, "peak_asked": 0.3},
     WORKS[1].name: {"asked": 0.25},
@@ -183,16 +215,18 @@ def peak(name: str, library: str) -> float:
 
 
 def _print_peak(name: str, library: str) -> None:
-    draw, call = torch.Generator().manual_seed(0), None
-    net = build(ModelSpec("scaled_resnet", 16), input_shape=(3, 32, 32), classes=10, generator=draw).eval()
+    draw, call, ball = torch.Generator().manual_seed(0), None, LinfBall(2 / 255, None)
+    net: nn.Module = build(ModelSpec("scaled_resnet", 16), input_shape=(3, 32, 32), classes=10, generator=draw).eval()
     shape = (1, 3, 32, 32)
     for work in WORKS:
         if work.name == name:
             call, shape = work.call(library, network(*work.sizes)), (work.batch, 1, 28, 28)
     # Noise in place of images: reading those needs memory as well.
     x, y = torch.rand(shape, generator=draw), torch.arange(shape[0]) % 10
+    if name == COMPETITION:
+        net, x, y, ball = _competition()
     held = _highest()
-    _ = certify(net, x, y, LinfBall(2 / 255, None)) if call is None else call((x, y))
+    _ = certify(net, x, y, ball) if call is None else call((x, y))
     print(_highest() - held)
 
 
@@ -223,11 +257,53 @@ def rows(libraries: Sequence[str] = LIBRARIES, say: Callable[[str], None] = lamb
         }
         for library in libraries
     }
+    for kind in KINDS:
+        name = EXPONENT.format(kind=kind)
+        slopes = {
+            library: exponent([found[f"{kind}, {n:,} hidden units"][library] for n in WIDE]) for library in libraries
+        }
+        found[name] = {
+            library: {"work": name, "library": library, "exponent": slopes[library]} for library in libraries
+        }
     every = [row for work in found.values() for row in work.values()]
     if "robustlib" in libraries:
-        megabytes = round(peak(RESIDUAL, "robustlib"))
-        every.append({"work": RESIDUAL, "library": "robustlib", "peak_mb": megabytes, "images": 1})
+        alone = {RESIDUAL: {}, **({COMPETITION: competition()} if COMPETITION_FILE.exists() else {})}
+        for name, row in alone.items():
+            megabytes = round(peak(name, "robustlib"))
+            every.append({"work": name, "library": "robustlib", "peak_mb": megabytes, "images": 1, **row})
     return every
+
+
+def exponent(measured: Sequence[Row]) -> float:
+    """Least-squares slope of log milliseconds over log units at the widths of :data:`WIDE`."""
+    times = [math.log(row["milliseconds"]) for row in measured]
+    return round(statistics.linear_regression([math.log(n) for n in WIDE], times).slope, 2)
+
+
+def competition() -> Row:
+    """Milliseconds for the first image of resnet_2b's properties, the median of three calls after one untimed."""
+    net, x, y, ball = _competition()
+    seconds = []
+    for _ in range(4):
+        began = time.process_time()
+        _ = certify(net, x, y, ball)
+        seconds.append(time.process_time() - began)
+    return {"milliseconds": round(1e3 * statistics.median(seconds[1:]), 2), "rounds": 3}
+
+
+def _competition() -> tuple[nn.Module, Tensor, Tensor, LinfBall]:
+    """The network, the centre and the label of its first property, and its box as a ball of a scalar radius."""
+    import numpy as np
+    import onnx
+    import onnx2torch
+
+    model = onnx.load(COMPETITION_FILE)
+    shape = [dimension.dim_value for dimension in model.graph.input[0].type.tensor_type.shape.dim[1:]]
+    with np.load(COMPETITION_FILE.with_suffix(".npz"), allow_pickle=False) as file:
+        lower, upper = (torch.from_numpy(file[edge][:1]).view(-1, *shape) for edge in ("lower", "upper"))
+        label = torch.from_numpy(file["label"][:1])
+    radius = float((upper - lower).max()) / 2
+    return onnx2torch.convert(model).eval(), (lower + upper) / 2, label, LinfBall(radius, None)
 
 
 COLUMNS = (
@@ -239,6 +315,7 @@ COLUMNS = (
     "peak_asked",
     "growth",
     "growth_asked",
+    "exponent",
     "milliseconds",
     "peak_mb",
     "images",

@@ -17,6 +17,18 @@ from robustlib.experiments.provenance import device_name, versions
 Row = dict[str, Any]
 EXTENSIONS = {"avx512_bf16": "AVX512 bf16", "amx_bf16": "AMX bf16", "avx512_fp16": "AVX512 fp16"}
 """Flags of /proc/cpuinfo, and what a row's machine says of them."""
+GOALS: dict[str, dict[str, float]] = {
+    "FGSM": {"": 1.05},
+    "PGD-40": {"AMD": 0.45, "Intel": 0.75},
+    "PGD-40 x 20 restarts": {"AMD": 0.4, "Intel": 0.7},
+    "MI-FGSM-20": {"AMD": 0.45, "Intel": 0.75},
+    "APGD-40": {"AMD": 0.45, "Intel": 0.75},
+    "C&W l2, 40 steps": {"": 1.25},
+    "PGD-10 training step, SmallCNN": {"": 0.7},
+    "TRADES-10 training step, SmallCNN": {"": 0.65},
+}
+"""What this project set itself for robustlib by work and maker of the processor, at most: of the floor's time or, of a
+training step, of the published loop's."""
 COLUMNS = (
     "work",
     "library",
@@ -33,8 +45,15 @@ COLUMNS = (
 )
 
 
+def goal(row: Row) -> float | None:
+    """What was asked of robustlib's row on its processor."""
+    goals = GOALS.get(row["work"], {}) if row["library"] == "robustlib" else {}
+    return next((value for maker, value in goals.items() if maker in row.get("device", "")), None)
+
+
 def table(rows: Sequence[Row]) -> str:
     """A Markdown table; what a row does not have stays empty."""
+    rows = [row | {"asked": goal(row)} if "work" in row else row for row in rows]
     columns = [column for column in (*COLUMNS, "peak_mb") if any(row.get(column) is not None for row in rows)]
     lines = ["| " + " | ".join(columns) + " |", "|" + "---|" * len(columns)]
     for row in rows:
@@ -70,5 +89,7 @@ def keep(rows: Sequence[Row], folder: Path) -> None:
         for device, group in itertools.groupby(of_work, key=lambda row: row["device"]):
             chosen = list(group)
             parts.append(f"{device}, torch {chosen[0]['torch']}, {chosen[0].get('rounds') or 1} rounds\n")
-            parts.append(table([{k: v for k, v in row.items() if k != "work"} for row in chosen]))
+            parts.append(
+                table([{k: v for k, v in row.items() if k != "work"} | {"asked": goal(row)} for row in chosen])
+            )
     (folder / "attacks.md").write_text("\n".join(parts), encoding="utf-8")

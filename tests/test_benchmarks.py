@@ -183,6 +183,12 @@ def small_works(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(certify, "peak", lambda name, library: {"robustlib": 20.0}.get(library, 80.0))
     ours = SimpleNamespace(RobustBounds=lambda model, eps, **estimate: lambda x, y: -margins(model, x, y, certify.BALL))
     monkeypatch.setattr(certify, "_library", lambda name: ours)
+    monkeypatch.setattr(certify, "COMPETITION_FILE", Path("no such file"))
+
+
+def test_growth_is_the_slope_of_log_time_over_log_units() -> None:
+    measured = [{"milliseconds": 7e-3 * units**1.5} for units in certify.WIDE]
+    assert certify.exponent(measured) == pytest.approx(1.5)
 
 
 def test_certificates_are_rows_with_the_peer_as_one(small_works: None) -> None:

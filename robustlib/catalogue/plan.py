@@ -86,9 +86,10 @@ def select(names: Sequence[str]) -> list[Item]:
 def evaluations(cell: Cell, profile_name: str) -> list[Job]:
     """Jobs of a cell under a profile: one for each of its seeds, none where the profile leaves the cell out."""
     found, paper = [], find_item(cell.item).paper
-    if profile(profile_name).compared and not _sure(cell):
-        return []
+    sure = _sure(cell) or not profile(profile_name).compared
     for place, full in enumerate(cell.evaluations):
+        if not sure and not _wanted_by_itself(full, paper):
+            continue
         job = job_of(full, profile_name, paper)
         if job is not None and place < _seeds(cell, profile(job.home(profile_name)), whole=job.evaluation == full):
             found.append(job)
@@ -105,6 +106,12 @@ def _sure(cell: Cell) -> bool:
     """True where the paper prints a number that was checked, and that nothing casts doubt on."""
     number = cell.published
     return number is not None and number.value is not None and number.verified and not number.doubt
+
+
+def _wanted_by_itself(full: Evaluation, paper: str) -> bool:
+    """True where the paper's profiles ask for a level whatever it is compared with."""
+    found = reduction_of(full, reductions_of(paper))
+    return found is not None and found.level is not None and found.level.uncompared
 
 
 @functools.cache

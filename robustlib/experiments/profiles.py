@@ -4,6 +4,7 @@
 ``quick``   the real datasets under a reduced protocol, at most 30 minutes a paper on two CPU cores.
 ``level``   quick's networks, or others of hours, where only their training is not the paper's, and its own evaluation:
             the whole test set, every step and restart, float32. Hours a paper; it is what a level can be judged on.
+            Where the paper's network takes days, the largest that hours allow stands in for it.
 ``full``    the paper's own protocol; the largest networks under a scaled one, which their records say.
 
 The reductions are data of each paper: ``REDUCTIONS`` in ``robustlib.papers.<id>.profiles``. No model, paper or dataset
@@ -39,7 +40,7 @@ class Profile:
         scaled_seeds: the same for a table's or a figure's cell whose protocol is not the paper's.
         note: one line for readers.
         suffix: added to every title that shows its records.
-        compared: it runs only what a checked published number is compared with.
+        compared: it runs only what a checked published number is compared with, and what a version asks for by itself.
     """
 
     name: str
@@ -182,12 +183,14 @@ class Version:
         budget: of the measurement.
         unless: evaluations of the kind that the profile leaves out all the same.
         threat: a function that replaces the measurement's ball, for stand-in data on another scale.
+        uncompared: whether a profile that is ``compared`` runs it also where no checked number is published.
     """
 
     network: NetworkMap = same
     budget: Budget = WHOLE
     unless: Callable[[Evaluation], bool] | None = None
     threat: Callable[[Any], Any] | None = None
+    uncompared: bool = False
 
     def __call__(self, evaluation: Evaluation) -> Evaluation | None:
         """The profile's version of a paper's evaluation, or None where the profile leaves it out."""
@@ -208,8 +211,8 @@ class Reduction:
     Args:
         on: the kind.
         smoke, quick, full: the version under each profile.
-        level: networks of the level profile, where quick's are trained by another method than the paper's; None:
-            quick's.
+        level: the version under the level profile, where hours make more of it than the paper's own evaluation of
+            quick's networks; None: that evaluation, where quick's networks differ in their training alone.
     """
 
     on: On
@@ -253,14 +256,14 @@ def reduce(evaluation: Evaluation, profile: str, reductions: Sequence[Reduction]
     if found is None:
         return evaluation if profile == OWN_PROTOCOL else None
     if profile == LEVEL:
-        return _level(evaluation, found)
+        return _level(evaluation, found) if found.level is None else found.level(evaluation)
     version: Version | None = getattr(found, profile)
     return None if version is None else version(evaluation)
 
 
 def _level(evaluation: Evaluation, found: Reduction) -> Evaluation | None:
-    """The paper's own evaluation of the reduced networks; None where they differ in more than their training."""
-    version: Version | None = found.level or getattr(found, REDUCED)
+    """The paper's own evaluation of quick's networks; None where they differ in more than their training."""
+    version: Version | None = getattr(found, REDUCED)
     if version is None:
         return None
     made = replace(version, budget=WHOLE)(evaluation)

@@ -15,7 +15,7 @@ from ..experiments.profiles import OWN_PROTOCOL, search_order
 from ..experiments.profiles import profile as profile_of
 from ..experiments.store import Store
 from ..spec.evaluation import Evaluation
-from ..spec.keys import parse
+from ..spec.keys import changes_network, parse
 from ..spec.records import Metric, Record
 from ..statistics import wilson_at
 from .evidence import Evidence, grade
@@ -262,8 +262,9 @@ def statements(item: str, profile: str, store: Store) -> list[Statement]:
 def stated(predicate: Predicate, profile: str, store: Store) -> Statement:
     """One claim, tested on the most faithful record there is of each evaluation that it is about.
 
-    It is "contradicted", and not only failing, where records of the paper's own protocol alone make it fail: all of
-    its records are, or it would hold with the others in their place.
+    A network that stands in for the paper's is compared with others of its profile alone. A claim is "contradicted",
+    and not only failing, where records of the paper's own protocol alone make it fail: all of its records are, or it
+    would hold with the others in their place.
     """
     paper, names = find_item(predicate.item).paper, search_order(profile)
     choices = []
@@ -273,6 +274,11 @@ def stated(predicate: Predicate, profile: str, store: Store) -> Statement:
     if not all(choices):
         return Statement(predicate.text, "not run", None, check=predicate.check)
     best, least = [each[0] for each in choices], [each[-1] for each in choices]
+    if not _alike(best):
+        whole = ([find_record(full, name, store, paper) for full in predicate.needs] for name in names)
+        best = next((records for records in map(_complete, whole) if records and _alike(records)), [])
+        if not best:
+            return Statement(predicate.text, "not run", None, check=predicate.check)
     evidence = grade(best)
     state = _tested(predicate, best)
     own = [grade([record]) == "paper's protocol" for record in best]
@@ -280,6 +286,16 @@ def stated(predicate: Predicate, profile: str, store: Store) -> Statement:
         state, evidence = "contradicted", "paper's protocol"
     paths = tuple(record.path for record in best)
     return Statement(predicate.text, state, evidence, paths, predicate.check)
+
+
+def _complete(records: Sequence[Record | None]) -> list[Record]:
+    """The records, or none where one is missing."""
+    return [record for record in records if record is not None] if None not in records else []
+
+
+def _alike(records: Sequence[Record]) -> bool:
+    """True where all networks are the papers', or none is."""
+    return len({any(map(changes_network, record.deviations)) for record in records}) == 1
 
 
 def _tested(predicate: Predicate, records: Sequence[Record]) -> str:

@@ -240,8 +240,14 @@ def _short(value: Any) -> str:
 _NETWORK = r"(subject|measurement\.(source|baseline|sources\[\d+\]))(\.(parents|earlier)\[\d+\])*"
 _RECIPE = re.compile(rf"{_NETWORK}\.(schedule\.\w+|model\.init|parents|defence\.(eps_warmup|ramp|start))")
 """Fields that say how a network is trained, and neither what it is nor what is measured on it."""
+_ARCHITECTURE = re.compile(rf"{_NETWORK}\.(dataset|classes|model)\b")
 
 
 def is_recipe(deviation: str) -> bool:
     """True where a deviation such as ``"subject.schedule.steps: 900 -> 300"`` is one of the training recipe alone."""
     return _RECIPE.fullmatch(deviation.partition(":")[0]) is not None
+
+
+def changes_network(deviation: str) -> bool:
+    """True where a deviation is one of the network's architecture or data, and not of its training."""
+    return _ARCHITECTURE.match(deviation) is not None and not is_recipe(deviation)

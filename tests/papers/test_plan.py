@@ -18,7 +18,7 @@ from robustlib.evaluate.losses import LocalMaxima
 from robustlib.evaluate.suite_accuracy import WorstCase
 from robustlib.evaluate.update_time import Cost
 from robustlib.experiments import profiles
-from robustlib.experiments.profiles import On, Reduction, Version, reduce
+from robustlib.experiments.profiles import On, Reduction, Version, reduce, reduction_of
 from robustlib.experiments.store import Store
 from robustlib.papers.madry2018 import networks as madry
 from robustlib.papers.madry2018 import profiles as madry2018
@@ -26,9 +26,10 @@ from robustlib.papers.wong2018scaling import profiles as wong2018scaling
 from robustlib.papers.zhang2019 import profiles as zhang2019
 from robustlib.report.evidence import grade
 from robustlib.report.join import stated
-from robustlib.spec.evaluation import Subset
+from robustlib.spec.evaluation import Evaluation, Subset
 from robustlib.spec.keys import departures, key
 from robustlib.spec.network import Network
+from robustlib.spec.records import Record
 from tests.experiments.tiny import CLEAN, FGSM, PGD, WHOLE_ITEMS, accuracy, fabricate, file
 
 SCALED = madry2018.SCALED | zhang2019.SCALED | wong2018scaling.SCALED
@@ -178,6 +179,27 @@ def test_a_claim_waits_for_all_its_records(tmp_path: Path) -> None:
     assert stated(predicate, "full", Store(tmp_path)).state == "not run"
 
 
+def test_a_stand_in_is_compared_with_stand_ins_alone(tmp_path: Path) -> None:
+    wider = next(p for p in plan.predicates_of("madry2018/capacity/cifar10") if "wider" in p.text)
+    simple, wide = wider.needs
+
+    def put(full: Evaluation, profile: str, correct: float) -> Record:
+        found = plan.shrink(full, profile, "madry2018")
+        assert found is not None
+        return file(tmp_path, found, profile, correct=correct, deviations=departures(full, found))
+
+    quick = [put(simple, "quick", 0.2), put(wide, "quick", 0.3)]
+    level = put(simple, "level", 0.4)
+    found = stated(wider, profiles.BEST, Store(tmp_path))
+    # The paper's simple network would beat what stands in for the wide one.
+    assert found.state == "holds"
+    assert found.records == tuple(record.path for record in quick)
+    Path(tmp_path, quick[0].path).unlink()
+    assert stated(wider, profiles.BEST, Store(tmp_path)).state == "not run"
+    put(wide, "full", 0.5)
+    assert level.path not in stated(wider, profiles.BEST, Store(tmp_path)).records
+
+
 def test_the_level_profile_keeps_the_papers_own_evaluation_of_networks_of_another_training() -> None:
     trained = replace(CLEAN.subject, schedule=replace(CLEAN.subject.schedule, steps=7))
     full = replace(PGD, subject=CLEAN.subject, subset=Subset())
@@ -194,15 +216,29 @@ def test_the_level_profile_keeps_the_papers_own_evaluation_of_networks_of_anothe
     # Left whole it is the full profile's.
     assert reduce(full, profiles.LEVEL, (reduction(full.subject),)) is None
     # Another network than quick's, where quick's is more than another training.
-    own = replace(reduction(narrow), level=Version(lambda _: trained, Budget(points=10)))
+    own = replace(reduction(narrow), level=Version(lambda _: trained))
     assert reduce(full, profiles.LEVEL, (own,)) == replace(full, subject=trained)
+    # Its own version is taken as it is, in its own budget.
+    smaller = replace(own, level=Version(lambda _: narrow, Budget(points=10)))
+    assert reduce(full, profiles.LEVEL, (smaller,)) == replace(full, subject=narrow, subset=Subset(n=10))
 
 
-def test_the_level_profile_runs_what_a_checked_number_is_compared_with() -> None:
+def test_the_level_profile_runs_what_is_checked_or_asked_for_by_itself() -> None:
+    asked = 0
+    for cell in (cell for item in items() for cell in plan.cells_of(item.id)):
+        paper = find_item(cell.item).paper
+        if cell.published and cell.published.verified and not cell.published.doubt:
+            continue
+        by_itself = []
+        for full in cell.evaluations:
+            found = reduction_of(full, plan.reductions_of(paper))
+            if found and found.level and found.level.uncompared:
+                by_itself.append(plan.job_of(full, profiles.LEVEL, paper))
+        expected = {key(job.evaluation) for job in by_itself[:3] if job}
+        assert {key(job.evaluation) for job in plan.evaluations(cell, profiles.LEVEL)} == expected
+        asked += len(expected)
     runs = {key(job.evaluation) for item in items() for job in plan.jobs([item], profiles.LEVEL)}
-    cells = [cell for item in items() for cell in plan.cells_of(item.id)]
-    checked = [cell for cell in cells if cell.published and cell.published.verified and not cell.published.doubt]
-    assert runs == {key(job.evaluation) for cell in checked for job in plan.evaluations(cell, profiles.LEVEL)}
+    assert asked > 20
     assert len(runs) > 100
 
 

@@ -119,9 +119,14 @@ def level_cifar(network: Network) -> Network:
     return replace(network, defence=defence, schedule=schedule)
 
 
-def _needs_wide(evaluation: Evaluation) -> bool:
-    """True where one of the networks is a wide one: days of a core."""
-    return any(network.model.width > 1 for network in evaluation.lineage)
+def _level_leaves_cifar(evaluation: Evaluation) -> bool:
+    """True where one of the networks is a wide one, which takes days of a core, or another copy of the simple one."""
+    return any(network.model.width > 1 or network.seed for network in evaluation.lineage)
+
+
+def _simple(network: Network) -> Network:
+    """The simple network in a wide one's place, for what the paper shows of the wide one alone."""
+    return level_cifar(replace(network, model=replace(network.model, width=1)))
 
 
 # Measurements ------------------------------------------------------------------------------------------------------
@@ -164,13 +169,22 @@ def _mnist(on: On, smoke: Budget, quick: Budget, full: Budget = WHOLE, *, half: 
     )
 
 
-def _cifar(on: On, smoke: Budget | None, quick: Budget | None, full: Budget = WHOLE) -> Reduction:
+_OWN_SIZE = Version(level_cifar, unless=_level_leaves_cifar, uncompared=True)
+
+
+def _of_simple(budget: Budget) -> Version:
+    return Version(_simple, budget, uncompared=True)
+
+
+def _cifar(
+    on: On, smoke: Budget | None, quick: Budget | None, full: Budget = WHOLE, *, level: Version = _OWN_SIZE
+) -> Reduction:
     return Reduction(
         replace(on, models=("madry_resnet",), datasets=("cifar10",)),
         None if smoke is None else Version(_smoke_cifar, smoke),
         None if quick is None else Version(_quick_cifar, quick),
         Version(full_network, full),
-        level=Version(level_cifar, unless=_needs_wide),
+        level=level,
     )
 
 
@@ -208,19 +222,26 @@ REDUCTIONS = (
     _mnist(_on(LocalMaxima), _MAXIMA, replace(QUICK_PGD, starts=100), _FEW_STARTS),
     _mnist(_on(TrainingCurve), Budget(blocks=50), WHOLE),
     _mnist(_on(WorstCase), SMOKE_SUITE, QUICK_SUITE),
-    _cifar(_on(Accuracy, attacks=(Clean,)), SMOKE, QUICK),
+    _cifar(_on(Accuracy, attacks=(Clean,)), SMOKE, QUICK, level=_of_simple(WHOLE)),
     _cifar(replace(_on(Accuracy, attacks=(Pgd,)), outside=CIFAR_SWEEP), SMOKE_PGD, QUICK, Budget(search="bfloat16")),
     _cifar(
         replace(_on(Accuracy), among=CIFAR_SHOWN),
         SMOKE_PGD,
         replace(QUICK, points=200),
         Budget(points=500, search="bfloat16"),
+        level=_of_simple(QUICK_PGD),
     ),
     _cifar(replace(_on(Accuracy), among=CIFAR_SWEEP - CIFAR_SHOWN), None, None, Budget(points=500, search="bfloat16")),
     _cifar(replace(_on(Attacked), outside=BLACK), SMOKE_PGD, QUICK),
     _cifar(replace(_on(Attacked), among=BLACK), SMOKE_PGD, replace(QUICK, points=500)),
     _cifar(_on(Directions), _WAYS, WHOLE),
-    _cifar(_on(LossTrace), _TRACE, Budget(starts=5)),
-    _cifar(_on(LocalMaxima), _MAXIMA, Budget(starts=100), replace(_FEW_STARTS, search="bfloat16")),
+    _cifar(_on(LossTrace), _TRACE, Budget(starts=5), level=_of_simple(WHOLE)),
+    _cifar(
+        _on(LocalMaxima),
+        _MAXIMA,
+        Budget(starts=100),
+        replace(_FEW_STARTS, search="bfloat16"),
+        level=_of_simple(Budget(starts=1_000, search="bfloat16")),
+    ),
     _cifar(_on(TrainingCurve), Budget(blocks=50), WHOLE),
 )

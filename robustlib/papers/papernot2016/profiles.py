@@ -17,25 +17,28 @@ from ...evaluate.softmax import Amplitudes, Outputs
 from ...evaluate.suite_accuracy import WorstCase
 from ...evaluate.weights import Recipe
 from ...experiments.profiles import On, Reduction, Version
+from ...spec.evaluation import Evaluation
 from ...spec.network import Network
-from ...training import Schedule, Standard
+from ...training import Distillation, Schedule, Standard
 from .networks import DATASETS, LABELS, MODELS, NONE, SEEDS, attempts, minimal, modified, network
 
 _WIDTH = {"digits": 16, "mnist": 32, "cifar10": 16}
-_ROWS = {"digits": None, "mnist": (5_000, 60_000), "cifar10": (5_000, 50_000)}
+_ROWS = {"mnist": (5_000, 60_000), "cifar10": (5_000, 50_000)}
+
+Rows = tuple[int, int] | None
 
 
-def _distilled(full: Network, dataset: str, schedule: Schedule, warm: int) -> Network:
+def _distilled(full: Network, dataset: str, schedule: Schedule, warm: int, *, rows: Rows) -> Network:
     """The network under a reduced schedule, from weights that ``warm`` updates at T = 1 left."""
     model = replace(full.model, width=_WIDTH[dataset])
-    start = Network(dataset, model, Standard(), replace(schedule, steps=warm), _ROWS[dataset], full.seed % 10)
-    parents = (*(_distilled(parent, dataset, schedule, warm) for parent in full.parents), start)
-    return replace(full, dataset=dataset, model=model, schedule=schedule, rows=_ROWS[dataset], parents=parents)
+    start = Network(dataset, model, Standard(), replace(schedule, steps=warm), rows, full.seed % 10)
+    parents = (*(_distilled(parent, dataset, schedule, warm, rows=rows) for parent in full.parents), start)
+    return replace(full, dataset=dataset, model=model, schedule=schedule, rows=rows, parents=parents)
 
 
 def smoke_network(full: Network) -> Network:
     """A network's smoke version: on digits, in seconds."""
-    return _distilled(full, "digits", Schedule(60, 64, 5e-3, shape="one_cycle"), 200)
+    return _distilled(full, "digits", Schedule(60, 64, 5e-3, shape="one_cycle"), 200, rows=None)
 
 
 # Updates of teacher and student, then of the network that both begin with; chosen on the first 5,000 training images,
@@ -48,7 +51,22 @@ def quick_network(full: Network) -> Network:
     """A network's quick version: on the paper's data, in minutes."""
     steps, warm = _UPDATES[full.dataset]
     schedule = Schedule(steps, batch=64, lr=2e-3, shape="one_cycle", precision="bfloat16")
-    return _distilled(full, full.dataset, schedule, warm)
+    return _distilled(full, full.dataset, schedule, warm, rows=_ROWS[full.dataset])
+
+
+# Level's MNIST networks go on for ten epochs, until the logits of T = 2 and 5 have grown.
+_LONGER = Schedule(8_600, batch=64, lr=2e-3, shape="one_cycle", precision="bfloat16")
+
+
+def level_network(full: Network) -> Network:
+    """A network's level version on MNIST: on all of the training set, in ten minutes or so."""
+    return _distilled(full, "mnist", _LONGER, _UPDATES["mnist"][1], rows=full.rows)
+
+
+def _no_level(evaluation: Evaluation) -> bool:
+    """Undistilled networks, those of CIFAR-10, and attempts without a cap, which take hours."""
+    subject = evaluation.subject
+    return subject.dataset != "mnist" or not isinstance(subject.defence, Distillation) or evaluation in LEAST
 
 
 def _on(*measurements: type, attack: type | None = None, dataset: str = "") -> On:
@@ -57,7 +75,8 @@ def _on(*measurements: type, attack: type | None = None, dataset: str = "") -> O
 
 
 def _reduction(on: On, smoke: Budget, quick: Budget, full: Budget = WHOLE) -> Reduction:
-    return Reduction(on, Version(smoke_network, smoke), Version(quick_network, quick), Version(budget=full))
+    level = Version(level_network, unless=_no_level)
+    return Reduction(on, Version(smoke_network, smoke), Version(quick_network, quick), Version(budget=full), level)
 
 
 LEAST = frozenset(minimal(network(dataset, label)) for dataset in DATASETS.values() for label in LABELS)
