@@ -266,11 +266,13 @@ def check_records(args: argparse.Namespace) -> int:
     """Report faults of records, soundness and generated files."""
     from .book.check import faults
 
-    found = faults(args.root)
+    store = Store(args.root)
+    found = faults(store)
     for line in found:
         print(line)
     if not found:
-        records = _store(args).records()
+        _say_where(args)
+        records = store.records()
         stale = sum(record.source_digest != source_digest() for record in records)
         print(f"{len(records)} records are sound; other source than {source_digest()} made {stale} of them")
     return 1 if found else 0

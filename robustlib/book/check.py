@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from ..environment import ROOT
 from ..errors import RobustlibError
 from ..experiments.store import Store, check_specification, read_weights
@@ -11,9 +9,9 @@ from ..report.soundness import inverted, unsound
 from .pages import readme_text
 
 
-def faults(root: Path) -> list[str]:
+def faults(store: Store) -> list[str]:
     """Everything that must stop the build, one line each; empty when all is sound."""
-    store = Store(root)
+    root = store.root
     found = list(store.faults.values())
     if not found and not store.records():
         found.append(f"{root / 'results'} holds no records to check; --root or {ROOT} names the folder of results/")

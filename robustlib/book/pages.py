@@ -19,7 +19,7 @@ from ..errors import RobustlibError
 from ..experiments import profiles
 from ..experiments.runner import Job
 from ..experiments.store import Store
-from ..papers.comparison import slide_pages
+from ..papers.comparison import slides
 from ..report.display import record_target
 from ..report.exports import write_exports
 from ..report.plots.overview import overview, overview_alt, overview_png
@@ -156,7 +156,7 @@ def generate(
         "overview.md": _overview_figure(profile, store),
         "scorecard.md": scorecard(profile, store, tables),
         "verdict_rule.md": rule(),
-        "slides.md": slide_pages.page(profile, store),
+        "slides.md": slides.page(profile, store),
         "independent.md": independent.page(root, store),
         "findings.md": inversions.page(profile, store),
         "data_cards.md": data_cards(),

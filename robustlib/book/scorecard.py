@@ -11,7 +11,7 @@ from pathlib import Path
 
 from ..catalogue.base import OWN, Item, items, papers
 from ..experiments.store import Store
-from ..papers.comparison.aged import FATES, aged
+from ..papers.comparison.display import FATES, aged
 from ..report.evidence import GRADES
 from ..report.join import item_verdicts, rows, statements
 from ..report.rows import Row, networks_of, with_authors

@@ -14,19 +14,19 @@ import copy
 import functools
 import html
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import docutils.core
-import docutils.nodes
 import sphinx.addnodes
+from docutils import nodes
 from docutils.utils import Reporter
 
 from ..environment import records_root
 from ..experiments.profiles import BEST
 from ..experiments.store import Store
 from ..report.citations import PLACE, filled
-from . import glossary_links
 from .page_assets import described, lazy_images, metatags, plain_links, trim_icons
 
 DEMO = "book/demo"
@@ -64,7 +64,7 @@ def _parses(lines: list[str]) -> bool:
     return not messages
 
 
-class _Collector(docutils.nodes.SparseNodeVisitor):
+class _Collector(nodes.SparseNodeVisitor):
     """Gathers docutils' complaints, which stay in the tree even where they are not printed."""
 
     def __init__(self, document: Any, messages: list[Any]) -> None:
@@ -112,13 +112,13 @@ def with_folds(app: Any, doctree: Any) -> None:
     folder = Path(app.srcdir) / "static" / "tables"
     stems = sorted((path.stem for path in folder.glob("*.bib")), key=len, reverse=True)
     up = "" if app.builder.name == "singlehtml" else "../" * app.env.docname.count("/")
-    for table in list(doctree.findall(docutils.nodes.table)):
+    for table in list(doctree.findall(nodes.table)):
         names = [name.removeprefix("table-") for name in table["names"] if name.startswith("table-")]
         stem = next((stem for stem in stems for name in names if f"{name}-".startswith(f"{stem}-")), None)
         if stem is not None:
             text = table_fold(stem, (folder / f"{stem}.bib").read_text(encoding="utf-8"), up)
             place = table.parent.index(table) + 1
-            table.parent.insert(place, docutils.nodes.raw("", text, format="html"))
+            table.parent.insert(place, nodes.raw("", text, format="html"))
 
 
 def page_scripts(app: Any, page: str, template: str, context: dict[str, Any], doctree: Any) -> None:
@@ -136,7 +136,7 @@ def page_scripts(app: Any, page: str, template: str, context: dict[str, Any], do
 def page_head(app: Any, page: str, template: str, context: dict[str, Any], doctree: Any) -> None:
     """Give the page a description for search engines and shared links; load its pictures as they come into view."""
     if doctree is not None:
-        paragraphs = (node.astext() for node in doctree.findall(docutils.nodes.paragraph))
+        paragraphs = (node.astext() for node in doctree.findall(nodes.paragraph))
         title = f"{context.get('title', '')} – {app.config.html_title or app.config.project}"
         up = app.config.html_baseurl or "../" * page.count("/")
         context["metatags"] = context.get("metatags", "") + metatags(described(paragraphs), title, up)
@@ -217,7 +217,7 @@ def setup(app: Any) -> dict[str, bool]:
     app.connect("env-before-read-docs", read_in_parallel)
     app.connect("source-read", with_numbers)
     app.connect("doctree-read", with_folds)
-    app.connect("doctree-resolved", glossary_links.on_resolved)
+    app.connect("doctree-resolved", on_resolved)
     # Before the theme draws the sidebar.
     app.connect("html-page-context", short_sidebar, priority=100)
     app.connect("html-page-context", page_scripts, priority=900)
@@ -225,3 +225,74 @@ def setup(app: Any) -> dict[str, bool]:
     app.connect("config-inited", search_order)
     app.connect("build-finished", after_build)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
+
+
+CHAPTERS = "notebooks/"
+"""Beginning of the names of pages that get links."""
+_PLAIN = (nodes.reference, nodes.title, nodes.caption, nodes.literal, nodes.math, nodes.raw, nodes.table, nodes.term)
+"""Elements whose text stays as it is."""
+
+
+def pattern(terms: Mapping[str, str]) -> re.Pattern[str]:
+    """Any of the terms, the longest first, in the singular or with an s; names keep their capitals."""
+    words = sorted(terms, key=len, reverse=True)
+    each = (f"(?i:{re.escape(word)})" if word.islower() else re.escape(word) for word in words)
+    return re.compile(rf"\b({'|'.join(each)})(s?)\b")
+
+
+def link_terms(document: nodes.document, terms: Mapping[str, str]) -> list[str]:
+    """Link the first use of each term in the paragraphs of a document, in place.
+
+    Args:
+        document: of a page.
+        terms: the address of each term.
+
+    Returns:
+        the terms that were found.
+    """
+    if not terms:
+        return []
+    left, words = dict(terms), pattern(terms)
+    for text in list(document.findall(nodes.Text)):
+        if not left:
+            break
+        if isinstance(text.parent, nodes.paragraph) and not _inside(text):
+            found = _split(str(text), words, left)
+            if len(found) > 1:
+                text.parent.replace(text, found)
+    return [term for term in terms if term not in left]
+
+
+def _inside(text: nodes.Text) -> bool:
+    node: Any = text.parent
+    while node is not None:
+        if isinstance(node, _PLAIN):
+            return True
+        node = node.parent
+    return False
+
+
+def _split(text: str, words: re.Pattern[str], left: dict[str, str]) -> list[nodes.Node]:
+    """The text in pieces, with a link for each term that is still to come; ``left`` loses those."""
+    pieces: list[nodes.Node] = []
+    end = 0
+    for match in words.finditer(text):
+        term = match[1] if match[1] in left else match[1].lower()
+        if term in left:
+            address = left.pop(term)
+            pieces.append(nodes.Text(text[end : match.start()]))
+            pieces.append(nodes.reference("", match[0], refuri=address, internal=True, classes=["glossary"]))
+            end = match.end()
+    return [*pieces, nodes.Text(text[end:])]
+
+
+def on_resolved(app: Any, document: nodes.document, page: str) -> None:
+    """Sphinx's event when a page's references are known."""
+    if not page.startswith(CHAPTERS) or app.builder.name != "html":
+        return
+    objects = app.env.domains["std"].objects
+    found = {name: place for (kind, name), place in objects.items() if kind == "term" and "," not in name}
+    link_terms(
+        document,
+        {name: f"{app.builder.get_relative_uri(page, where)}#{anchor}" for name, (where, anchor) in found.items()},
+    )

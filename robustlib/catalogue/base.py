@@ -9,7 +9,7 @@ import io
 import pkgutil
 import re
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import resources
 from typing import Any
 
@@ -216,44 +216,45 @@ class Predicate:
 
 def cell(
     item: str,
-    row: str,
-    column: str,
-    evaluations: Iterable[Evaluation],
+    at: Published | tuple[str, str],
+    evaluations: Evaluation | Iterable[Evaluation],
     metric: str = "accuracy",
     *,
     number: Published | None = None,
-    scale: float = 100.0,
-    offset: float = 0.0,
-    unit: str = "%",
+    unit: str | None = None,
+    scale: float | None = None,
+    complement: bool = False,
     note: str = "",
     unknown: str = "",
-    spread: bool = False,
-    ablation: tuple[Factor, ...] = (),
-    released: Iterable[Evaluation] = (),
-    released_open: str = "",
-    released_why: str = "",
-    released_batch: int = 0,
+    **more: Any,
 ) -> Cell:
-    """A measured :class:`Cell`; ``unknown`` names the settings that the paper leaves open, and joins the note."""
-    return Cell(
-        item=item,
-        row=row,
-        column=column,
-        published=number,
-        evaluations=tuple(evaluations),
-        metric=metric,
-        scale=scale,
-        offset=offset,
-        unit=unit,
-        protocol_known=not unknown,
-        note="; ".join(filter(None, (note, unknown))),
-        spread=spread,
-        ablation=ablation,
-        released=tuple(released),
-        released_open=released_open,
-        released_why=released_why,
-        released_batch=released_batch,
-    )
+    """A measured :class:`Cell`.
+
+    Args:
+        item, metric: of the cell.
+        at: the published number that it stands beside, or its row and column.
+        evaluations: one, or one for each seed.
+        number: the published number, where the cell has another row or column.
+        unit: None: that of the metric, a fraction in per cent.
+        scale: None: 100 for per cent, else 1.
+        complement: the cell is 100 % less the metric, as an error is of an accuracy.
+        note: footnote.
+        unknown: settings that the paper leaves open; joins the note.
+        more: further fields of the cell.
+    """
+    number = at if isinstance(at, Published) else number
+    row, column = (at.row, at.column) if isinstance(at, Published) else at
+    runs = (evaluations,) if isinstance(evaluations, Evaluation) else tuple(evaluations)
+    if runs and unit is None:
+        known = runs[0].measurement.units(runs[0].subject).get(metric, "fraction")
+        unit = "%" if known in ("fraction", "estimate") else known
+    unit = "%" if unit is None else unit
+    if scale is None:
+        scale = -100.0 if complement else 100.0 if unit.startswith("%") else 1.0
+    if complement:
+        more["offset"] = 100.0
+    note = "; ".join(filter(None, (note, unknown)))
+    return Cell(item, row, column, number, runs, metric, scale, unit, not unknown, note, **more)
 
 
 def values(records: Iterable[Record], metric: str) -> list[float]:
@@ -265,8 +266,8 @@ def claim(
     item: str,
     text: str,
     needs: Iterable[Evaluation],
-    metric: str,
     holds: Callable[[list[float]], bool],
+    metric: str = "accuracy",
     *,
     check: bool = False,
 ) -> Predicate:
@@ -357,21 +358,9 @@ def items() -> tuple[Item, ...]:
         found.append(item)
         panels = [panel.strip() for panel in item.datasets.split(";")]
         if len(panels) > 1:
-            found.extend(
-                Item(
-                    id=f"{item.id}/{_slug(panel)}",
-                    paper=item.paper,
-                    kind=item.kind,
-                    number=item.number,
-                    title=f"{item.title} ({panel.replace('CIFAR10', 'CIFAR-10')})",
-                    what=item.what,
-                    datasets=panel,
-                    needs_gpu=item.needs_gpu,
-                    source=item.source,
-                    parent=item.id,
-                )
-                for panel in panels
-            )
+            for panel in panels:
+                title = f"{item.title} ({panel.replace('CIFAR10', 'CIFAR-10')})"
+                found.append(replace(item, id=f"{item.id}/{_slug(panel)}", title=title, datasets=panel, parent=item.id))
     return tuple(found)
 
 

@@ -9,8 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .graph import Node
-from .operations import Add, Operation, Relu, Reshape, Scale
+from .operations import Add, Node, Operation, Relu, Reshape, Scale
 from .rows import Shape
 
 

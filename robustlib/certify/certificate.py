@@ -10,10 +10,9 @@ from torch import Tensor, nn
 from ..errors import RobustlibError, suggest
 from ..threat import Ball, check_labels
 from .dual import Relaxation, carry, pre_activation_bounds, relax, width
-from .graph import Graph
 from .interval import ends, interval_bounds
 from .memory import elements
-from .operations import Add, Input, Relu
+from .operations import Add, Graph, Input, Relu
 from .region import Region
 from .rows import Dense
 from .trace import check_model, exact, predictions, trace

@@ -15,8 +15,7 @@ import torch
 from torch import Tensor
 
 from ..errors import RobustlibError, suggest
-from .graph import Graph
-from .operations import Add, Input, Relu
+from .operations import Add, Graph, Input, Relu
 from .region import Region
 from .rows import Rows, Shape, Unit, plus
 

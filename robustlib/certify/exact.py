@@ -14,8 +14,7 @@ from ..errors import RobustlibError
 from ..threat import Ball
 from .certificate import begin, margins_in
 from .dual import pre_activation_bounds
-from .graph import Graph, Node
-from .operations import Linear, Scale
+from .operations import Graph, Linear, Node, Scale
 from .region import Region
 from .trace import exact, logits_of
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from .graph import Graph
-from .operations import Add, Input, Relu
+from .operations import Add, Graph, Input, Relu
 from .region import Region
 
 

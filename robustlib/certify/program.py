@@ -19,8 +19,7 @@ from torch import Tensor
 
 from ..errors import RobustlibError
 from .dual import Relaxation
-from .graph import Graph
-from .operations import Add, Affine, Input, Relu, Reshape
+from .operations import Add, Affine, Graph, Input, Relu, Reshape
 from .region import Region
 
 LARGEST = 20_000

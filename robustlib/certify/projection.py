@@ -17,9 +17,8 @@ from ..errors import RobustlibError, suggest
 from ..threat import Ball
 from .certificate import begin, objectives
 from .dual import Relaxation, carry, relax, unit
-from .graph import Graph
 from .memory import MOST
-from .operations import Add, Affine, Input, Relu, Reshape, Scale
+from .operations import Add, Affine, Graph, Input, Relu, Reshape, Scale
 from .region import Region
 from .trace import exact, predictions
 

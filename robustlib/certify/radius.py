@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from ..errors import RobustlibError
 from ..threat import Ball, Domain, ball, parse_number
 from .certificate import begin, certify, examples_at_a_time, margins_in, slack_of
-from .graph import Graph
+from .operations import Graph
 from .region import Region
 from .trace import exact, predictions
 

@@ -20,8 +20,7 @@ from torch.utils._pytree import tree_leaves
 
 from ..errors import RobustlibError
 from .builder import Builder, Call, Unbounded
-from .graph import Graph, Node, ancestry
-from .operations import Input
+from .operations import Graph, Input, Node, ancestry
 from .rules import CONSTANTS, RULES, SUPPORTED
 
 READS = {

@@ -19,7 +19,7 @@ from torch.nn.parameter import is_lazy
 
 from ..errors import RobustlibError
 from ..threat import Ball
-from .graph import Graph
+from .operations import Graph
 from .recorder import Guard, Recorder
 from .region import Region
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from robustlib.data.dataset import Dataset, Split
+from robustlib.data.dataset import Dataset, Split, balanced_subset
 from robustlib.data.loading import Report, Row, fetch_dataset, list_datasets, load, verify
 from robustlib.data.prepared import data_root
 from robustlib.data.registry import NAMES
-from robustlib.data.subset import balanced_subset
 
 __all__ = [
     "NAMES",

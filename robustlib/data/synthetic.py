@@ -13,7 +13,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from robustlib.data.subset import balanced_subset
+from robustlib.data.dataset import balanced_subset
 
 TEST_ROWS = 360
 

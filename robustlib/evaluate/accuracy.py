@@ -71,7 +71,6 @@ class Accuracy(Measurement):
         return stem if self.source is None else f"{stem}-transfer"
 
     def work(self, price: Price, network: Network, n: int) -> float:
-        """Operations; see :meth:`Measurement.work`."""
         return (price.forward(network) + price.step(self.source or network) * self.attack.passes) * n
 
     def within(self, budget: Budget) -> Self:
@@ -95,11 +94,10 @@ class AccuracyVariation(Measurement):
 
     def run(self, on: Subject) -> Measured:
         """Accuracy of both on the same points, and the difference with the interval of its paired values."""
-        model, baseline, split, rows = on.model, on.model_of(self.baseline), on.split, on.rows
-        right = []
+        split, right = on.split, []
         with torch.no_grad():
-            for network in (model, baseline):
-                parts = [network(split.images(part)).argmax(1) == split.y[part] for part in rows.split(CHUNK)]
+            for network in (on.model, on.model_of(self.baseline)):
+                parts = [network(split.images(part)).argmax(1) == split.y[part] for part in on.rows.split(CHUNK)]
                 right.append(torch.cat(parts).cpu().numpy())
         ours, theirs = right
         return Measured(
@@ -115,7 +113,6 @@ class AccuracyVariation(Measurement):
         return CLEAN
 
     def work(self, price: Price, network: Network, n: int) -> float:
-        """Operations; see :meth:`Measurement.work`."""
         return (price.forward(network) + price.forward(self.baseline)) * n
 
 
@@ -165,7 +162,6 @@ class Attacked(Measurement):
         return ATTACKED if self.attacks[int(metric.split()[1])].passes else CLEAN
 
     def work(self, price: Price, network: Network, n: int) -> float:
-        """Operations; see :meth:`Measurement.work`."""
         steered = [price.step(source) for source in self.sources] or [price.step(network)]
         return n * sum(price.forward(network) + each * attack.passes for attack in self.attacks for each in steered)
 

@@ -115,7 +115,6 @@ class Bracket(Measurement):
         return known.get(metric, BOUND)
 
     def work(self, price: Price, network: Network, n: int) -> float:
-        """Operations; see :meth:`Measurement.work`."""
         bounds = sum(price.certificate(network, method=m, slopes=s) for m, s in map(BOUNDS.__getitem__, self.bounds))
         # Few points are left to the attack where the dual proves most.
         left = LEFT_OPEN if "dual" in self.bounds else 1.0

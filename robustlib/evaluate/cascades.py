@@ -48,17 +48,9 @@ class CascadeBound(Measurement):
 
         ``broken``: of the points searched, which that rule counts, the share with another answer somewhere in the ball.
         """
-        stages, split, rows, progress = (
-            [on.model_of(stage) for stage in (*on.network.earlier, on.network)],
-            on.split,
-            on.rows,
-            on.progress,
-        )
-        cascade, parts = Cascade(tuple(stages), self.threat), []
-        for part in rows.split(CHUNK):
-            parts.append(cascade.judge(split.images(part), split.y[part]))
-            if progress is not None:
-                progress(sum(len(found.stage) for found in parts), len(rows))
+        stages, split, rows = [on.model_of(stage) for stage in (*on.network.earlier, on.network)], on.split, on.rows
+        cascade = Cascade(tuple(stages), self.threat)
+        parts = [cascade.judge(x, y) for x, y in on.parts(CHUNK)]
 
         def whole(name: str) -> np.ndarray:
             return torch.cat([getattr(found, name) for found in parts], -1).cpu().numpy()
@@ -93,7 +85,6 @@ class CascadeBound(Measurement):
         return SHARE if metric.startswith(("answered", "classes")) else BOUND.as_error
 
     def work(self, price: Price, network: Network, n: int) -> float:
-        """Operations; see :meth:`Measurement.work`."""
         # Later stages see the points left by earlier ones. Few searches begin, with up to ``steps`` steps, each four
         # certificates of every stage: as if all ended with the first.
         stages = sum(price.certificate(stage) for stage in (*network.earlier, network))
@@ -158,7 +149,6 @@ class Estimated(Measurement):
         )
 
     def work(self, price: Price, network: Network, n: int) -> float:
-        """Operations; see :meth:`Measurement.work`."""
         estimates = price.certificate(network, projections=self.projections) * self.repeats
         return (price.certificate(network) + estimates) * n
 

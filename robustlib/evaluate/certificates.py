@@ -50,17 +50,12 @@ class Certificate(Measurement):
 
         A ReLU's units are counted over points: shares of all (point, unit) pairs, overall and for each layer.
         """
-        model, split, rows, progress = on.model, on.split, on.rows, on.progress
         sure, counts, names, units = [], [], [], []
-        for part in rows.split(CHUNK):
-            found = certify(
-                model, split.images(part), split.y[part], self.threat, method=self.method, slopes=self.slopes
-            )
+        for x, y in on.parts(CHUNK):
+            found = certify(on.model, x, y, self.threat, method=self.method, slopes=self.slopes)
             sure.append(found.certified)
             names, units = [layer.name for layer in found.layers], [layer.units for layer in found.layers]
             counts.append(torch.stack([torch.stack([x.active, x.dead, x.unstable]) for x in found.layers]).double())
-            if progress is not None:
-                progress(sum(map(len, sure)), len(rows))
         certified = torch.cat(sure).cpu().numpy()
         # (layer, kind, point)
         whole = torch.cat(counts, 2).cpu().numpy() / np.asarray(units)[:, None, None]
@@ -78,7 +73,6 @@ class Certificate(Measurement):
         return SHARE
 
     def work(self, price: Price, network: Network, n: int) -> float:
-        """Operations; see :meth:`Measurement.work`."""
         return price.certificate(network, method=self.method, slopes=self.slopes) * n
 
 
@@ -102,15 +96,11 @@ class CertifiedRadii(Measurement):
 
     def run(self, on: Subject) -> Measured:
         """Radii and whether the class that they hold for is the right one, point by point."""
-        model, split, rows, progress = on.model, on.split, on.rows, on.progress
         parts, right = [], []
-        for part in rows.split(CHUNK):
-            x = split.images(part)
-            parts.append(largest_certified_radius(model, x, norm=self.norm, domain=self.domain, start=self.start))
+        for x, y in on.parts(CHUNK):
+            parts.append(largest_certified_radius(on.model, x, norm=self.norm, domain=self.domain, start=self.start))
             with torch.no_grad():
-                right.append(model(x).argmax(1) == split.y[part])
-            if progress is not None:
-                progress(sum(map(len, parts)), len(rows))
+                right.append(on.model(x).argmax(1) == y)
         radii, known = torch.cat(parts).double().cpu().numpy(), torch.cat(right).cpu().numpy()
         found = Measured(
             metrics={
@@ -132,7 +122,6 @@ class CertifiedRadii(Measurement):
         return found
 
     def work(self, price: Price, network: Network, n: int) -> float:
-        """Operations; see :meth:`Measurement.work`."""
         # Some ten evaluations of the bound and its derivative end the search.
         return price.certificate(network) * 30 * n
 
@@ -185,7 +174,6 @@ class Relaxed(Measurement):
         )
 
     def work(self, price: Price, network: Network, n: int) -> float:
-        """Operations; see :meth:`Measurement.work`."""
         # The linear program is no tensor arithmetic; what remains is the bound and the attack.
         return (price.certificate(network) + price.step(network) * 2 * self.steps) * n
 
@@ -236,7 +224,6 @@ class OutputSet(Measurement):
         return Measured({"inside": share(inside)} | found.metrics, series=found.series)
 
     def work(self, price: Price, network: Network, n: int) -> float:
-        """Operations; see :meth:`Measurement.work`."""
         return (price.forward(network) * self.samples + price.certificate(network) * 2) * len(self.radii)
 
     def within(self, budget: Budget) -> Self:

@@ -47,12 +47,11 @@ class Directions(Measurement):
 
     def run(self, on: Subject) -> Measured:
         """Mean losses at the four ends, mean and first curves, angles in degrees and their histogram."""
-        model, source, split, rows, name = on.model, on.model_of(self.source), on.split, on.rows, on.name
+        model, source, name = on.model, on.model_of(self.source), on.name
         shares = torch.linspace(0, 1, self.stops)
         curves: dict[str, list[Tensor]] = {}
         angles = []
-        for index, part in enumerate(rows.split(CHUNK)):
-            x, y = split.images(part), split.y[part.to(split.y.device)]
+        for index, (x, y) in enumerate(on.parts(CHUNK)):
             ours, theirs = (
                 gradient_and_logits(net, x, y, cross_entropy)[0].flatten(1).double() for net in (model, source)
             )
@@ -80,7 +79,6 @@ class Directions(Measurement):
         return found
 
     def work(self, price: Price, network: Network, n: int) -> float:
-        """Operations; see :meth:`Measurement.work`."""
         # PGD and FGSM on each of the two, then both gradients.
         steered = (price.step(network) + price.step(self.source)) * (self.attack.passes + 4)
         return (steered + price.forward(network) * 4 * self.stops) * n

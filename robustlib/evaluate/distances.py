@@ -77,7 +77,6 @@ class Distances(Measurement):
         return SUCCESS if metric == "broken" else SIZE
 
     def work(self, price: Price, network: Network, n: int) -> float:
-        """Operations; see :meth:`Measurement.work`."""
         return price.step(network) * n * self.attack.passes
 
     def within(self, budget: Budget) -> Self:

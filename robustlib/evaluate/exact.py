@@ -93,7 +93,6 @@ class Exact(Measurement):
         return ATTACKED if metric == "accuracy" else BOUND
 
     def work(self, price: Price, network: Network, n: int) -> float:
-        """Operations; see :meth:`Measurement.work`."""
         bounds = (price.certificate(network, method=method, slopes=slopes) for method, slopes in CHEAP_FIRST)
         # The solver is no tensor arithmetic.
         return (price.step(network) * self.attack.passes + sum(bounds)) * n

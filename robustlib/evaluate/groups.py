@@ -30,15 +30,12 @@ class Groups(Measurement):
 
     def run(self, on: Subject) -> Measured:
         """``worst_`` and ``best_``: the least and greatest certified share of a class, and of a person."""
-        model, split, rows, people, progress = on.model, on.split, on.rows, on.groups, on.progress
+        split, rows, people = on.split, on.rows, on.groups
         sure, right = [], []
-        for part in rows.split(CHUNK):
-            x, y = split.images(part), split.y[part]
-            sure.append(certify(model, x, y, self.threat).certified)
+        for x, y in on.parts(CHUNK):
+            sure.append(certify(on.model, x, y, self.threat).certified)
             with torch.no_grad():
-                right.append(model(x).argmax(1) == y)
-            if progress is not None:
-                progress(sum(map(len, sure)), len(rows))
+                right.append(on.model(x).argmax(1) == y)
         certified, correct = (torch.cat(found).cpu().numpy() for found in (sure, right))
         found = Measured(
             metrics={"bound": share(~certified), "accuracy": share(correct)},
@@ -56,5 +53,4 @@ class Groups(Measurement):
         return found
 
     def work(self, price: Price, network: Network, n: int) -> float:
-        """Operations; see :meth:`Measurement.work`."""
         return price.certificate(network) * n

@@ -117,5 +117,4 @@ class HingeBound(Measurement):
         )
 
     def work(self, price: Price, network: Network, n: int) -> float:
-        """Operations; see :meth:`Measurement.work`."""
         return price.step(network) * n * (2 * self.steps + 2)

@@ -36,11 +36,10 @@ class InnerLoop(Measurement):
 
     def run(self, on: Subject) -> Measured:
         """Mean KL before each step and after the last, from x + 0.001 N(0, I) and from x; the gradient at x itself."""
-        model, split, rows, name = on.model, on.split, on.rows, on.name
+        model, name = on.model, on.name
         values: dict[str, list[Tensor]] = {"kicked": [], "at_x": []}
         steepest = []
-        for index, part in enumerate(rows.split(CHUNK)):
-            x = split.images(part)
+        for index, (x, _) in enumerate(on.parts(CHUNK)):
             noise = torch.empty_like(x).normal_(generator=chunk_generator(name, index, x.device))
             with torch.no_grad():
                 reference = model(x)
@@ -67,5 +66,4 @@ class InnerLoop(Measurement):
         )
 
     def work(self, price: Price, network: Network, n: int) -> float:
-        """Operations; see :meth:`Measurement.work`."""
         return price.step(network) * n * (2 * self.steps + 2)

@@ -83,5 +83,4 @@ class Lending(Measurement):
         return found
 
     def work(self, price: Price, network: Network, n: int) -> float:
-        """Operations; see :meth:`Measurement.work`."""
         return price.step(network) * n * (2 * self.steps + 2)

@@ -52,7 +52,6 @@ class LossTrace(Measurement):
         )
 
     def work(self, price: Price, network: Network, n: int) -> float:
-        """Operations; see :meth:`Measurement.work`."""
         return price.step(network) * n * self.runs * 2 * self.steps
 
     def within(self, budget: Budget) -> Self:
@@ -112,7 +111,6 @@ class LocalMaxima(Measurement):
         return found
 
     def work(self, price: Price, network: Network, n: int) -> float:
-        """Operations; see :meth:`Measurement.work`."""
         return price.step(network) * n * self.starts * 2 * self.steps
 
     def within(self, budget: Budget) -> Self:

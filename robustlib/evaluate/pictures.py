@@ -69,7 +69,6 @@ class Pictures(Measurement):
         )
 
     def work(self, price: Price, network: Network, n: int) -> float:
-        """Operations; see :meth:`Measurement.work`."""
         return (price.forward(network) * 2 + price.step(network) * self.attack.passes) * n
 
     def within(self, budget: Budget) -> Self:
@@ -116,7 +115,6 @@ class DecisionMap(Measurement):
         )
 
     def work(self, price: Price, network: Network, n: int) -> float:
-        """Operations; see :meth:`Measurement.work`."""
         return price.forward(network) * (self.side**2 + n * self.inside**2)
 
 

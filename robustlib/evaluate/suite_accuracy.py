@@ -66,7 +66,6 @@ class WorstCase(Measurement):
         return CLEAN if metric == "after clean" else ATTACKED
 
     def work(self, price: Price, network: Network, n: int) -> float:
-        """Operations; see :meth:`Measurement.work`."""
         suite = standard(self.threat, steps=self.steps, queries=self.queries, targets=self.target_classes)
         # At last whether PGD has converged: four starts of eighty steps on a hundred points.
         return price.forward(network) * n + price.step(network) * (

@@ -99,7 +99,6 @@ class Cost(Measurement):
         return TIME if metric == "seconds" else SIZE
 
     def work(self, price: Price, network: Network, n: int) -> float:
-        """Operations; see :meth:`Measurement.work`."""
         defence = Certified(self.threat, ramp=0.0, projections=self.projections)
         schedule = replace(network.schedule, batch=self.batch)
         return price.update(replace(network, defence=defence, schedule=schedule)) * self.repeats

@@ -75,8 +75,7 @@ class VanishingGradients(Measurement):
         ``hidden``: those of them that the attack breaks in float64.
         """
         exact, parts = copy.deepcopy(on.model).double(), []
-        for index, rows in enumerate(on.rows.split(CHUNK)):
-            x, y = on.split.images(rows), on.split.y[rows.to(on.split.y.device)]
+        for index, (x, y) in enumerate(on.parts(CHUNK)):
             largest, losses = sizes(on.model, x, y)
             wide = x.double()
             with torch.no_grad():
@@ -96,20 +95,13 @@ class VanishingGradients(Measurement):
                 with torch.no_grad():
                     hidden[unmoved] = exact(points).argmax(1) != y[unmoved]
             parts.append(torch.stack([largest == 0, losses == 0, unmoved, hidden, sizes(exact, wide, y)[0]]).double())
-            if on.progress is not None:
-                on.progress(index * CHUNK, len(on.rows))
         zero, zero_loss, unmoved_all, hidden_all, largest64 = torch.cat(parts, 1).cpu().numpy()
         first, last, bins = DECADES
         with np.errstate(divide="ignore"):
             counts, edges = np.histogram(np.log10(largest64).clip(first, last), bins=np.linspace(first, last, bins + 1))
         subnormal = largest64 < torch.finfo(torch.float32).tiny
-        found = {
-            "zero": zero,
-            "subnormal": subnormal,
-            "zero_loss": zero_loss,
-            "unmoved": unmoved_all,
-            "hidden": hidden_all,
-        }
+        found = {"zero": zero, "subnormal": subnormal, "zero_loss": zero_loss}
+        found |= {"unmoved": unmoved_all, "hidden": hidden_all}
         return Measured(
             metrics={name: share(values.astype(bool)) for name, values in found.items()},
             outcomes={"zero": pack(zero.astype(bool)), "hidden": pack(hidden_all.astype(bool))},
@@ -178,7 +170,6 @@ class AccuracyWithoutSubnormals(Measurement):
         return self._usual.quantity(metric)
 
     def work(self, price: Price, network: Network, n: int) -> float:
-        """Operations; see :meth:`Measurement.work`."""
         return self._usual.work(price, network, n)
 
     def within(self, budget: Budget) -> Self:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
@@ -82,6 +82,15 @@ class Subject:
     def rows(self) -> Tensor:
         """(n,) int64, sorted positions of the points in the split."""
         return self._chosen[1]
+
+    def parts(self, size: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """Images and labels of the points, up to ``size`` at a time; progress is reported after each part."""
+        done = 0
+        for rows in self.rows.split(size):
+            yield self.split.images(rows), self.split.y[rows.to(self.split.y.device)]
+            done += len(rows)
+            if self.progress is not None:
+                self.progress(done, len(self.rows))
 
     @property
     def groups(self) -> Tensor | None:

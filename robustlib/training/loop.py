@@ -16,11 +16,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..data import Split
 from ..errors import RobustlibError
-from .augment import crop_and_flip
 from .defence import Defence
 from .defences import objective
 from .precision import Arithmetic, allowed, fastest, in_arithmetic
@@ -282,3 +282,31 @@ def _attack_generator(seed: int, step: int, device: torch.device) -> torch.Gener
     """The step's attack generator, on the device that the attack runs on."""
     cpu = step_generator(seed, "attack", step)
     return cpu if device.type == "cpu" else torch.Generator(device).manual_seed(cpu.initial_seed())
+
+
+def crop_and_flip(x: Tensor, *, pad: int, flip: bool, generator: torch.Generator) -> Tensor:
+    """Each image cut at its own place out of itself with ``pad`` zeros around, mirrored for half of them.
+
+    Args:
+        x: (N, C, H, W) images.
+        pad: zeros on each side; 0 leaves images where they are.
+        flip: whether each image is mirrored left to right with probability 1/2.
+        generator: on the CPU, so that every device makes the same choices.
+
+    Returns:
+        (N, C, H, W).
+
+    Raises:
+        RobustlibError: x holds no images.
+    """
+    if x.dim() != 4:
+        raise RobustlibError(f"x has shape {tuple(x.shape)}; crops and flips need images, (N, C, H, W)")
+    n, channels, height, width = x.shape
+    top, left = torch.randint(2 * pad + 1, (2, n, 1), generator=generator).to(x.device)
+    mirrored = (torch.rand(n, 1, generator=generator) < (0.5 if flip else 0.0)).to(x.device)
+    rows = top + torch.arange(height, device=x.device)
+    columns = left + torch.arange(width, device=x.device)
+    columns = torch.where(mirrored, columns.flip(1), columns)
+    image = torch.arange(n, device=x.device).view(-1, 1, 1, 1)
+    channel = torch.arange(channels, device=x.device).view(1, -1, 1, 1)
+    return F.pad(x, (pad,) * 4)[image, channel, rows[:, None, :, None], columns[:, None, None, :]]

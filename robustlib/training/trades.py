@@ -26,9 +26,21 @@ KICK = 0.001
 """Standard deviation of the noise that the inner loop starts with: at x' = x the gradient is zero."""
 
 
+@dataclass(frozen=True)
+class TwoPoints(Inner):
+    """A defence whose loss compares the outputs at x and at x'."""
+
+    points: ClassVar[int] = 2
+
+    def losses(
+        self, model: nn.Module, x: Tensor, y: Tensor, *, progress: float, generator: torch.Generator
+    ) -> tuple[Tensor, Tensor]:
+        return objective_at_two_points(self, model, x, y, progress=progress, generator=generator)
+
+
 @spec
 @dataclass(frozen=True)
-class Trades(Inner):
+class Trades(TwoPoints):
     """min E[CE(f(x), y) + beta max_{x' in B(x, eps)} D(f(x), f(x'))], D the divergence (algorithm 1).
 
     Args:
@@ -39,7 +51,6 @@ class Trades(Inner):
     """
 
     name: ClassVar[str] = "trades"
-    points: ClassVar[int] = 2
     beta: float = field(kw_only=True)
     divergence: str = "kl"
 
@@ -51,22 +62,16 @@ class Trades(Inner):
                 "divergence is 'kl' or 'cross_entropy'"
             )
 
-    def losses(
-        self, model: nn.Module, x: Tensor, y: Tensor, *, progress: float, generator: torch.Generator
-    ) -> tuple[Tensor, Tensor]:
-        return objective_at_two_points(self, model, x, y, progress=progress, generator=generator)
-
 
 @spec
 @dataclass(frozen=True)
-class BinaryTrades(Inner):
+class BinaryTrades(TwoPoints):
     """min E[phi(f(x) y) + max_{x' in B(x, eps)} phi(f(x) f(x') / lambda)], phi the hinge, y = -1 or 1 (equation 3).
 
     The network has logits (z_0, z_1) and f = z_1 - z_0. ``scale`` is lambda itself.
     """
 
     name: ClassVar[str] = "trades_binary"
-    points: ClassVar[int] = 2
     scale: float = field(kw_only=True)
 
     def __post_init__(self) -> None:
@@ -74,33 +79,22 @@ class BinaryTrades(Inner):
         if not self.scale > 0:
             raise RobustlibError(f"scale={self.scale} (lambda) of BinaryTrades; give a number above 0")
 
-    def losses(
-        self, model: nn.Module, x: Tensor, y: Tensor, *, progress: float, generator: torch.Generator
-    ) -> tuple[Tensor, Tensor]:
-        return objective_at_two_points(self, model, x, y, progress=progress, generator=generator)
-
 
 @spec
 @dataclass(frozen=True)
-class LogitPairing(Inner):
+class LogitPairing(TwoPoints):
     """min E[(CE(f(x), y) + CE(f(x'), y)) / 2 + weight mean_k (f(x) - f(x'))_k^2], x' the PGD example of x.
 
     Adversarial logit pairing (Kannan, Kurakin and Goodfellow 2018) with mixed batches; k runs over the classes.
     """
 
     name: ClassVar[str] = "alp"
-    points: ClassVar[int] = 2
     weight: float = field(kw_only=True)
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.weight < 0:
             raise RobustlibError(f"weight={self.weight} of LogitPairing; give 0 or more")
-
-    def losses(
-        self, model: nn.Module, x: Tensor, y: Tensor, *, progress: float, generator: torch.Generator
-    ) -> tuple[Tensor, Tensor]:
-        return objective_at_two_points(self, model, x, y, progress=progress, generator=generator)
 
 
 def kl(logits: Tensor, reference: Tensor) -> Tensor:
@@ -125,13 +119,7 @@ def hinge(value: Tensor) -> Tensor:
 
 
 def objective_at_two_points(
-    defence: Trades | BinaryTrades | LogitPairing,
-    model: nn.Module,
-    x: Tensor,
-    y: Tensor,
-    *,
-    progress: float,
-    generator: torch.Generator,
+    defence: TwoPoints, model: nn.Module, x: Tensor, y: Tensor, *, progress: float, generator: torch.Generator
 ) -> tuple[Tensor, Tensor]:
     """(N,) losses and the (N, K) logits at x'.
 
@@ -154,17 +142,13 @@ def objective_at_two_points(
     if isinstance(defence, BinaryTrades):
         f, f_adv = score(natural), score(logits)
         return hinge((2 * y - 1) * f) + hinge(f * f_adv / defence.scale), logits.detach()
+    assert isinstance(defence, Trades)
     divergence = kl if defence.divergence == "kl" else soft_cross_entropy
     return cross_entropy(natural, y) + defence.beta * divergence(logits, natural), logits.detach()
 
 
 def _worst(
-    defence: Trades | BinaryTrades | LogitPairing,
-    model: nn.Module,
-    x: Tensor,
-    y: Tensor,
-    progress: float,
-    generator: torch.Generator,
+    defence: TwoPoints, model: nn.Module, x: Tensor, y: Tensor, progress: float, generator: torch.Generator
 ) -> Tensor:
     threat, steps, step_size = defence.now(progress)
     if threat.eps == 0:

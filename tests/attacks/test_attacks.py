@@ -293,26 +293,6 @@ def test_descriptions_run_inside_their_threat_and_cost_what_they_say(attack: Any
     assert cost.forwards <= (attack.passes + 45) * len(x)
 
 
-BAD_CALLS: list[tuple[str, dict[str, Any], str]] = [
-    ("steps", {"steps": 0}, "steps=0"),
-    ("step size", {"step_size": 0.0}, "step_size"),
-    ("restarts", {"restarts": -1}, "restarts"),
-    ("loss", {"loss": "cross_entorpy"}, "cross_entropy"),
-    ("best by", {"best_by": "los"}, "loss"),
-    ("target classes", {"target_classes": -1}, "target_classes=-1"),
-    ("two kinds of targets", {"target_classes": 2, "target": (batch()[1] + 1) % 10}, "give one of them"),
-    ("generator", {"generator": None}, "generator"),
-]
-
-
-@pytest.mark.parametrize(("_", "change", "message"), BAD_CALLS, ids=[name for name, _, _ in BAD_CALLS])
-def test_bad_calls_name_the_argument(_: str, change: dict[str, Any], message: str) -> None:
-    x, y = batch()
-    call = {"x": x, "y": y, "threat": LinfBall(0.1), "steps": 2, "step_size": 0.1, "generator": _generator(), **change}
-    with pytest.raises(RobustlibError, match=message):
-        pgd(small_cnn(), call.pop("x"), call.pop("y"), call.pop("threat"), **call)
-
-
 def test_boundary_attack_nears_the_closed_form_and_repeats() -> None:
     model, (x, _) = linear(2), batch(16, shape=(1, 3, 4))
     y = model(x).argmax(1)

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-import pytest
 import torch
 from scipy.optimize import minimize
 
 from robustlib.attacks.lbfgs import _minimise, lbfgs
 from robustlib.attacks.losses import cross_entropy
-from robustlib.errors import RobustlibError
 
 from .models import batch, batch_norm, linear, small_cnn
 
@@ -93,26 +89,3 @@ def test_rows_are_independent() -> None:
     assert bool((whole != x).any())
     alone = lbfgs(model, x[3:4], y[3:4], domain=(-3.0, 3.0), steps=8, binary_steps=3)
     torch.testing.assert_close(alone, whole[3:4])
-
-
-def test_what_cannot_be_broken_comes_back_as_it_is() -> None:
-    model, (x, _) = linear(), batch(4, shape=(1, 3, 4))
-    with torch.no_grad():
-        model[1].weight.zero_()
-    assert torch.equal(lbfgs(model, x, torch.zeros(4, dtype=torch.int64), steps=5), x)
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ({"steps": 0}, "steps=0"),
-        ({"binary_steps": 0}, "binary_steps=0"),
-        ({"initial_c": 0.0}, "initial_c=0.0"),
-        ({"target": torch.zeros(3, dtype=torch.int64)}, "target has shape"),
-    ],
-    ids=str,
-)
-def test_bad_calls_name_the_argument(change: dict[str, Any], message: str) -> None:
-    x, y = batch()
-    with pytest.raises(RobustlibError, match=message):
-        lbfgs(small_cnn(), **{"x": x, "y": y, **change})

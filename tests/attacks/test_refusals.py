@@ -24,6 +24,7 @@ from robustlib.threat import Ball, FeatureBox, LinfBall, ball
 
 from .calls import (
     ASKING,
+    CALLS,
     SHAPE,
     Call,
     Gives,
@@ -117,6 +118,60 @@ def test_a_row_already_of_the_targets_class_is_returned_as_it_is(call: Call) -> 
     model = net(5)
     x, told = inputs(model)
     assert torch.equal(call(model, x, (told + 1) % 5, target=told), x)
+
+
+# Knobs ---------------------------------------------------------------------------------------------------------
+
+KNOBS: tuple[tuple[str, dict[str, Any], str], ...] = (
+    ("pgd linf", {"steps": 0}, "steps=0"),
+    ("pgd linf", {"step_size": 0.0}, "step_size"),
+    ("pgd linf", {"restarts": -1}, "restarts"),
+    ("pgd linf", {"loss": "cross_entorpy"}, "cross_entropy"),
+    ("pgd linf", {"best_by": "los"}, "loss"),
+    ("pgd linf", {"target_classes": -1}, "target_classes=-1"),
+    ("pgd linf targeted", {"target_classes": 2}, "give one of them"),
+    ("pgd linf", {"generator": None}, "generator"),
+    ("apgd linf", {"steps": 0}, "steps=0"),
+    ("apgd linf", {"loss": "drl"}, "dlr"),
+    ("apgd linf", {"target_classes": -1}, "target_classes=-1"),
+    ("carlini_wagner l2", {"steps": 0}, "steps=0"),
+    ("carlini_wagner l2", {"binary_steps": 0}, "binary_steps=0"),
+    ("carlini_wagner l2", {"initial_c": 0.0}, "initial_c=0.0"),
+    ("carlini_wagner l2", {"kappa": -1.0}, "kappa=-1.0"),
+    ("carlini_wagner l2", {"lr": 2.0}, "lr=2.0"),
+    ("lbfgs linf", {"steps": 0}, "steps=0"),
+    ("lbfgs linf", {"binary_steps": 0}, "binary_steps=0"),
+    ("lbfgs linf", {"initial_c": 0.0}, "initial_c=0.0"),
+    ("deepfool linf", {"steps": 0}, "steps=0"),
+    ("deepfool linf", {"overshoot": -0.1}, "overshoot"),
+    ("deepfool linf", {"candidates": 1}, "candidates=1"),
+    ("jsma linf targeted", {"features": 0}, "features=0"),
+    ("jsma linf targeted", {"fill": 2.0}, "fill=2.0"),
+    ("jsma linf targeted", {"fill": 0.0}, "fill=0.0"),
+    ("jsma linf targeted", {"temperature": 0.0}, "temperature"),
+    ("jsma linf targeted", {"outputs": "logit"}, "logits"),
+)
+
+
+@pytest.mark.parametrize(("name", "change", "word"), KNOBS, ids=str)
+def test_a_bad_knob_is_refused_by_name(name: str, change: dict[str, Any], word: str) -> None:
+    x, y = inputs(net())
+    refused(lambda: CALLS[name](net(), x, y, **change), word)
+
+
+def test_few_classes_are_named() -> None:
+    x, y = inputs(net(2))
+    refused(lambda: CALLS["apgd linf"](net(2), x, y, loss="dlr"), "needs 3 classes")
+    refused(lambda: CALLS["apgd linf"](net(2), x, y, target_classes=1), "needs 4 classes")
+
+
+@pytest.mark.parametrize("name", ["carlini_wagner l2", "lbfgs linf", "deepfool l2", "deepfool linf"])
+def test_what_cannot_be_broken_comes_back_as_it_is(name: str) -> None:
+    """A constant model has no boundary; equal logits do not confuse a ranking either."""
+    model = nn.Sequential(nn.Flatten(), nn.Linear(32, 3)).eval()
+    nn.init.zeros_(model[1].weight)  # type: ignore[arg-type]
+    x, _ = inputs(net())
+    assert torch.equal(CALLS[name](model, x, torch.zeros(5, dtype=torch.int64), classes=3), x)
 
 
 # Precision -----------------------------------------------------------------------------------------------------

@@ -244,19 +244,3 @@ def test_autoattack_breaks_what_any_of_its_parts_breaks() -> None:
     for name in ("apgd", "apgd dlr", "square"):
         assert int(whole.sum()) <= int(_standing(model, STRONG[name](model, x, y, threat), y).sum()) + 1
     assert 0 < int(whole.sum()) < 60
-
-
-@pytest.mark.parametrize(
-    ("knobs", "message"),
-    [
-        ({"loss": "dlr"}, "needs 3 classes"),
-        ({"target_classes": 1}, "needs 4 classes"),
-        ({"target_classes": -1}, "target_classes=-1"),
-        ({"loss": "drl"}, "dlr"),
-        ({"steps": 0}, "steps=0"),
-    ],
-)
-def test_apgd_says_what_is_wrong(knobs: dict[str, object], message: str) -> None:
-    model, (x, _) = linear(2), batch(3, shape=(1, 3, 4))
-    with pytest.raises(RobustlibError, match=message):
-        apgd(model, x, torch.zeros(3, dtype=torch.int64), LinfBall(0.1), generator=_generator(), **knobs)  # type: ignore[arg-type]

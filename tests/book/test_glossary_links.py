@@ -6,7 +6,7 @@ import docutils.nodes as nodes
 import pytest
 from docutils.utils import new_document
 
-from robustlib.book.glossary_links import link_terms, pattern
+from robustlib.book.sphinx_extension import link_terms, pattern
 
 TERMS = {"attack": "g#a", "attack suite": "g#b", "PGD": "g#c", "certificate": "g#d"}
 

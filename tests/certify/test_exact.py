@@ -16,7 +16,7 @@ from robustlib.certify import certify, decide, optimum
 from robustlib.certify.certificate import objectives
 from robustlib.certify.dual import Relaxation, carry, pre_activation_bounds, relax
 from robustlib.certify.exact import SLACK
-from robustlib.certify.graph import Graph
+from robustlib.certify.operations import Graph
 from robustlib.certify.program import Program, matrices, program_of
 from robustlib.certify.region import Region
 from robustlib.certify.rows import Dense

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 from torch import Tensor, nn
 
 from robustlib.data import Split
+from robustlib.spec.measurement import Subject
 from robustlib.spec.network import Network
 
 
@@ -23,6 +25,9 @@ class On:
     network: Any = None
     models: dict[Network, nn.Module] = field(default_factory=dict)
     progress: Any = None
+
+    def parts(self, size: int) -> Iterator[tuple[Tensor, Tensor]]:
+        return Subject.parts(self, size)  # type: ignore[arg-type]
 
     def model_of(self, network: Network) -> nn.Module:
         return self.models[network]

@@ -13,10 +13,10 @@ from torch import nn
 
 from robustlib.attacks.suite import Jsma
 from robustlib.data import Split, load
-from robustlib.evaluate import attempts
+from robustlib.evaluate import targeted
 from robustlib.evaluate.accuracy import AccuracyVariation
-from robustlib.evaluate.attempts import Targeted
-from robustlib.evaluate.softmax import Amplitudes, Outputs
+from robustlib.evaluate.saturation import Amplitudes, Outputs
+from robustlib.evaluate.targeted import Targeted
 from robustlib.evaluate.weights import Recipe
 from robustlib.experiments.forecast import estimates
 from robustlib.experiments.networks import Networks
@@ -110,7 +110,7 @@ def test_matrices_and_shares_of_attempts_agree(
     assert found.metrics["censored"].value == pytest.approx((least > 9).mean())
     assert len(found.series["rows"]) == 20
     # Of many points the first are kept, for the drawing of one of them; the numbers are of all.
-    monkeypatch.setattr(attempts, "KEPT", 5)
+    monkeypatch.setattr(targeted, "KEPT", 5)
     short = what.run(on)
     assert short.series["changed"] == found.series["changed"][:5]
     assert short.series["rows"] == found.series["rows"][:5]

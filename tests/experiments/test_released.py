@@ -33,8 +33,7 @@ from robustlib.models.released import checkpoints as registered
 from robustlib.parameters import NAMES
 from robustlib.spec.evaluation import Evaluation
 from robustlib.spec.keys import describe, key, parse
-from robustlib.spec.network import Network
-from robustlib.spec.released import UNTRAINED, authors_network
+from robustlib.spec.network import UNTRAINED, Network, authors_network
 from robustlib.training.released import Released
 from tests.experiments.tiny import CLEAN, jobs
 

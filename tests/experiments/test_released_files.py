@@ -16,7 +16,7 @@ from robustlib.experiments.runner import verify
 from robustlib.experiments.store import Store
 from robustlib.models.released import checkpoint
 from robustlib.models.released import checkpoints as registered
-from robustlib.spec.released import authors_network
+from robustlib.spec.network import authors_network
 
 
 @pytest.mark.parametrize("name", list(registered()))

@@ -15,7 +15,6 @@ import torch
 
 from robustlib.attacks.suite import Boundary, Clean, Fgsm, Pgd
 from robustlib.evaluate.accuracy import Accuracy, AccuracyVariation, Attacked
-from robustlib.evaluate.attempts import Targeted
 from robustlib.evaluate.bracket import Bracket
 from robustlib.evaluate.cascades import CascadeBound, Estimated
 from robustlib.evaluate.certificates import Certificate
@@ -25,8 +24,9 @@ from robustlib.evaluate.groups import Groups
 from robustlib.evaluate.hinge import HingeBound
 from robustlib.evaluate.losses import LocalMaxima, LossTrace, TrainingCurve
 from robustlib.evaluate.pictures import Pictures
-from robustlib.evaluate.softmax import Outputs
+from robustlib.evaluate.saturation import Outputs
 from robustlib.evaluate.suite_accuracy import WorstCase
+from robustlib.evaluate.targeted import Targeted
 from robustlib.evaluate.vanishing import AccuracyWithoutSubnormals, VanishingGradients
 from robustlib.experiments import profiles
 from robustlib.experiments.runner import Job, Summary, run

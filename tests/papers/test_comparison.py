@@ -21,7 +21,7 @@ from robustlib.models.released import checkpoints as registered
 from robustlib.papers.comparison import claims as claimed
 from robustlib.papers.comparison import released
 from robustlib.papers.comparison import tables as comparison
-from robustlib.papers.comparison.aged import FATES, aged
+from robustlib.papers.comparison.display import FATES, aged
 from robustlib.papers.wong2018 import networks as table
 from robustlib.report.citations import PLACE, measured_at
 from robustlib.spec.evaluation import Evaluation

@@ -11,10 +11,10 @@ from robustlib.attacks.suite import CarliniWagner, Jsma
 from robustlib.catalogue import plan
 from robustlib.catalogue.base import Cell
 from robustlib.evaluate.accuracy import AccuracyVariation
-from robustlib.evaluate.attempts import Targeted
 from robustlib.evaluate.distances import Distances
-from robustlib.evaluate.softmax import Outputs
+from robustlib.evaluate.saturation import Outputs
 from robustlib.evaluate.suite_accuracy import WorstCase
+from robustlib.evaluate.targeted import Targeted
 from robustlib.papers.papernot2016 import claims as claimed
 from robustlib.papers.papernot2016 import networks as specs
 from robustlib.papers.papernot2016 import tables as paper

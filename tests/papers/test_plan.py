@@ -13,9 +13,9 @@ from robustlib.catalogue import plan
 from robustlib.catalogue.base import Cell, find_item, items
 from robustlib.errors import RobustlibError
 from robustlib.evaluate.accuracy import Accuracy
-from robustlib.evaluate.attempts import Targeted
 from robustlib.evaluate.losses import LocalMaxima
 from robustlib.evaluate.suite_accuracy import WorstCase
+from robustlib.evaluate.targeted import Targeted
 from robustlib.evaluate.update_time import Cost
 from robustlib.experiments import profiles
 from robustlib.experiments.profiles import On, Reduction, Version, reduce, reduction_of

@@ -1,4 +1,4 @@
-"""Texts of a figure that nobody can read: those that leave the canvas, and those that lie on each other."""
+"""Figures in tests: the one that was drawn, and its texts that nobody can read, cut off or on each other."""
 
 from __future__ import annotations
 
@@ -9,8 +9,16 @@ import matplotlib as mpl
 from matplotlib.figure import Figure
 from matplotlib.transforms import Bbox
 
+from robustlib.report.plots.records import Drawing
+
 SLACK = 1.0
 """Pixels at 100 to the inch by which boxes of letters may overlap or stick out: a box is wider than its letters."""
+
+
+def drawn_figure(drawing: Drawing) -> tuple[Figure, str]:
+    """A drawing that is a figure, with its alt text."""
+    assert not isinstance(drawing, str), drawing
+    return drawing
 
 
 def _drawn(figure: Figure) -> Iterator[mpl.text.Text]:

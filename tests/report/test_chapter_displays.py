@@ -17,11 +17,6 @@ from robustlib.spec.records import Metric
 from tests.experiments.tiny import file
 
 
-@pytest.fixture(scope="module")
-def store(committed: Store) -> Store:
-    return committed
-
-
 @pytest.fixture
 def bundles(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, str]]:
     found: list[dict[str, str]] = []
@@ -29,18 +24,18 @@ def bundles(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, str]]:
     return found
 
 
-def test_a_cited_number_is_its_records_and_links_to_it(store: Store) -> None:
+def test_a_cited_number_is_its_records_and_links_to_it(committed: Store) -> None:
     from robustlib.attacks.suite import Clean
 
     evaluation = madry.accuracy(madry.network(), Clean())
     tiny = plan.shrink(evaluation, "smoke")
     assert tiny is not None
-    record = store.find(tiny, "smoke")
+    record = committed.find(tiny, "smoke")
     assert record is not None
-    text = shown.cite(evaluation, "smoke", store)
+    text = shown.cite(evaluation, "smoke", committed)
     assert text.startswith(f"[{record.metrics['accuracy'].value:.1%} (")
     assert f"(#{shown.record_target(record.path)})" in text
-    assert "digits" not in shown.cite(evaluation, "best", store), "stand-in records never reach a published page"
+    assert "digits" not in shown.cite(evaluation, "best", committed), "stand-in records never reach a published page"
 
 
 @pytest.mark.parametrize(
@@ -70,31 +65,31 @@ def test_a_row_in_a_sentence_has_the_range_of_its_networks(tmp_path: Path) -> No
         shown.cite_row(small.ITEM, "scale 9", small.CLEAN, "best", Store(tmp_path))
 
 
-def test_tables_carry_both_forms_and_say_digits(store: Store, bundles: list[dict[str, str]]) -> None:
-    shown.show_item("madry2018/table-1", "smoke", store)
+def test_tables_carry_both_forms_and_say_digits(committed: Store, bundles: list[dict[str, str]]) -> None:
+    shown.show_item("madry2018/table-1", "smoke", committed)
     assert "{list-table}" in bundles[0]["text/markdown"]
     assert ":name: table-madry2018-table-1" in bundles[0]["text/markdown"]
     assert "<table" in bundles[0]["text/html"]
     assert "digits stand-in" in bundles[0]["text/plain"]
 
 
-def test_the_numbers_of_a_figure_unfold(store: Store, bundles: list[dict[str, str]]) -> None:
-    shown.show_item("madry2018/loss-during-pgd/mnist", "smoke", store)
-    shown.show_item("madry2018/table-1", "smoke", store, fold=True)
+def test_the_numbers_of_a_figure_unfold(committed: Store, bundles: list[dict[str, str]]) -> None:
+    shown.show_item("madry2018/loss-during-pgd/mnist", "smoke", committed)
+    shown.show_item("madry2018/table-1", "smoke", committed, fold=True)
     for bundle in bundles:
         assert bundle["text/markdown"].startswith("::::{dropdown} The numbers")
         assert bundle["text/markdown"].endswith("::::\n")
         assert bundle["text/html"].startswith("<details><summary>The numbers")
 
 
-def test_claims_link_to_their_records(store: Store, bundles: list[dict[str, str]]) -> None:
-    shown.show_statements("madry2018/local-maxima/mnist", "smoke", store)
+def test_claims_link_to_their_records(committed: Store, bundles: list[dict[str, str]]) -> None:
+    shown.show_statements("madry2018/local-maxima/mnist", "smoke", committed)
     assert "(#record-smoke-" in bundles[0]["text/markdown"]
 
 
-def test_a_chapter_counts_what_the_authors_networks_confirm(store: Store, bundles: list[dict[str, str]]) -> None:
+def test_a_chapter_counts_what_the_authors_networks_confirm(committed: Store, bundles: list[dict[str, str]]) -> None:
     for items, profile in ((["wong2018/table-1/har"], "best"), (["wong2018/table-1/har"], "smoke")):
-        shown.show_released(items, profile, store, "And more.")
+        shown.show_released(items, profile, committed, "And more.")
     full, smoke = (bundle["text/markdown"] for bundle in bundles)
     assert full == "**The authors' own networks, our code.** 4 of 4 published numbers are confirmed on them. And more."
     assert smoke == "**The authors' own networks, our code.** None of them is measured in this profile. And more."

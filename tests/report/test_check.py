@@ -46,8 +46,8 @@ def edit(store: Store, change: Callable[[dict[str, Any]], object]) -> None:
 
 
 def test_sound_records_have_no_faults(store: Store, made: Made) -> None:
-    assert faults(store.root) == []
-    assert faults(made.folder) == []
+    assert faults(Store(store.root)) == []
+    assert faults(Store(made.folder)) == []
 
 
 @pytest.mark.parametrize(
@@ -73,7 +73,7 @@ def test_an_edited_record_is_one_line(
     change: Callable[[dict[str, Any]], object], words: str, store: Store, capsys: pytest.CaptureFixture[str]
 ) -> None:
     edit(store, change)
-    (line,) = faults(store.root)
+    (line,) = faults(Store(store.root))
     assert words in line
     assert line.startswith(f"results/full/{NETWORK.name}/clean-")
     assert main(["--root", str(store.root), "check"]) == 1
@@ -83,7 +83,7 @@ def test_an_edited_record_is_one_line(
 def test_a_record_of_no_evaluation_is_a_fault(store: Store) -> None:
     inner = {"type": "Evaluation", "subject": describe(NETWORK), "measurement": describe(CLEAN.measurement)}
     edit(store, lambda c: c["evaluation"].update(inner, subset=describe(Subset()) | {"n": "x"}))
-    (line,) = faults(store.root)
+    (line,) = faults(Store(store.root))
     assert "Subset.n='x' has the wrong type" in line
 
 
@@ -92,21 +92,21 @@ def test_a_record_under_another_name_is_a_fault(store: Store) -> None:
     moved = path.parent.with_name("mnist-madry_cnn16-pgd-s0") / path.name
     moved.parent.mkdir()
     path.rename(moved)
-    (line,) = faults(store.root)
+    (line,) = faults(Store(store.root))
     assert line.startswith("results/full/mnist-madry_cnn16-pgd-s0/clean-")
     assert f"it belongs to {path.relative_to(store.root).as_posix()}; move it there" in line
 
 
 def test_a_record_of_an_unknown_profile_is_a_fault(tmp_path: Path) -> None:
     Store(tmp_path).write(replace(fabricate(CLEAN), profile="quik"), CLEAN)
-    (line,) = faults(tmp_path)
+    (line,) = faults(Store(tmp_path))
     assert "unknown profile 'quik'; did you mean 'quick'" in line
 
 
 def test_each_fault_has_its_line(store: Store) -> None:
     store.path_of(CLEAN, "full").write_text("")
     shutil.copy(store.path_of(PGD, "full"), store.path_of(FGSM, "full"))
-    found = faults(store.root)
+    found = faults(Store(store.root))
     assert len(found) == 2
     assert all(line.count("\n") == 0 for line in found)
 
@@ -116,10 +116,10 @@ def test_damaged_weights_are_a_fault(store: Store, made: Made) -> None:
     folder.mkdir()
     for network in (NETWORK, OTHER):
         shutil.copy(weights_path(made.folder / "networks", network), folder)
-    assert faults(store.root) == []
+    assert faults(Store(store.root)) == []
     path = weights_path(folder, OTHER)
     path.write_bytes(path.read_bytes()[:-7])
-    (line,) = faults(store.root)
+    (line,) = faults(Store(store.root))
     assert line.startswith(f"weights/{path.name} is not a complete safetensors file")
 
 
@@ -135,22 +135,22 @@ def readme(folder: Path, text: str = "old numbers") -> Path:
 @pytest.mark.usefixtures("quick_costs")
 def test_a_readme_that_does_not_match_its_records_is_a_fault(store: Store) -> None:
     path = readme(store.root)
-    (line,) = faults(store.root)
+    (line,) = faults(Store(store.root))
     assert line == "README.md: its generated part does not match the records; run make publish"
     ((written, text),) = readme_text(store).items()
     assert written == path
     path.write_text(text)
-    assert faults(store.root) == []
+    assert faults(Store(store.root)) == []
     assert text.startswith("# Title\n")
     assert text.endswith("\n\nThe end.\n")
     assert "old numbers" not in text
     path.write_text(text.replace("measures", "reproduces"))
-    assert len(faults(store.root)) == 1
+    assert len(faults(Store(store.root))) == 1
 
 
 def test_a_readme_without_its_marks_is_a_fault(store: Store) -> None:
     readme(store.root).write_text("# Title\n")
-    (line,) = faults(store.root)
+    (line,) = faults(Store(store.root))
     assert "README.md has lost its marks" in line
 
 
@@ -161,7 +161,7 @@ def test_a_claim_that_cannot_be_tested_is_a_fault(tmp_path: Path) -> None:
     readme(tmp_path)
     for regime in ("natural", "PGD"):
         file(tmp_path, paper.trace(regime), metrics=fabricate(PGD).metrics)
-    (line,) = faults(tmp_path)
+    (line,) = faults(Store(tmp_path))
     assert "madry2018/loss-during-pgd/mnist" in line
     assert "cannot be tested on results/full/" in line
 
@@ -169,12 +169,12 @@ def test_a_claim_that_cannot_be_tested_is_a_fault(tmp_path: Path) -> None:
 def test_outcomes_of_a_certificate_need_not_be_the_accuracy(tmp_path: Path) -> None:
     record = replace(fabricate(PGD, correct=0.9), outcomes={"certified": pack(fabricate(PGD, correct=0.2).outcome())})
     Store(tmp_path).write(record, PGD)
-    assert faults(tmp_path) == []
+    assert faults(Store(tmp_path)) == []
 
 
 def test_a_loss_trace_is_no_soundness_claim(tmp_path: Path) -> None:
     file(tmp_path, TRACE)
-    assert faults(tmp_path) == []
+    assert faults(Store(tmp_path)) == []
 
 
 def certified(threat: LinfBall, share: float) -> Record:
@@ -219,7 +219,7 @@ def test_a_bracket_that_rises_is_a_fault(tmp_path: Path) -> None:
     assert inverted([sound]) == []
     # More points stand after PGD than stood after FGSM, on the same points: no run can say so.
     file(tmp_path, suite, correct=0.5, metrics=sound.metrics | {"after Pgd": Metric(0.7, 100, 0.6, 0.8)})
-    (line,) = faults(tmp_path)
+    (line,) = faults(Store(tmp_path))
     assert line.startswith(f"INVERTED results/full/{NETWORK.name}/worstcase-")
     assert line.endswith("0.7 stand after PGD, 0.5 after FGSM")
     assert main(["--root", str(tmp_path), "check"]) == 1
@@ -229,7 +229,7 @@ def test_a_suite_that_leaves_less_than_a_bound_certifies_stops_the_build(tmp_pat
     suite = replace(CLEAN, measurement=WorstCase(BALL))
     file(tmp_path, suite, correct=0.5)
     file(tmp_path, replace(CLEAN, measurement=Certificate(BALL)), correct=0.6)
-    (line,) = faults(tmp_path)
+    (line,) = faults(Store(tmp_path))
     assert line.startswith(f"UNSOUND results/full/{NETWORK.name}/certificate-")
     assert "10 certified points are broken by" in line
 

@@ -16,7 +16,7 @@ from robustlib.papers.comparison import display as tables
 from robustlib.papers.comparison import released
 from robustlib.papers.comparison import released_display as brackets
 from robustlib.papers.comparison import tables as comparison
-from robustlib.papers.comparison.aged import aged
+from robustlib.papers.comparison.display import aged
 from robustlib.report import forms
 from robustlib.report.display import record_target
 from robustlib.report.plots import brackets as bracket_figures

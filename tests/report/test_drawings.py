@@ -18,7 +18,7 @@ from robustlib.papers.wong2018scaling.networks import COLOUR
 from robustlib.report.plots import style
 from robustlib.report.plots.brackets import every_bracket
 from robustlib.report.plots.records import MISSING, Drawing
-from tests.report.legible import faults
+from tests.report.legible import drawn_figure, faults
 
 Draw = Callable[..., Drawing]
 ARGUMENTS: dict[str, list[dict[str, Any]]] = {
@@ -57,11 +57,6 @@ FROM_RECORDS: dict[str, Draw] = {"every_bracket": every_bracket} | {
 PUBLISHED = {n: function for n, function in FOUND.items() if not inspect.signature(function).parameters}
 
 
-@pytest.fixture(scope="module")
-def store(committed: Store) -> Store:
-    return committed
-
-
 def _is_text(alt: str) -> bool:
     return len(alt) > 40 and alt.endswith(".") and "nan" not in alt.replace("nant", "") and "None" not in alt
 
@@ -73,24 +68,21 @@ def test_all_figures_are_covered() -> None:
 
 
 @pytest.mark.parametrize("name", FROM_RECORDS)
-def test_a_figure_names_its_records_at_its_foot_and_has_alt_text(name: str, store: Store) -> None:
-    drawing = FROM_RECORDS[name](profile="smoke", store=store)
+def test_a_figure_names_its_records_at_its_foot_and_has_alt_text(name: str, committed: Store) -> None:
+    drawing = FROM_RECORDS[name](profile="smoke", store=committed)
     if name in UNDRAWN:
         assert isinstance(drawing, str)
         assert drawing != MISSING
         return
-    assert not isinstance(drawing, str), drawing
-    figure, alt = drawing
+    figure, alt = drawn_figure(drawing)
     assert " ".join(figure.get_supxlabel().split()) == "evidence: stand-in (digits stand-in)"
     assert figure.axes
     assert _is_text(alt), alt
 
 
 @pytest.mark.parametrize("name", FROM_RECORDS)
-def test_stand_in_records_never_reach_a_published_figure(name: str, store: Store) -> None:
-    drawing = FROM_RECORDS[name](profile="best", store=store)
-    assert not isinstance(drawing, str), drawing
-    figure, alt = drawing
+def test_stand_in_records_never_reach_a_published_figure(name: str, committed: Store) -> None:
+    figure, alt = drawn_figure(FROM_RECORDS[name](profile="best", store=committed))
     assert "digits stand-in" not in alt
     foot = " ".join(figure.get_supxlabel().split())
     assert foot.startswith("evidence: ")
@@ -110,8 +102,6 @@ def test_without_records_there_is_no_figure(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_figures_without_records_have_alt_text_and_no_profile(name: str) -> None:
-    drawing = PUBLISHED[name]()
-    assert not isinstance(drawing, str)
-    figure, alt = drawing
+    figure, alt = drawn_figure(PUBLISHED[name]())
     assert figure.get_supxlabel() == ""
     assert _is_text(alt), alt

@@ -28,7 +28,7 @@ from robustlib.errors import RobustlibError
 from robustlib.experiments import profiles
 from robustlib.experiments.runner import Job
 from robustlib.experiments.store import Store, weights_path
-from robustlib.papers.comparison.aged import aged
+from robustlib.papers.comparison.display import aged
 from robustlib.report.display import record_target
 from robustlib.report.exports import export
 from robustlib.report.forms import myst_escape

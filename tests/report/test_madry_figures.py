@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import pytest
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 from robustlib.catalogue import plan
 from robustlib.catalogue.base import Published, published_of
@@ -20,29 +19,11 @@ from robustlib.papers.madry2018 import figures as drawn
 from robustlib.papers.madry2018 import inside_figures as inner
 from robustlib.papers.madry2018 import networks as madry
 from robustlib.report import forms, published_tables
-from robustlib.report.plots.records import (
-    Drawing,
-    joined,
-    printed_along,
-    read_record,
-    read_row,
-    record_of,
-    share_at,
-    sources,
-)
+from robustlib.report.plots.records import joined, printed_along, read_record, read_row, record_of, share_at, sources
 from robustlib.report.rows import Row
 from robustlib.report.verdicts import Verdict
 from tests.experiments.tiny import file
-
-
-@pytest.fixture(scope="module")
-def store(committed: Store) -> Store:
-    return committed
-
-
-def drawn_figure(drawing: Drawing) -> tuple[Figure, str]:
-    assert not isinstance(drawing, str), drawing
-    return drawing
+from tests.report.legible import drawn_figure
 
 
 def lines(ax: Axes) -> list[tuple[np.ndarray, np.ndarray]]:
@@ -50,11 +31,11 @@ def lines(ax: Axes) -> list[tuple[np.ndarray, np.ndarray]]:
     return [(np.asarray(line.get_xdata(), float), np.asarray(line.get_ydata(), float)) for line in ax.get_lines()]
 
 
-def test_the_curve_against_eps_is_the_records_and_the_hollow_markers_are_the_papers(store: Store) -> None:
-    figure, alt = drawn_figure(drawn.accuracy_vs_eps("smoke", store))
+def test_the_curve_against_eps_is_the_records_and_the_hollow_markers_are_the_papers(committed: Store) -> None:
+    figure, alt = drawn_figure(drawn.accuracy_vs_eps("smoke", committed))
     measured = []
     for eps in madry.LINF_GRID:
-        record = record_of(madry.sweep("PGD", "linf", eps), "smoke", store)
+        record = record_of(madry.sweep("PGD", "linf", eps), "smoke", committed)
         assert record is not None
         measured.append(100 * record.metrics["accuracy"].value)
     assert any(len(y) == len(measured) and np.allclose(y, measured) for _, y in lines(figure.axes[0]))
@@ -64,8 +45,8 @@ def test_the_curve_against_eps_is_the_records_and_the_hollow_markers_are_the_pap
     assert f"PGD, adv. trained {measured[madry.LINF_GRID.index(0.3)]:.1f}%" in alt
 
 
-def test_published_points_stay_where_there_is_no_record(store: Store) -> None:
-    record = record_of(madry.accuracy(madry.network(), madry.PGD_40), "smoke", store)
+def test_published_points_stay_where_there_is_no_record(committed: Store) -> None:
+    record = record_of(madry.accuracy(madry.network(), madry.PGD_40), "smoke", committed)
     assert record is not None
     missing = read_record(1.0, None, published=11.4)
     curve = joined([missing, read_record(16.0, record, published=93.3)])
@@ -104,8 +85,8 @@ def test_published_values_of_a_panel_are_found_by_their_setting() -> None:
     assert printed_along("madry2018/accuracy-vs-eps", "eps", column, "(e) nothing") == {}
 
 
-def test_capacity_has_four_panels_and_every_published_accuracy(store: Store) -> None:
-    figure, alt = drawn_figure(drawn.capacity("smoke", store))
+def test_capacity_has_four_panels_and_every_published_accuracy(committed: Store) -> None:
+    figure, alt = drawn_figure(drawn.capacity("smoke", committed))
     titles = [ax.get_title(loc="left") for ax in figure.axes]
     assert titles == [*madry.PANELS.values(), "(d) training loss"]
     shown = np.concatenate([y for _, y in lines(figure.axes[2])])
@@ -116,25 +97,25 @@ def test_capacity_has_four_panels_and_every_published_accuracy(store: Store) -> 
     assert "after PGD training (digits stand-in)" in alt
 
 
-def test_the_example_shown_alone_is_the_hardest_of_the_five(store: Store) -> None:
-    figure, _ = drawn_figure(drawn.loss_during_pgd("smoke", store))
-    record = record_of(madry.trace("PGD"), "smoke", store)
+def test_the_example_shown_alone_is_the_hardest_of_the_five(committed: Store) -> None:
+    figure, _ = drawn_figure(drawn.loss_during_pgd("smoke", committed))
+    record = record_of(madry.trace("PGD"), "smoke", committed)
     assert record is not None
     ends = [np.asarray(runs, float)[:, -1].mean() for runs in record.series.values()]
     assert figure.axes[1].get_title(loc="left") == "MNIST, PGD training"
     mean = lines(figure.axes[1])[-1][1]
     assert mean[-1] == pytest.approx(max(ends))
-    five, _ = drawn_figure(drawn.loss_during_pgd("smoke", store, examples=5))
+    five, _ = drawn_figure(drawn.loss_during_pgd("smoke", committed, examples=5))
     assert len(five.axes) == 20
     names = [ax.get_title(loc="left") for ax in five.axes]
     # Both ways of training on the same image, data set by data set; a number is the image's in the other figures.
     assert names[0::4] == names[1::4] != names[2::4] == names[3::4]
-    histograms, _ = drawn_figure(drawn.local_maxima("smoke", store))
+    histograms, _ = drawn_figure(drawn.local_maxima("smoke", committed))
     assert {" ".join(ax.get_title(loc="left").split()) for ax in histograms.axes} == set(names)
 
 
-def test_the_panel_without_a_unit_has_the_papers_values_alone(store: Store) -> None:
-    figure, _ = drawn_figure(drawn.accuracy_vs_eps("smoke", store))
+def test_the_panel_without_a_unit_has_the_papers_values_alone(committed: Store) -> None:
+    figure, _ = drawn_figure(drawn.accuracy_vs_eps("smoke", committed))
     panels = {ax.get_title(loc="left"): ax for ax in figure.axes}
     hollow = {
         title: [line for line in ax.lines if line.get_markerfacecolor() == "none"] for title, ax in panels.items()
@@ -204,9 +185,7 @@ def test_the_ablation_shows_the_seeds_range_beside_the_papers_number(tmp_path: P
             job = plan.job_of(small.under_pgd(small.WARM_UP, scale, seed), "quick")
             assert job is not None
             file(tmp_path, job.evaluation, "quick", correct=value)
-    drawing = inner.small_networks("best", Store(tmp_path))
-    assert not isinstance(drawing, str)
-    figure, alt = drawing
+    figure, alt = drawn_figure(inner.small_networks("best", Store(tmp_path)))
     assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == [small.WARM_UP]
     assert f"scale 1, {small.WARM_UP} 60.0 % (50.0 to 70.0, 3 networks)" in alt
     assert "11.4 % and 11.4 %" in alt

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 import torch
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 from robustlib.catalogue.base import published_of
 from robustlib.errors import RobustlibError
@@ -15,17 +14,8 @@ from robustlib.papers.papernot2016 import figures as drawn
 from robustlib.papers.papernot2016 import maps
 from robustlib.papers.papernot2016 import networks as papernot
 from robustlib.papers.papernot2016.overview import Bars, Picture, four_maps, mosaic
-from robustlib.report.plots.records import Drawing, record_of
-
-
-@pytest.fixture(scope="module")
-def store(committed: Store) -> Store:
-    return committed
-
-
-def figure_of(drawing: Drawing) -> tuple[Figure, str]:
-    assert not isinstance(drawing, str), drawing
-    return drawing
+from robustlib.report.plots.records import record_of
+from tests.report.legible import drawn_figure
 
 
 def curves(ax: Axes) -> list[np.ndarray]:
@@ -33,56 +23,56 @@ def curves(ax: Axes) -> list[np.ndarray]:
     return [np.asarray(line.get_ydata(), float) for line in ax.get_lines()]
 
 
-def measured(label: str, metric: str, store: Store) -> float:
-    record = record_of(papernot.attempts(papernot.network("mnist", label)), "smoke", store)
+def measured(label: str, metric: str, committed: Store) -> float:
+    record = record_of(papernot.attempts(papernot.network("mnist", label)), "smoke", committed)
     assert record is not None
     return 100 * record.metrics[metric].value
 
 
 def test_success_is_the_records_the_hollow_markers_the_papers_and_the_levels_those_without_distillation(
-    store: Store,
+    committed: Store,
 ) -> None:
-    figure, alt = figure_of(drawn.success_rate("smoke", store))
+    figure, alt = drawn_figure(drawn.success_rate("smoke", committed))
     assert [ax.get_title(loc="left") for ax in figure.axes] == ["MNIST", "CIFAR10"]
     shown = curves(figure.axes[0])
-    ours = [measured(label, "success", store) for label in papernot.LABELS[1:]]
+    ours = [measured(label, "success", committed) for label in papernot.LABELS[1:]]
     assert any(len(y) == len(ours) and np.allclose(y, ours) for y in shown)
     numbers = published_of("papernot2016/success-rate")
     column = "MNIST Adversarial Samples Success Rate (%)"
     theirs = [numbers[f"Distillation Temperature={t}", column].value for t in papernot.TEMPERATURES]
     assert any(len(y) == len(theirs) and np.allclose(y, theirs) for y in shown)  # type: ignore[arg-type]
-    none = measured(papernot.NONE, "success", store)
+    none = measured(papernot.NONE, "success", committed)
     for level in (none, numbers["Distillation Temperature=No distillation", column].value):
         assert any(np.allclose(y, level) for y in shown)  # type: ignore[arg-type]
     assert f"{none:.3g} % without distillation" in alt
 
 
-def test_losses_of_accuracy_are_drawn_below_zero(store: Store) -> None:
-    figure, _ = figure_of(drawn.accuracy_variation("smoke", store))
+def test_losses_of_accuracy_are_drawn_below_zero(committed: Store) -> None:
+    figure, _ = drawn_figure(drawn.accuracy_variation("smoke", committed))
     for ax in figure.axes:
         lowest = min(float(np.nanmin(y)) for y in curves(ax))
         assert ax.get_ylim()[0] <= lowest < 0
 
 
-def test_ten_networks_have_ten_ranges_that_fill_a_bar_and_zeros_beside_it(store: Store) -> None:
-    figure, alt = figure_of(maps.gradient_amplitudes("smoke", store))
+def test_ten_networks_have_ten_ranges_that_fill_a_bar_and_zeros_beside_it(committed: Store) -> None:
+    figure, alt = drawn_figure(maps.gradient_amplitudes("smoke", committed))
     stacks = [ax for ax in figure.axes if ax.get_yticklabels() and ax.get_yticklabels()[0].get_text() == papernot.NONE]
     assert [ax.get_title(loc="left") for ax in stacks] == ["MNIST", "CIFAR10", "CIFAR10, as published"]
     widths = np.array([patch.get_width() for patch in stacks[0].patches]).reshape(maps.RANGES, len(papernot.LABELS))  # type: ignore[attr-defined]
     assert widths.sum(0) == pytest.approx(100)
-    record = record_of(papernot.amplitudes("mnist", "T=100"), "smoke", store)
+    record = record_of(papernot.amplitudes("mnist", "T=100"), "smoke", committed)
     assert record is not None
     counts = np.asarray(record.histograms["float64"]["counts"], float)
     assert widths[:, -1] == pytest.approx(100 * counts / counts.sum())
     assert f"T=100: median 10 to the {record.metrics['median_log10'].value:.0f}" in alt
 
 
-def test_a_class_is_never_attacked_towards_itself(store: Store) -> None:
-    figure, alt = figure_of(maps.class_matrices("smoke", store))
+def test_a_class_is_never_attacked_towards_itself(committed: Store) -> None:
+    figure, alt = drawn_figure(maps.class_matrices("smoke", committed))
     matrix = figure.axes[0].collections[0].get_array()
     assert matrix is not None
     assert np.ma.getmaskarray(matrix).reshape(10, 10).diagonal().all()
-    assert f"{measured('no distillation', 'success', store):.1f}% of" in alt
+    assert f"{measured('no distillation', 'success', committed):.1f}% of" in alt
 
 
 def test_a_bar_is_as_long_as_the_target_costs_or_hatched_to_the_cap() -> None:
@@ -100,9 +90,9 @@ def test_a_picture_of_zeros_says_so() -> None:
     assert [[text.get_text() for text in ax.texts] for ax in figure.axes] == [["all exactly 0"], []]
 
 
-def test_hardness_needs_a_sample_whose_every_target_was_reached(store: Store) -> None:
-    drawing = maps.hardness("smoke", store)
-    record = record_of(papernot.attempts(papernot.network("mnist", papernot.NONE)), "smoke", store)
+def test_hardness_needs_a_sample_whose_every_target_was_reached(committed: Store) -> None:
+    drawing = maps.hardness("smoke", committed)
+    record = record_of(papernot.attempts(papernot.network("mnist", papernot.NONE)), "smoke", committed)
     assert record is not None
     whole = (np.count_nonzero(np.asarray(record.series["changed"]), axis=1) == 9).any()
     assert isinstance(drawing, str) != whole

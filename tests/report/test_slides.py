@@ -13,9 +13,8 @@ from robustlib.catalogue.plan import find_record, predicates_of
 from robustlib.errors import RobustlibError
 from robustlib.experiments.store import Store
 from robustlib.papers.comparison import tables as comparison
-from robustlib.papers.comparison.aged import aged
-from robustlib.papers.comparison.slide_pages import page, verdict
-from robustlib.papers.comparison.slides import CLAIMS, QUESTION, VERDICTS, find_claim, lines
+from robustlib.papers.comparison.display import aged
+from robustlib.papers.comparison.slides import CLAIMS, QUESTION, VERDICTS, find_claim, lines, page, verdict
 from robustlib.report.citations import PLACE, filled, measured_at
 from robustlib.report.join import Statement
 

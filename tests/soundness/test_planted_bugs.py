@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from robustlib.certify import certificate, certify, dual, operations, optimum, region, rows
-from robustlib.certify.graph import Graph
+from robustlib.certify.operations import Graph
 from robustlib.certify.trace import trace
 from robustlib.threat import Ball, L2Ball, LinfBall
 from tests.certify.networks import inputs, network

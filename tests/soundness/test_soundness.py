@@ -222,4 +222,4 @@ def test_an_inversion_is_no_fault_and_is_listed_with_what_explains_it(tmp_path: 
     assert {finding.why for finding in found} == {LEAKING, OPEN}, "only training on such steps leaks labels"
     listed = page("quick", Store(tmp_path))
     assert listed.count("| Clean | [50.0%]") == listed.count("| Fgsm | [90.0%]") == 2
-    assert faults(tmp_path) == []
+    assert faults(Store(tmp_path)) == []

@@ -13,7 +13,7 @@ from robustlib.data import load
 from robustlib.errors import RobustlibError
 from robustlib.models import ModelSpec, build
 from robustlib.training import Schedule, Standard, fit
-from robustlib.training.augment import crop_and_flip
+from robustlib.training.loop import crop_and_flip
 
 
 def _generator(seed: int = 0) -> torch.Generator:

@@ -32,21 +32,19 @@ def predicates() -> list[Predicate]:
             ITEM,
             "Training on a bound, and nothing else, leads to certificates on over half of the points",
             [bound(name, "certified: slopes of the paper") for name in single],
-            "certified",
             lambda v: [share > 0.5 for share in v] == [name in proven for name in single],
+            "certified",
         ),
         claim(
             ITEM,
             "In the worst case PGD training and TRADES keep more than either network trained on a bound",
             [suite(name) for name in ("PGD training", "TRADES, 1/λ 6", *proven)],
-            "accuracy",
             lambda v: min(v[:2]) > max(v[2:]),
         ),
         claim(
             ITEM,
             "In the worst case distillation keeps no more than half of what PGD training keeps",
             [suite(name) for name in ("distilled, T 100", "PGD training")],
-            "accuracy",
             lambda v: 2 * v[0] <= v[1],
         ),
         Predicate(

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from ...attacks.suite import Apgd, Attack, AutoAttack, Pgd
-from ...catalogue.base import OWN_NOTE, STAGED_NOTE, Cell, published_of
+from ...catalogue.base import OWN_NOTE, STAGED_NOTE, Cell, cell, published_of
 from ...data.registry import facts_of
 from ...evaluate.bracket import BOUNDS, Bracket
 from ...evaluate.exact import Exact
@@ -155,10 +155,10 @@ def cells() -> Iterator[Cell]:
                 yield Cell(ITEM, row, column, unavailable=_POOLED)
                 continue
             runs = tuple(bracket(name, network) for network in networks)
-            yield Cell(ITEM, row, column, evaluations=runs, metric=metric, note=_note(name), whole_row=True)
+            yield cell(ITEM, (row, column), runs, metric, note=_note(name), whole_row=True)
         if line.attack != WHOLE:
             suite = Evaluation(line.network, WorstCase(line.threat))
-            yield Cell(ITEM, row, "unbroken, the whole suite", evaluations=(suite,), note=STAGED_NOTE)
+            yield cell(ITEM, (row, "unbroken, the whole suite"), suite, note=STAGED_NOTE)
         for column, metric in SOLVER.items() if line.solved else ():
             solved = tuple(exact(name, network) for network in networks[:1])
-            yield Cell(ITEM, row, column, evaluations=solved, metric=metric, note=OWN_NOTE)
+            yield cell(ITEM, (row, column), solved, metric, note=OWN_NOTE)

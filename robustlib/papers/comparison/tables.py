@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from ...attacks.suite import Pgd
-from ...catalogue.base import Cell
+from ...catalogue.base import Cell, cell
 from ...evaluate.accuracy import Attacked
 from ...evaluate.cascades import CascadeBound
 from ...evaluate.exact import Exact
@@ -110,33 +110,17 @@ def _cascade_cells() -> Iterator[Cell]:
     counted = "slopes of the paper"
     for column in COLUMNS:
         if column == "clean":
-            yield Cell(ITEM, CASCADE, column, evaluations=run, metric="error", scale=-100.0, offset=100.0)
+            yield cell(ITEM, (CASCADE, column), run, "error", complement=True)
         elif column.endswith(counted):
-            yield Cell(
-                ITEM,
-                CASCADE,
-                column,
-                evaluations=run,
-                metric="strict_bound",
-                scale=-100.0,
-                offset=100.0,
-                note="the strict rule: the cascade gives this class at every point of the ball",
-            )
+            note = "the strict rule: the cascade gives this class at every point of the ball"
+            yield cell(ITEM, (CASCADE, column), run, "strict_bound", note=note, complement=True)
         else:
             why = _ONE_NETWORK if column in EXACT else _ONE_BOUND if column in BOUNDS else _NO_ATTACK
             yield Cell(ITEM, CASCADE, column, unavailable=why)
-    yield Cell(
-        ITEM,
-        CASCADE,
-        "counted by the authors' rule",
-        evaluations=run,
-        metric="bound",
-        scale=-100.0,
-        offset=100.0,
-        note="not a certificate of the cascade: it speaks of the stage that answers",
-    )
-    yield Cell(ITEM, CASCADE, "of those, broken by a search", evaluations=run, metric="broken")
-    yield Cell(ITEM, CASCADE, "answered by the second stage", evaluations=run, metric="answered_2")
+    note = "not a certificate of the cascade: it speaks of the stage that answers"
+    yield cell(ITEM, (CASCADE, "counted by the authors' rule"), run, "bound", note=note, complement=True)
+    yield cell(ITEM, (CASCADE, "of those, broken by a search"), run, "broken")
+    yield cell(ITEM, (CASCADE, "answered by the second stage"), run, "answered_2")
 
 
 def cells() -> list[Cell]:
@@ -147,7 +131,7 @@ def cells() -> list[Cell]:
             if (known := column_of(name, column)) is not None:
                 note = _EACH if column in SUITE and column != "clean" else ""
                 note = _NEAREST if column == "exact: undecided" and ASKED[name] < 10_000 else note
-                found.append(Cell(ITEM, name, column, evaluations=known[:1], metric=known[1], note=note))
+                found.append(cell(ITEM, (name, column), known[:1], known[1], note=note))
             elif name != CASCADE:
                 found.append(Cell(ITEM, name, column, unavailable=_OUT_OF_REACH))
     return [*(replace(cell, whole_row=True) for cell in (*found, *_cascade_cells())), *released.cells()]

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ...attacks.suite import Attack, Clean, Fgsm, Pgd
-from ...catalogue.base import Cell, published_of
+from ...catalogue.base import Cell, cell, published_of
 from ...evaluate.accuracy import Accuracy, Attacked
 from ...evaluate.directions import Directions
 from ...evaluate.losses import LocalMaxima, LossTrace, TrainingCurve
@@ -153,72 +153,34 @@ def _tables() -> Iterator[Cell]:
         else:
             kind = wide if source == "A'" else ("Wide", "natural")
             run, metric = (black(*wide), f"accuracy {list(BLACK.values()).index(attack)} {NETWORKS.index(kind)}")
-        yield Cell(
-            f"{PAPER}/table-2",
-            number.row,
-            number.column,
-            number,
-            (run,),
-            metric,
-            protocol_known=method != "CW",
-            note=_CW if method == "CW" else "",
-        )
+        yield cell(f"{PAPER}/table-2", number, run, metric, unknown=_CW if method == "CW" else "")
     names = {f"{size} ({regime})": (size, regime) for size, regime in NETWORKS}
     for i, item in enumerate(BLACK):
         for number in published_of(f"{PAPER}/{item}").values():
             target, source = number.where["row"], number.where["column"]
             place = NETWORKS.index(names[source])
-            yield Cell(
-                f"{PAPER}/{item}", number.row, number.column, number, (black(*names[target]),), f"accuracy {i} {place}"
-            )
+            yield cell(f"{PAPER}/{item}", number, black(*names[target]), f"accuracy {i} {place}")
     for number in published_of(f"{PAPER}/table-5").values():
         note = _RANDOM if number.column == "FGSM random" else ""
-        yield Cell(
-            f"{PAPER}/table-5",
-            number.row,
-            number.column,
-            number,
-            (white(*names[number.row]),),
-            metric_of(WHITE[number.column]),
-            protocol_known=not note,
-            note=note,
-        )
+        yield cell(f"{PAPER}/table-5", number, white(*names[number.row]), metric_of(WHITE[number.column]), unknown=note)
     attacks: dict[str, Attack] = {"Natural": Clean(), "FGSM": Fgsm(), "PGD": PGD_20}
     for number in published_of(f"{PAPER}/capacity-cifar10").values():
         row, (panel, _, size) = number.row.partition("=")[2], number.column.partition(" / ")
         if panel.startswith("(d)"):
-            yield Cell(
-                f"{PAPER}/capacity-cifar10",
-                number.row,
-                number.column,
-                number,
-                (curve(size, row.replace("Natural", "natural")),),
-                "final_loss",
-                1.0,
-                "nats",
-                protocol_known=False,
-                note=OVER,
-            )
+            loss = curve(size, row.replace("Natural", "natural"))
+            yield cell(f"{PAPER}/capacity-cifar10", number, loss, "final_loss", unknown=OVER)
         else:
             regime = {"(a)": "natural", "(b)": "FGSM", "(c)": "PGD"}[panel[:3]]
-            yield Cell(
-                f"{PAPER}/capacity-cifar10",
-                number.row,
-                number.column,
-                number,
-                (white(size, regime),),
-                metric_of(attacks[row]),
-            )
+            yield cell(f"{PAPER}/capacity-cifar10", number, white(size, regime), metric_of(attacks[row]))
 
 
 def _figures() -> Iterator[Cell]:
     for size, regime in NETWORKS:
-        yield Cell(
+        yield cell(
             f"{PAPER}/capacity/cifar10",
-            f"{size}, {regime} training",
-            "accuracy under 20 steps of PGD",
-            evaluations=(white(size, regime),),
-            metric=metric_of(PGD_20),
+            (f"{size}, {regime} training", "accuracy under 20 steps of PGD"),
+            white(size, regime),
+            metric_of(PGD_20),
             note="its published number stands in the table of the same figure",
         )
     for number in published_of(f"{PAPER}/accuracy-vs-eps").values():
@@ -226,48 +188,16 @@ def _figures() -> Iterator[Cell]:
         if panel in PANELS.values():
             norm = "linf" if panel == PANELS["linf"] else "l2"
             note = _UNIT if norm == "l2" else ""
-            yield Cell(
-                f"{PAPER}/accuracy-vs-eps/cifar10",
-                number.row,
-                number.column,
-                number,
-                (sweep(norm, eps),),
-                protocol_known=not note,
-                note=note,
-            )
-    yield Cell(
-        f"{PAPER}/training-loss/cifar10",
-        "PGD training",
-        "loss, last 5 % of training",
-        evaluations=(curve(),),
-        metric="final_loss",
-        scale=1.0,
-        unit="nats",
-    )
+            yield cell(f"{PAPER}/accuracy-vs-eps/cifar10", number, sweep(norm, eps), unknown=note)
+    yield cell(f"{PAPER}/training-loss/cifar10", ("PGD training", "loss, last 5 % of training"), curve(), "final_loss")
     for item, make in (("loss-during-pgd", trace), ("more-loss-curves", trace), ("local-maxima", maxima)):
         for regime in LANDSCAPE:
-            yield Cell(
-                f"{PAPER}/{item}/cifar10",
-                f"{regime} training",
-                "mean final loss",
-                evaluations=(make(regime),),
-                metric="final_loss",
-                scale=1.0,
-                unit="nats",
-                protocol_known=False,
-                note=_SIZE,
-            )
+            at = (f"{regime} training", "mean final loss")
+            yield cell(f"{PAPER}/{item}/cifar10", at, make(regime), "final_loss", unknown=_SIZE)
     for row, kind in ALONG.items():
         for name, column in WAYS.items():
-            yield Cell(
-                f"{PAPER}/loss-along-directions",
-                row,
-                f"loss at the end, {column}",
-                evaluations=(along(*kind),),
-                metric=f"end {name}",
-                scale=1.0,
-                unit="nats",
-            )
+            at = (row, f"loss at the end, {column}")
+            yield cell(f"{PAPER}/loss-along-directions", at, along(*kind), f"end {name}")
 
 
 def cells() -> Iterator[Cell]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ...attacks.suite import Fgsm
-from ...catalogue.base import OWN_NOTE, STAGED_NOTE, STAGES, Cell, published, published_of
+from ...catalogue.base import OWN_NOTE, STAGED_NOTE, STAGES, Cell, cell, published, published_of
 from ...evaluate.accuracy import Attacked
 from ...evaluate.directions import Directions
 from ...evaluate.pictures import Pictures
@@ -74,18 +74,10 @@ def _transfer() -> Iterator[Cell]:
         run = steered(kind, regime, transfer=number.column == "Transfer")
         place = order.index(number.where["row"].replace("Clean", "Natural"))
         metric = f"accuracy {place} 0" if number.column == "Transfer" else f"accuracy {place}"
-        yield Cell(item, number.row, number.column, number, (run,), metric)
+        yield cell(item, number, run, metric)
     for kind in KINDS:
         for regime in REGIMES:
-            yield Cell(
-                item,
-                f"{kind}, {regime}",
-                "mean angle between gradients",
-                evaluations=(angles(kind, regime),),
-                metric="angle",
-                scale=1.0,
-                unit="degrees",
-            )
+            yield cell(item, (f"{kind}, {regime}", "mean angle between gradients"), angles(kind, regime), "angle")
 
 
 def _layers() -> Iterator[Cell]:
@@ -96,25 +88,11 @@ def _layers() -> Iterator[Cell]:
                 ("empty", "filters without any other"),
                 ("single", "filters with one other"),
             ):
-                yield Cell(
-                    f"{PAPER}/filters",
-                    f"{name}, {what} layer",
-                    column,
-                    evaluations=(layer(name, index),),
-                    metric=metric,
-                    note="near zero: under 1 % of the layer's largest weight",
-                )
-        last = (layer(name, -1),)
-        yield Cell(
-            f"{PAPER}/softmax-layer",
-            name,
-            "standard deviation of the ten biases",
-            evaluations=last,
-            metric="bias_spread",
-            scale=1.0,
-            unit="logits",
-        )
-        yield Cell(f"{PAPER}/softmax-layer", name, "weights near zero", evaluations=last, metric="near_zero")
+                at, note = (f"{name}, {what} layer", column), "near zero: under 1 % of the layer's largest weight"
+                yield cell(f"{PAPER}/filters", at, layer(name, index), metric, note=note)
+        last = layer(name, -1)
+        yield cell(f"{PAPER}/softmax-layer", (name, "standard deviation of the ten biases"), last, "bias_spread")
+        yield cell(f"{PAPER}/softmax-layer", (name, "weights near zero"), last, "near_zero")
 
 
 def _boards() -> Iterator[Cell]:
@@ -134,21 +112,15 @@ def _boards() -> Iterator[Cell]:
         if run is None:
             yield Cell(item, row, number.column, number, unavailable="an attack on the challenge's own network")
         else:
-            yield Cell(item, row, number.column, number, (run,), metric, protocol_known=False, note=_OTHER)
+            yield cell(item, (row, number.column), run, metric, number=number, unknown=_OTHER)
 
 
 def _bracket() -> Iterator[Cell]:
     for regime in DEFENCES:
         for scale in SCALES:
             for column, metric in STAGES.items():
-                yield Cell(
-                    f"{PAPER}/bracket",
-                    f"{regime} training, scale {scale}",
-                    column,
-                    evaluations=(worst_case(regime, scale),),
-                    metric=metric,
-                    note=STAGED_NOTE,
-                )
+                at = (f"{regime} training, scale {scale}", column)
+                yield cell(f"{PAPER}/bracket", at, worst_case(regime, scale), metric, note=STAGED_NOTE)
 
 
 def cells() -> Iterator[Cell]:
@@ -157,27 +129,11 @@ def cells() -> Iterator[Cell]:
     yield from _layers()
     yield from _boards()
     yield from _bracket()
-    for metric, column, scale, unit in (
-        ("accuracy", "accuracy under PGD", 100.0, "%"),
-        ("length", "mean l_2 length", 1.0, "l2"),
-    ):
-        yield Cell(
-            f"{PAPER}/l2-examples",
-            "PGD training, radius 4",
-            column,
-            evaluations=(images(),),
-            metric=metric,
-            scale=scale,
-            unit=unit,
-        )
-    yield Cell(
-        f"{PAPER}/seeds",
-        f"PGD training, scale {MANY_SCALE}",
-        "accuracy under 40 steps of PGD",
-        evaluations=many(),
-        distribution=True,
-        note=f"{OWN_NOTE}: the paper has one network of each capacity",
-    )
+    for metric, column in (("accuracy", "accuracy under PGD"), ("length", "mean l_2 length")):
+        yield cell(f"{PAPER}/l2-examples", ("PGD training, radius 4", column), images(), metric)
+    at = (f"PGD training, scale {MANY_SCALE}", "accuracy under 40 steps of PGD")
+    note = f"{OWN_NOTE}: the paper has one network of each capacity"
+    yield cell(f"{PAPER}/seeds", at, many(), distribution=True, note=note)
     yield Cell(
         f"{PAPER}/decision-sketch",
         "twelve points in the plane",

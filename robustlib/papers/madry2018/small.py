@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from ...attacks.suite import Clean
-from ...catalogue.base import OWN_NOTE, Cell
+from ...catalogue.base import OWN_NOTE, Cell, cell
 from ...spec.evaluation import Evaluation
 from ...spec.network import Network
 from ...training import PgdTraining
@@ -84,11 +84,10 @@ def cells() -> Iterator[Cell]:
     for row in ROWS:
         for scale in SMALL:
             for column, make in ((ATTACKED, under_pgd), (CLEAN, clean)):
-                yield Cell(
-                    item=ITEM,
-                    row=label(row, scale),
-                    column=column,
-                    evaluations=tuple(make(row, scale, seed) for seed in SEEDS),
+                yield cell(
+                    ITEM,
+                    (label(row, scale), column),
+                    [make(row, scale, seed) for seed in SEEDS],
                     spread=True,
                     note=_NOTE,
                 )

@@ -5,10 +5,11 @@ Source: arXiv 1706.06083v4 and the code of the authors' MNIST challenge; facts i
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 from ...attacks.suite import Attack, Clean, Fgsm
-from ...catalogue.base import Cell, published_of
+from ...catalogue.base import Cell, cell, published_of
 from ...evaluate.losses import TrainingCurve
 from ...spec.evaluation import Evaluation
 from . import cifar as madry2018_cifar
@@ -21,6 +22,7 @@ from .networks import (
     EACH_TARGET,
     OVER,
     PANELS,
+    PAPER,
     PGD_40,
     PGD_100,
     PGD_100_RESTARTS,
@@ -84,26 +86,21 @@ _BESIDE: dict[str, tuple[str, str, Attack, str]] = {
 }
 
 
-def _table_1() -> list[Cell]:
-    cells, numbers = [], published_of("madry2018/table-1")
+def _table_1() -> Iterator[Cell]:
+    numbers = published_of(f"{PAPER}/table-1")
     for method, steps, restarts, letter, attack, note in _TABLE_1:
         label = f"{method} {steps}/{restarts}" if steps != "-" else method
         row = label if letter == "-" else f"{label}, source {letter}"
-        cells.append(
-            Cell(
-                item="madry2018/table-1",
-                row=row,
-                column="Accuracy",
-                published=numbers[f"Method={method};Steps={steps};Restarts={restarts};Source={letter}", "Accuracy"],
-                evaluations=_each_seed(attack, letter),
-                protocol_known=not note,
-                note=note,
-            )
+        yield cell(
+            f"{PAPER}/table-1",
+            (row, "Accuracy"),
+            _each_seed(attack, letter),
+            number=numbers[f"Method={method};Steps={steps};Restarts={restarts};Source={letter}", "Accuracy"],
+            unknown=note,
         )
         if row in _BESIDE:
             ours, letter, attack, note = _BESIDE[row]
-            cells.append(Cell("madry2018/table-1", ours, "Accuracy", evaluations=_each_seed(attack, letter), note=note))
-    return cells
+            yield cell(f"{PAPER}/table-1", (ours, "Accuracy"), _each_seed(attack, letter), note=note)
 
 
 def _each_seed(attack: Attack, letter: str) -> tuple[Evaluation, ...]:
@@ -111,105 +108,61 @@ def _each_seed(attack: Attack, letter: str) -> tuple[Evaluation, ...]:
     return tuple(accuracy(network(seed=seed), attack, source=source_of(letter, seed)) for seed in SEEDS)
 
 
-def _losses(item: str, kind: str) -> list[Cell]:
-    make = trace if kind == "trace" else maxima
+def _losses(item: str, make: Callable[[str], Evaluation]) -> list[Cell]:
     return [
-        Cell(
-            item=item,
-            row=f"{regime} training",
-            column="mean final loss",
-            evaluations=(make(regime),),
-            metric="final_loss",
-            scale=1.0,
-            unit="nats",
-        )
+        cell(item, (f"{regime} training", "mean final loss"), make(regime), "final_loss")
         for regime in ("natural", "PGD")
     ]
 
 
-def _capacity() -> list[Cell]:
-    item, cells = "madry2018/capacity/mnist", []
-    for number in published_of("madry2018/capacity").values():
+def _capacity() -> Iterator[Cell]:
+    item = f"{PAPER}/capacity/mnist"
+    for number in published_of(f"{PAPER}/capacity").values():
         panel, scale = number.where["panel"], int(number.where["capacity scale"])
-        unit, factor, metric, seeds, unavailable, note = "%", 100.0, "accuracy", SEEDS[:3], "", ""
+        metric, seeds, unavailable, note = "accuracy", SEEDS[:3], "", ""
         evaluations: tuple[Evaluation, ...] = ()
         if number.column.startswith("error bar"):
             unavailable = "the paper does not say what its error bars are"
         elif panel.startswith("(d)"):
             named = number.column.removeprefix("cross-entropy, ").removesuffix(" training")
             regime = named.replace("Natural", "natural")
-            unit, factor, metric, note = "nats", 1.0, "final_loss", OVER
+            metric, note = "final_loss", OVER
             evaluations = tuple(Evaluation(network(regime, scale=scale, seed=seed), TrainingCurve()) for seed in seeds)
         else:
             regime = next(name for name, title in PANELS.items() if title == panel)
             attack = ATTACKS[number.column.removeprefix("accuracy on ").removesuffix(" inputs")]
             evaluations = tuple(accuracy(network(regime, scale=scale, seed=seed), attack) for seed in seeds)
-        cells.append(
-            Cell(
-                item=item,
-                row=number.row,
-                column=number.column,
-                published=number,
-                evaluations=evaluations,
-                metric=metric,
-                scale=factor,
-                unit=unit,
-                unavailable=unavailable,
-                protocol_known=not note,
-                note=note,
-            )
-        )
-    return cells
+        yield cell(item, number, evaluations, metric, unavailable=unavailable, unknown=note)
 
 
-def _accuracy_vs_eps() -> list[Cell]:
-    cells = []
-    for number in published_of("madry2018/accuracy-vs-eps").values():
+def _accuracy_vs_eps() -> Iterator[Cell]:
+    for number in published_of(f"{PAPER}/accuracy-vs-eps").values():
         panel, eps = number.where["panel"], number.where["eps"]
         if "MNIST" not in panel:
             continue
         norm = "linf" if "linf" in panel else "l2"
         regime = "natural" if number.column.endswith("standard") else "PGD"
         decision = number.column.startswith("DBA")
-        cells.append(
-            Cell(
-                item="madry2018/accuracy-vs-eps/mnist",
-                row=number.row,
-                column=number.column,
-                published=number,
-                evaluations=(distances(regime, norm) if decision else sweep(regime, norm, eps),),
-                metric=f"accuracy@{eps:g}" if decision else "accuracy",
-                protocol_known=not decision,
-                note=_DECISION_NOTE if decision else "",
-            )
+        yield cell(
+            f"{PAPER}/accuracy-vs-eps/mnist",
+            number,
+            distances(regime, norm) if decision else sweep(regime, norm, eps),
+            f"accuracy@{eps:g}" if decision else "accuracy",
+            unknown=_DECISION_NOTE if decision else "",
         )
-    return cells
-
-
-def _training_loss() -> list[Cell]:
-    return [
-        Cell(
-            item="madry2018/training-loss/mnist",
-            row="PGD training",
-            column="loss, last 5 % of training",
-            evaluations=(Evaluation(network(), TrainingCurve()),),
-            metric="final_loss",
-            scale=1.0,
-            unit="nats",
-        )
-    ]
 
 
 def cells() -> list[Cell]:
     """Every cell of the paper that this edition knows how to measure, or can say why it does not."""
+    curve = Evaluation(network(), TrainingCurve())
     return [
         *_table_1(),
-        *_losses("madry2018/loss-during-pgd/mnist", "trace"),
-        *_losses("madry2018/more-loss-curves/mnist", "trace"),
-        *_losses("madry2018/local-maxima/mnist", "maxima"),
+        *_losses(f"{PAPER}/loss-during-pgd/mnist", trace),
+        *_losses(f"{PAPER}/more-loss-curves/mnist", trace),
+        *_losses(f"{PAPER}/local-maxima/mnist", maxima),
         *_capacity(),
         *_accuracy_vs_eps(),
-        *_training_loss(),
+        cell(f"{PAPER}/training-loss/mnist", ("PGD training", "loss, last 5 % of training"), curve, "final_loss"),
         *madry2018_cifar.cells(),
         *madry2018_inside.cells(),
         *small.cells(),

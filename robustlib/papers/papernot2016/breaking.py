@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
-from ...catalogue.base import OWN_NOTE, Cell, cell, published_of
+from ...catalogue.base import OWN_NOTE, Cell, Published, cell, published_of
 from ...spec.evaluation import Evaluation
 from .networks import (
     BROKEN,
@@ -34,10 +34,13 @@ _MISPRINT = "0.002 is likely a misprint: the same table has 0.023 for the averag
 
 
 def panel_cell(
-    item: str, dataset: str, row: str, column: str, evaluations: tuple[Evaluation, ...], metric: str, **more: Any
+    item: str, at: Published | tuple[str, str], runs: Evaluation | Sequence[Evaluation], metric: str = "", **more: Any
 ) -> Cell:
     """A cell of one dataset's panel; no setting of the paper is fully known, and the note says why."""
-    return cell(f"{PAPER}/{item}", row, column, evaluations, metric, unknown=_OPEN[dataset], **more)
+    first = runs if isinstance(runs, Evaluation) else runs[0]
+    if metric.startswith("rho"):
+        more["unit"] = "% of features"
+    return cell(f"{PAPER}/{item}", at, runs, metric or "accuracy", unknown=_OPEN[first.subject.dataset], **more)
 
 
 def cells() -> Iterator[Cell]:
@@ -54,84 +57,34 @@ def cells() -> Iterator[Cell]:
                 ("accuracy under FGSM", fgsm(dataset, label), "accuracy"),
                 ("same decision at T and at 1", outputs(dataset, label), "same_decision"),
             ):
-                yield panel_cell(item, dataset, label, column, (evaluation,), metric, note=OWN_NOTE)
+                yield panel_cell(item, (label, column), evaluation, metric, note=OWN_NOTE)
         for label in BROKEN:
             for norm, name in (("l2", "L2"), ("linf", "Linf")):
                 run = (nearest(dataset, label, norm),)
-                number = (
-                    numbers[f"Our {name}; Best Case {short}", "mean distance / success %"] if label == "T=100" else None
-                )
+                printed = (f"Our {name}; Best Case {short}", "mean distance / success %")
+                number = numbers[printed] if label == "T=100" else None
+                note = f"{far}; {_MISPRINT}" if number and number.id == _DOUBTFUL else far if number else OWN_NOTE
                 yield panel_cell(
-                    item,
-                    dataset,
-                    label,
-                    f"C&W {norm}: mean distance",
-                    run,
-                    "mean_distance",
-                    number=number,
-                    unit=norm,
-                    scale=1.0,
-                    note=f"{far}; {_MISPRINT}" if number and number.id == _DOUBTFUL else far if number else OWN_NOTE,
+                    item, (label, f"C&W {norm}: mean distance"), run, "mean_distance", number=number, note=note
                 )
-                yield panel_cell(item, dataset, label, f"C&W {norm}: points broken", run, "broken", note=OWN_NOTE)
-            yield panel_cell(
-                item,
-                dataset,
-                label,
-                "accuracy in the worst case",
-                (worst_case(dataset, label),),
-                "accuracy",
-                note=OWN_NOTE,
-            )
+                yield panel_cell(item, (label, f"C&W {norm}: points broken"), run, "broken", note=OWN_NOTE)
+            yield panel_cell(item, (label, "accuracy in the worst case"), worst_case(dataset, label), note=OWN_NOTE)
     for label, which in ((NONE, "undistilled"), ("T=100", "distilled T=100")):
         number = numbers[f"MNIST logits L1 mean (std), {which}", "value"]
         yield panel_cell(
-            "breaking/mnist",
-            "mnist",
-            label,
-            "mean size of a logit",
-            (outputs("mnist", label),),
-            "logit_size",
-            number=number,
-            unit="logits",
-            scale=1.0,
+            "breaking/mnist", (label, "mean size of a logit"), outputs("mnist", label), "logit_size", number=number
         )
         number = numbers[f"MNIST {which}, modified JSMA", "targeted success / mean pixels changed"]
-        for column, metric, unit, scale in (
-            ("JSMA on logits / T, one feature at a time", "success", "%", 100.0),
-            ("JSMA on logits / T, one feature at a time: features changed", "features", "features", 1.0),
-        ):
-            yield panel_cell(
-                "breaking/mnist",
-                "mnist",
-                label,
-                column,
-                (modified(label),),
-                metric,
-                unit=unit,
-                scale=scale,
-                number=number if metric == "success" else None,
-            )
+        column = "JSMA on logits / T, one feature at a time"
+        yield panel_cell("breaking/mnist", (label, column), modified(label), "success", number=number)
+        yield panel_cell("breaking/mnist", (label, f"{column}: features changed"), modified(label), "features")
     for label, row, column in (
         (NONE, "MNIST / CIFAR10 undistilled re-implementation", "test accuracy"),
         ("T=100", "MNIST accuracy", "baseline / distilled"),
     ):
-        yield panel_cell(
-            "breaking/mnist",
-            "mnist",
-            label,
-            column,
-            (outputs("mnist", label),),
-            "accuracy",
-            number=numbers[row, column],
-        )
+        yield panel_cell("breaking/mnist", (label, column), outputs("mnist", label), number=numbers[row, column])
     for number in numbers.values():
         if "Our L0" in number.row or "Average" in number.row or "Worst" in number.row or "overfit" in number.row:
             panel = "mnist" if "MNIST" in number.row else "cifar10"
-            yield Cell(
-                item=f"{PAPER}/breaking/{panel}",
-                row=number.row,
-                column=number.column,
-                published=number,
-                unavailable="Carlini and Wagner's own attacks towards nine classes, on their own networks",
-            )
+            why = "Carlini and Wagner's own attacks towards nine classes, on their own networks"
+            yield cell(f"{PAPER}/breaking/{panel}", number, (), unavailable=why)

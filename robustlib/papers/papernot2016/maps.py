@@ -11,7 +11,7 @@ from matplotlib.colors import BoundaryNorm, ListedColormap
 from matplotlib.figure import Figure
 
 from ...catalogue.base import published_of
-from ...evaluate.softmax import Amplitudes
+from ...evaluate.saturation import Amplitudes
 from ...experiments.store import Store
 from ...report.plots.bars import Bar, bar_panels, draw_bars
 from ...report.plots.records import MISSING, Drawing, records_of, stamped

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from ...attacks.suite import CarliniWagner, Fgsm, Jsma
 from ...evaluate.accuracy import Accuracy, AccuracyVariation
-from ...evaluate.attempts import Targeted
 from ...evaluate.distances import Distances
-from ...evaluate.softmax import Amplitudes, Outputs
+from ...evaluate.saturation import Amplitudes, Outputs
 from ...evaluate.suite_accuracy import WorstCase
+from ...evaluate.targeted import Targeted
 from ...models import ModelSpec
 from ...models.papernot import CIFAR_RANGE
 from ...spec.evaluation import Evaluation, Subset

@@ -11,10 +11,10 @@ from dataclasses import replace
 from ...attacks.suite import Clean, Fgsm
 from ...budget import WHOLE, Budget
 from ...evaluate.accuracy import Accuracy, AccuracyVariation
-from ...evaluate.attempts import Targeted
 from ...evaluate.distances import Distances
-from ...evaluate.softmax import Amplitudes, Outputs
+from ...evaluate.saturation import Amplitudes, Outputs
 from ...evaluate.suite_accuracy import WorstCase
+from ...evaluate.targeted import Targeted
 from ...evaluate.weights import Recipe
 from ...experiments.profiles import On, Reduction, Version
 from ...spec.evaluation import Evaluation

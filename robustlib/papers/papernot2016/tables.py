@@ -5,11 +5,10 @@ Source: arXiv 1511.04508v2. Settings that the paper leaves open are named in eac
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterator
 
 from ...attacks.suite import Clean
-from ...catalogue.base import OWN_NOTE, Cell, Published, published, published_of
+from ...catalogue.base import OWN_NOTE, Cell, Published, cell, published, published_of
 from ...evaluate.accuracy import Accuracy
 from ...evaluate.weights import Recipe
 from ...spec.evaluation import Evaluation
@@ -44,14 +43,12 @@ def _settings() -> Iterator[Cell]:
         for number in published_of(f"{PAPER}/{table}").values():
             dataset, name = DATASETS[number.row], number.column
             absent = "the rate does not decay on MNIST" if number.text == "-" else ""
-            yield Cell(
-                item=f"{PAPER}/{table}/{number.row.lower()}",
-                row=number.row,
-                column=name,
-                published=number,
-                evaluations=() if absent else (Evaluation(baseline(dataset), Recipe()),),
-                metric=name,
-                scale=1.0,
+            yield cell(
+                f"{PAPER}/{table}/{number.row.lower()}",
+                (number.row, name),
+                () if absent else Evaluation(baseline(dataset), Recipe()),
+                name,
+                number=number,
                 unit="",
                 unavailable=absent,
                 note="ours: channels, units or side of the pool" if table == "table-1" else "",
@@ -64,54 +61,25 @@ def _pictures() -> Iterator[Cell]:
         plain, panel = baseline(dataset), f"/{paper.lower()}"
         yield panel_cell(
             f"class-samples{panel}",
-            dataset,
-            paper,
-            "clean accuracy of the undistilled network",
-            (Evaluation(plain, Accuracy(Clean())),),
-            "accuracy",
+            (paper, "clean accuracy of the undistilled network"),
+            Evaluation(plain, Accuracy(Clean())),
         )
-        yield panel_cell(
-            f"adversarial-examples{panel}", dataset, NONE, "attempts that succeed", (attempts(plain),), "success"
-        )
+        yield panel_cell(f"adversarial-examples{panel}", (NONE, "attempts that succeed"), attempts(plain), "success")
     for label in (NONE, "T=100"):
+        yield panel_cell("network-overview", (label, "mean size of a logit"), outputs("mnist", label), "logit_size")
+        yield panel_cell("hardness", (label, "robustness rho_adv"), minimal(network("mnist", label)), "rho")
         yield panel_cell(
-            "network-overview",
-            "mnist",
-            label,
-            "mean size of a logit",
-            (outputs("mnist", label),),
-            "logit_size",
-            unit="logits",
-            scale=1.0,
-        )
-        yield panel_cell(
-            "hardness",
-            "mnist",
-            label,
-            "robustness rho_adv",
-            (minimal(network("mnist", label)),),
-            "rho",
-            unit="% of features",
-        )
-        yield panel_cell(
-            "crafting-framework",
-            "mnist",
-            label,
-            "attempts that succeed",
-            (attempts(network("mnist", label)),),
-            "success",
+            "crafting-framework", (label, "attempts that succeed"), attempts(network("mnist", label)), "success"
         )
         yield panel_cell(
             "distillation-overview",
-            "mnist",
-            label,
-            "largest output at the training's T",
-            (outputs("mnist", label),),
+            (label, "largest output at the training's T"),
+            outputs("mnist", label),
             "max_output_at_T",
         )
 
 
-_TEXT = {"079": ("MNIST", NONE), "080": ("MNIST", "T=20"), "081": ("CIFAR10", NONE), "082": ("CIFAR10", "T=20")}
+_TEXT = {("MNIST", NONE): "079", ("MNIST", "T=20"): "080", ("CIFAR10", NONE): "081", ("CIFAR10", "T=20"): "082"}
 
 
 def _success_rate() -> Iterator[Cell]:
@@ -120,21 +88,12 @@ def _success_rate() -> Iterator[Cell]:
         for label in LABELS:
             row = f"Distillation Temperature={label.removeprefix('T=').replace('no', 'No')}"
             runs = tuple(attempts(network(dataset, label, seed)) for seed in SEEDS)
-            number = numbers[row, f"{paper} Adversarial Samples Success Rate (%)"]
-            yield panel_cell(
-                f"success-rate/{paper.lower()}", dataset, label, "attempts that succeed", runs, "success", number=number
-            )
-            for identity, place in _TEXT.items():
-                if place == (paper, label):
-                    yield panel_cell(
-                        f"success-rate/{paper.lower()}",
-                        dataset,
-                        f"{label}, text of section V.B",
-                        "attempts that succeed",
-                        runs,
-                        "success",
-                        number=_extra(identity),
-                    )
+            found = {label: numbers[row, f"{paper} Adversarial Samples Success Rate (%)"]}
+            if text := _TEXT.get((paper, label)):
+                found[f"{label}, text of section V.B"] = _extra(text)
+            for row, number in found.items():
+                item = f"success-rate/{paper.lower()}"
+                yield panel_cell(item, (row, "attempts that succeed"), runs, "success", number=number)
 
 
 def _accuracy_variation() -> Iterator[Cell]:
@@ -143,57 +102,40 @@ def _accuracy_variation() -> Iterator[Cell]:
     for paper, dataset in DATASETS.items():
         item = f"accuracy-variation/{paper.lower()}"
         runs = tuple(Evaluation(baseline(dataset, seed), Accuracy(Clean())) for seed in SEEDS)
-        yield panel_cell(item, dataset, NONE, "accuracy", runs, "accuracy", number=plain[paper])
+        yield panel_cell(item, (NONE, "accuracy"), runs, number=plain[paper])
         for label in LABELS[1:]:
             runs = tuple(variation(dataset, label, seed) for seed in SEEDS)
             yield panel_cell(
                 item,
-                dataset,
-                label,
-                "accuracy variation",
+                (label, "accuracy variation"),
                 runs,
                 "variation",
-                unit="pp",
-                scale=1.0,
-                spread=True,
                 number=numbers[f"{paper} {label}", "accuracy variation"],
+                spread=True,
             )
             text = {("MNIST", "T=20"): "075", ("CIFAR10", "T=20"): "076"}.get((paper, label))
-            yield panel_cell(item, dataset, label, "accuracy", runs, "accuracy", number=_extra(text) if text else None)
-            first = tuple(
-                Evaluation(teacher(dataset, temperature_of(label), seed), Accuracy(Clean())) for seed in SEEDS
-            )
-            yield panel_cell(item, dataset, label, "accuracy of the teacher", first, "accuracy")
+            yield panel_cell(item, (label, "accuracy"), runs, number=_extra(text) if text else None)
+            teachers = (teacher(dataset, temperature_of(label), seed) for seed in SEEDS)
+            first = [Evaluation(one, Accuracy(Clean())) for one in teachers]
+            yield panel_cell(item, (label, "accuracy of the teacher"), first)
 
 
 def _gradients() -> Iterator[Cell]:
     for number in published_of(f"{PAPER}/gradient-amplitudes").values():
         label, _, borders = number.row.removeprefix("CIFAR10 ").partition("; bin ")
         low, high = (float(border) for border in borders.split(" - "))
-        yield panel_cell(
-            "gradient-amplitudes",
-            "cifar10",
-            number.row,
-            number.column,
-            (amplitudes("cifar10", label),),
-            f"share {low:g} - {high:g}",
-            number=number,
-        )
+        yield panel_cell("gradient-amplitudes", number, amplitudes("cifar10", label), f"share {low:g} - {high:g}")
     for paper, dataset in DATASETS.items():
         for label in LABELS:
-            for column, metric, unit, scale in (
-                ("points whose float32 derivatives are all exactly zero", "zero_float32", "%", 100.0),
-                ("median amplitude", "median_log10", "log10", 1.0),
+            for column, metric in (
+                ("points whose float32 derivatives are all exactly zero", "zero_float32"),
+                ("median amplitude", "median_log10"),
             ):
                 yield panel_cell(
                     "gradient-amplitudes",
-                    dataset,
-                    f"{paper} {label}",
-                    column,
-                    (amplitudes(dataset, label),),
+                    (f"{paper} {label}", column),
+                    amplitudes(dataset, label),
                     metric,
-                    unit=unit,
-                    scale=scale,
                     note=OWN_NOTE,
                 )
 
@@ -204,36 +146,28 @@ _CAP = "points that need more than 112 features, or are never broken, count as 1
 def _robustness() -> Iterator[Cell]:
     numbers = published_of(f"{PAPER}/robustness")
     # The text repeats two points of the figure, and gives others in its summary.
-    text = defaultdict(
-        list,
-        {
-            ("MNIST", "T=20"): [("section V.D", "033")],
-            ("MNIST", "T=40"): [("summary on page 10", "083")],
-            ("CIFAR10", "T=50"): [("section V.D", "035"), ("summary on page 10", "084")],
-        },
-    )
+    text = {
+        ("MNIST", "T=20"): [("section V.D", "033")],
+        ("MNIST", "T=40"): [("summary on page 10", "083")],
+        ("CIFAR10", "T=50"): [("section V.D", "035"), ("summary on page 10", "084")],
+    }
     for paper, dataset in DATASETS.items():
         item = f"robustness/{paper.lower()}"
         for label in LABELS:
             run = (minimal(network(dataset, label)),)
             rows = {"robustness rho_adv": numbers.get((f"{paper} {label}", "robustness rho_adv"))}
-            rows |= {f"robustness rho_adv, {where}": _extra(identity) for where, identity in text[paper, label]}
+            rows |= {f"robustness rho_adv, {where}": _extra(n) for where, n in text.get((paper, label), ())}
             for column, number in rows.items():
-                yield panel_cell(
-                    item, dataset, label, column, run, "rho", number=number, unit="% of features", note=_CAP
-                )
+                yield panel_cell(item, (label, column), run, "rho", number=number, note=_CAP)
             yield panel_cell(
                 item,
-                dataset,
-                label,
-                "without the cap",
+                (label, "without the cap"),
                 run,
                 "rho_uncapped",
-                unit="% of features",
                 note="points that are never broken count as all features",
             )
             yield panel_cell(
-                item, dataset, label, "points beyond 112 features or never broken", run, "censored", note=OWN_NOTE
+                item, (label, "points beyond 112 features or never broken"), run, "censored", note=OWN_NOTE
             )
 
 
@@ -245,35 +179,23 @@ def _confidence() -> Iterator[Cell]:
             run, row = (outputs(dataset, label),), f"{paper} {label}"
             printed = paper == "CIFAR10"
             number = numbers.get((label, "mean confidence C")) if printed else None
-            yield panel_cell("confidence", dataset, row, "mean confidence C", run, "confidence", number=number)
+            yield panel_cell("confidence", (row, "mean confidence C"), run, "confidence", number=number)
             average = _extra(text[label]) if printed and label in text else None
             yield panel_cell(
                 "confidence",
-                dataset,
-                row,
-                "largest output at the training's T",
+                (row, "largest output at the training's T"),
                 run,
                 "max_output_at_T",
                 number=average,
                 unit="",
-                scale=1.0,
             )
 
 
 def _class_matrix() -> Iterator[Cell]:
     for label in (NONE, "T=100"):
         run = (attempts(network("mnist", label)),)
-        yield panel_cell("class-matrix", "mnist", label, "attempts that succeed", run, "success", note=OWN_NOTE)
-        yield panel_cell(
-            "class-matrix",
-            "mnist",
-            label,
-            "robustness rho_adv of these points",
-            run,
-            "rho",
-            unit="% of features",
-            note=OWN_NOTE,
-        )
+        yield panel_cell("class-matrix", (label, "attempts that succeed"), run, "success", note=OWN_NOTE)
+        yield panel_cell("class-matrix", (label, "robustness rho_adv of these points"), run, "rho", note=OWN_NOTE)
 
 
 def cells() -> list[Cell]:

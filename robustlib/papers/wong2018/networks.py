@@ -15,8 +15,7 @@ from ...evaluate.losses import TrainingCurve
 from ...evaluate.vanishing import AccuracyWithoutSubnormals, VanishingGradients
 from ...models import ModelSpec
 from ...spec.evaluation import Evaluation, Subset
-from ...spec.network import Network
-from ...spec.released import authors_network
+from ...spec.network import Network, authors_network
 from ...threat import LinfBall
 from ...training import Certified, Schedule, Standard
 

@@ -51,90 +51,57 @@ _KINDS = {"standard": False, "robust": True}
 _MARKS = {False: "×", True: "✓"}
 
 
-def _epochs(problem: str, robust: bool, column: str) -> tuple[Factor, ...]:
+def _epochs(problem: str, column: str, measure: Measure) -> tuple[Factor, ...]:
     """More epochs of the standard network where the paper's are not known, for the columns that the paper prints.
 
     Fashion-MNIST's bound is 100 % in the paper and here, and is left out.
     """
-    if problem not in LONGER or robust or not column.isupper():
+    printed = column.isupper() and (column != "ROBUST ERROR BOUND" or problem == "HAR")
+    if problem not in LONGER or not printed:
         return ()
     times, name, seeds = LONGER[problem]
-    threat = PROBLEMS[problem].threat
-    made: dict[str, Measure] = {
-        "TEST ERROR": clean,
-        "FGSM ERROR": lambda net: attacked(net, FGSM, threat),
-        "PGD ERROR": lambda net: attacked(net, PGD, threat),
-    }
-    if problem == "HAR":
-        made["ROBUST ERROR BOUND"] = lambda net: bound(net, threat)
-    if column not in made:
-        return ()
-    longer = [network(problem, robust=robust, seed=seed, times=times) for seed in seeds]
-    return (Factor(name, tuple(map(made[column], longer))),)
+    longer = (network(problem, robust=False, seed=seed, times=times) for seed in seeds)
+    return (Factor(name, tuple(map(measure, longer))),)
 
 
 def _table() -> Iterator[Cell]:
     """Table 1, and beside it the clipped attacks, the clipped bound, and bounds of other kinds."""
     numbers = published_of(f"{PAPER}/table-1")
     for problem, line in PROBLEMS.items():
-        item = f"table-1/{problem.lower()}"
+        item = f"{PAPER}/table-1/{problem.lower()}"
         for robust, mark in _MARKS.items():
             row = f"PROBLEM={problem};ROBUST={mark};ϵ={line.eps:g}"
             nets = [network(problem, robust=robust, seed=seed) for seed in SEEDS]
             theirs = [released(problem)] if robust and problem in RELEASED else []
             if problem == "SVHN":
-                for (name, column), number in numbers.items():
-                    if name == row:
-                        yield Cell(
-                            item=f"{PAPER}/{item}",
-                            row=row,
-                            column=column,
-                            published=number,
-                            unavailable="the official files of SVHN were not at hand",
-                        )
+                for number in (number for (name, _), number in numbers.items() if name == row):
+                    yield cell(item, number, (), unavailable="the official files of SVHN were not at hand")
                 continue
-            errors: dict[str, Measure] = {
+            measures: dict[str, Measure] = {
                 "TEST ERROR": clean,
                 "FGSM ERROR": functools.partial(attacked, attack=FGSM, threat=line.threat),
                 "PGD ERROR": functools.partial(attacked, attack=PGD, threat=line.threat),
                 "FGSM error, clipped": functools.partial(attacked, attack=FGSM, threat=line.clipped),
                 "PGD error, clipped": functools.partial(attacked, attack=PGD, threat=line.clipped),
-            }
-            for column, measure in errors.items():
-                yield cell(
-                    f"{PAPER}/{item}",
-                    row,
-                    column,
-                    map(measure, nets),
-                    "accuracy",
-                    number=numbers.get((row, column)),
-                    scale=-100.0,
-                    offset=100.0,
-                    unknown=OPEN[problem],
-                    note="" if column.isupper() else OWN_NOTE,
-                    ablation=_epochs(problem, robust, column),
-                    released=map(measure, theirs),
-                    released_batch=EVALUATED,
-                )
-            bounds: dict[str, Measure] = {
                 "ROBUST ERROR BOUND": functools.partial(bound, threat=line.threat),
                 "bound, clipped": functools.partial(bound, threat=line.clipped),
                 "bound, slopes of CROWN": functools.partial(bound, threat=line.threat, slopes="adaptive"),
                 "bound, intervals": functools.partial(bound, threat=line.threat, method="interval"),
             }
-            for column, measure in bounds.items():
+            for column, measure in measures.items():
+                bounded = "bound" in column.lower()
                 yield cell(
-                    f"{PAPER}/{item}",
-                    row,
-                    column,
+                    item,
+                    (row, column),
                     map(measure, nets),
-                    "bound",
+                    "bound" if bounded else "accuracy",
                     number=numbers.get((row, column)),
                     unknown=OPEN[problem],
-                    ablation=_epochs(problem, robust, column),
                     note="" if column.isupper() else OWN_NOTE,
-                    released=map(measure, theirs),
+                    ablation=() if robust else _epochs(problem, column, measure),
+                    released=tuple(map(measure, theirs)),
                     released_batch=EVALUATED,
+                    complement=not bounded,
                 )
 
 
@@ -152,40 +119,21 @@ def _figures() -> Iterator[Cell]:
     for kind, robust in _KINDS.items():
         net = _mnist(kind)
         certified = (bound(net, ball),)
-        yield cell(
-            f"{PAPER}/polytope-sketch",
-            kind,
-            "two classes: robust error bound",
-            (bound(pair(robust=robust), ball),),
-            "bound",
-            note=OWN_NOTE,
-        )
-        yield cell(f"{PAPER}/relu-relaxation", kind, "units with l < 0 < u", certified, "unstable", note=OWN_NOTE)
+        at = (kind, "two classes: robust error bound")
+        yield cell(f"{PAPER}/polytope-sketch", at, bound(pair(robust=robust), ball), "bound", note=OWN_NOTE)
+        yield cell(f"{PAPER}/relu-relaxation", (kind, "units with l < 0 < u"), certified, "unstable", note=OWN_NOTE)
         for name in ("unstable", "dead", "active"):
-            yield cell(f"{PAPER}/unstable-units", kind, f"{name} units at eps 0.1", certified, name)
-        yield cell(
-            f"{PAPER}/training-curves",
-            kind,
-            "loss at the end of training",
-            (Evaluation(net, TrainingCurve()),),
-            "final_loss",
-            unit="nats",
-            scale=1.0,
-            note="on the batches of training: the robust loss of the robust network",
+            yield cell(f"{PAPER}/unstable-units", (kind, f"{name} units at eps 0.1"), certified, name)
+        at, note = (
+            (kind, "loss at the end of training"),
+            "on the batches of training: the robust loss of the robust network",
         )
+        yield cell(f"{PAPER}/training-curves", at, Evaluation(net, TrainingCurve()), "final_loss", note=note)
         for name, column in (("near_zero", "weights near zero"), ("empty", "filters without any other")):
-            yield cell(
-                f"{PAPER}/filters",
-                kind,
-                column,
-                (Evaluation(net, FirstLayer()),),
-                name,
-                note="near zero: under 1 % of the largest weight's size",
-            )
+            note = "near zero: under 1 % of the largest weight's size"
+            yield cell(f"{PAPER}/filters", (kind, column), Evaluation(net, FirstLayer()), name, note=note)
         for name in ("radius", "median_radius", "radius_right"):
-            yield cell(
-                f"{PAPER}/certified-radius", kind, name.replace("_", " "), (radii(kind),), name, unit="linf", scale=1.0
-            )
+            yield cell(f"{PAPER}/certified-radius", (kind, name.replace("_", " ")), radii(kind), name)
 
 
 def _tightness() -> Iterator[Cell]:
@@ -196,30 +144,12 @@ def _tightness() -> Iterator[Cell]:
             run, row = programmed(net, eps), f"{kind}, eps {eps:g}"
             threat = LinfBall(eps, domain=None)
             note = "the radii and the network's training are not known; here eps 0.1 as in table 1"
-            yield cell(
-                f"{PAPER}/bound-tightness",
-                row,
-                "PGD error",
-                (attacked(net, PGD, threat),),
-                "accuracy",
-                scale=-100.0,
-                offset=100.0,
-                unknown=note,
-            )
-            yield cell(
-                f"{PAPER}/bound-tightness", row, "robust error bound", (bound(net, threat),), "bound", unknown=note
-            )
+            item = f"{PAPER}/bound-tightness"
+            yield cell(item, (row, "PGD error"), attacked(net, PGD, threat), unknown=note, complement=True)
+            yield cell(item, (row, "robust error bound"), bound(net, threat), "bound", unknown=note)
             for name, column in (("dual", "dual bound"), ("program", "linear program"), ("attack", "under PGD")):
-                yield cell(
-                    f"{PAPER}/dual-vs-lp",
-                    row,
-                    f"least margin, {column}",
-                    (run,),
-                    name,
-                    unit="logits",
-                    scale=1.0,
-                    unknown="on the network with one hidden layer",
-                )
+                at, unknown = (row, f"least margin, {column}"), "on the network with one hidden layer"
+                yield cell(f"{PAPER}/dual-vs-lp", at, run, name, unknown=unknown)
 
 
 def _plane() -> Iterator[Cell]:
@@ -231,38 +161,16 @@ def _plane() -> Iterator[Cell]:
     runs = {robust: [toy(robust=robust, seed=seed) for seed in SEEDS] for robust in _KINDS.values()}
     for number in published_of(f"{PAPER}/toy-2d").values():
         nets, name = runs["robust" in number.column], number.column.split()[-1]
-        yield cell(
-            f"{PAPER}/toy-2d",
-            number.row,
-            number.column,
-            [toy_curve(net) for net in nets],
-            f"{name}@{number.where['step']:g}",
-            number=number,
-            scale=1.0,
-            unit="",
-            note=note,
-        )
+        metric = f"{name}@{number.where['step']:g}"
+        yield cell(f"{PAPER}/toy-2d", number, map(toy_curve, nets), metric, unit="", note=note)
     for kind, robust in _KINDS.items():
-        yield cell(
-            f"{PAPER}/toy-2d",
-            f"2D toy, {kind}",
-            "robust error bound at the end",
-            [bound(net, TOY_BALL) for net in runs[robust]],
-            "bound",
-            note=OWN_NOTE,
-        )
+        at, bounds = (f"2D toy, {kind}", "robust error bound at the end"), [bound(n, TOY_BALL) for n in runs[robust]]
+        yield cell(f"{PAPER}/toy-2d", at, bounds, "bound", note=OWN_NOTE)
     for eps in POLYTOPE_RADII:
         for metric, column in (("fixed", "the paper's bound"), ("adaptive", "slopes that adapt")):
-            yield cell(
-                f"{PAPER}/true-polytope",
-                f"eps {eps:g}",
-                f"area over the samples' hull, {column}",
-                [random_polytope(seed) for seed in SEEDS],
-                f"{metric}@{eps:g}",
-                unit="times",
-                scale=1.0,
-                unknown="the paper's weights and point are not known",
-            )
+            at, drawn = (f"eps {eps:g}", f"area over the samples' hull, {column}"), map(random_polytope, SEEDS)
+            unknown = "the paper's weights and point are not known"
+            yield cell(f"{PAPER}/true-polytope", at, drawn, f"{metric}@{eps:g}", unit="times", unknown=unknown)
 
 
 VANISHING = f"{PAPER}/vanishing-gradients"
@@ -296,11 +204,11 @@ def _vanishing() -> Iterator[Cell]:
             ("zero in float32, broken by PGD in float64", "hidden"),
         ):
             runs = [natural(row, seed) for seed in SEEDS]
-            yield cell(VANISHING, row, column, runs, metric, note=OWN_NOTE, spread=True)
+            yield cell(VANISHING, (row, column), runs, metric, note=OWN_NOTE, spread=True)
         for name, attack in (("FGSM", FGSM), ("PGD", PGD)):
             runs = [flushed(row, attack, seed) for seed in SEEDS]
             column = f"error under {name} without subnormal numbers"
-            yield cell(VANISHING, row, column, runs, scale=-100.0, offset=100.0, note=OWN_NOTE, spread=True)
+            yield cell(VANISHING, (row, column), runs, note=OWN_NOTE, spread=True, complement=True)
 
 
 def cells() -> list[Cell]:

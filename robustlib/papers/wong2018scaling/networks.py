@@ -19,8 +19,7 @@ from ...evaluate.losses import TrainingCurve
 from ...evaluate.update_time import Cost
 from ...models import ModelSpec
 from ...spec.evaluation import Evaluation, Subset
-from ...spec.network import Network
-from ...spec.released import authors_network
+from ...spec.network import Network, authors_network
 from ...threat import Ball, L2Ball, LinfBall
 from ...training import Certified, Schedule, Standard
 from ..wong2018 import networks as polytope

@@ -61,9 +61,9 @@ def _costs() -> Iterator[Cell]:
         for kind, runs in kinds.items():
             for run in runs:
                 row = f"{family}, width {run.subject.model.width}"
-                yield cell(f"{PAPER}/cost-vs-units", row, f"{kind}: an update", [run], "seconds", scale=1.0, unit="s")
+                yield cell(f"{PAPER}/cost-vs-units", (row, f"{kind}: an update"), run, "seconds")
                 if kind == "exact":
-                    yield cell(f"{PAPER}/cost-vs-units", row, "hidden units", [run], "units", scale=1.0, unit="units")
+                    yield cell(f"{PAPER}/cost-vs-units", (row, "hidden units"), run, "units")
 
 
 def curves(split: str) -> dict[str, list[Evaluation]]:
@@ -82,7 +82,7 @@ def _curves() -> Iterator[Cell]:
         for name, runs in curves(split).items():
             for epoch, run in zip(MARKS, runs, strict=True):
                 column = f"{label} robust error, epoch {epoch}"
-                yield cell(f"{PAPER}/projection-curves", name, column, [run], "bound", unknown=note)
+                yield cell(f"{PAPER}/projection-curves", (name, column), run, "bound", unknown=note)
 
 
 def grown(line: Line) -> list[Evaluation]:
@@ -91,67 +91,34 @@ def grown(line: Line) -> list[Evaluation]:
 
 
 def _grown(item: str, line: Line) -> Iterator[Cell]:
-    for place, run in enumerate(grown(line), start=1):
+    item, runs = f"{PAPER}/{item}", grown(line)
+    for place, run in enumerate(runs, start=1):
         row = f"{line.data}, {line.model}, eps {line.eps}, {place} stage{'s' * (place > 1)}"
         for column, metric in (("robust error", "bound"), ("strict rule", "strict_bound"), ("error", "error")):
-            yield cell(
-                f"{PAPER}/{item}",
-                row,
-                column,
-                [run],
-                metric,
-                unknown=OPEN,
-                note=OWN_NOTE if metric == "strict_bound" else "",
-            )
+            yield cell(item, (row, column), run, metric, unknown=OPEN, note=OWN_NOTE * (metric == "strict_bound"))
         for column, metric in (
             ("last stage alone: error", f"error_{place}"),
             ("points answered by the last stage", f"answered_{place}"),
+            ("classes that the last stage tells", f"classes_{place}"),
         ):
-            yield cell(f"{PAPER}/{item}", row, column, [run], metric, note=OWN_NOTE)
-        yield cell(
-            f"{PAPER}/{item}",
-            row,
-            "classes that the last stage tells",
-            [run],
-            f"classes_{place}",
-            scale=1.0,
-            unit="classes",
-            note=OWN_NOTE,
-        )
-        yield cell(
-            f"{PAPER}/{item}",
-            row,
-            "last stage: loss at the end of training",
-            [curve(line, place)],
-            "final_loss",
-            scale=1.0,
-            unit="nats",
-        )
-    yield cell(
-        f"{PAPER}/{item}",
-        f"{line.data}, {line.model}, eps {line.eps}, {STAGES} stages",
-        "verdicts overturned by a search",
-        [grown(line)[-1]],
-        "broken",
-        note=f"{OWN_NOTE}: share of the points searched, of those that the released rule counts as robust",
-    )
+            yield cell(item, (row, column), run, metric, note=OWN_NOTE)
+        yield cell(item, (row, "last stage: loss at the end of training"), curve(line, place), "final_loss")
+    note = f"{OWN_NOTE}: share of the points searched, of those that the released rule counts as robust"
+    yield cell(item, (row, "verdicts overturned by a search"), runs[-1], "broken", note=note)
 
 
 def _variability() -> Iterator[Cell]:
     for estimator in ESTIMATORS:
         for columns in COUNTS:
             run, row = estimated(columns, estimator), f"{estimator}, {columns} projections"
-            for column, metric in (("robust error by estimates", "estimated"), ("robust error", "exact")):
-                yield cell(
-                    f"{PAPER}/estimator-variability",
-                    row,
-                    column,
-                    [run],
-                    metric,
-                    note="an estimate, not a bound" if metric == "estimated" else "",
-                )
-            for column, metric in (("margins: deviation over draws", "scatter"), ("margins: mean error", "offset")):
-                yield cell(f"{PAPER}/estimator-variability", row, column, [run], metric, scale=1.0, unit="logits")
+            for column, metric in (
+                ("robust error by estimates", "estimated"),
+                ("robust error", "exact"),
+                ("margins: deviation over draws", "scatter"),
+                ("margins: mean error", "offset"),
+            ):
+                note = "an estimate, not a bound" if metric == "estimated" else ""
+                yield cell(f"{PAPER}/estimator-variability", (row, column), run, metric, note=note)
 
 
 def _groups() -> Iterator[Cell]:
@@ -161,7 +128,7 @@ def _groups() -> Iterator[Cell]:
             ("robust error", "bound"),
             *((f"certified, {edge} {kind}", f"{edge}_{kind}") for kind in kinds for edge in ("worst", "best")),
         ]:
-            yield cell(f"{PAPER}/groups/{name.lower()}", name, column, [run], metric, note=OWN_NOTE)
+            yield cell(f"{PAPER}/groups/{name.lower()}", (name, column), run, metric, note=OWN_NOTE)
 
 
 def cells() -> Iterator[Cell]:
@@ -170,15 +137,8 @@ def cells() -> Iterator[Cell]:
     yield from _curves()
     yield from _grown("cascade-curves", COLOUR)
     yield from _grown("more-curves/mnist", HARD)
-    row = f"MNIST, Small, eps {HARD.eps}, 1 stage"
-    yield cell(
-        f"{PAPER}/more-curves/mnist",
-        row,
-        "robust error, hidden layers by intervals",
-        [over_intervals(HARD)],
-        "bound",
-        note=OWN_NOTE,
-    )
+    at = (f"MNIST, Small, eps {HARD.eps}, 1 stage", "robust error, hidden layers by intervals")
+    yield cell(f"{PAPER}/more-curves/mnist", at, over_intervals(HARD), "bound", note=OWN_NOTE)
     yield from _grown("more-curves/cifar10", LINES[8])
     yield from _variability()
     yield from _groups()

@@ -55,7 +55,7 @@ def _results(item: str, lines: Sequence[Line]) -> Iterator[Cell]:
     """A table of networks and cascades: the share without a certificate, and the error."""
     numbers = published_of(f"{PAPER}/{item}")
     for line in lines:
-        panel = f"{item}/{DATASETS[line.data]}"
+        panel = f"{PAPER}/{item}/{DATASETS[line.data]}"
         # Once each: since the authors chose an epoch on the test set, no number of seeds could reproduce theirs.
         single, whole = stage(line), [cascade(line)]
         first, last = released(line, 1), [judged(net, line) for net in released(line)]
@@ -69,35 +69,25 @@ def _results(item: str, lines: Sequence[Line]) -> Iterator[Cell]:
         for column, runs, metric, theirs in columns:
             number = numbers.get((line.row, column))
             if number is not None and number.value is None:
-                yield Cell(
-                    f"{PAPER}/{panel}",
-                    line.row,
-                    column,
-                    number,
-                    unavailable="the paper trains no cascade on exact bounds",
-                )
+                yield cell(panel, number, (), unavailable="the paper trains no cascade on exact bounds")
                 continue
-            scale, offset = (-100.0, 100.0) if metric == "accuracy" else (100.0, 0.0)
             yield cell(
-                f"{PAPER}/{panel}",
-                line.row,
-                column,
+                panel,
+                (line.row, column),
                 runs,
                 metric,
                 number=number,
                 unknown=OPEN,
                 note=_CASCADE if runs is whole else "",
-                scale=scale,
-                offset=offset,
-                released=theirs,
+                complement=metric == "accuracy",
+                released=tuple(theirs),
                 released_why=_FIRST_STAGE if column.startswith("Single") else "",
             )
         if numbers.get((line.row, "Cascade error: Robust"), None) is None or line.exact:
             continue
         for column, metric in (("cascade, guarded rule", "guarded_bound"), ("cascade, strict rule", "strict_bound")):
-            yield cell(
-                f"{PAPER}/{panel}", line.row, column, whole, metric, note=f"{OWN_NOTE}; {_CASCADE}", released=last
-            )
+            note = f"{OWN_NOTE}; {_CASCADE}"
+            yield cell(panel, (line.row, column), whole, metric, note=note, released=tuple(last))
 
 
 class _Units(TorchDispatchMode):
@@ -138,44 +128,24 @@ def _sizes() -> Iterator[Cell]:
                 number, derived = numbers[row, column], functools.partial(size, model, dataset, place)
                 yield Cell(item, row, column, number, derived=derived, unit=number.unit, note=_COUNTED)
             yield cell(
-                f"{PAPER}/model-sizes/{dataset}",
-                row,
-                "time per epoch",
-                [epoch_cost(data, name)],
+                item,
+                numbers[row, "time per epoch"],
+                epoch_cost(data, name),
                 "seconds",
-                number=numbers[row, "time per epoch"],
                 scale=float(updates(data, 1)),
-                unit="s",
                 note="one projected update times those of an epoch; the authors had four GPUs",
             )
 
 
 def _shapes() -> Iterator[Cell]:
-    numbers = published_of(f"{PAPER}/width-depth")
+    item = f"{PAPER}/width-depth"
+    numbers = published_of(item)
     ball = SMALL["projected"].threat
     for kind, sizes_ in KINDS.items():
         for k in sizes_:
             row, net = f"{kind} {k}", shaped(kind, k)
-            yield cell(
-                f"{PAPER}/width-depth",
-                row,
-                "Robust error",
-                [bound(net, ball)],
-                "bound",
-                number=numbers[row, "Robust error"],
-                unknown=OPEN,
-            )
-            yield cell(
-                f"{PAPER}/width-depth",
-                row,
-                "Standard error",
-                [clean(net)],
-                "accuracy",
-                scale=-100.0,
-                offset=100.0,
-                number=numbers[row, "Standard error"],
-                unknown=OPEN,
-            )
+            yield cell(item, numbers[row, "Robust error"], bound(net, ball), "bound", unknown=OPEN)
+            yield cell(item, numbers[row, "Standard error"], clean(net), unknown=OPEN, complement=True)
 
 
 class _Skip(nn.Module):
@@ -222,13 +192,8 @@ def _bounded(name: str) -> float:
 
 def _operations() -> Iterator[Cell]:
     for name in OPERATIONS:
-        yield Cell(
-            f"{PAPER}/dual-operations",
-            name,
-            "bounded here (1: yes, 0: refused by name)",
-            derived=functools.partial(_bounded, name),
-            unit="",
-        )
+        column, derived = "bounded here (1: yes, 0: refused by name)", functools.partial(_bounded, name)
+        yield Cell(f"{PAPER}/dual-operations", name, column, derived=derived, unit="")
 
 
 def cells() -> list[Cell]:

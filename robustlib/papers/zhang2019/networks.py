@@ -14,8 +14,7 @@ from ...evaluate.hinge import HingeBound
 from ...evaluate.suite_accuracy import WorstCase
 from ...models import ModelSpec
 from ...spec.evaluation import Evaluation
-from ...spec.network import Network
-from ...spec.released import authors_network
+from ...spec.network import Network, authors_network
 from ...threat import Ball, LinfBall
 from ...training import BinaryTrades, Defence, LogitPairing, PgdTraining, Schedule, Standard, Trades
 

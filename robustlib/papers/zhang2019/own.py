@@ -5,11 +5,12 @@ The plane, the lender and the checkpoints are small: a CPU runs them as they are
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import partial
 
 import numpy as np
 
-from ...catalogue.base import Cell
+from ...catalogue.base import Cell, cell
 from ...evaluate.inner_loop import InnerLoop
 from ...evaluate.lending import Lending
 from ...evaluate.pictures import DecisionMap, Pictures
@@ -83,7 +84,7 @@ def shown(dataset: str, method: str) -> Evaluation:
 PICTURED = {"mnist": ("natural", "PGD", "TRADES"), "cifar10": ("natural", "TRADES")}
 
 
-def cells() -> list[Cell]:
+def cells() -> Iterator[Cell]:
     """Cells of the figures, of algorithm 1, and of this book's own items."""
     x, eta = counterexample()
     turns = x[1:][np.diff(eta) != 0]
@@ -92,86 +93,40 @@ def cells() -> list[Cell]:
         "times that η changes, with ten cells": float(len(turns)),
         "largest distance between two changes, in ε": float(10 * np.diff(turns).max()),
     }
-    found = [
-        Cell(f"{PAPER}/counterexample", row, "value", derived=partial(float, value), unit="")
-        for row, value in line.items()
-    ]
-    found += [
-        Cell(f"{PAPER}/decision-boundary", row, f"{kind} error", evaluations=(plane(beta),), metric=kind)
+    for row, value in line.items():
+        yield Cell(f"{PAPER}/counterexample", row, "value", derived=partial(float, value), unit="")
+    yield from (
+        cell(f"{PAPER}/decision-boundary", (row, f"{kind} error"), plane(beta), kind)
         for row, beta in METHODS.items()
         for kind in ("natural", "boundary", "robust")
-    ]
+    )
     for column, metric in (
         ("largest gradient at x' = x", "gradient_at_x"),
         ("KL after the kick", "kl_of_kick"),
         ("KL after the last step", "kl"),
         ("the same without the kick", "kl_from_x"),
     ):
-        unit = "nats per unit" if metric == "gradient_at_x" else "nats"
-        found.append(
-            Cell(
-                f"{PAPER}/algorithm-1",
-                "SmallCNN, 1/λ 6",
-                column,
-                evaluations=(loop("mnist"),),
-                metric=metric,
-                scale=1.0,
-                unit=unit,
-            )
-        )
-    found += [
-        Cell(
-            f"{PAPER}/adversarial-examples/{dataset}",
-            f"{method} training",
-            "right after the attack",
-            evaluations=(shown(dataset, method),),
-        )
-        for dataset, methods in PICTURED.items()
-        for method in methods
-    ]
-    found.append(
-        Cell(
-            f"{PAPER}/adversarial-examples/bird-bicycle",
-            "TRADES",
-            "image",
-            unit="",
-            unavailable="the data of the unrestricted challenge are not among this book's",
-        )
-    )
-    found += [
-        Cell(
+        yield cell(f"{PAPER}/algorithm-1", ("SmallCNN, 1/λ 6", column), loop("mnist"), metric)
+    for dataset, method in ((dataset, method) for dataset, methods in PICTURED.items() for method in methods):
+        place = (f"{method} training", "right after the attack")
+        yield cell(f"{PAPER}/adversarial-examples/{dataset}", place, shown(dataset, method))
+    why = "the data of the unrestricted challenge are not among this book's"
+    yield Cell(f"{PAPER}/adversarial-examples/bird-bicycle", "TRADES", "image", unit="", unavailable=why)
+    yield from (
+        cell(
             f"{PAPER}/checkpoints",
-            f"after epoch {4 * part}",
-            f"robust accuracy, {split}",
-            evaluations=(judged(part, split),),
+            (f"after epoch {4 * part}", f"robust accuracy, {split}"),
+            judged(part, split),
             note="the seeds number the parts of one training",
         )
         for part in range(1, PARTS + 1)
         for split in ("validation", "test")
-    ]
+    )
     for beta in LENDER_BETAS:
         runs = tuple(lender(beta, seed=seed) for seed in LENDER_SEEDS)
         row = f"1/λ {beta:g}" if beta else "natural"
         for state, column in MONEY.items():
-            found.append(
-                Cell(
-                    f"{PAPER}/lender",
-                    row,
-                    column,
-                    evaluations=runs,
-                    metric=f"money_{state}",
-                    scale=1.0,
-                    unit="interests per applicant",
-                )
-            )
+            yield cell(f"{PAPER}/lender", (row, column), runs, f"money_{state}")
             for group in (0, 1):
-                found.append(
-                    Cell(
-                        f"{PAPER}/lender",
-                        row,
-                        f"approved of group {group}, {state}",
-                        evaluations=runs,
-                        metric=f"approved_{state}_{group}",
-                    )
-                )
-    return found
+                column = f"approved of group {group}, {state}"
+                yield cell(f"{PAPER}/lender", (row, column), runs, f"approved_{state}_{group}")

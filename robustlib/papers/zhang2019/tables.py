@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 import numpy as np
 
 from ...attacks.suite import CarliniWagner, Clean, DeepFool, Fab, Fgsm, Lbfgs, MiFgsm, MinimumNorm, Square
-from ...catalogue.base import STAGED_NOTE, STAGES, Cell, Published, published, published_of
+from ...catalogue.base import STAGED_NOTE, STAGES, Cell, cell, published, published_of
 from ...evaluate.suite_accuracy import WorstCase
 from ...spec.evaluation import Evaluation
 from ...spec.network import Network
@@ -81,8 +81,7 @@ def _on_theirs(measure: Measure, dataset: str) -> tuple[Evaluation, ...]:
     return tuple(measure(released(dataset, draw)) for draw in range(DRAWS if chance else 1))
 
 
-def _table_5() -> list[Cell]:
-    cells = []
+def _table_5() -> Iterator[Cell]:
     for number in published_of(f"{PAPER}/table-5").values():
         row = number.where
         name, attack = row["Defense"].replace("1/ λ = ", "1/λ "), row["Under which attack"]
@@ -102,23 +101,18 @@ def _table_5() -> list[Cell]:
         notes += [note] if note else []
         theirs = _on_theirs(measure, dataset) if name == "TRADES (1/λ 6)" else ()
         seeds = SEEDS[dataset] if made else ()
-        cells.append(
-            Cell(
-                item=f"{PAPER}/table-5/{dataset}",
-                row=f"{name}, {attack}, {row['Distance']}",
-                column="robust accuracy" if robust else "natural accuracy",
-                published=number,
-                evaluations=tuple(measure(made(seed)) for seed in seeds if made),
-                metric=metric,
-                protocol_known=not notes,
-                note="; ".join(notes),
-                unavailable="" if made else _OTHERS,
-                spread=dataset == "mnist" and attack.startswith("FGSM ⁴⁰"),
-                released=theirs,
-                released_open=note,
-            )
+        yield cell(
+            f"{PAPER}/table-5/{dataset}",
+            (f"{name}, {attack}, {row['Distance']}", "robust accuracy" if robust else "natural accuracy"),
+            [measure(made(seed)) for seed in seeds if made],
+            metric,
+            number=number,
+            unavailable="" if made else _OTHERS,
+            spread=dataset == "mnist" and attack.startswith("FGSM ⁴⁰"),
+            released=theirs,
+            released_open=note,
+            unknown="; ".join(notes),
         )
-    return cells
 
 
 _LEADERBOARD: dict[str, tuple[Measure, str]] = {
@@ -145,29 +139,22 @@ _UNPRINTED = {
 """What the leaderboard leaves open of an attack."""
 
 
-def _leaderboards() -> list[Cell]:
-    cells = []
+def _leaderboards() -> Iterator[Cell]:
     for number in published():
         if number.item != f"{PAPER}/leaderboards":
             continue
         dataset = "mnist" if number.table.startswith("MNIST") else "cifar10"
         measure, metric = _LEADERBOARD.get(number.row, (None, "accuracy"))
-        cells.append(
-            Cell(
-                item=f"{PAPER}/leaderboards/{dataset}",
-                row=number.row,
-                column=number.column,
-                published=number,
-                evaluations=(measure(network(dataset)),) if measure else (),
-                metric=metric,
-                protocol_known=False,
-                note="published for the network that the authors released, ours for a network of this book",
-                unavailable="" if measure else "another team's attack, which this book does not have",
-                released=_on_theirs(measure, dataset) if measure else (),
-                released_open=_UNPRINTED.get(number.row, ""),
-            )
+        yield cell(
+            f"{PAPER}/leaderboards/{dataset}",
+            number,
+            (measure(network(dataset)),) if measure else (),
+            metric,
+            unavailable="" if measure else "another team's attack, which this book does not have",
+            released=_on_theirs(measure, dataset) if measure else (),
+            released_open=_UNPRINTED.get(number.row, ""),
+            unknown="published for the network that the authors released, ours for a network of this book",
         )
-    return cells
 
 
 # The other tables ---------------------------------------------------------------------------------------------
@@ -178,94 +165,59 @@ _SWEEP_NOTE = {
 }
 
 
-def _table_4() -> list[Cell]:
-    cells = []
+def _table_4() -> Iterator[Cell]:
     for number in published_of(f"{PAPER}/table-4").values():
         dataset, column = number.column.split(" ", 1)
         dataset, beta = dataset.lower(), number.where["1/lambda"]
         spread = column.endswith("std")
-        cells.append(
-            Cell(
-                item=f"{PAPER}/table-4/{dataset}",
-                row=number.row,
-                column=column,
-                published=number,
-                evaluations=()
-                if spread
-                else tuple(sweep(dataset, beta, robust="rob" in column, seed=seed) for seed in SEEDS[dataset][:3]),
-                protocol_known=False,
-                note=_SWEEP_NOTE[dataset],
-                unavailable="our own spread over seeds stands with our mean" if spread else "",
-            )
+        seeds = () if spread else SEEDS[dataset][:3]
+        yield cell(
+            f"{PAPER}/table-4/{dataset}",
+            (number.row, column),
+            [sweep(dataset, beta, robust="rob" in column, seed=seed) for seed in seeds],
+            number=number,
+            unavailable="our own spread over seeds stands with our mean" if spread else "",
+            unknown=_SWEEP_NOTE[dataset],
         )
-    return cells
 
 
 def _table_3() -> list[Cell]:
     metrics = {"A_rob(f)": "accuracy", "R_phi(f)": "risk", "Delta = Delta_RHS - Delta_LHS": "gap"}
     return [
-        Cell(
-            item=f"{PAPER}/table-3",
-            row=number.row,
-            column=number.column,
-            published=number,
-            evaluations=tuple(bound(number.where["lambda"], seed=seed) for seed in SEEDS["mnist"]),
-            metric=metrics[number.column],
-            scale=100.0 if metrics[number.column] == "accuracy" else 1.0,
-            unit="%" if metrics[number.column] == "accuracy" else "",
+        cell(
+            f"{PAPER}/table-3",
+            number,
+            [bound(number.where["lambda"], seed=seed) for seed in SEEDS["mnist"]],
+            metrics[number.column],
+            unit=None if metrics[number.column] == "accuracy" else "",
         )
         for number in published_of(f"{PAPER}/table-3").values()
     ]
 
 
-def _black_box(item: str, dataset: str, beta: float) -> list[Cell]:
-    def cell(number: Published) -> Cell:
-        words = number.where["row"].split()
-        target, source = ({"Madry": "PGD"}.get(words[i], words[i]) for i in (0, 2))
-        return Cell(
-            item=f"{PAPER}/{item}",
-            row=number.where["row"],
-            column=number.column,
-            published=number,
-            evaluations=tuple(
-                under(
-                    network(dataset, target, beta, seed=seed),
-                    FGSM_K[dataset],
-                    source=network(dataset, source, beta, seed=seed),
-                )
-                for seed in SEEDS[dataset]
-            ),
-            protocol_known=False,
-            note=f"1/lambda is not known, here {beta:g}; Madry's is PGD training of the same network",
-        )
-
-    return [cell(number) for number in published_of(f"{PAPER}/{item}").values()]
+def _black_box(item: str, dataset: str, beta: float) -> Iterator[Cell]:
+    unknown = f"1/lambda is not known, here {beta:g}; Madry's is PGD training of the same network"
+    for number in published_of(f"{PAPER}/{item}").values():
+        row = number.where["row"]
+        names = [{"Madry": "PGD"}.get(word, word) for word in row.split()[::2]]
+        pairs = [[network(dataset, name, beta, seed=seed) for name in names] for seed in SEEDS[dataset]]
+        runs = [under(target, FGSM_K[dataset], source=source) for target, source in pairs]
+        yield cell(f"{PAPER}/{item}", (row, number.column), runs, number=number, unknown=unknown)
 
 
-def _computed() -> list[Cell]:
-    cells = []
+def _computed() -> Iterator[Cell]:
     for number in published_of(f"{PAPER}/table-1").values():
         value = {"R_nat": "natural", "R_bdy": "boundary", "R_rob": "robust"}[number.column]
-        cells.append(
-            Cell(
-                item=f"{PAPER}/table-1",
-                row=number.row,
-                column=number.column,
-                published=number,
-                unit="",
-                scale=1.0,
-                derived=functools.partial(_risk, number.row, value),
-                note="counted on the counterexample itself, with ten cells of width eps",
-            )
-        )
+        derived = functools.partial(_risk, number.row, value)
+        note = "counted on the counterexample itself, with ten cells of width eps"
+        yield cell(f"{PAPER}/table-1", number, (), derived=derived, unit="", note=note)
     for name in SURROGATES:
         for column, compute in (
             ("ψ(1/2), from the definition", _half_way),
             ("largest distance from the printed ψ on [0, 1]", _from_printed),
         ):
             derived = functools.partial(compute, name)
-            cells.append(Cell(f"{PAPER}/table-2", name, column, derived=derived, unit="", scale=1.0))
-    return cells
+            yield cell(f"{PAPER}/table-2", (name, column), (), derived=derived, unit="")
 
 
 def _risk(row: str, kind: str) -> float:
@@ -284,30 +236,16 @@ def _from_printed(name: str) -> float:
 
 
 def _challenge() -> list[Cell]:
+    why = "a competition on Tiny ImageNet in 2018: drawn from the published numbers"
     return [
-        Cell(
-            item=f"{PAPER}/challenge",
-            row=number.row,
-            column=number.column,
-            published=number,
-            unit=number.unit,
-            scale=1.0,
-            unavailable="a competition on Tiny ImageNet in 2018: drawn from the published numbers",
-        )
+        cell(f"{PAPER}/challenge", number, (), unit=number.unit, scale=1.0, unavailable=why)
         for number in published_of(f"{PAPER}/challenge").values()
     ]
 
 
 def _baselines() -> list[Cell]:
     return [
-        Cell(
-            item=f"{PAPER}/baselines",
-            row=name,
-            column=column,
-            evaluations=(worst_case(name),),
-            metric=metric,
-            note=STAGED_NOTE,
-        )
+        cell(f"{PAPER}/baselines", (name, column), worst_case(name), metric, note=STAGED_NOTE)
         for name in BASELINES
         for column, metric in STAGES.items()
     ]
