@@ -10,6 +10,7 @@ A page of prose cites a number as ``{ours:ADDRESS}`` or ``{paper:ID}``: see :mod
 
 from __future__ import annotations
 
+import copy
 import functools
 import html
 import re
@@ -18,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import docutils.core
+import sphinx.addnodes
 from docutils import nodes
 from docutils.utils import Reporter
 
@@ -44,11 +46,20 @@ def escaped(line: str) -> str:
     return "".join(parts)
 
 
+@functools.cache
+def _quiet() -> Any:
+    """Settings of plain docutils, which take longer to gather than most docstrings to read."""
+    publisher = docutils.core.Publisher()
+    publisher.set_components("standalone", "restructuredtext", "null")
+    told = {"report_level": Reporter.SEVERE_LEVEL, "halt_level": 5, "warning_stream": None}
+    publisher.process_programmatic_settings(None, told, None)
+    return publisher.settings
+
+
 def _parses(lines: list[str]) -> bool:
     """True where plain docutils reads the lines without a warning."""
     messages: list[Any] = []
-    settings = {"report_level": Reporter.SEVERE_LEVEL, "halt_level": 5, "warning_stream": None}
-    document = docutils.core.publish_doctree("\n".join(lines), settings_overrides=settings)
+    document = docutils.core.publish_doctree("\n".join(lines), settings=copy.copy(_quiet()))
     document.walk(_Collector(document, messages))
     return not messages
 
@@ -135,6 +146,46 @@ def page_head(app: Any, page: str, template: str, context: dict[str, Any], doctr
         context["body"] = plain_links(lazy_images(context["body"]))
 
 
+def _title(contents: Any) -> Any:
+    """A page's table of contents cut down to its title and the pages below it."""
+    short = contents.deepcopy()
+    for entry in short.children:
+        if len(entry) > 1:
+            below = list(entry.findall(sphinx.addnodes.toctree))
+            if below:
+                entry[1][:] = below
+            else:
+                entry.pop(1)
+    return short
+
+
+@functools.cache
+def _titles(environment: Any) -> dict[str, Any]:
+    return {page: _title(contents) for page, contents in environment.tocs.items()}
+
+
+def short_sidebar(app: Any, page: str, template: str, context: dict[str, Any], doctree: Any) -> None:
+    """Make the list of pages, which is made anew for each page, from their titles alone.
+
+    Sphinx copies all headings of all pages and then drops them: a seventh of the build.
+    """
+    whole = context.get("toctree")
+    if whole is None or app.builder.name != "html":
+        return
+
+    def toctree(**options: Any) -> Any:
+        environment = app.env
+        kept = environment.tocs
+        try:
+            if options.get("titles_only"):
+                environment.tocs = _titles(environment)
+            return whole(**options)
+        finally:
+            environment.tocs = kept
+
+    context["toctree"] = toctree
+
+
 def search_order(app: Any, config: Any) -> None:
     """Rank pages of the library and of records below the chapters."""
     config.html_search_scorer = str(Path(app.srcdir) / "book" / "_static" / "scorer.js")
@@ -169,6 +220,8 @@ def setup(app: Any) -> dict[str, bool]:
     app.connect("source-read", with_numbers)
     app.connect("doctree-read", with_folds)
     app.connect("doctree-resolved", on_resolved)
+    # Before the theme draws the sidebar.
+    app.connect("html-page-context", short_sidebar, priority=100)
     app.connect("html-page-context", page_scripts, priority=900)
     app.connect("html-page-context", page_head, priority=900)
     app.connect("config-inited", search_order)

@@ -95,6 +95,9 @@ def _canonical(value: Any) -> str:
         return _kept(value, "_canonical", lambda: _part(value))
     if isinstance(value, tuple | list):
         return f"[{','.join(map(_canonical, value))}]"
+    # As JSON has them; an encoder is made anew for each number.
+    if type(value) is int or (type(value) is float and math.isfinite(value)):
+        return repr(value)
     return _json(describe(value, complete=False))
 
 
@@ -103,27 +106,42 @@ _json = json.JSONEncoder(allow_nan=False).encode
 
 @functools.cache
 def _members_of(cls: Any) -> tuple[tuple[str, str, Any, str, Any], ...]:
-    """(attribute, name in keys, annotated type, name in messages, default) of each field of a specification."""
-    return tuple(
-        (
+    """(attribute, beginning in the form, annotated type, name in messages, default) of each field of a specification.
+
+    In the order of the form, where the tag stands as a field without an attribute.
+    """
+    found = {
+        field.metadata.get("key", field.name): (
             field.name,
-            field.metadata.get("key", field.name),
             _hints(cls)[field.name],
             f"{tag_of(cls)}.{field.name}",
             _default(field),
         )
         for field in dataclasses.fields(cls)
+    }
+    found["type"] = ("", None, "", None)
+    tag = _json(tag_of(cls))
+    return tuple(
+        (attribute, f"{_json(name)}:{'' if attribute else tag}", *rest)
+        for name, (attribute, *rest) in sorted(found.items())
     )
 
 
 def _part(value: Any) -> str:
     cls: Any = type(value)
-    form = {"type": _json(tag_of(cls))} if registered(cls) else describe(value)
-    for attribute, name, hint, shown, default in _members_of(cls):
-        content = _typed(getattr(value, attribute), hint, shown)
+    if not registered(cls):
+        describe(value)
+    form = []
+    for attribute, start, hint, shown, default in _members_of(cls):
+        if not attribute:
+            form.append(start)
+            continue
+        content = getattr(value, attribute)
+        if type(content) is not hint or hint is float:
+            content = _typed(content, hint, shown)
         if content != default:
-            form[name] = _canonical(content)
-    return f"{{{','.join(f'{_json(name)}:{form[name]}' for name in sorted(form))}}}"
+            form.append(start + _canonical(content))
+    return f"{{{','.join(form)}}}"
 
 
 def parse(form: Any) -> Any:

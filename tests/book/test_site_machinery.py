@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
+from unittest.mock import Mock
 
+import docutils.nodes as nodes
 import pytest
+import sphinx.addnodes as addnodes
 
 from robustlib.book import site as site_module
 from robustlib.book.api_pages import modules, write_api_pages
 from robustlib.book.site_check import check_site
-from robustlib.book.sphinx_extension import escaped
+from robustlib.book.sphinx_extension import escaped, short_sidebar
 from robustlib.errors import RobustlibError
 
 
@@ -131,3 +135,30 @@ def test_a_printed_book_keeps_the_numbers_of_records_and_leaves_out_the_library(
     assert "book/cite" in (tmp_path / "_toc.yml").read_text()
     assert "api" not in (tmp_path / "_toc.yml").read_text()
     assert not (tmp_path / "api").exists()
+
+
+def _contents() -> nodes.bullet_list:
+    """A page with a title, two headings, and two pages below it."""
+
+    def entry(anchor: str, *below: nodes.Node) -> nodes.list_item:
+        link = nodes.reference("", anchor or "Title", refuri="page", anchorname=anchor)
+        return nodes.list_item("", addnodes.compact_paragraph("", "", link), *below)
+
+    pages = addnodes.toctree("", entries=[(None, "a"), (None, "b")])
+    return nodes.bullet_list("", entry("", nodes.bullet_list("", entry("#one"), entry("#two"), pages)))
+
+
+def test_the_sidebar_is_made_from_titles_and_pages_and_the_headings_stay_for_the_page() -> None:
+    whole = {"page": _contents()}
+    app = Mock(env=Mock(tocs=whole))
+    app.builder.name = "html"
+    seen = []
+    context: dict[str, Any] = {"toctree": lambda **options: seen.append(app.env.tocs["page"])}
+    short_sidebar(app, "page", "", context, None)
+    context["toctree"](titles_only=True)
+    context["toctree"](titles_only=False)
+    (short, long) = seen
+    assert [link["anchorname"] for link in short.findall(nodes.reference)] == [""]
+    assert len(list(short.findall(addnodes.toctree))) == 1
+    assert long is whole["page"] is app.env.tocs["page"]
+    assert [link["anchorname"] for link in long.findall(nodes.reference)] == ["", "#one", "#two"]

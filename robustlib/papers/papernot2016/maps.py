@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 
 import matplotlib as mpl
 import numpy as np
-import seaborn as sns
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import BoundaryNorm, ListedColormap
 from matplotlib.figure import Figure
@@ -113,6 +112,8 @@ def class_panels(panels: Mapping[str, np.ndarray], *, labels: Mapping[str, str])
     Raises:
         RobustlibError: nothing to draw.
     """
+    import seaborn as sns  # a second that most chapters do without
+
     need(panels, "class_panels")
     figure = new_figure(0.3 + 3.0 * -(-len(panels) // 2))
     top = {
