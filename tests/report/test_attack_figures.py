@@ -13,7 +13,7 @@ from matplotlib.text import Text
 from robustlib.attacks import fgsm
 from robustlib.errors import RobustlibError
 from robustlib.report.plots import attacks as drawn
-from robustlib.report.plots import style
+from robustlib.report.plots import images, style
 from robustlib.threat import LinfBall
 from tests.report.legible import faults
 
@@ -55,13 +55,22 @@ def test_cards_show_the_image_the_change_and_the_attacked_image() -> None:
     x, y = digit()
     attacked = x + 0.1
     ax = drawn.attack_cards([drawn.card(name, network(), x, attacked, y) for name in "abc"]).axes[0]
-    # Each pixel is repeated, so that no viewer blurs it.
     pictures: list[Any] = [image.get_array() for image in ax.images]
-    pictures = [picture[:: len(picture) // 4, :: len(picture) // 4] for picture in pictures]
     assert len(pictures) == 9
-    np.testing.assert_allclose(pictures[0], x[0, 0])
+    # Coarse images are interpolated within the range of their values; changes never are.
+    for picture, image in ((pictures[0], x), (pictures[2], attacked)):
+        middles = picture[len(picture) // 8 :: len(picture) // 4, len(picture) // 8 :: len(picture) // 4]
+        np.testing.assert_allclose(middles, image[0, 0], atol=0.05)
+        assert float(image.min()) <= picture.min() <= picture.max() <= float(image.max())
     np.testing.assert_allclose(pictures[1], 1.0, atol=1e-6)
-    np.testing.assert_allclose(pictures[2], attacked[0, 0])
+
+
+def test_only_coarse_images_are_interpolated() -> None:
+    x = np.random.default_rng(0).random((28, 28, 1))
+    repeated = images.enlarged(x, smooth=True)
+    np.testing.assert_array_equal(repeated[:: len(repeated) // 28, :: len(repeated) // 28], x)
+    coarse = images.enlarged(x[:8, :8])
+    np.testing.assert_array_equal(coarse[:: len(coarse) // 8, :: len(coarse) // 8], x[:8, :8])
 
 
 def test_an_image_left_as_it_was_has_a_grey_change() -> None:

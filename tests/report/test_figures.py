@@ -333,8 +333,10 @@ def test_show_gives_one_png_and_its_alt_text(monkeypatch: pytest.MonkeyPatch) ->
     assert set(data) == {"image/png", "text/plain"}
     monkeypatch.setenv(environment.DRAWINGS, "1")
     style.show(figure, alt="The loss falls.")
-    packed = outputs.pop()[0][vector.MIME]
-    assert {name: vector.unpack(text)[:4] for name, text in packed.items()} == {"wide": "<svg", "narrow": "<svg"}
+    packed = {name: vector.unpack(text) for name, text in outputs.pop()[0][vector.MIME].items()}
+    # Numbers of what is drawn come along.
+    assert {name: text[:4] for name, text in packed.items()} == {"wide": "<svg", "narrow": "<svg", "csv": "pane"}
+    assert len(packed["csv"].splitlines()) > 1
     assert data["text/plain"] == "The loss falls."
     assert metadata == {"image/png": {"alt": "The loss falls."}}
     assert base64.b64decode(data["image/png"]) == style.png(figure)
