@@ -9,7 +9,7 @@ from typing import Any
 
 import nbformat
 
-from .. import __version__
+from ..report.exports import bibtex_entry
 from ..report.plots.vector import CSV, MIME, darkened, unpack
 
 _SIZE = re.compile(r'width="([\d.]+)pt" height="([\d.]+)pt"|height="([\d.]+)pt".*?width="([\d.]+)pt"')
@@ -53,10 +53,7 @@ def _tools(stem: str, numbers: str, caption: str, folder: Path, up: str) -> str:
         links = {f"{stem}.csv": "data (CSV)", **links}
     shown = " ".join(f'<a href="{up}_static/figures/{name}" download>{words}</a>' for name, words in links.items())
     title = re.split(r"[.:;] ", caption)[0].rstrip(".")
-    entry = (
-        f"@misc{{robustlib-{stem},\n  title = {{{title}}},\n  author = {{{{The robustlib authors}}}},\n"
-        f"  year = {{2026}},\n  version = {{{__version__}}},\n  note = {{Figure}}\n}}"
-    )
+    entry = bibtex_entry(stem, title, "Figure")
     fold = f'<details class="table-tools"><summary>cite</summary><pre tabindex="0">{html.escape(entry)}</pre></details>'
     return f'<div class="figure-tools">{shown} {fold}</div>'
 

@@ -212,23 +212,6 @@ def read_in_parallel(app: Any, env: Any, pages: list[str]) -> None:
             extension.parallel_read_safe = True
 
 
-def setup(app: Any) -> dict[str, bool]:
-    """Sphinx's entry point."""
-    app.connect("autodoc-process-docstring", before_napoleon, priority=400)
-    app.connect("autodoc-process-docstring", after_napoleon, priority=600)
-    app.connect("env-before-read-docs", read_in_parallel)
-    app.connect("source-read", with_numbers)
-    app.connect("doctree-read", with_folds)
-    app.connect("doctree-resolved", on_resolved)
-    # Before the theme draws the sidebar.
-    app.connect("html-page-context", short_sidebar, priority=100)
-    app.connect("html-page-context", page_scripts, priority=900)
-    app.connect("html-page-context", page_head, priority=900)
-    app.connect("config-inited", search_order)
-    app.connect("build-finished", after_build)
-    return {"parallel_read_safe": True, "parallel_write_safe": True}
-
-
 CHAPTERS = "notebooks/"
 """Beginning of the names of pages that get links."""
 _PLAIN = (nodes.reference, nodes.title, nodes.caption, nodes.literal, nodes.math, nodes.raw, nodes.table, nodes.term)
@@ -298,3 +281,20 @@ def on_resolved(app: Any, document: nodes.document, page: str) -> None:
         document,
         {name: f"{app.builder.get_relative_uri(page, where)}#{anchor}" for name, (where, anchor) in found.items()},
     )
+
+
+def setup(app: Any) -> dict[str, bool]:
+    """Sphinx's entry point."""
+    app.connect("autodoc-process-docstring", before_napoleon, priority=400)
+    app.connect("autodoc-process-docstring", after_napoleon, priority=600)
+    app.connect("env-before-read-docs", read_in_parallel)
+    app.connect("source-read", with_numbers)
+    app.connect("doctree-read", with_folds)
+    app.connect("doctree-resolved", on_resolved)
+    # Before the theme draws the sidebar.
+    app.connect("html-page-context", short_sidebar, priority=100)
+    app.connect("html-page-context", page_scripts, priority=900)
+    app.connect("html-page-context", page_head, priority=900)
+    app.connect("config-inited", search_order)
+    app.connect("build-finished", after_build)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}

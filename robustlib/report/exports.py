@@ -109,11 +109,15 @@ def _bibtex(item: Item, found: Sequence[Row]) -> str:
         whole = hashlib.sha256("\n".join(keys).encode()).hexdigest()[:16]
         shown += f" and {len(keys) - 12} more; SHA-256 of all {len(keys)} keys, one a line: {whole}"
     origin = "" if item.source == OWN else f": {item.number} of {papers()[item.paper].title}, measured again"
+    return bibtex_entry(item.slug, f"{item.title}{origin}", f"Records {shown or 'none'}")
+
+
+def bibtex_entry(name: str, title: str, note: str) -> str:
+    """A BibTeX entry for a part of this edition."""
     return (
-        f"@misc{{robustlib-{item.slug},\n"
-        f"  title = {{{item.title}{origin}}},\n"
+        f"@misc{{robustlib-{name},\n  title = {{{title}}},\n"
         f"  author = {{{{The robustlib authors}}}},\n  year = {{2026}},\n  version = {{{__version__}}},\n"
-        f"  note = {{Records {shown or 'none'}}}\n}}\n"
+        f"  note = {{{note}}}\n}}\n"
     )
 
 

@@ -119,22 +119,6 @@ def quick_network(network: Network) -> Network:
     return replace(base, defence=robust, schedule=_DUAL, parents=(first,))
 
 
-# level ------------------------------------------------------------------------------------------------------------
-
-
-def level_network(network: Network) -> Network:
-    """The small MNIST network at 0.1: the earlier paper's chain of bounds, and at last this line's own."""
-    return polytope.level_network(network)
-
-
-def _has_no_level(evaluation: Evaluation) -> bool:
-    """Undefended networks, cascades, and what this recipe does not bring to a level that is worth a comparison."""
-    subject, defence = evaluation.subject, evaluation.subject.defence
-    if not isinstance(defence, Certified) or subject.earlier or subject.model.name != "scaled_small":
-        return True
-    return not (subject.dataset == "mnist" and defence.threat.norm == "linf" and defence.threat.eps < 0.3)
-
-
 def _quick_curve(network: Network) -> Network:
     """A quarter of the width, on 2,000 rows, at twice the rate."""
     plan = network.schedule
@@ -162,6 +146,17 @@ def _quick_leaves(evaluation: Evaluation) -> bool:
     return staged and (threat.norm == "l2" or threat.eps < 0.3)
 
 
+# level ------------------------------------------------------------------------------------------------------------
+
+
+def _has_no_level(evaluation: Evaluation) -> bool:
+    """All but the small MNIST network at 0.1, for which the earlier paper's chain of bounds ends with this line's."""
+    subject, defence = evaluation.subject, evaluation.subject.defence
+    if not isinstance(defence, Certified) or subject.earlier or subject.model.name != "scaled_small":
+        return True
+    return not (subject.dataset == "mnist" and defence.threat.norm == "linf" and defence.threat.eps < 0.3)
+
+
 # Measurements ------------------------------------------------------------------------------------------------------
 
 _SMALLER, _LARGER = ("scaled_small", "scaled_wide", "scaled_deep"), ("scaled_large", "scaled_resnet")
@@ -173,7 +168,7 @@ def _smaller(measurement: type, smoke: Budget, quick: Budget, *, ball: bool = Tr
         Version(smoke_network, smoke, threat=smoke_ball if ball else None),
         Version(quick_network, quick, unless=_quick_leaves),
         Version(full_network),
-        level=Version(level_network, unless=_has_no_level),
+        level=Version(polytope.level_network, unless=_has_no_level),
     )
 
 

@@ -103,9 +103,8 @@ def _mnist(on: On, smoke: Budget, quick: Budget) -> Reduction:
 
 
 def _swept(on: On, smoke: Budget, quick: Budget) -> Reduction:
-    level = Version(level_sweep, uncompared=True)
-    on = replace(on, models=("trades_net",))
-    return Reduction(on, Version(smoke_network, smoke), Version(quick_network, quick), level=level)
+    made = _mnist(on, smoke, quick)
+    return replace(made, on=replace(on, models=("trades_net",)), level=Version(level_sweep, uncompared=True))
 
 
 def _cifar(on: On, smoke: Budget, quick: Budget | None, full: Budget = WHOLE, *, model: str) -> Reduction:
