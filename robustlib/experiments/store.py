@@ -117,12 +117,18 @@ class FileNames:
     """
 
     def __init__(self, root: Path) -> None:
-        self._present = {(path.parts[-3], path.stem[-8:]) for path in (root / "results").glob("*/*/*.json")}
+        # Most evaluations have not even a folder, and a key takes longer than all else here.
+        self._present: dict[tuple[str, str], set[str]] = {}
+        for path in (root / "results").glob("*/*/*.json"):
+            self._present.setdefault((path.parts[-3], path.parts[-2]), set()).add(path.stem[-8:])
 
     def find(self, evaluation: Evaluation, profile: str) -> str | None:
         """The start of the evaluation's key where its record is there."""
+        folder = self._present.get((profile, evaluation.subject.name))
+        if folder is None:
+            return None
         found = key(evaluation)[:8]
-        return found if (profile, found) in self._present else None
+        return found if found in folder else None
 
 
 def check_specification(record: Record, store: Store) -> None:
