@@ -46,7 +46,8 @@ class LossTrace(Measurement):
         return Measured(
             metrics={"start_loss": _loss(traces[:, :, 0]), "final_loss": _loss(traces[:, :, -1])},
             series={
-                f"example_{row}": np.round(trace.astype(float), 3).tolist()
+                # Four digits: a robust network's losses differ in the third decimal.
+                f"example_{row}": [[float(f"{loss:.4g}") for loss in run] for run in trace]
                 for row, trace in zip(on.rows.tolist(), traces, strict=True)
             },
         )
@@ -58,21 +59,26 @@ class LossTrace(Measurement):
         return replace(self, **_fewer(self, budget), runs=at_most(self.runs, budget.starts))
 
 
+_BINS = 200
+"""Of an example's own range: figures join them to fewer."""
+
+
 @spec
 @dataclass(frozen=True)
 class LocalMaxima(Measurement):
-    """Final PGD losses over many random starts on single examples, as counts in stated bins.
+    """Final PGD losses over many random starts on single examples, as counts in equal bins.
 
     Args:
         starts: random starts for each example.
-        edges: bins (first, last, number) in nats; losses beyond the last edge are counted in the last bin.
+        edges: bins (first, last, number) in nats; losses beyond the last edge are counted in the last bin. None: 200
+            bins from an example's least loss to its greatest.
     """
 
     threat: Ball
     steps: int
     step_size: float
     starts: int
-    edges: tuple[float, float, int] = (0.0, 160.0, 320)
+    edges: tuple[float, float, int] | None = (0.0, 160.0, 320)
     search: str = "float32"
     protocol: int = 1
 
@@ -93,16 +99,18 @@ class LocalMaxima(Measurement):
             search=self.search,
             progress=on.progress,
         )
-        first, last, bins = self.edges
-        edges = np.linspace(first, last, bins + 1)
         found = Measured(metrics={"final_loss": Metric(float(losses.mean()), losses.size, unit="nats")})
         for row, values in zip(on.rows.tolist(), losses, strict=True):
-            counts, _ = np.histogram(values.clip(first, last), bins=edges)
+            if self.edges is None:
+                counts, edges = np.histogram(values.astype(float), bins=_BINS)
+            else:
+                first, last, bins = self.edges
+                counts, edges = np.histogram(values.clip(first, last), bins=bins, range=(first, last))
             used = np.nonzero(counts)[0]
             # Bins outside the occupied range hold nothing: leave them out, the edges say where the range lies.
             inside = slice(int(used[0]), int(used[-1]) + 1)
             found.histograms[f"example_{row}"] = {
-                "edges": edges[inside.start : inside.stop + 1].round(6).tolist(),
+                "edges": edges[inside.start : inside.stop + 1].round(9).tolist(),
                 "counts": counts[inside].tolist(),
             }
             found.metrics[f"max_over_median_{row}"] = Metric(

@@ -23,7 +23,7 @@ from robustlib.catalogue import plan
 from robustlib.cli import main
 from robustlib.errors import RobustlibError
 from robustlib.evaluate.accuracy import Accuracy
-from robustlib.evaluate.losses import TrainingCurve
+from robustlib.evaluate.losses import LocalMaxima, TrainingCurve
 from robustlib.experiments import networks, runner
 from robustlib.experiments.cost import evaluation_flops, training_flops
 from robustlib.experiments.networks import Networks
@@ -39,6 +39,7 @@ from robustlib.spec.network import Network
 from robustlib.spec.records import dumps
 from robustlib.training import Schedule
 from tests.experiments.tiny import (
+    BALL,
     CLEAN,
     CURVE,
     DISTANCES,
@@ -117,6 +118,19 @@ def test_each_kind_of_measurement_files_what_it_is_for(made: Made) -> None:
     radii = [made.record(DISTANCES).metrics[f"accuracy@{eps}"].value for eps in ("0", "0.1", "1")]
     assert radii == sorted(radii, reverse=True)
     assert made.record(TRANSFER).outcomes != {}
+
+
+def test_final_losses_are_counted_between_their_least_and_their_greatest(copy: Path) -> None:
+    own = replace(MAXIMA, measurement=LocalMaxima(BALL, steps=3, step_size=0.05, starts=7, edges=None))
+    run([Job(own, own)], profile="smoke", store=Store(copy), device="cpu", cache=copy / "networks")
+    record = Store(copy).find(own, "smoke")
+    assert record is not None
+    for name, histogram in record.histograms.items():
+        edges, counts = histogram["edges"], histogram["counts"]
+        assert (len(edges), len(counts), sum(counts)) == (201, 200, 7)
+        assert counts[0] >= 1
+        assert counts[-1] >= 1
+        assert record.metrics[f"max_over_median_{name.removeprefix('example_')}"].value <= edges[-1] / edges[0] + 1e-6
 
 
 def test_what_departs_from_the_full_protocol_is_written_down(copy: Path) -> None:

@@ -24,7 +24,7 @@ from robustlib.report.plots.bars import Bar, bar_panels, logit_bars
 from robustlib.report.plots.brackets import Mark, brackets
 from robustlib.report.plots.curves import Curve, curve_panels
 from robustlib.report.plots.data import csv_of
-from robustlib.report.plots.histograms import histograms
+from robustlib.report.plots.histograms import histograms, rebinned
 from robustlib.report.plots.images import image_grid
 from robustlib.report.plots.regions import decision_regions
 from tests.report.legible import faults
@@ -155,6 +155,17 @@ def test_a_histogram_shows_its_counts() -> None:
     drawn = [patch.get_data().values.tolist() for patch in ax.patches]  # type: ignore[attr-defined]
     assert drawn == [[1, 4, 2], [3, 2]]
     assert legend_words(BUILD["seeds"]()) == ["seeds", "published"]
+
+
+def test_fine_bins_are_joined_over_the_common_range_and_no_count_is_lost() -> None:
+    fine = {"wide": (np.linspace(1, 3, 201), np.arange(200)), "narrow": (np.linspace(2.0, 2.1, 201), np.ones(200))}
+    found = rebinned(fine, 20)
+    for name, (_, counts) in fine.items():
+        edges, joined = found[name]
+        np.testing.assert_allclose(edges, np.linspace(1, 3, 21))
+        assert np.sum(joined) == counts.sum()
+    np.testing.assert_array_equal(np.nonzero(found["narrow"][1])[0], [10])
+    np.testing.assert_array_equal(found["wide"][1][:2], [sum(range(10)), sum(range(10, 20))])
 
 
 def test_runs_are_pale_lines_behind_their_mean_or_dots_among_marks() -> None:

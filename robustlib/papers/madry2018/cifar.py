@@ -115,7 +115,7 @@ def trace(regime: str) -> Evaluation:
 
 def maxima(regime: str) -> Evaluation:
     """Final losses of PGD from 1e5 random starts on each of five examples."""
-    what = LocalMaxima(THREAT, steps=100, step_size=STEP, starts=100_000)
+    what = LocalMaxima(THREAT, steps=100, step_size=STEP, starts=100_000, edges=None)
     return Evaluation(network("Wide", regime), what, EXAMPLES)
 
 

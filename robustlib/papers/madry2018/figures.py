@@ -12,7 +12,7 @@ from ...experiments.store import Store
 from ...report.join import rows, title_suffix
 from ...report.plots.brackets import Bracket, Mark, brackets
 from ...report.plots.curves import Curve, curve_panels, smoothed
-from ...report.plots.histograms import histograms
+from ...report.plots.histograms import Histogram, histograms, rebinned
 from ...report.plots.records import (
     MISSING,
     Drawing,
@@ -41,8 +41,6 @@ Make = Callable[[str], Evaluation]
 """Function from a way of training to an evaluation, of MNIST's network or of CIFAR-10's."""
 TRACES: dict[str, Make] = {"MNIST": madry.trace, "CIFAR10": cifar.trace}
 MAXIMA: dict[str, Make] = {"MNIST": madry.maxima, "CIFAR10": cifar.maxima}
-RECORDED = 0.001
-"""Nats to which records of losses along PGD are rounded."""
 
 
 def _pairs(makes: Mapping[str, Make], profile: str, store: Store) -> dict[str, list[Record]]:
@@ -72,7 +70,7 @@ def loss_during_pgd(profile: str, store: Store, *, examples: int = 1) -> Drawing
     """
     found: dict[str, Mapping[str, Curve]] = {}
     said, used = [], list[Record]()
-    titles, reach, notes = dict[str, str](), dict[str, float](), dict[str, str]()
+    titles = dict[str, str]()
     for data, records in _pairs(TRACES, profile, store).items():
         ends = {name: float(np.asarray(runs, float)[:, -1].mean()) for name, runs in records[1].series.items()}
         names = sorted(ends, key=lambda name: -ends[name])[:examples]
@@ -82,10 +80,6 @@ def loss_during_pgd(profile: str, store: Store, *, examples: int = 1) -> Drawing
                 title = f"{place} {data}, {label}"
                 found[title] = {label: Curve(np.arange(runs.shape[1]), runs.mean(0), runs=runs)}
                 titles[title] = f"{data}, {label}" if examples == 1 else _image(data, name)
-                # What rounding alone makes of a loss near zero is no curve.
-                reach[title] = 20 * RECORDED
-                if runs.max() < 10 * RECORDED:
-                    notes[title] = f"recorded to {RECORDED:g} nats" if examples == 1 else f"recorded\nto {RECORDED:g}"
             last = np.mean([np.asarray(record.series[name], float)[:, -1] for name in names])
             said.append(f"{data}, {label}: {last:.3g}")
         used += records
@@ -99,8 +93,6 @@ def loss_during_pgd(profile: str, store: Store, *, examples: int = 1) -> Drawing
         ylabel="cross-entropy (nats)" if examples == 1 else "loss (nats)",
         baseline="zero",
         markers=False,
-        reach=reach,
-        notes=notes,
         titles=titles,
         columns=2 if examples == 1 else 2 * len(TRACES),
         tall=1.9 if examples == 1 else 1.4,
@@ -114,36 +106,46 @@ def loss_during_pgd(profile: str, store: Store, *, examples: int = 1) -> Drawing
     return stamped(figure, used), alt
 
 
+_BINS = 40
+"""A panel's, over its own range."""
+
+
 def local_maxima(profile: str, store: Store) -> Drawing:
-    """Histogram of final losses over many starts, five examples of each data set (arXiv figure 2)."""
-    panels: dict[str, dict[str, tuple[list[float], list[float]]]] = {}
+    """Histogram of final losses over many starts, five examples of each data set (arXiv figure 2).
+
+    Under a panel with both trainings, as the paper draws them, the PGD-trained network alone at its own scale.
+    """
+    panels: dict[str, dict[str, Histogram]] = {}
     ticks: dict[str, dict[str, np.ndarray]] = {}
     said, used = [], list[Record]()
     traces = _pairs(TRACES, profile, store)
     for data, records in _pairs(MAXIMA, profile, store).items():
-        for name in sorted(records[0].histograms, key=lambda name: int(name.removeprefix("example_"))):
-            title = _image(data, name)
-            pairs = list(zip(REGIMES.values(), records, strict=True))
-            panels[title] = {
-                label: (record.histograms[name]["edges"], record.histograms[name]["counts"]) for label, record in pairs
-            }
-            ticks[title] = {
-                label: np.asarray(trace.series[name], float)[:, -1]
-                for label, trace in zip(REGIMES.values(), traces.get(data, ()), strict=False)
-                if name in trace.series
-            }
-        starts = int(sum(next(iter(records[0].histograms.values()))["counts"]))
+        pairs = dict(zip(REGIMES.values(), records, strict=True))
+        ends = {label: trace.series for label, trace in zip(REGIMES.values(), traces.get(data, ()), strict=False)}
+        names = sorted(records[0].histograms, key=lambda name: int(name.removeprefix("example_")))
+        for labels in (tuple(pairs), tuple(pairs)[1:]):
+            for name in names:
+                title = _image(data, name) if len(labels) > 1 else f"{_image(data, name)},\n{labels[0]} alone"
+                counted = {label: pairs[label].histograms[name] for label in labels}
+                panels[title] = rebinned({label: (of["edges"], of["counts"]) for label, of in counted.items()}, _BINS)
+                ticks[title] = {
+                    label: np.asarray(ends[label][name], float)[:, -1]
+                    for label in labels
+                    if name in ends.get(label, {})
+                }
+        starts = int(sum(records[0].histograms[names[0]]["counts"]))
         said.append(f"{data}, {starts} starts: {_final(records[0])} nats after natural, {_final(records[1])} after PGD")
         used += records
     if not used:
         return MISSING
     figure = histograms(
-        panels, xlabel="final loss (nats)", ylabel="starts", values=ticks, columns=5, tall=1.75, least=1.0
+        panels, xlabel="final loss (nats)", ylabel="starts", zero=False, values=ticks, columns=5, tall=1.75
     )
     alt = (
-        f"Histograms of the loss at which PGD ends from many random starts on each of {len(panels)} examples"
-        f"{title_suffix(used)}, counts on a logarithmic axis, in bins of half a nat; ticks at the foot are ends of "
-        f"single runs. Mean final loss: {'; '.join(said)} training."
+        f"Histograms of the loss at which PGD ends from many random starts on each of {len(panels) // 2} examples"
+        f"{title_suffix(used)}, both trainings on one axis and under them PGD training at its own scale, counts on a "
+        f"logarithmic axis, in {_BINS} equal bins a panel; ticks at the foot are ends of single runs. "
+        f"Mean final loss: {'; '.join(said)} training."
     )
     return stamped(figure, used), alt
 

@@ -86,7 +86,8 @@ def trace(regime: str) -> Evaluation:
 
 def maxima(regime: str) -> Evaluation:
     """Final losses of PGD from 1e5 random starts on each of five examples."""
-    return Evaluation(network(regime), LocalMaxima(THREAT, steps=100, step_size=0.01, starts=100_000), EXAMPLES)
+    what = LocalMaxima(THREAT, steps=100, step_size=0.01, starts=100_000, edges=None)
+    return Evaluation(network(regime), what, EXAMPLES)
 
 
 PANELS = {"natural": "(a) standard training", "FGSM": "(b) FGSM training", "PGD": "(c) PGD training"}

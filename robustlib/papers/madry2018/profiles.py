@@ -241,7 +241,7 @@ REDUCTIONS = (
         _MAXIMA,
         Budget(starts=100),
         replace(_FEW_STARTS, search="bfloat16"),
-        level=_of_simple(Budget(starts=1_000, search="bfloat16")),
+        level=_of_simple(Budget(starts=200, search="bfloat16")),
     ),
     _cifar(_on(TrainingCurve), Budget(blocks=50), WHOLE),
 )

@@ -59,6 +59,22 @@ def draw_histogram(ax: Axes, name: str, histogram: Histogram, place: int, *, fil
     ax.stairs(counts, edges, fill=fill, **_look(place))
 
 
+def rebinned(found: Mapping[str, Histogram], bins: int) -> dict[str, Histogram]:
+    """The histograms in equal bins over their common range; a bin's count goes where its middle lies.
+
+    Args:
+        found: histograms by name, whose own bins are the narrower ones.
+        bins: number of the common ones.
+    """
+    own = {name: (np.asarray(edges, float), np.asarray(counts, float)) for name, (edges, counts) in found.items()}
+    lowest, highest = (choose(choose(edges) for edges, _ in own.values()) for choose in (min, max))
+    common = np.linspace(lowest, highest, bins + 1)
+    return {
+        name: (common, np.histogram((edges[1:] + edges[:-1]) / 2, common, weights=counts)[0])
+        for name, (edges, counts) in own.items()
+    }
+
+
 @styled
 def histograms(
     panels: Mapping[str, Mapping[str, Histogram]],
@@ -71,7 +87,6 @@ def histograms(
     marks: Mapping[str, float] | None = None,
     columns: int = 2,
     tall: float = 0.0,
-    least: float = 0.0,
 ) -> Figure:
     """Counts in given bins, a panel for each title; a name has one colour in all panels.
 
@@ -84,7 +99,6 @@ def histograms(
         marks: named values, as vertical lines.
         columns: panels side by side.
         tall: inches of a panel with its title and labels, where the usual is too many.
-        least: what an axis from zero reaches to at least.
 
     Raises:
         RobustlibError: nothing to draw, more histograms than can be told apart, counts that do not fit their edges.
@@ -109,7 +123,7 @@ def histograms(
             ax.set_yscale("log")
             ax.set_ylim(bottom=0.7, top=1.5 * most)
         if zero:
-            ax.set_xlim(0, max(ax.get_xlim()[1], least))
+            ax.set_xlim(left=0)
         ax.set(title=title, xlabel=xlabel, ylabel=ylabel)
         if columns > 3 or is_narrow():
             ax.locator_params(axis="x", nbins=3 if columns > 3 else 5)
