@@ -120,7 +120,7 @@ _CLEAN = _on(Accuracy, attacks=(Clean, Fgsm, MiFgsm))
 _PGD, _LONG_PGD = (replace(_on(Accuracy, attacks=(Pgd,)), settings=steps) for steps in (_brief, _long))
 _OTHER = _on(Accuracy, attacks=(Square, Fab))
 _SMOKE_OTHER = Budget(points=100, queries=100, steps=10, target_classes=2)
-_QUICK_OTHER = Budget(points=200, queries=1_000, steps=20, target_classes=3)
+_QUICK_OTHER = Budget(points=200)
 _SMOKE_NEAREST, _QUICK_NEAREST = Budget(points=20, steps=50), Budget(points=100)
 _FEW = Budget(points=500)
 """Budget on CIFAR-10 of measurements that cost hundreds of passes a point or more."""
