@@ -143,19 +143,14 @@ CIFAR_SWEEP = frozenset(cifar.sweep(norm, eps) for norm, grid in cifar.GRIDS.ite
 _SHOWN = {"linf": (2, 4, 8, 12, 16, 24), "l2": (20, 40, 80)}
 CIFAR_SHOWN = frozenset(cifar.sweep(norm, eps) for norm, radii in _SHOWN.items() for eps in radii)
 """Points of the curves against eps that a reduced profile runs."""
-BLACK = frozenset(cifar.black(*kind) for kind in cifar.NETWORKS)
-
-
-def _one_start(attack: Pgd) -> bool:
-    return attack.restarts == 1
-
-
-def _many_starts(attack: Pgd) -> bool:
-    return attack.restarts > 1 and attack.best_by == "success"
 
 
 def _blind_starts(attack: Pgd) -> bool:
     return attack.restarts > 1 and attack.best_by == "loss"
+
+
+def _other_starts(attack: Pgd) -> bool:
+    return not _blind_starts(attack)
 
 
 def _on(*measurements: type, attacks: tuple[type, ...] = ()) -> On:
@@ -204,14 +199,13 @@ _FEW_STARTS = Budget(starts=10_000, search=None)
 REDUCTIONS = (
     _mnist(replace(_on(Accuracy, attacks=(Clean, Fgsm)), outside=SMALL_NETWORKS), SMOKE, QUICK),
     _mnist(
-        replace(_on(Accuracy, attacks=(Pgd,)), outside=SWEEP | SMALL_NETWORKS, settings=_one_start),
+        replace(_on(Accuracy, attacks=(Pgd,)), outside=SWEEP | SMALL_NETWORKS, settings=_other_starts),
         SMOKE_PGD,
         QUICK_PGD,
     ),
     Reduction(replace(_on(Accuracy), among=SMALL_NETWORKS), Version(_smoke_mnist, SMOKE_PGD), Version(_short)),
-    _mnist(replace(_on(Accuracy, attacks=(Pgd,)), settings=_many_starts), SMOKE_PGD, replace(QUICK_PGD, points=200)),
     # In float32: the source's own loss says which start is kept.
-    _mnist(replace(_on(Accuracy, attacks=(Pgd,)), settings=_blind_starts), SMOKE_PGD, replace(QUICK, points=200)),
+    _mnist(replace(_on(Accuracy, attacks=(Pgd,)), settings=_blind_starts), SMOKE_PGD, QUICK),
     _mnist(replace(_on(Accuracy), among=SWEEP), SMOKE_PGD, replace(QUICK_PGD, points=200)),
     _mnist(_on(Attacked), SMOKE_PGD, replace(QUICK, points=500), half=True),
     _mnist(_on(Directions), _WAYS, replace(QUICK, points=200), half=True),
@@ -232,8 +226,7 @@ REDUCTIONS = (
         level=_of_simple(QUICK_PGD),
     ),
     _cifar(replace(_on(Accuracy), among=CIFAR_SWEEP - CIFAR_SHOWN), None, None, Budget(points=500, search="bfloat16")),
-    _cifar(replace(_on(Attacked), outside=BLACK), SMOKE_PGD, QUICK),
-    _cifar(replace(_on(Attacked), among=BLACK), SMOKE_PGD, replace(QUICK, points=500)),
+    _cifar(_on(Attacked), SMOKE_PGD, QUICK),
     _cifar(_on(Directions), _WAYS, WHOLE),
     _cifar(_on(LossTrace), _TRACE, Budget(starts=5), level=_of_simple(WHOLE)),
     _cifar(

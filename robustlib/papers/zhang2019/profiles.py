@@ -117,11 +117,13 @@ def _cifar(on: On, smoke: Budget, quick: Budget | None, full: Budget = WHOLE, *,
 
 
 _CLEAN = _on(Accuracy, attacks=(Clean, Fgsm, MiFgsm))
-_PGD, _LONG_PGD = (replace(_on(Accuracy, attacks=(Pgd,)), settings=steps) for steps in (_brief, _long))
+_ANY_PGD = _on(Accuracy, attacks=(Pgd,))
+_PGD, _LONG_PGD = (replace(_ANY_PGD, settings=steps) for steps in (_brief, _long))
 _OTHER = _on(Accuracy, attacks=(Square, Fab))
 _SMOKE_OTHER = Budget(points=100, queries=100, steps=10, target_classes=2)
-_QUICK_OTHER = Budget(points=200)
-_SMOKE_NEAREST, _QUICK_NEAREST = Budget(points=20, steps=50), Budget(points=100)
+_SMOKE_NEAREST = Budget(points=20, steps=50)
+_QUICK_SUITE = replace(QUICK_SUITE, points=QUICK.points)
+"""As many points as every attack that the leaderboards set beside it."""
 _FEW = Budget(points=500)
 """Budget on CIFAR-10 of measurements that cost hundreds of passes a point or more."""
 _LOW = Budget(search="bfloat16")
@@ -131,21 +133,20 @@ REDUCTIONS = (
     Reduction(On(among=CHECKPOINTS), Version(_short_parts, Budget(points=100, steps=10, reach=False)), Version()),
     _mnist(_CLEAN, SMOKE, QUICK),
     _swept(_CLEAN, SMOKE, QUICK),
-    _mnist(_PGD, SMOKE_PGD, QUICK_PGD),
-    _swept(_PGD, SMOKE_PGD, QUICK_PGD),
-    _mnist(_LONG_PGD, SMOKE_PGD, replace(QUICK_PGD, points=200)),
-    _mnist(_OTHER, _SMOKE_OTHER, _QUICK_OTHER),
-    _mnist(_on(Distances), _SMOKE_NEAREST, _QUICK_NEAREST),
+    _mnist(_ANY_PGD, SMOKE_PGD, QUICK_PGD),
+    _swept(_ANY_PGD, SMOKE_PGD, QUICK_PGD),
+    _mnist(_OTHER, _SMOKE_OTHER, QUICK),
+    _mnist(_on(Distances), _SMOKE_NEAREST, QUICK),
     _mnist(_on(Pictures), SMOKE_PGD, QUICK),
     _mnist(_on(HingeBound, InnerLoop), Budget(points=60), QUICK),
-    _mnist(_on(WorstCase), SMOKE_SUITE, QUICK_SUITE),
+    _mnist(_on(WorstCase), SMOKE_SUITE, _QUICK_SUITE),
     _cifar(_CLEAN, SMOKE, None, model="resnet18"),
     _cifar(_PGD, SMOKE_PGD, None, _LOW, model="resnet18"),
     _cifar(_CLEAN, SMOKE, QUICK, model="wide_resnet"),
     _cifar(_PGD, SMOKE_PGD, QUICK_PGD, _LOW, model="wide_resnet"),
-    _cifar(_LONG_PGD, SMOKE_PGD, replace(QUICK_PGD, points=200), replace(_FEW, search="bfloat16"), model="wide_resnet"),
-    _cifar(_OTHER, _SMOKE_OTHER, _QUICK_OTHER, _FEW, model="wide_resnet"),
-    _cifar(_on(Distances), _SMOKE_NEAREST, _QUICK_NEAREST, _FEW, model="wide_resnet"),
+    _cifar(_LONG_PGD, SMOKE_PGD, QUICK_PGD, replace(_FEW, search="bfloat16"), model="wide_resnet"),
+    _cifar(_OTHER, _SMOKE_OTHER, QUICK, _FEW, model="wide_resnet"),
+    _cifar(_on(Distances), _SMOKE_NEAREST, QUICK, _FEW, model="wide_resnet"),
     _cifar(_on(Pictures), SMOKE_PGD, QUICK, model="wide_resnet"),
-    _cifar(_on(WorstCase), SMOKE_SUITE, QUICK_SUITE, replace(_FEW, search="bfloat16"), model="wide_resnet"),
+    _cifar(_on(WorstCase), SMOKE_SUITE, _QUICK_SUITE, replace(_FEW, search="bfloat16"), model="wide_resnet"),
 )
