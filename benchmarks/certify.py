@@ -196,7 +196,8 @@ def measure(work: Work, libraries: Sequence[str], say: Callable[[str], None]) ->
                 raise RobustlibError(f"{library} is off by {off:.3g} from {libraries[0]} in {work.name}")
     rows: dict[str, Row] = {}
     for library, measured in found.items():
-        rows[library] = {
+        shares = {"products": products(calls[library], blocks[0])} if work.call is bounds else {}
+        rows[library] = shares | {
             "work": work.name,
             "library": library,
             "ratio": round(measured.ratio, 3),
@@ -205,6 +206,21 @@ def measure(work: Work, libraries: Sequence[str], say: Callable[[str], None]) ->
             "rounds": work.rounds,
         }
     return rows
+
+
+def products(call: Callable[[Batch], Tensor], batch: Batch) -> float:
+    """Share of a call's processor time in convolutions and matrix products: what the bound consists of.
+
+    The profiler's own time falls on the many small operations, so that the share is at least this.
+    """
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as profiled:
+        call(batch)
+    spent = {event.key: event.self_cpu_time_total for event in profiled.key_averages()}
+    inside = sum(time for name, time in spent.items() if "convolution" in name or name in _PRODUCTS)
+    return round(inside / sum(spent.values()), 2)
+
+
+_PRODUCTS = ("aten::mm", "aten::bmm", "aten::addmm")
 
 
 def peak(name: str, library: str) -> float:
@@ -315,6 +331,7 @@ COLUMNS = (
     "growth",
     "growth_asked",
     "exponent",
+    "products",
     "milliseconds",
     "peak_mb",
     "images",

@@ -197,6 +197,9 @@ def test_certificates_are_rows_with_the_peer_as_one(small_works: None) -> None:
     for work in certify.WORKS:
         assert by[work.name, certify.PEER]["ratio"] == 1.0
         assert by[work.name, "robustlib"]["ratio"] > 0
+        # What takes the time is said of bounds alone: a step's time goes into gradients as well.
+        assert ("products" in by[work.name, "robustlib"]) == work.name.startswith("exact bounds")
+        assert 0 < by[work.name, "robustlib"].get("products", 0.5) < 1
     for work in certify.WORKS[:2]:
         assert by[work.name, "robustlib"]["peak_ratio"] == 0.25
     assert by[certify.GROWTH, certify.PEER]["ratio"] == 1.0
