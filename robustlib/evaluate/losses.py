@@ -46,8 +46,7 @@ class LossTrace(Measurement):
         return Measured(
             metrics={"start_loss": _loss(traces[:, :, 0]), "final_loss": _loss(traces[:, :, -1])},
             series={
-                # Four digits: a robust network's losses differ in the third decimal.
-                f"example_{row}": [[float(f"{loss:.4g}") for loss in run] for run in trace]
+                f"example_{row}": [[_rounded(float(loss)) for loss in run] for run in trace]
                 for row, trace in zip(on.rows.tolist(), traces, strict=True)
             },
         )
@@ -171,6 +170,11 @@ class TrainingCurve(Measurement):
 
     def within(self, budget: Budget) -> Self:
         return replace(self, blocks=at_most(self.blocks, budget.blocks))
+
+
+def _rounded(loss: float) -> float:
+    """Three decimals, of a loss below one three digits: a robust network's may be a few hundred-thousandths."""
+    return round(loss, 3) if loss >= 1 else float(f"{loss:.3g}")
 
 
 def _loss(values: np.ndarray) -> Metric:

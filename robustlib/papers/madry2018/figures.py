@@ -125,7 +125,7 @@ def local_maxima(profile: str, store: Store) -> Drawing:
         names = sorted(records[0].histograms, key=lambda name: int(name.removeprefix("example_")))
         for labels in (tuple(pairs), tuple(pairs)[1:]):
             for name in names:
-                title = _image(data, name) if len(labels) > 1 else f"{_image(data, name)},\n{labels[0]} alone"
+                title = _image(data, name) if len(labels) > 1 else f"{_image(data, name)},\nPGD alone"
                 counted = {label: pairs[label].histograms[name] for label in labels}
                 panels[title] = rebinned({label: (of["edges"], of["counts"]) for label, of in counted.items()}, _BINS)
                 ticks[title] = {

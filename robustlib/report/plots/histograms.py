@@ -126,9 +126,11 @@ def histograms(
             ax.set_xlim(left=0)
         ax.set(title=title, xlabel=xlabel, ylabel=ylabel)
         if columns > 3 or is_narrow():
-            ax.locator_params(axis="x", nbins=3 if columns > 3 else 5)
+            ax.locator_params(axis="x", nbins=2 if columns > 3 else 5)
         if columns > 3:
             small_title(ax)
+            # Four labels of five digits do not fit below a small panel.
+            ax.ticklabel_format(axis="x", style="sci", scilimits=(-2, 4), useMathText=True)
     outer_labels(axes)
     outlines: list[Artist] = [Patch(label=name, **_look(at[name])) for name in order]
     lines = [Line2D([], [], label=name, **_line(name, at)) for name in marks]
