@@ -20,7 +20,7 @@
 # anything about a paper's network: those come from records, in the chapters that follow. The parameters below are every chapter's; here
 # they change nothing.
 
-# %% tags=["parameters"]
+# %% tags=["parameters", "remove-input"]
 profile = "best"
 device = "cpu"
 recompute = False

@@ -17,7 +17,7 @@
 # paper's tables and figures with our own measurement beside each number, and then attacks the same networks again with the
 # saturation undone.
 
-# %% tags=["parameters"]
+# %% tags=["parameters", "remove-input"]
 profile = "best"
 device = "cpu"
 recompute = False

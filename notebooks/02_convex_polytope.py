@@ -16,7 +16,7 @@
 # perturbation in the ball can undercut, and it trains networks for which that number is large. This chapter states the idea,
 # shows each of its parts at work on networks small enough to know the truth, and then goes through the paper's tables and figures.
 
-# %% tags=["parameters"]
+# %% tags=["parameters", "remove-input"]
 profile = "best"
 device = "cpu"
 recompute = False

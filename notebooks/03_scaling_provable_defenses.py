@@ -16,7 +16,7 @@
 # duals of its parts, it *estimates* the hidden bounds during training from a few random columns, and it puts several networks in a row, each for the points that
 # those before it could not certify.
 
-# %% tags=["parameters"]
+# %% tags=["parameters", "remove-input"]
 profile = "best"
 device = "cpu"
 recompute = False

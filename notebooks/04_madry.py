@@ -16,7 +16,7 @@
 # worst input that a strong first-order attack can find. This chapter states the idea, shows it at work on small
 # digits, and then goes through the paper's tables and figures with our own measurement beside each number.
 
-# %% tags=["parameters"]
+# %% tags=["parameters", "remove-input"]
 profile = "best"
 device = "cpu"
 recompute = False

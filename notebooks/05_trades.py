@@ -15,7 +15,7 @@
 # a loss that can be trained on, and trades the two parts against each other with one number. This chapter states the idea, computes what follows
 # from definitions alone, and sets our measurements beside the paper's tables.
 
-# %% tags=["parameters"]
+# %% tags=["parameters", "remove-input"]
 profile = "best"
 device = "cpu"
 recompute = False

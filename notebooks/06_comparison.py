@@ -17,7 +17,7 @@
 #
 # Nothing here is in the papers; all of it is this book's own. [How to read a row](../book/how_to_read.md) explains intervals and protocols.
 
-# %% tags=["parameters"]
+# %% tags=["parameters", "remove-input"]
 profile = "best"
 device = "cpu"
 recompute = False

@@ -120,7 +120,7 @@ def test_an_impossible_value_stops_the_first_cell_of_a_notebook_run_by_hand(
 def test_every_chapter_checks_its_parameters_before_its_other_cells(root: Path) -> None:
     for source in notebooks.sources(root / "notebooks"):
         cells = [c for c in jupytext.read(source, fmt="py:percent").cells if c.cell_type == "code"]
-        assert cells[0].metadata.tags == ["parameters"], source
+        assert cells[0].metadata.tags == ["parameters", "remove-input"], source
         assert cells[1].source.partition("\n\n")[2].startswith("check_parameters(globals())"), source
 
 
