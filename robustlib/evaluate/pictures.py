@@ -9,11 +9,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..attacks.suite import Pgd, run_attack
-from ..budget import Budget
+from ..attacks.suite import Jsma, Pgd, run_attack, run_targeted
+from ..budget import Budget, at_most
 from ..registry import spec
 from ..spec.measurement import Measured, Measurement, Price, Subject, mean, share
 from ..spec.network import Network
+from ..spec.quantities import SIZE, SUCCESS, Quantity
 from ..spec.records import Metric, pack
 from ..threat import Ball
 from ..training.trades import score
@@ -50,15 +51,12 @@ class Pictures(Measurement):
         chosen = torch.nonzero((told == y) & (led != y) if self.broken else y >= 0)[: self.kept, 0]
         standing = (led == y).cpu().numpy()
 
-        def as_bytes(points: Tensor) -> list[list[float]]:
-            return (points[chosen].flatten(1) * 255).round().int().tolist()
-
         series: dict[str, list[float] | list[list[float]]] = {
             "label": y[chosen].tolist(),
             "told": told[chosen].tolist(),
             "led_to": led[chosen].tolist(),
-            "clean": as_bytes(x),
-            "attacked": as_bytes(x_adv),
+            "clean": _bytes(x[chosen]),
+            "attacked": _bytes(x_adv[chosen]),
         }
         length = mean(self.threat.length(x_adv.double() - x.double()).cpu().numpy(), unit=self.threat.norm)
         kept = Metric(float(len(chosen)), len(rows), unit="images")
@@ -73,6 +71,63 @@ class Pictures(Measurement):
 
     def within(self, budget: Budget) -> Self:
         return replace(self, attack=self.attack.within(budget))
+
+
+@spec
+@dataclass(frozen=True)
+class Samples(Measurement):
+    """One point of each of some classes, and what a targeted attack makes of it, as bytes.
+
+    Args:
+        classes: their positions; each shows the first of its points that the network gets right, if there is one.
+        attack: on them, each towards the class after its own; None: the points alone.
+        domain: of the inputs.
+    """
+
+    classes: tuple[int, ...]
+    attack: Jsma | None = None
+    domain: tuple[float, float] = (0.0, 1.0)
+    protocol: int = 1
+
+    def units(self, network: Network) -> dict[str, str]:
+        return {"kept": "images"} | ({"success": "fraction"} if self.attack else {})
+
+    def run(self, on: Subject) -> Measured:
+        """Number of classes with a point, success of the attack; of each point: bytes, label, prediction after it."""
+        model, split, rows = on.model, on.split, on.rows
+        x, y = split.images(rows), split.y[rows.to(split.y.device)]
+        with torch.no_grad():
+            logits = model(x)
+        places = [torch.nonzero((y == c) & (logits.argmax(1) == y))[:1, 0] for c in self.classes]
+        chosen = torch.cat(places)
+        x, y = x[chosen], y[chosen]
+        metrics = {"kept": Metric(float(len(y)), len(rows), unit="images")}
+        series: dict[str, list[float] | list[list[float]]] = {"label": y.tolist(), "clean": _bytes(x)}
+        if self.attack is not None:
+            target = (y + 1) % logits.shape[1]
+            x_adv = run_targeted(self.attack, model, x, y, target, domain=self.domain)
+            with torch.no_grad():
+                led = model(x_adv).argmax(1)
+            metrics["success"] = share((led == target).cpu().numpy())
+            series |= {"led_to": led.tolist(), "attacked": _bytes(x_adv)}
+        return Measured(metrics=metrics, series=series)
+
+    def quantity(self, metric: str) -> Quantity:
+        return SUCCESS if metric == "success" else SIZE
+
+    def work(self, price: Price, network: Network, n: int) -> float:
+        passes = self.attack.passes * len(self.classes) if self.attack else 0
+        return price.forward(network) * n + price.step(network) * passes
+
+    def within(self, budget: Budget) -> Self:
+        if self.attack is None:
+            return self
+        features = at_most(self.attack.features, budget.features)
+        return replace(self, attack=replace(self.attack, features=features))
+
+
+def _bytes(points: Tensor) -> list[list[float]]:
+    return (points.flatten(1) * 255).round().int().tolist()
 
 
 @spec

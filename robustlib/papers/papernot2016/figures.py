@@ -8,12 +8,15 @@ from typing import Literal
 
 import numpy as np
 
+from ...data.registry import facts_of
 from ...experiments.store import Store
 from ...report.join import rows, title_suffix
 from ...report.plots.curves import Curve, curve_panels
-from ...report.plots.records import MISSING, Drawing, joined, read_row, stamped
+from ...report.plots.images import image_grid
+from ...report.plots.records import MISSING, Drawing, joined, read_row, record_of, stamped
 from ...report.rows import Row
-from .networks import DATASETS, LABELS, NONE, TEMPERATURES, temperature_of
+from ...spec.records import Record
+from .networks import DATASETS, LABELS, LEGITIMATE, NONE, SHOWN, TEMPERATURES, temperature_of
 
 TICKS = (1, 2, 5, 10, 20, 50, 100)
 """Temperatures that a half-width logarithmic axis has room for."""
@@ -186,3 +189,45 @@ def breaking(profile: str, store: Store) -> Drawing:
     columns = {name: name for name in VARIANTS}
     panels = _by_dataset("breaking", columns, "attempts that succeed (%)", profile, store, level=False)
     return _drawing(panels, "Share of targeted attempts that succeed, for three versions of JSMA,", " %")
+
+
+# Figures 2 and 6: images -------------------------------------------------------------------------------------------
+
+
+def adversarial_samples(dataset: str, profile: str, store: Store) -> Drawing:
+    """Test points, and what JSMA makes of them on the undistilled network (figure 2)."""
+    record = record_of(SHOWN[dataset], profile, store)
+    if record is None:
+        return MISSING
+    facts, labels = facts_of(record.dataset["name"]), _integers(record, "label")
+    count = min(5, len(labels))
+    tiles = np.concatenate([_images(record, state)[:count] for state in ("clean", "attacked")])
+    led = _integers(record, "led_to")
+    words = [facts.classes[k] for k in labels[:count]] + [facts.classes[k] for k in led[:count]]
+    changed = [int(part.any(0).sum()) for part in np.diff(tiles.reshape(2, count, facts.shape[0], -1), axis=0)[0] != 0]
+    pairs = ", ".join(f"{words[i]} to {words[count + i]} ({changed[i]} pixels)" for i in range(count))
+    figure = image_grid(tiles, words, columns=count, names=["legitimate", "adversarial"])
+    alt = f"Test images, and below them what JSMA makes of them, with the class that the network predicts: {pairs}."
+    return stamped(figure, [record]), alt
+
+
+def class_samples(dataset: str, profile: str, store: Store) -> Drawing:
+    """A test point of each class that the undistilled network gets right (figure 6)."""
+    records = [record_of(run, profile, store) for run in LEGITIMATE[dataset].values()]
+    found = [record for record in records if record is not None]
+    if len(found) < len(records):
+        return MISSING
+    facts = facts_of(found[0].dataset["name"])
+    words = [facts.classes[k] for record in found for k in _integers(record, "label")]
+    figure = image_grid(np.concatenate([_images(record, "clean") for record in found]), words)
+    return stamped(figure, found), f"{len(words)} test images, one of each class: {', '.join(words)}."
+
+
+def _integers(record: Record, name: str) -> list[int]:
+    return np.asarray(record.series[name], int).tolist()
+
+
+def _images(record: Record, state: str) -> np.ndarray:
+    """(n, channels, h, w) in 0..1."""
+    shape = facts_of(record.dataset["name"]).shape
+    return np.asarray(record.series[state], float).reshape(-1, *shape) / 255

@@ -5,9 +5,12 @@ Source: arXiv 1511.04508v2, tables I and II and section V; arXiv 1607.04311 and 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from ...attacks.suite import CarliniWagner, Fgsm, Jsma
 from ...evaluate.accuracy import Accuracy, AccuracyVariation
 from ...evaluate.distances import Distances
+from ...evaluate.pictures import Samples
 from ...evaluate.saturation import Amplitudes, Outputs
 from ...evaluate.suite_accuracy import WorstCase
 from ...evaluate.targeted import Targeted
@@ -108,6 +111,21 @@ def outputs(dataset: str, label: str) -> Evaluation:
 def amplitudes(dataset: str, label: str) -> Evaluation:
     """Sizes of the outputs' derivatives on every test point."""
     return Evaluation(network(dataset, label), Amplitudes())
+
+
+def samples(dataset: str, classes: Sequence[int], *, attacked: bool = True) -> Evaluation:
+    """A test point of each class, before and after JSMA on the undistilled network."""
+    attack = Jsma(fill=FILL[dataset], protocol=1) if attacked else None
+    return Evaluation(baseline(dataset), Samples(tuple(classes), attack), Subset(n=100))
+
+
+SHOWN = {"mnist": samples("mnist", range(10)), "cifar10": samples("cifar10", range(4))}
+"""Attacked points; of CIFAR-10 as many as a record has room for."""
+LEGITIMATE = {
+    "mnist": {"all classes": SHOWN["mnist"]},
+    "cifar10": {"four classes": SHOWN["cifar10"], "the other six": samples("cifar10", range(4, 10), attacked=False)},
+}
+"""Points of all ten classes, by the name of their part."""
 
 
 # Attacks that broke it ----------------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ from ...attacks.suite import Clean, Fgsm
 from ...budget import WHOLE, Budget
 from ...evaluate.accuracy import Accuracy, AccuracyVariation
 from ...evaluate.distances import Distances
+from ...evaluate.pictures import Samples
 from ...evaluate.saturation import Amplitudes, Outputs
 from ...evaluate.suite_accuracy import WorstCase
 from ...evaluate.targeted import Targeted
@@ -101,6 +102,8 @@ REDUCTIONS = (
     _reduction(_on(Outputs, Recipe), Budget(points=100), WHOLE),
     _reduction(_on(Amplitudes), Budget(points=100), Budget(points=200)),
     _reduction(_on(Distances), Budget(points=20, steps=50), Budget(points=100)),
+    _reduction(_on(Samples, dataset="mnist"), Budget(features=9), WHOLE),
+    _reduction(_on(Samples, dataset="cifar10"), Budget(features=2), WHOLE),
     _reduction(_on(WorstCase, dataset="mnist"), _SMOKE_SUITE, _SUITE),
     _reduction(_on(WorstCase, dataset="cifar10"), _SMOKE_SUITE, _SUITE, _COSTLY),
     _reduction(replace(_MNIST, among=AS_DEPLOYED), _NINE, Budget(points=100)),

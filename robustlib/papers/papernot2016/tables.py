@@ -17,9 +17,11 @@ from .breaking import panel_cell
 from .networks import (
     DATASETS,
     LABELS,
+    LEGITIMATE,
     NONE,
     PAPER,
     SEEDS,
+    SHOWN,
     amplitudes,
     attempts,
     baseline,
@@ -65,6 +67,10 @@ def _pictures() -> Iterator[Cell]:
             Evaluation(plain, Accuracy(Clean())),
         )
         yield panel_cell(f"adversarial-examples{panel}", (NONE, "attempts that succeed"), attempts(plain), "success")
+        place = (NONE, "samples shown that succeed")
+        yield panel_cell(f"adversarial-examples{panel}", place, SHOWN[dataset], "success")
+        for part, run in LEGITIMATE[dataset].items():
+            yield panel_cell(f"class-samples{panel}", (f"{paper}, {part}", "images shown"), run, "kept", unit="")
     for label in (NONE, "T=100"):
         yield panel_cell("network-overview", (label, "mean size of a logit"), outputs("mnist", label), "logit_size")
         yield panel_cell("hardness", (label, "robustness rho_adv"), minimal(network("mnist", label)), "rho")
