@@ -14,16 +14,18 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
 from robustlib import commands
-from robustlib.attacks.suite import Fgsm, Noise
+from robustlib.attacks.suite import Fgsm, Jsma, Noise
 from robustlib.catalogue import plan
 from robustlib.cli import main
 from robustlib.errors import RobustlibError
 from robustlib.evaluate.accuracy import Accuracy
 from robustlib.evaluate.losses import LocalMaxima, TrainingCurve
+from robustlib.evaluate.pictures import Samples
 from robustlib.experiments import networks, runner
 from robustlib.experiments.cost import evaluation_flops, training_flops
 from robustlib.experiments.networks import Networks
@@ -131,6 +133,27 @@ def test_final_losses_are_counted_between_their_least_and_their_greatest(copy: P
         assert counts[0] >= 1
         assert counts[-1] >= 1
         assert record.metrics[f"max_over_median_{name.removeprefix('example_')}"].value <= edges[-1] / edges[0] + 1e-6
+
+
+def test_samples_are_one_right_point_of_a_class_and_what_a_targeted_attack_makes_of_it(copy: Path) -> None:
+    attack = Jsma(features=20, fill=1.0)
+    both, plain = (replace(CLEAN, measurement=Samples((7, 2), attack=used)) for used in (attack, None))
+    run([Job(both, both), Job(plain, plain)], profile="smoke", store=Store(copy), device="cpu", cache=copy / "networks")
+    found, alone = (Store(copy).find(evaluation, "smoke") for evaluation in (both, plain))
+    assert found is not None
+    assert alone is not None
+    clean, attacked = (np.asarray(found.series[name]) for name in ("clean", "attacked"))
+    assert found.series["label"] == [7, 2]
+    assert clean.shape == (2, 64)
+    # Features only grow, to the fill value, and no more of them than the attack may change.
+    assert set(attacked[clean != attacked]) <= {255}
+    assert (clean != attacked).sum(1).max() <= 20
+    reached = np.asarray(found.series["led_to"]) == [8, 3]
+    assert found.metrics["success"].value == reached.mean()
+    assert (clean != attacked).any(1)[reached].all()
+    assert alone.series["clean"] == found.series["clean"]
+    assert set(alone.metrics) == {"kept"}
+    assert "attacked" not in alone.series
 
 
 def test_what_departs_from_the_full_protocol_is_written_down(copy: Path) -> None:

@@ -47,6 +47,22 @@ def test_success_is_the_records_the_hollow_markers_the_papers_and_the_levels_tho
     assert f"{none:.3g} % without distillation" in alt
 
 
+@pytest.mark.parametrize("dataset", ["mnist", "cifar10"])
+def test_samples_stand_above_what_the_attack_made_of_them_and_each_class_has_one(
+    dataset: str, committed: Store
+) -> None:
+    figure, alt = drawn_figure(drawn.adversarial_samples(dataset, "quick", committed))
+    record = record_of(papernot.SHOWN[dataset], "quick", committed)
+    assert record is not None
+    reached = np.asarray(record.series["led_to"]) != np.asarray(record.series["label"])
+    shown = min(5, int(reached.sum()))
+    assert len(figure.axes[0].images) == 2 * shown
+    assert alt.count(" pixels)") == shown
+    figure, alt = drawn_figure(drawn.class_samples(dataset, "quick", committed))
+    assert len(figure.axes[0].images) == 10
+    assert alt.startswith("10 test images")
+
+
 def test_losses_of_accuracy_are_drawn_below_zero(committed: Store) -> None:
     figure, _ = drawn_figure(drawn.accuracy_variation("smoke", committed))
     for ax in figure.axes:

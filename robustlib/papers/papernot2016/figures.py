@@ -199,14 +199,23 @@ def adversarial_samples(dataset: str, profile: str, store: Store) -> Drawing:
     record = record_of(SHOWN[dataset], profile, store)
     if record is None:
         return MISSING
-    facts, labels = facts_of(record.dataset["name"]), _integers(record, "label")
-    count = min(5, len(labels))
-    tiles = np.concatenate([_images(record, state)[:count] for state in ("clean", "attacked")])
-    led = _integers(record, "led_to")
-    words = [facts.classes[k] for k in labels[:count]] + [facts.classes[k] for k in led[:count]]
-    changed = [int(part.any(0).sum()) for part in np.diff(tiles.reshape(2, count, facts.shape[0], -1), axis=0)[0] != 0]
-    pairs = ", ".join(f"{words[i]} to {words[count + i]} ({changed[i]} pixels)" for i in range(count))
-    figure = image_grid(tiles, words, columns=count, names=["legitimate", "adversarial"])
+    classes, labels, led = (
+        facts_of(record.dataset["name"]).classes,
+        *(_integers(record, n) for n in ("label", "led_to")),
+    )
+    reached = [place for place, label in enumerate(labels) if led[place] != label]
+    # Where every attempt failed, these.
+    shown = (reached or list(range(len(labels))))[:5]
+    clean, attacked = (_images(record, state)[shown] for state in ("clean", "attacked"))
+    words = [[classes[names[place]] for place in shown] for names in (labels, led)]
+    changed = (clean != attacked).any(1).sum((1, 2))
+    pairs = ", ".join(f"{one} to {two} ({n} pixels)" for one, two, n in zip(*words, changed, strict=True))
+    figure = image_grid(
+        np.concatenate([clean, attacked]),
+        [*words[0], *words[1]],
+        columns=len(reached),
+        names=["legitimate", "adversarial"],
+    )
     alt = f"Test images, and below them what JSMA makes of them, with the class that the network predicts: {pairs}."
     return stamped(figure, [record]), alt
 
