@@ -213,7 +213,7 @@ def adversarial_samples(dataset: str, profile: str, store: Store) -> Drawing:
     figure = image_grid(
         np.concatenate([clean, attacked]),
         [*words[0], *words[1]],
-        columns=len(reached),
+        columns=len(shown),
         names=["legitimate", "adversarial"],
     )
     alt = f"Test images, and below them what JSMA makes of them, with the class that the network predicts: {pairs}."
