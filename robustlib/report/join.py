@@ -136,7 +136,8 @@ def _line(
         values=values,
         low=low,
         high=high,
-        n=metrics[0].n if metrics else None,
+        # Several attempts on one image are one point.
+        n=min(metrics[0].n, parse(records[0].evaluation).points) if metrics else None,
         evidence=ours.evidence if ours else None,
         profile=profile,
         verdict=decide(paper, ours, reason=cell.unavailable or NO_RECORD) if cell.derived is None else COMPUTED,

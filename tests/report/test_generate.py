@@ -98,7 +98,10 @@ def test_the_summary_counts_what_the_tables_show(store: Store) -> None:
     text = summary(profiles.BEST, store)
     total = sum(found.numbers.values())
     assert text.startswith("Of 68 tables and figures, this edition measures ")
-    printed = f"Of {total:,} numbers that the five papers and the leaderboards of their defences print, {own + 3} are"
+    printed = (
+        f"Of {total:,} numbers that the five papers, their defences' leaderboards and a notebook of the authors print, "
+        f"{own + 3} are"
+    )
     assert printed in text
     assert f"by 1 network whose seeds are counted once: {found.numbers['reproduced']} reproduced" in text
     assert "3 not judged" in text

@@ -46,6 +46,9 @@ _DECISION_NOTE = (
     "settings of the decision boundary attack beyond its steps are not printed; here those of its reference "
     "implementation, with up to 25 directions a step"
 )
+_STARTS_NOTE = (
+    "the paper does not say which of 20 starts of a transfer attack counts; here the one of highest loss on the source"
+)
 _KAPPA_NOTE = "kappa of the CW row is not printed; here 0"
 
 
@@ -62,7 +65,7 @@ _TABLE_1: tuple[tuple[str, str, str, str, Attack, str], ...] = (
     ("CW+", "40", "1", "A", CW_PLUS, ""),
     ("FGSM", "-", "-", "A'", Fgsm(), ""),
     ("PGD", "40", "1", "A'", PGD_40, ""),
-    ("PGD", "100", "20", "A'", PGD_100_TRANSFER, ""),
+    ("PGD", "100", "20", "A'", PGD_100_TRANSFER, _STARTS_NOTE),
     ("CW", "40", "1", "A'", CW, _KAPPA_NOTE),
     ("CW+", "40", "1", "A'", CW_PLUS, ""),
     ("FGSM", "-", "-", "B", Fgsm(), _B_NOTE),
