@@ -24,6 +24,8 @@ Draw = Callable[..., Drawing]
 ARGUMENTS: dict[str, list[dict[str, Any]]] = {
     "madry2018.figures.loss_during_pgd": [{}, {"examples": 5}],
     "madry2018.inside_figures.transfer": [{"angles": True}, {"angles": False}],
+    "papernot2016.figures.adversarial_samples": [{"dataset": "mnist"}, {"dataset": "cifar10"}],
+    "papernot2016.figures.class_samples": [{"dataset": "mnist"}, {"dataset": "cifar10"}],
     "wong2018scaling.figures.results": [{"item": "wong2018scaling/results"}],
     "wong2018scaling.figures.cascade_growth": [{"line": COLOUR}],
     "wong2018scaling.figures.groups": [{"names": dict.fromkeys(("MNIST", "CIFAR10", "HAR"), tuple("0123456789"))}],

@@ -110,6 +110,11 @@ _BINS = 40
 """A panel's, over its own range."""
 
 
+def _digits(loss: float) -> str:
+    """A loss of a network whose losses on one image differ in the third digit, or are near zero."""
+    return f"{loss:.4g}" if loss >= 0.1 else f"{loss:.2g}"
+
+
 def local_maxima(profile: str, store: Store) -> Drawing:
     """Histogram of final losses over many starts, five examples of each data set (arXiv figure 2).
 
@@ -117,7 +122,7 @@ def local_maxima(profile: str, store: Store) -> Drawing:
     """
     panels: dict[str, dict[str, Histogram]] = {}
     ticks: dict[str, dict[str, np.ndarray]] = {}
-    said, used = [], list[Record]()
+    said, used, alone = [], list[Record](), set[str]()
     traces = _pairs(TRACES, profile, store)
     for data, records in _pairs(MAXIMA, profile, store).items():
         pairs = dict(zip(REGIMES.values(), records, strict=True))
@@ -125,8 +130,12 @@ def local_maxima(profile: str, store: Store) -> Drawing:
         names = sorted(records[0].histograms, key=lambda name: int(name.removeprefix("example_")))
         for labels in (tuple(pairs), tuple(pairs)[1:]):
             for name in names:
-                title = _image(data, name) if len(labels) > 1 else f"{_image(data, name)},\nPGD alone"
                 counted = {label: pairs[label].histograms[name] for label in labels}
+                title = _image(data, name)
+                if len(labels) == 1:
+                    edges = counted[labels[0]]["edges"]
+                    title = f"{title}\nPGD, {_digits(edges[0])}\nto {_digits(edges[-1])}"
+                    alone.add(title)
                 panels[title] = rebinned({label: (of["edges"], of["counts"]) for label, of in counted.items()}, _BINS)
                 ticks[title] = {
                     label: np.asarray(ends[label][name], float)[:, -1]
@@ -139,7 +148,7 @@ def local_maxima(profile: str, store: Store) -> Drawing:
     if not used:
         return MISSING
     figure = histograms(
-        panels, xlabel="final loss (nats)", ylabel="starts", zero=False, values=ticks, columns=5, tall=1.75
+        panels, xlabel="final loss (nats)", ylabel="starts", zero=False, values=ticks, columns=5, tall=1.75, bare=alone
     )
     alt = (
         f"Histograms of the loss at which PGD ends from many random starts on each of {len(panels) // 2} examples"

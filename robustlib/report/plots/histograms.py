@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -87,6 +87,7 @@ def histograms(
     marks: Mapping[str, float] | None = None,
     columns: int = 2,
     tall: float = 0.0,
+    bare: Collection[str] = (),
 ) -> Figure:
     """Counts in given bins, a panel for each title; a name has one colour in all panels.
 
@@ -99,6 +100,7 @@ def histograms(
         marks: named values, as vertical lines.
         columns: panels side by side.
         tall: inches of a panel with its title and labels, where the usual is too many.
+        bare: titles of panels that say their range themselves, without numbers on the axis.
 
     Raises:
         RobustlibError: nothing to draw, more histograms than can be told apart, counts that do not fit their edges.
@@ -125,12 +127,12 @@ def histograms(
         if zero:
             ax.set_xlim(left=0)
         ax.set(title=title, xlabel=xlabel, ylabel=ylabel)
-        if columns > 3 or is_narrow():
+        if title in bare:
+            ax.set_xticks([])
+        elif columns > 3 or is_narrow():
             ax.locator_params(axis="x", nbins=2 if columns > 3 else 5)
         if columns > 3:
             small_title(ax)
-            # Four labels of five digits do not fit below a small panel.
-            ax.ticklabel_format(axis="x", style="sci", scilimits=(-2, 4), useMathText=True)
     outer_labels(axes)
     outlines: list[Artist] = [Patch(label=name, **_look(at[name])) for name in order]
     lines = [Line2D([], [], label=name, **_line(name, at)) for name in marks]
