@@ -58,8 +58,8 @@ class LossTrace(Measurement):
         return replace(self, **_fewer(self, budget), runs=at_most(self.runs, budget.starts))
 
 
-_BINS = 200
-"""Of an example's own range: figures join them to fewer."""
+_BINS = 40
+"""Of an example's own range."""
 
 
 @spec
@@ -69,7 +69,7 @@ class LocalMaxima(Measurement):
 
     Args:
         starts: random starts for each example.
-        edges: bins (first, last, number) in nats; losses beyond the last edge are counted in the last bin. None: 200
+        edges: bins (first, last, number) in nats; losses beyond the last edge are counted in the last bin. None: 40
             bins from an example's least loss to its greatest.
     """
 
@@ -173,8 +173,8 @@ class TrainingCurve(Measurement):
 
 
 def _rounded(loss: float) -> float:
-    """Three decimals, of a loss below one three digits: a robust network's may be a few hundred-thousandths."""
-    return round(loss, 3) if loss >= 1 else float(f"{loss:.3g}")
+    """Three digits: a robust network's loss may be a few hundred-thousandths."""
+    return float(f"{loss:.3g}")
 
 
 def _loss(values: np.ndarray) -> Metric:
