@@ -353,15 +353,15 @@ show_drawing(drawn.loss_during_pgd(profile, store))
 
 # %% tags=["remove-input"]
 show_statements("madry2018/loss-during-pgd/mnist", profile, store)
-runs = record_of(madry.trace("PGD"), profile, store)
-if runs:
-    curves = torch.stack([torch.tensor(found).mean(0) for found in runs.series.values()])
-    middle = curves.shape[1] // 2
-    later = ((curves[:, -1] - curves[:, middle]) / (curves[:, middle] - curves[:, 0]).clamp_min(1e-12)).mean()
+pgd_traces = record_of(madry.trace("PGD"), profile, store)
+if pgd_traces:
+    mean_traces = torch.stack([torch.tensor(found).mean(0) for found in pgd_traces.series.values()])
+    half_way = mean_traces.shape[1] // 2
+    late_gain = ((mean_traces[:, -1] - mean_traces[:, half_way]) / (mean_traces[:, half_way] - mean_traces[:, 0]).clamp_min(1e-12)).mean()
     where_it_fails(
         "madry2018/loss-during-pgd/mnist", "The loss rises quickly",
         "The claim is tested as a ratio: on four of five examples the first half of the steps must gain at least four times what the second half "
-        f"gains. On the PGD-trained network the second half gains {100 * later:.0f} % of the first, of losses that end at {curves[:, -1].max():.2g} nats or "
+        f"gains. On the PGD-trained network the second half gains {100 * late_gain:.0f} % of the first, of losses that end at {mean_traces[:, -1].max():.2g} nats or "
         "below: it flattens, later than the claim asks.",
     )  # fmt: skip
 show_item("madry2018/loss-during-pgd/mnist", profile, store)
@@ -480,12 +480,12 @@ show_item("madry2018/seeds", profile, store)
 # %% tags=["remove-input"]
 show_item("madry2018/table-1", profile, store)
 
-table = {row.label: row for row in item_rows("madry2018/table-1", profile, store) if row.values}
-starts = [table[name].value for name in ("PGD 100/20, source A'", "PGD 100/20, asking A, source A'") if name in table]
-if len(starts) == 2:
-    gain = abs(starts[0] - starts[1])
-    told = f"takes another {gain:.1f} points" if gain else "gains nothing on these networks"
-    show_markdown(f"Asking A after each of the 20 restarts {told}.")
+table_1 = {row.label: row for row in item_rows("madry2018/table-1", profile, store) if row.values}
+many_starts = [table_1[name].value for name in ("PGD 100/20, source A'", "PGD 100/20, asking A, source A'") if name in table_1]
+if len(many_starts) == 2:
+    gained = abs(many_starts[0] - many_starts[1])
+    what_changes = f"takes another {gained:.1f} points" if gained else "gains nothing on these networks"
+    show_markdown(f"Asking A after each of the 20 restarts {what_changes}.")
 
 # %% [markdown]
 # ### From clean inputs to the worst case
