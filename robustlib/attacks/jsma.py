@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Self
 
 import torch
 from torch import Tensor, nn
 
 from ..batches import at_least_float32
+from ..budget import Budget, at_most
 from ..errors import RobustlibError, suggest
 from ..registry import spec
 from ..threat import Domain
@@ -175,3 +177,6 @@ class Jsma(Description):
     @property
     def passes(self) -> float:
         return (2.0 if self.outputs == "softmax" else 3.0) * (self.features // (2 if self.pairs else 1))
+
+    def within(self, budget: Budget) -> Self:
+        return replace(self, features=at_most(self.features, budget.features))

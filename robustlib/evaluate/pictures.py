@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ..attacks.suite import Jsma, Pgd, run_attack, run_targeted
-from ..budget import Budget, at_most
+from ..budget import Budget
 from ..registry import spec
 from ..spec.measurement import Measured, Measurement, Price, Subject, mean, share
 from ..spec.network import Network
@@ -120,10 +120,7 @@ class Samples(Measurement):
         return price.forward(network) * n + price.step(network) * passes
 
     def within(self, budget: Budget) -> Self:
-        if self.attack is None:
-            return self
-        features = at_most(self.attack.features, budget.features)
-        return replace(self, attack=replace(self.attack, features=features))
+        return self if self.attack is None else replace(self, attack=self.attack.within(budget))
 
 
 def _bytes(points: Tensor) -> list[list[float]]:

@@ -177,5 +177,4 @@ class Targeted(Measurement):
         return price.step(network) * n * (len(facts_of(network.dataset).classes) - 1) * self.attack.passes
 
     def within(self, budget: Budget) -> Self:
-        features = at_most(self.attack.features, budget.features)
-        return replace(self, attack=replace(self.attack, features=features), cap=at_most(self.cap, budget.cap))
+        return replace(self, attack=self.attack.within(budget), cap=at_most(self.cap, budget.cap))

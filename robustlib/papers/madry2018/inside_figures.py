@@ -8,14 +8,13 @@ import numpy as np
 import torch
 from matplotlib.figure import Figure
 
-from ...data.registry import facts_of
 from ...experiments.store import Store
 from ...report.join import rows, title_suffix
 from ...report.plots.bars import Bar, bar_panels
 from ...report.plots.curves import Curve, curve_panels
 from ...report.plots.histograms import draw_histogram, histograms
 from ...report.plots.images import image_grid
-from ...report.plots.records import MISSING, Drawing, printed_along, record_of, records_of, stamped
+from ...report.plots.records import MISSING, Drawing, images_of, printed_along, record_of, records_of, stamped
 from ...report.plots.style import COLOURS, grid, new_figure, outside_legend, places, styled
 from ...spec.records import Record
 from . import cifar, inside, small
@@ -144,8 +143,7 @@ def l2_images(profile: str, store: Store) -> Drawing:
     record = record_of(inside.images(), profile, store)
     if record is None or not record.series["attacked"]:
         return MISSING
-    shape = facts_of(record.dataset["name"]).shape
-    tiles = torch.tensor(record.series["attacked"]).reshape(-1, *shape) / 255
+    tiles = images_of(record, "attacked")
     pairs = [f"{a} → {b}" for a, b in zip(record.series["label"], record.series["led_to"], strict=True)]
     alt = (
         f"{len(tiles)} images changed by PGD within l2 radius {inside.RADIUS:g} on the PGD-trained network, with the "

@@ -13,7 +13,7 @@ from ...experiments.store import Store
 from ...report.join import rows, title_suffix
 from ...report.plots.curves import Curve, curve_panels
 from ...report.plots.images import image_grid
-from ...report.plots.records import MISSING, Drawing, joined, read_row, record_of, stamped
+from ...report.plots.records import MISSING, Drawing, images_of, joined, read_row, record_of, stamped
 from ...report.rows import Row
 from ...spec.records import Record
 from .networks import DATASETS, LABELS, LEGITIMATE, NONE, SHOWN, TEMPERATURES, temperature_of
@@ -199,14 +199,12 @@ def adversarial_samples(dataset: str, profile: str, store: Store) -> Drawing:
     record = record_of(SHOWN[dataset], profile, store)
     if record is None:
         return MISSING
-    classes, labels, led = (
-        facts_of(record.dataset["name"]).classes,
-        *(_integers(record, n) for n in ("label", "led_to")),
-    )
+    classes = facts_of(record.dataset["name"]).classes
+    labels, led = (_integers(record, name) for name in ("label", "led_to"))
     reached = [place for place, label in enumerate(labels) if led[place] != label]
     # Where every attempt failed, these.
     shown = (reached or list(range(len(labels))))[:5]
-    clean, attacked = (_images(record, state)[shown] for state in ("clean", "attacked"))
+    clean, attacked = (images_of(record, state)[shown] for state in ("clean", "attacked"))
     words = [[classes[names[place]] for place in shown] for names in (labels, led)]
     changed = (clean != attacked).any(1).sum((1, 2))
     pairs = ", ".join(f"{one} to {two} ({n} pixels)" for one, two, n in zip(*words, changed, strict=True))
@@ -228,15 +226,9 @@ def class_samples(dataset: str, profile: str, store: Store) -> Drawing:
         return MISSING
     facts = facts_of(found[0].dataset["name"])
     words = [facts.classes[k] for record in found for k in _integers(record, "label")]
-    figure = image_grid(np.concatenate([_images(record, "clean") for record in found]), words)
+    figure = image_grid(np.concatenate([images_of(record, "clean") for record in found]), words)
     return stamped(figure, found), f"{len(words)} test images, one of each class: {', '.join(words)}."
 
 
 def _integers(record: Record, name: str) -> list[int]:
     return np.asarray(record.series[name], int).tolist()
-
-
-def _images(record: Record, state: str) -> np.ndarray:
-    """(n, channels, h, w) in 0..1."""
-    shape = facts_of(record.dataset["name"]).shape
-    return np.asarray(record.series[state], float).reshape(-1, *shape) / 255

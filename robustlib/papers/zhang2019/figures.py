@@ -18,6 +18,7 @@ from ...report.plots.images import image_grid
 from ...report.plots.records import (
     MISSING,
     Drawing,
+    images_of,
     joined,
     printed_along,
     read_record,
@@ -204,7 +205,7 @@ def adversarial_examples(dataset: str, profile: str, store: Store) -> Drawing:
     states += [(f"{method}, attacked", record, "attacked", "led_to") for method, record in records.items()]
     for name, record, state, classes in states:
         names.append(name)
-        pictures += list(np.asarray(record.series[state], float).reshape(-1, *facts.shape) / 255)
+        pictures += list(images_of(record, state))
         titles += [facts.classes[int(k)] for k in np.asarray(record.series[classes], int)]
     figure = image_grid(np.stack(pictures), titles, columns=count, names=names)
     alt = "; ".join(

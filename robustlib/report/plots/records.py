@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 
 from ...catalogue.base import published_of
 from ...catalogue.plan import find_record
+from ...data.registry import facts_of
 from ...experiments.profiles import search_order
 from ...experiments.store import Store
 from ...spec.evaluation import Evaluation
@@ -55,6 +56,11 @@ def stamped(figure: Figure, records: Sequence[Record | Row]) -> Figure:
 
 MOST_NETWORKS = 3
 """Architectures that a figure's foot names; where there are more, the figure's own labels do."""
+
+
+def images_of(record: Record, state: str) -> np.ndarray:
+    """(n, channels, h, w) images in 0..1 that the record keeps as bytes, such as "clean" or "attacked"."""
+    return np.asarray(record.series[state], float).reshape(-1, *facts_of(record.dataset["name"]).shape) / 255
 
 
 def network_names(records: Sequence[Record | Row]) -> list[str]:
