@@ -111,7 +111,7 @@ _EPOCHS, _EPOCH = 20, -(-50_000 // 128)
 def level_cifar(network: Network) -> Network:
     """The paper's simple network for 20 of its 205 epochs: one cycle of the rate, and an adversary of fewer steps."""
     defence = network.defence
-    if isinstance(defence, PgdTraining):
+    if isinstance(defence, Inner):
         # Two steps of length eps from a random start keep clear of the collapse of single-step training.
         defence = replace(defence, ramp=(2, 2, 3))
     schedule = replace(

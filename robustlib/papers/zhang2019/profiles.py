@@ -15,10 +15,12 @@ from ...evaluate.pictures import DecisionMap, Pictures
 from ...evaluate.suite_accuracy import WorstCase
 from ...experiments.profiles import On, Reduction, Scale, Version, scaled
 from ...models import ModelSpec
+from ...spec.evaluation import Evaluation
 from ...spec.network import Network
 from ...training import Schedule
 from ...training.inner import Inner
-from ..madry2018.profiles import QUICK, QUICK_PGD, QUICK_SUITE, SMOKE, SMOKE_PGD, SMOKE_SUITE, on_digits
+from ..madry2018.profiles import QUICK, QUICK_PGD, QUICK_SUITE, SMOKE, SMOKE_PGD, SMOKE_SUITE, level_cifar, on_digits
+from .networks import defence
 from .own import PARTS, judged
 
 SCALED = {"wide_resnet": Scale(4, cycle=True), "resnet18": Scale(32, cycle=True)}
@@ -60,6 +62,23 @@ def level_sweep(network: Network) -> Network:
     """Table 4's network after ten of its hundred epochs; after quick's one and a half lambda has changed little."""
     quick = quick_network(network)
     return replace(quick, schedule=replace(quick.schedule, steps=10 * 469))
+
+
+_LEVELS = (defence("cifar10", "PGD"), defence("cifar10", "TRADES", 6.0))
+"""Defences of CIFAR-10 that a core trains on the simple network, two hours each."""
+
+
+def level_simple(network: Network) -> Network:
+    """Madry's simple network by his chapter's recipe, in the wide one's place."""
+    return level_cifar(replace(network, model=ModelSpec("madry_resnet", 1)))
+
+
+def _has_no_level(evaluation: Evaluation) -> bool:
+    return any(network.defence not in _LEVELS for network in evaluation.lineage)
+
+
+def _simple(budget: Budget = WHOLE) -> Version:
+    return Version(level_simple, budget, unless=_has_no_level, uncompared=True)
 
 
 # Small by themselves: generated data, and a training in parts on few images -----------------------------------------
@@ -107,12 +126,15 @@ def _swept(on: On, smoke: Budget, quick: Budget) -> Reduction:
     return replace(made, on=replace(on, models=("trades_net",)), level=Version(level_sweep, uncompared=True))
 
 
-def _cifar(on: On, smoke: Budget, quick: Budget | None, full: Budget = WHOLE, *, model: str) -> Reduction:
+def _cifar(
+    on: On, smoke: Budget, quick: Budget | None, full: Budget = WHOLE, *, model: str, level: Version | None = None
+) -> Reduction:
     return Reduction(
         replace(on, models=(model,)),
         Version(smoke_network, smoke),
         None if quick is None else Version(quick_network, quick),
         Version(full_network, full),
+        level=level,
     )
 
 
@@ -143,11 +165,20 @@ REDUCTIONS = (
     _mnist(_on(WorstCase), SMOKE_SUITE, QUICK_SUITE),
     _cifar(_CLEAN, SMOKE, None, model="resnet18"),
     _cifar(_PGD, SMOKE_PGD, None, _LOW, model="resnet18"),
-    _cifar(_CLEAN, SMOKE, QUICK, model="wide_resnet"),
-    _cifar(_PGD, SMOKE_PGD, QUICK_PGD, _LOW, model="wide_resnet"),
-    _cifar(_LONG_PGD, SMOKE_PGD, QUICK_PGD, replace(_FEW, search="bfloat16"), model="wide_resnet"),
+    _cifar(_CLEAN, SMOKE, QUICK, model="wide_resnet", level=_simple()),
+    _cifar(_PGD, SMOKE_PGD, QUICK_PGD, _LOW, model="wide_resnet", level=_simple(_LOW)),
+    _cifar(
+        _LONG_PGD, SMOKE_PGD, QUICK_PGD, replace(_FEW, search="bfloat16"), model="wide_resnet", level=_simple(QUICK_PGD)
+    ),
     _cifar(_OTHER, _SMOKE_OTHER, QUICK, _FEW, model="wide_resnet"),
     _cifar(_on(Distances), _SMOKE_NEAREST, QUICK, _FEW, model="wide_resnet"),
     _cifar(_on(Pictures), SMOKE_PGD, QUICK, model="wide_resnet"),
-    _cifar(_on(WorstCase), SMOKE_SUITE, _QUICK_SUITE, replace(_FEW, search="bfloat16"), model="wide_resnet"),
+    _cifar(
+        _on(WorstCase),
+        SMOKE_SUITE,
+        _QUICK_SUITE,
+        replace(_FEW, search="bfloat16"),
+        model="wide_resnet",
+        level=_simple(_QUICK_SUITE),
+    ),
 )
