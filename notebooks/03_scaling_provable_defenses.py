@@ -425,10 +425,11 @@ show_markdown(
 )
 
 # %% [markdown]
-# **What the quick rows are.** A few minutes stand in for the paper's sixty epochs. Training goes from clean images to interval bounds, which cost little more than the network itself, and only then
-# to the dual. On CIFAR-10 and on MNIST at 0.1 a few updates on the dual end it, exact or projected as the row says. At 0.3 they lead nowhere: as the radius rises the loss climbs to chance. In their
-# place comes the dual's last pass over interval bounds of the hidden layers, without projections, on networks of a quarter of the width. A cascade's later stages see the first few thousand training
-# images. Every robust error of these tables is by the exact dual all the same.
+# **What the quick and level rows are.** A few minutes stand in for the paper's sixty epochs. Training goes from clean images to a radius that rises from zero, under the dual's last pass over interval
+# bounds of the hidden layers, which costs a fraction of the dual. On CIFAR-10 and on MNIST at 0.1 a few updates on the dual end it, exact or projected as the row says. Level's CIFAR-10 row is the same
+# with three times the updates; level's MNIST rows go through the [polytope chapter](02_convex_polytope.ipynb)'s chain, whose interval bounds come first. At 0.3 the dual leads nowhere: as the radius
+# rises the loss climbs to chance. There interval bounds come first, the last pass over them is the end, without projections, and networks have a quarter of the width. A cascade's later stages see the
+# first few thousand training images. Every robust error of these tables is by the exact dual all the same.
 
 # %% tags=["remove-input"]
 show_released(
