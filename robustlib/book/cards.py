@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from typing import Any
 from ..data.registry import REGISTRY
 from ..experiments.store import Store, read_weights
 from ..models.released import checkpoints
-from ..spec.records import Record
+from ..spec.records import Metric, Record
 
 ABOUT: dict[str, str] = json.loads(resources.files("robustlib.data").joinpath("about.json").read_text("utf-8"))
 """Contents of each data set, its known faults, and its uses in the book; MyST."""
@@ -91,21 +91,36 @@ def released_cards(store: Store, *, link: Callable[[str], str] = "../{}".format)
 
 
 def _measured(records: Sequence[Record], metrics: Sequence[str], link: Callable[[str], str]) -> list[str]:
-    """A line for each record with an interval of the first of the metrics that it has; [] where there is none."""
+    """A line for each accuracy of a record, or for the first of the metrics that it has; [] where there is none."""
     lines = []
     for record in sorted(records, key=_place):
-        shown = next((name for name in metrics if name in record.metrics), "")
-        metric = record.metrics.get(shown)
-        if metric is not None and metric.low is not None and metric.high is not None:
-            name, _, key = Path(record.path).stem.rpartition("-")
-            asked = record.evaluation["measurement"]
-            lines.append(
-                f"| {name}{settings_text(asked)} | {threat_text(asked)} "
-                f"| {metric.value:.1%} | {metric.low:.1%} to {metric.high:.1%} | {metric.n:,} "
-                f"| [{key}]({link(record.path)}) |"
-            )
+        key = Path(record.path).stem.rpartition("-")[2]
+        for name, asked, metric in _numbers(record, metrics):
+            if metric.low is not None and metric.high is not None:
+                lines.append(
+                    f"| {name}{settings_text(asked)} | {threat_text(asked)} "
+                    f"| {metric.value:.1%} | {metric.low:.1%} to {metric.high:.1%} | {metric.n:,} "
+                    f"| [{key}]({link(record.path)}) |"
+                )
     head = ["", "| measured | threat | value | 95 % interval | points | record |", "|---|---|---|---|---|---|"]
     return [*head, *lines] if records else []
+
+
+def _numbers(record: Record, metrics: Sequence[str]) -> Iterator[tuple[str, Mapping[str, Any], Metric]]:
+    """Name, measurement and value of what a card shows of a record: one, or one for each of several attacks."""
+    asked = record.evaluation["measurement"]
+    if "attacks" not in asked:
+        shown = next((name for name in metrics if name in record.metrics), None)
+        if shown is not None:
+            yield Path(record.path).stem.rpartition("-")[0], asked, record.metrics[shown]
+        return
+    for name, metric in record.metrics.items():
+        number, *source = map(int, name.split()[1:])
+        attack = asked["attacks"][number]
+        steps = f"{attack['steps']}x{attack.get('restarts', 1)}" if "steps" in attack else ""
+        threat = None if attack["type"] == "Clean" else asked["threat"]
+        one = {"attack": attack, "threat": threat, "source": asked["sources"][source[0]] if source else None}
+        yield f"{attack['type'].lower()}{steps}{'-transfer' * bool(source)}", one, metric
 
 
 def _place(record: Record) -> tuple[str, str, float]:
@@ -138,11 +153,12 @@ def threat_text(asked: Mapping[str, Any]) -> str:
 
 
 def settings_text(measurement: Mapping[str, Any]) -> str:
-    """Attack settings missing from a record's name, in parentheses: loss, kappa, targets, transfer source."""
+    """Attack settings missing from a record's name, in parentheses: loss, kappa, targets, start, transfer source."""
     attack, source = measurement.get("attack") or {}, measurement.get("source")
     told = [f"{attack['loss']} loss"] if attack.get("loss", "cross_entropy") != "cross_entropy" else []
     told += [f"κ {attack['kappa']:g}"] if attack.get("kappa") else []
     told += ["targeted"] if attack.get("targeted") else []
+    told += ["random start"] if attack.get("random_step") else []
     # Other attacks hold a number of classes too, and their names say nothing of it either.
     told += [f"{attack['target_classes']} target classes"] if attack.get("target_classes") else []
     if isinstance(source, Mapping):

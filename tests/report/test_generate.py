@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from robustlib.attacks.suite import Clean, Fgsm, Pgd
 from robustlib.book import pages as generated
 from robustlib.book.cards import ABOUT, cards, data_cards, released_cards, threat_text
 from robustlib.book.costs import commands, costs
@@ -25,6 +26,7 @@ from robustlib.catalogue import plan
 from robustlib.catalogue.base import OWN, find_item, items, papers
 from robustlib.data.registry import REGISTRY
 from robustlib.errors import RobustlibError
+from robustlib.evaluate.accuracy import Attacked
 from robustlib.experiments import profiles
 from robustlib.experiments.runner import Job
 from robustlib.experiments.store import Store, weights_path
@@ -36,6 +38,7 @@ from robustlib.report.join import authors, rows
 from robustlib.report.plots.overview import overview, overview_alt
 from robustlib.spec.keys import key
 from robustlib.spec.records import Metric
+from robustlib.threat import LinfBall
 from tests.experiments.tiny import CLEAN, DISTANCES, FGSM, NETWORK, PGD, Made, fabricate, file
 
 TABLE = find_item("madry2018/table-1")
@@ -426,6 +429,19 @@ def test_a_committed_network_has_a_card(made: Made, tmp_path: Path) -> None:
     assert threat_text({"threat": {"type": "L2Ball", "eps": 1.5, "domain": None}}) == "ℓ2 1.5, unclipped"
     accuracies = [e for e in (CLEAN, FGSM, PGD) if made.record(e).metrics["accuracy"].low is not None]
     assert all(f"](../{made.record(evaluation).path}) |" in text for evaluation in accuracies)
+    # A record of several attacks has a line for each.
+    attacks = (Clean(), Fgsm(0.1), Pgd(20, 0.1))
+    several = replace(PGD, measurement=Attacked(attacks, LinfBall(0.2), (replace(NETWORK, seed=7),)))
+    file(tmp_path, several, correct=0.5, weights_digest=made.record(CLEAN).weights_digest)
+    lines = [line for line in cards(tmp_path, Store(tmp_path)).splitlines() if "| 50.0% |" in line]
+    assert [line.split(" | ")[:2] for line in lines] == [
+        [f"| {name} ({told}made on madry_cnn, Standard, seed 7)", ball]
+        for name, told, ball in (
+            ("clean-transfer", "", "none"),
+            ("fgsm-transfer", "random start, ", "ℓ∞ 0.2"),
+            ("pgd20x1-transfer", "", "ℓ∞ 0.2"),
+        )
+    ]
     (tmp_path / path.name).write_bytes(b"")
     with pytest.raises(RobustlibError, match=r"is not a complete safetensors file .*git checkout"):
         cards(tmp_path, Store(made.folder))
