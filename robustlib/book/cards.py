@@ -103,7 +103,7 @@ def _measured(records: Sequence[Record], metrics: Sequence[str], link: Callable[
                     f"| [{key}]({link(record.path)}) |"
                 )
     head = ["", "| measured | threat | value | 95 % interval | points | record |", "|---|---|---|---|---|---|"]
-    return [*head, *lines] if records else []
+    return [*head, *lines] if lines else []
 
 
 def _numbers(record: Record, metrics: Sequence[str]) -> Iterator[tuple[str, Mapping[str, Any], Metric]]:
