@@ -108,23 +108,22 @@ def quick_network(network: Network) -> Network:
     base = _narrow(network) if direct or far else network
     plain = replace(base, defence=Standard(), schedule=_PLAIN, earlier=())
     base = replace(base, rows=rows, earlier=tuple(quick_network(stage) for stage in stages))
-    columns = defence.projections
     if direct:
-        robust = Certified(defence.threat, ramp=2 / 3, projections=columns)
+        robust = Certified(defence.threat, ramp=2 / 3, projections=defence.projections)
         return replace(base, defence=robust, schedule=_DIRECT, parents=(plain,))
     if far:
         loose = Certified(defence.threat, start=0.01, ramp=0.95, interval=1.0)
         first = replace(base, defence=loose, schedule=_FAR_INTERVAL, parents=(plain,))
         robust = Certified(defence.threat, start=0.15, ramp=0.4, method="hybrid")
         return replace(base, defence=robust, schedule=_FAR_HYBRID, parents=(first,))
-    return _risen(base, plain, _HYBRID, _DUAL)
+    return _risen(base, _HYBRID, _DUAL)
 
 
-def _risen(network: Network, plain: Network, cheaper: Schedule, dual: Schedule) -> Network:
+def _risen(network: Network, cheaper: Schedule, dual: Schedule) -> Network:
     """A network trained on a rising radius and hybrid bounds, then for a while on the dual bounds of its line."""
     defence = network.defence
     assert isinstance(defence, Certified)
-    start = replace(plain, schedule=_START)
+    start = replace(network, defence=Standard(), schedule=_START, rows=None, earlier=())
     rising = Certified(defence.threat, ramp=_RISE, method="hybrid")
     first = replace(network, defence=rising, schedule=cheaper, parents=(start,))
     last = Certified(defence.threat, ramp=0.0, projections=defence.projections)
@@ -165,8 +164,7 @@ def level_network(network: Network) -> Network:
     """A small network's level version: on MNIST the earlier paper's chain, ended by this line's bounds."""
     if network.dataset == "mnist":
         return polytope.level_network(network)
-    plain = replace(network, defence=Standard())
-    return _risen(network, plain, _LONGER, _LONGER_DUAL)
+    return _risen(network, _LONGER, _LONGER_DUAL)
 
 
 def _has_no_level(evaluation: Evaluation) -> bool:
