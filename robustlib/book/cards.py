@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..data.registry import REGISTRY
+from ..evaluate.accuracy import stem_of
 from ..experiments.store import Store, read_weights
 from ..models.released import checkpoints
 from ..spec.records import Metric, Record
@@ -117,10 +118,10 @@ def _numbers(record: Record, metrics: Sequence[str]) -> Iterator[tuple[str, Mapp
     for name, metric in record.metrics.items():
         number, *source = map(int, name.split()[1:])
         attack = asked["attacks"][number]
-        steps = f"{attack['steps']}x{attack.get('restarts', 1)}" if "steps" in attack else ""
         threat = None if attack["type"] == "Clean" else asked["threat"]
         one = {"attack": attack, "threat": threat, "source": asked["sources"][source[0]] if source else None}
-        yield f"{attack['type'].lower()}{steps}{'-transfer' * bool(source)}", one, metric
+        stem = stem_of(attack["type"], attack.get("steps"), attack.get("restarts"), transferred=bool(source))
+        yield stem, one, metric
 
 
 def _place(record: Record) -> tuple[str, str, float]:

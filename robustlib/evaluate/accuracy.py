@@ -20,6 +20,12 @@ from .certificates import CHUNK
 from .outcomes import outcomes_under
 
 
+def stem_of(attack: str, steps: int | None, restarts: int | None, *, transferred: bool) -> str:
+    """Stem of the name of an accuracy under an attack, from the attack's class and its counts where it has any."""
+    counts = "" if steps is None else f"{steps}x{restarts or 1}"
+    return f"{attack.lower()}{counts}{'-transfer' * transferred}"
+
+
 @spec
 @dataclass(frozen=True)
 class Accuracy(Measurement):
@@ -64,11 +70,8 @@ class Accuracy(Measurement):
     @property
     def stem(self) -> str:
         """``pgd100x20``, or ``fgsm-transfer`` with a source."""
-        stem = type(self.attack).__name__.lower()
-        steps = getattr(self.attack, "steps", None)
-        if steps is not None:
-            stem += f"{steps}x{getattr(self.attack, 'restarts', 1)}"
-        return stem if self.source is None else f"{stem}-transfer"
+        steps, restarts = (getattr(self.attack, name, None) for name in ("steps", "restarts"))
+        return stem_of(type(self.attack).__name__, steps, restarts, transferred=self.source is not None)
 
     def work(self, price: Price, network: Network, n: int) -> float:
         return (price.forward(network) + price.step(self.source or network) * self.attack.passes) * n
