@@ -1,11 +1,13 @@
 """The long campaign: networks and measurements in the order of a committed queue, by one worker a core.
 
     python -m benchmarks.campaign run --root CLONE --cache FOLDER --time-budget 9000   # one worker; start one a core
-    python -m benchmarks.campaign status --out benchmarks                              # rewrites benchmarks/campaign.md
+    python -m benchmarks.campaign keep --cache FOLDER          # evaluations that are half done, into benchmarks/parts
+    python -m benchmarks.campaign status --out benchmarks      # rewrites benchmarks/campaign.md
 
 Each line of campaign.csv names networks and measurements by patterns, as the folders and files under results/ are
 named. A worker takes the first line's first network that is neither done nor in another worker's hands, so that any
-number of workers may start and stop at any time; a training that was stopped goes on from its checkpoint in the cache.
+number of workers may start and stop at any time; a training that was stopped goes on from its checkpoint in the cache,
+an evaluation from its part there, or on a new machine from the one that ``keep`` left in the repository.
 """
 
 from __future__ import annotations
@@ -25,6 +27,7 @@ import torch
 
 from robustlib.catalogue import plan
 from robustlib.environment import cache_root, repository
+from robustlib.experiments.exchange import collect
 from robustlib.experiments.forecast import estimates
 from robustlib.experiments.progress import duration
 from robustlib.experiments.runner import Interrupted, Job, run
@@ -33,6 +36,8 @@ from robustlib.files import write_atomically
 from robustlib.spec.keys import key
 
 QUEUE = Path(__file__).with_suffix(".csv")
+PARTS = Path("benchmarks", "parts", "networks")
+"""Below a repository: evaluations that are half done."""
 
 
 @dataclass(frozen=True)
@@ -94,9 +99,23 @@ def claimed(path: Path) -> Iterator[bool]:
         yield True
 
 
+def keep(root: Path, cache: Path) -> None:
+    """Copy evaluations that are half done from the cache into the repository; drop those that have a record by now."""
+    for path in sorted(cache.glob("*.part")):
+        write_atomically(root / PARTS / path.name, path.read_bytes())
+    store = Store(root)
+    for part in (part for task in tasks() for part in parts(task)):
+        left = missing(part, store)
+        for job in part.jobs:
+            if job not in left:
+                (root / PARTS / f"{key(job.evaluation)}.part").unlink(missing_ok=True)
+
+
 def work(root: Path, cache: Path, budget: float) -> None:
     """Go down the queue until it is done or the time is up."""
     torch.set_num_threads(1)
+    if any((root / PARTS).glob("*.part")):
+        collect((root / PARTS).parent, root, cache)
     began = time.monotonic()
     for task in tasks():
         for part in parts(task):
@@ -152,7 +171,7 @@ def status(root: Path) -> str:
 def main() -> None:
     """Command line of this module."""
     parser = argparse.ArgumentParser(description="The long campaign.")
-    parser.add_argument("action", choices=("run", "status"))
+    parser.add_argument("action", choices=("run", "keep", "status"))
     parser.add_argument("--root", type=Path, default=repository())
     parser.add_argument("--cache", type=Path, default=cache_root() / "networks")
     parser.add_argument("--time-budget", type=float, default=math.inf, metavar="S")
@@ -160,6 +179,9 @@ def main() -> None:
     args = parser.parse_args()
     if args.action == "run":
         work(args.root.resolve(), args.cache, args.time_budget)
+        return
+    if args.action == "keep":
+        keep(args.root.resolve(), args.cache)
         return
     page = status(args.root.resolve())
     if args.out is None:

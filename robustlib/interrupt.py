@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from types import FrameType
 
 
+class Stopped(Exception):
+    """Work stopped cleanly at a checkpoint; run again to go on."""
+
+
 def starting() -> None:
     """Have Ctrl-C end this process at once, with one line and exit code 130, until another handler is set."""
     # A shell that starts a job in the background has it ignore Ctrl-C; so it stays.

@@ -8,16 +8,20 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 
-from benchmarks import attacks, certify, peers, report, rounds, training, works
+from benchmarks import attacks, campaign, certify, peers, report, rounds, training, works
 from benchmarks.works import THREAT, Work
 from robustlib.certify import margins
 from robustlib.errors import RobustlibError
+from robustlib.evaluate.kept import Kept
+from robustlib.spec.keys import key
 from robustlib.threat import LinfBall
 from robustlib.training import Defence, PgdTraining, Trades, objective
+from tests.experiments.tiny import CLEAN, PGD, file, jobs
 
 SEEN = ("work", "library", "ratio_to_floor", "robust_accuracy", "mean_distance")
 
@@ -264,3 +268,24 @@ def test_rows_of_a_training_step_name_their_contestants() -> None:
         assert [row["library"] for row in found] == ["floor", "robustlib", "robustlib, bfloat16", contest.library]
         assert found[0]["ratio_to_floor"] == 1
         assert all(row["work"] == contest.work and row["ratio_to_floor"] > 0 for row in found)
+
+
+def test_evaluations_that_are_half_done_travel_with_the_repository(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task = campaign.Task("smoke", "*", "*", "a test")
+    monkeypatch.setattr(campaign, "tasks", lambda: [task])
+    monkeypatch.setattr(campaign, "parts", lambda task: [campaign.Part(task, "some", tuple(jobs(CLEAN, PGD)))])
+    root, here, there = tmp_path / "root", tmp_path / "here", tmp_path / "there"
+    for evaluation in (CLEAN, PGD):
+        half = Kept(here / f"{key(evaluation)}.part", {}, stop=lambda: False, slot=dict)
+        half.of("a chunk", lambda: np.ones(3))
+        half.save()
+    campaign.keep(root, here)
+    for _ in range(2):
+        campaign.work(root, there, 0)
+        assert sorted(path.name for path in there.glob("*.part")) == sorted(f"{key(e)}.part" for e in (CLEAN, PGD))
+    file(root, PGD, "smoke")
+    (here / f"{key(PGD)}.part").unlink()
+    campaign.keep(root, here)
+    assert [path.stem for path in (root / campaign.PARTS).iterdir()] == [key(CLEAN)]

@@ -18,6 +18,11 @@ class Passes:
     backwards: int = 0
     seconds: float = 0.0
 
+    def add(self, forwards: int, backwards: int, seconds: float) -> None:
+        """Count more of each."""
+        self.forwards, self.backwards = self.forwards + forwards, self.backwards + backwards
+        self.seconds += seconds
+
 
 @contextmanager
 def counted(*models: nn.Module | None) -> Iterator[Passes]:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import copy
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Self
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from ..attacks.suite import Attack, Clean
 from ..budget import Budget
@@ -19,6 +21,7 @@ from ..spec.quantities import ATTACKED, BOUND, Quantity
 from ..spec.records import Metric, pack
 from ..threat import Ball
 from .certificates import CHUNK
+from .kept import keep
 from .outcomes import outcomes_under
 
 CHEAP_FIRST = (("interval", "fixed"), ("hybrid", "fixed"), ("dual", "fixed"), ("dual", "adaptive"))
@@ -71,14 +74,20 @@ class Exact(Measurement):
         left = (standing & ~proven).nonzero()[:, 0]
         asked = left[nearest[left].argsort(descending=True, stable=True)][: self.tried]
         counts, late, switches = {"solved": 0, "broken": 0}, 0, []
-        for done, part in enumerate(asked.split(SOLVED)):
+
+        def solved(part: Tensor) -> np.ndarray:
             x, y = split.images(rows[part]).cpu(), split.y[rows[part]].cpu()
             answer = decide(copy.deepcopy(model).cpu(), x, y, self.threat, nodes=self.nodes, seconds=self.seconds)
-            proven[part], standing[part] = answer.proven, ~answer.broken
-            counts["solved"] += int(answer.proven.sum())
-            counts["broken"] += int(answer.broken.sum())
-            late += int(answer.late.sum())
-            switches += answer.switches.tolist()
+            return torch.stack([answer.proven, answer.broken, answer.late, answer.switches]).long().numpy()
+
+        for done, part in enumerate(asked.split(SOLVED)):
+            answers = keep(partial(solved, part), name, "solved", part.numpy())
+            proves, breaks, lates, of = torch.from_numpy(answers)
+            proven[part], standing[part] = proves.bool(), ~breaks.bool()
+            counts["solved"] += int(proves.sum())
+            counts["broken"] += int(breaks.sum())
+            late += int(lates.sum())
+            switches += of.tolist()
             if progress is not None:
                 progress(done * SOLVED, len(asked))
         sure, right = proven.numpy(), standing.numpy()

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import torch
@@ -24,6 +25,7 @@ from ..errors import RobustlibError
 from ..spec.measurement import Progress
 from ..threat import Ball, Domain, ball
 from ..training.precision import allowed, fastest, in_arithmetic
+from .kept import keep
 
 CHUNK = 250
 
@@ -60,12 +62,17 @@ def in_pieces(work: Callable[[Tensor, Tensor], Tensor], x: Tensor, y: Tensor) ->
     return torch.cat([in_pieces(work, x[:half], y[:half]), in_pieces(work, x[half:], y[half:])])
 
 
-def _chunks(split: Split, rows: Tensor, progress: Progress | None) -> Iterator[tuple[int, Tensor, Tensor]]:
+def _by_chunk(
+    work: Callable[[int, Tensor], np.ndarray], rows: Tensor, progress: Progress | None, *named: object
+) -> np.ndarray:
+    """work(index, rows) of each chunk, joined; a chunk that was kept under such a name is not done again."""
+    found = []
     for index, start in enumerate(range(0, len(rows), CHUNK)):
-        chosen = rows[start : start + CHUNK].to(split.y.device)
-        yield index, split.images(chosen), split.y[chosen]
+        chosen = rows[start : start + CHUNK]
+        found.append(keep(partial(work, index, chosen), *named, index, chosen.cpu().numpy()))
         if progress is not None:
             progress(start, len(rows))
+    return np.concatenate(found)
 
 
 @checked
@@ -101,28 +108,29 @@ def outcomes_under(
         RobustlibError: an attack left its threat model (nothing of it may count).
     """
     allowed(search)
-    correct, outside, surrogate = [], 0, source
+    surrogate = source
     # One pass is a look at the point itself, and no search.
     if len(rows) and attack.passes > 1:
         first = split.images(rows[:CHUNK].to(split.y.device))
         surrogate = steering(source or model, search, first, passes=attack.passes * len(rows)) or source
-    for index, x, y in _chunks(split, rows, progress):
+
+    def judged(index: int, chosen: Tensor) -> np.ndarray:
+        x, y = split.images(chosen), split.y[chosen.to(split.y.device)]
         generator = chunk_generator(name, index, x.device)
 
-        def attacked(xs: Tensor, ys: Tensor, generator: torch.Generator = generator) -> Tensor:
+        def attacked(xs: Tensor, ys: Tensor) -> Tensor:
             return run_attack(
                 attack, model, xs, ys, threat, generator=generator, surrogate=surrogate, last_iterate=True
             )
 
         x_adv = in_pieces(attacked, x, y)
-        if threat is not None:
-            outside += int((~threat.contains(x_adv, x)).sum())
         with frozen(model), torch.no_grad():
             logits = logits_of(model, x_adv, y, under=str(attack))
-        correct.append((logits.argmax(1) == y).cpu().numpy())
-    if outside:
-        raise RobustlibError(f"{attack} left {threat} on {outside} of {len(rows)} points; nothing was recorded")
-    return np.concatenate(correct) if correct else np.zeros(0, bool)
+        if threat is not None and (outside := int((~threat.contains(x_adv, x)).sum())):
+            raise RobustlibError(f"{attack} left {threat} on {outside} of {len(x)} points; nothing was recorded")
+        return (logits.argmax(1) == y).cpu().numpy()
+
+    return _by_chunk(judged, rows, progress, name, attack, threat) if len(rows) else np.zeros(0, bool)
 
 
 @checked
@@ -145,15 +153,18 @@ def distances_under(
     """
     if domain is None:
         raise RobustlibError(f"domain is missing for {attack}, which starts from noise in it; give (lo, hi)")
-    measure, found = ball(measured or norm, 0.0, domain), []
-    for index, x, y in _chunks(split, rows, progress):
+    measure = ball(measured or norm, 0.0, domain)
+
+    def searched(index: int, chosen: Tensor) -> np.ndarray:
+        x, y = split.images(chosen), split.y[chosen.to(split.y.device)]
         generator = chunk_generator(name, index, x.device)
         x_adv = find_nearest(attack, model, x, y, norm=norm, domain=domain, generator=generator)
         with frozen(model), torch.no_grad():
             broken = logits_of(model, x_adv, y).argmax(1) != y
         distance = measure.length(x_adv.double() - x.double())
-        found.append(torch.where(broken, distance, torch.inf).cpu().numpy())
-    return np.concatenate(found) if found else np.zeros(0)
+        return torch.where(broken, distance, torch.inf).cpu().numpy()
+
+    return _by_chunk(searched, rows, progress, name, attack, norm, measured) if len(rows) else np.zeros(0)
 
 
 def worst_case(outcomes: list[np.ndarray]) -> np.ndarray:
@@ -205,25 +216,22 @@ def final_losses(
     if len(rows):
         first = split.images(rows[:CHUNK].to(split.y.device))
         surrogate = steering(model, search, first, passes=2.0 * steps * starts * len(rows))
+
+    def ends(row: int, size: int, index: int) -> np.ndarray:
+        chosen = torch.full((size,), row, device=split.y.device)
+        x, y = split.images(chosen), split.y[chosen]
+        generator = chunk_generator(name, index, x.device)
+        _, x_adv = pgd_trace(
+            surrogate or model, x, y, threat, steps=steps, step_size=step_size, generator=generator, last_iterate=True
+        )
+        with frozen(model), torch.no_grad():
+            return cross_entropy(logits_of(model, x_adv, y), y).cpu().numpy()
+
     for i, row in enumerate(rows.tolist()):
         for j in range(0, starts, CHUNK):
             size = min(CHUNK, starts - j)
-            chosen = torch.full((size,), row, device=split.y.device)
-            x, y = split.images(chosen), split.y[chosen]
-            generator = chunk_generator(name, i * starts + j, x.device)
-            _, x_adv = pgd_trace(
-                surrogate or model,
-                x,
-                y,
-                threat,
-                steps=steps,
-                step_size=step_size,
-                generator=generator,
-                last_iterate=True,
-            )
-            with frozen(model), torch.no_grad():
-                losses = cross_entropy(logits_of(model, x_adv, y), y)
-            found[i, j : j + size] = losses.cpu().numpy()
+            work = partial(ends, row, size, i * starts + j)
+            found[i, j : j + size] = keep(work, name, threat, steps, step_size, row, size, i * starts + j)
             if progress is not None:
                 progress(i * starts + j + size, len(rows) * starts)
     return found

@@ -5,7 +5,9 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -20,6 +22,7 @@ from ..threat import Ball
 from ..training.precision import allowed
 from . import outcomes
 from .counting import Passes, counted
+from .kept import keep
 from .masking import SHARE, Finding, diagnose
 from .outcomes import chunk_generator, in_pieces, steering
 
@@ -175,10 +178,9 @@ def evaluate(
     # Queries and transfer come last: the points that they break are those that gradients could not.
     runs.sort(key=lambda run: bool(run[1]) or isinstance(run[0], Square))
     for index, (attack, source, guide) in enumerate(runs):
-        before = standing
-        with counted(model, guide) as cost:
-            if threat.eps > 0:
-                standing = _after(model, x, y, threat, attack, guide, standing, f"{name}/{index}")
+        before, cost = standing, Passes()
+        if threat.eps > 0:
+            standing, cost = _after(model, x, y, threat, attack, guide, standing, f"{name}/{index}")
         lines.append(_line(attack, source, int(before.sum()), standing, cost))
     generator = chunk_generator(name, -1, x.device)
     findings = diagnose(model, x, y, threat, generator=generator) + _late(lines)
@@ -227,25 +229,33 @@ def _after(
     guide: nn.Module | None,
     standing: Tensor,
     name: str,
-) -> Tensor:
-    left, outside = standing.clone(), 0
-    for index, rows in enumerate(torch.arange(len(x), device=x.device).split(outcomes.CHUNK)):
-        rows = rows[standing[rows]]
-        if len(rows) == 0:
-            continue
+) -> tuple[Tensor, Passes]:
+    left, cost = standing.clone(), Passes()
+
+    def attacked(index: int, rows: Tensor) -> np.ndarray:
         generator = chunk_generator(name, index, x.device)
 
-        def attacked(xs: Tensor, ys: Tensor, generator: torch.Generator = generator) -> Tensor:
+        def one(xs: Tensor, ys: Tensor) -> Tensor:
             # All of these points are correct, so that none could be put right; classifying them again costs a pass.
             return run_attack(attack, model, xs, ys, threat, generator=generator, surrogate=guide, last_iterate=True)
 
-        points = in_pieces(attacked, x[rows], y[rows])
-        outside += int((~threat.contains(points, x[rows])).sum())
-        with frozen(model):
-            left[rows] = ~lost(model, points, y[rows])
-    if outside:
-        raise RobustlibError(f"{attack} left {threat} on {outside} points; nothing of it counts")
-    return left
+        with counted(model, guide) as part:
+            points = in_pieces(one, x[rows], y[rows])
+            if outside := int((~threat.contains(points, x[rows])).sum()):
+                raise RobustlibError(f"{attack} left {threat} on {outside} points; nothing of it counts")
+            with frozen(model):
+                stays = ~lost(model, points, y[rows])
+        return np.array([*stays.tolist(), part.forwards, part.backwards, part.seconds])
+
+    for index, rows in enumerate(torch.arange(len(x), device=x.device).split(outcomes.CHUNK)):
+        rows = rows[standing[rows]]
+        if len(rows):
+            *stays, forwards, backwards, seconds = keep(
+                partial(attacked, index, rows), name, attack, index, rows.cpu().numpy()
+            ).tolist()
+            left[rows] = torch.tensor(stays, device=x.device).bool()
+            cost.add(int(forwards), int(backwards), seconds)
+    return left, cost
 
 
 def _late(lines: Sequence[Line]) -> list[Finding]:

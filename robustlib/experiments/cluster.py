@@ -26,14 +26,14 @@ import torch
 from ..environment import cache_root
 from ..errors import RobustlibError
 from ..files import write_atomically
-from ..interrupt import asking
+from ..interrupt import Stopped, asking
 from ..spec.evaluation import Evaluation
 from ..spec.keys import key
 from ..spec.network import Network
 from ..spec.records import Unfilable
 from ..training import TrainingDiverged, WeakTeacher
 from .checkpoints import MissingWeights
-from .networks import Networks, Stopped
+from .networks import Networks
 from .progress import Tick, label
 from .provenance import resolve_device
 from .runner import Interrupted, Job, Summary, exact_arithmetic, headline, run_one, tune_allocator

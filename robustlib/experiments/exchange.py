@@ -14,17 +14,21 @@ from pathlib import Path
 import torch
 
 from ..errors import RobustlibError
+from ..evaluate.kept import read
 from ..files import write_atomically
 from ..spec.records import loads
 from .store import Store, check_specification, read_weights
 
 SECONDS = 30.0
 """Seconds between two copies of new files during a run."""
+HALF_DONE = (".checkpoint", ".part")
+"""Endings of files that end with their training or evaluation, and of which one that is further replaces another."""
 
 
 def _files(root: Path, cache: Path) -> dict[str, Path]:
-    """Records, networks, training logs and checkpoints, by their names in the folder that travels."""
-    networks = (path for kind in ("safetensors", "log.json", "checkpoint") for path in cache.glob(f"*.{kind}"))
+    """Records, networks, training logs and what is half done, by their names in the folder that travels."""
+    kinds = ("*.safetensors", "*.log.json", *(f"*{kind}" for kind in HALF_DONE))
+    networks = (path for kind in kinds for path in cache.glob(kind))
     found = {path.relative_to(root).as_posix(): path for path in root.glob("results/*/*/*.json")}
     found |= {f"networks/{path.name}": path for path in networks}
     return {name: path for name, path in sorted(found.items(), reverse=True) if not path.is_symlink()}
@@ -64,8 +68,8 @@ def copying(destination: Path, root: Path, cache: Path, *, every: float = SECOND
                 with contextlib.suppress(FileNotFoundError):  # a checkpoint goes when its training ends
                     write_atomically(destination / name, path.read_bytes())
                     known[name] = stamp
-        # A checkpoint ends with its training. Nothing else is ever deleted: an earlier run may have left it there.
-        for name in (gone for gone in set(known) - set(found) if gone.endswith(".checkpoint")):
+        # Nothing else is ever deleted: an earlier run may have left it there.
+        for name in (gone for gone in set(known) - set(found) if gone.endswith(HALF_DONE)):
             (destination / name).unlink(missing_ok=True)
 
     def regularly() -> None:
@@ -96,7 +100,7 @@ class Filed:
 def collect(folder: Path, root: Path, cache: Path) -> Filed:
     """Validate and file the results of :func:`copying`: records below ``root``, the rest in ``cache``.
 
-    Nothing that is there already is replaced, but for a checkpoint by one that is further.
+    Nothing that is there already is replaced, but for a checkpoint, or part of an evaluation, by one that is further.
 
     Args:
         folder: holds ``results/``, ``networks/`` or both.
@@ -116,7 +120,7 @@ def collect(folder: Path, root: Path, cache: Path) -> Filed:
         except (RobustlibError, OSError, ValueError) as error:
             result.refused.append(f"{name}: {error}")
             continue
-        if not target.exists() or (source.suffix == ".checkpoint" and step > _reached(target)):
+        if not target.exists() or (source.suffix in HALF_DONE and step > _reached(target)):
             write_atomically(target, content)
             result.filed.append(name)
         elif name.startswith("results/") and target.read_bytes() != content:
@@ -127,8 +131,8 @@ def collect(folder: Path, root: Path, cache: Path) -> Filed:
 
 
 def _validated(name: str, path: Path, store: Store) -> int:
-    """Updates behind a checkpoint, else 0; RobustlibError or ValueError for a file that its name misdescribes."""
-    if path.suffix == ".checkpoint":
+    """How far half-done work has come, else 0; RobustlibError or ValueError for a file that its name misdescribes."""
+    if path.suffix in HALF_DONE:
         return _step(path)
     if path.suffix == ".safetensors":
         read_weights(path)
@@ -140,7 +144,11 @@ def _validated(name: str, path: Path, store: Store) -> int:
 
 
 def _step(path: Path) -> int:
-    """Updates behind a checkpoint."""
+    """Updates behind a checkpoint, or chunks behind part of an evaluation."""
+    if path.suffix == ".part":
+        if not (chunks := len(read(path)[1])):
+            raise RobustlibError("it is no part of an evaluation; the evaluation starts anew")
+        return chunks
     try:
         with zipfile.ZipFile(path) as archive:
             if damaged := archive.testzip():
@@ -151,7 +159,7 @@ def _step(path: Path) -> int:
 
 
 def _reached(path: Path) -> int:
-    """Updates behind a checkpoint; -1 for a file that cannot be read."""
+    """How far a file has come that is half done; -1 for one that cannot be read."""
     try:
         return _step(path)
     except RobustlibError:

@@ -17,6 +17,7 @@ from ..data import Dataset, Split, load
 from ..data.registry import facts_of
 from ..errors import RobustlibError
 from ..files import lock, write_atomically
+from ..interrupt import Stopped
 from ..models import build
 from ..spec.keys import key
 from ..spec.network import Network
@@ -38,10 +39,6 @@ def dataset_of(network: Network, device: torch.device) -> Dataset:
     """Dataset that a network is trained and evaluated on, cut to its classes."""
     dataset = load(network.dataset, device=device)
     return dataset.only(network.classes) if network.classes else dataset
-
-
-class Stopped(Exception):
-    """Training stopped cleanly at a checkpoint; run again to go on."""
 
 
 @dataclass

@@ -7,17 +7,19 @@ import ctypes
 import math
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from ..environment import cache_root
 from ..errors import RobustlibError
+from ..evaluate.kept import Kept
 from ..files import Busy, lock
-from ..interrupt import asking
+from ..interrupt import Stopped, asking
 from ..spec.evaluation import Evaluation
 from ..spec.keys import departures, describe, key
 from ..spec.measurement import Subject
@@ -26,7 +28,7 @@ from ..training import TrainingDiverged, WeakTeacher
 from ..training.precision import noting
 from .checkpoints import MissingWeights
 from .cost import evaluation_flops
-from .networks import Networks, Stopped, dataset_of
+from .networks import Networks, dataset_of
 from .progress import Tick, label
 from .provenance import commit, device_name, peak_memory_mb, resolve_device, source_digest, versions
 from .store import Store, weights_digest
@@ -228,13 +230,21 @@ def run_one(
         models = {key(network): networks.obtain(network) for network in evaluation.networks}
         dataset = dataset_of(subject, networks.device)
         log = networks.log(subject)
-        wall, cpu = time.monotonic(), time.process_time()
         progress = None if tick is None else lambda k, n: tick(label(evaluation), k, n)
         on = Subject(evaluation, dataset, models, log, progress)
+        path = networks.cache / f"{key(evaluation)}.part"
+        if recompute:
+            path.unlink(missing_ok=True)
+        about = {"evaluation": key(evaluation), "data": dataset.digest}
+        about["weights"] = " ".join(weights_digest(model) for model in models.values())
         with noting() as steered:
-            found = evaluation.measurement.run(on)
+            kept = Kept(path, about, stop=networks.stop, slot=_clock(networks.device, steered))
+            with kept.used():
+                found = evaluation.measurement.run(on)
+        slots = [*kept.slots, kept.slot()]
+        searches = sorted({used for slot in slots for used in slot["search"]})
         trained = str(log.get("arithmetic", "")) if log is not None else ""
-        arithmetic = {"search": sorted(steered), "training": [trained] if trained else []}
+        arithmetic = {"search": searches, "training": [trained] if trained else []}
         record = Record(
             profile=job.home(profile),
             evaluation_key=key(evaluation),
@@ -244,7 +254,7 @@ def run_one(
             outcomes=found.outcomes,
             series=found.series,
             histograms=found.histograms,
-            findings=([] if log is None else list(log["alarms"])) + found.notes,
+            findings=([] if log is None else list(log["alarms"])) + found.notes + _runs(slots),
             deviations=job.deviations,
             arithmetic={part: used for part, used in arithmetic.items() if used},
             dataset={
@@ -257,16 +267,44 @@ def run_one(
             commit=commit(),
             source_digest=source_digest(),
             versions=versions(),
-            device=device_name(networks.device),
+            device=", ".join(dict.fromkeys(slot["device"] for slot in slots)),
             created=datetime.now(UTC).isoformat(timespec="seconds"),
-            wall_s=round(time.monotonic() - wall, 3),
-            cpu_s=round(time.process_time() - cpu, 3),
-            peak_memory_mb=round(peak_memory_mb(networks.device), 1),
+            wall_s=round(sum(slot["wall_s"] for slot in slots), 3),
+            cpu_s=round(sum(slot["cpu_s"] for slot in slots), 3),
+            peak_memory_mb=round(max(slot["peak_memory_mb"] for slot in slots), 1),
             training_s=round(float(log["seconds"]), 1) if log is not None else 0.0,
             training_cpu_s=round(float(log["cpu_seconds"]), 1) if log is not None else 0.0,
             operations=evaluation_flops(evaluation, len(on.rows)),
         )
-        return store.write(record, evaluation), True
+        filed = store.write(record, evaluation)
+        path.unlink(missing_ok=True)
+        return filed, True
+
+
+def _clock(device: torch.device, steered: Collection[str]) -> Callable[[], dict[str, Any]]:
+    """Facts about this run of an evaluation, up to the moment of the call."""
+    wall, cpu = time.monotonic(), time.process_time()
+
+    def so_far() -> dict[str, Any]:
+        return {
+            "device": device_name(device),
+            "commit": commit(),
+            "versions": versions(),
+            "search": sorted(steered),
+            "wall_s": time.monotonic() - wall,
+            "cpu_s": time.process_time() - cpu,
+            "peak_memory_mb": peak_memory_mb(device),
+        }
+
+    return so_far
+
+
+def _runs(slots: Sequence[Mapping[str, Any]]) -> list[str]:
+    """A line for a record that several runs made, with what differed between them."""
+    if len(slots) == 1:
+        return []
+    made = {(slot["device"], slot["commit"][:8], *slot["versions"].values()): None for slot in slots}
+    return [f"measured in {len(slots)} runs: " + "; ".join(", ".join(facts) for facts in made)]
 
 
 def verify(evaluation: Evaluation, committed: Record, *, device: str, folder: Path) -> tuple[float, float]:
