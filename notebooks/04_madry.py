@@ -332,9 +332,8 @@ def where_it_fails(item, begins, text):
 # ## The paper's figures and tables
 #
 # Both halves of the paper have their cells here, MNIST and CIFAR-10. On CIFAR-10 we trained the paper's simple network, naturally,
-# against FGSM and against PGD, for 20 of its 205 epochs; the FGSM-trained one is drawn while it trains and has not been attacked.
-# There, and for the three wide networks, small convolutional networks stand in: their numbers show the pattern and not the level,
-# and each row says which it is.
+# against FGSM and against PGD, for 20 of its 205 epochs. For the three wide networks small convolutional networks stand in: their
+# numbers show the pattern and not the level, and each row says which it is.
 # Figures carry the numbers of the arXiv version (v4); those of the ICLR version follow in brackets where they differ.
 # [How to read a row](../book/how_to_read.md) explains verdicts and intervals.
 #

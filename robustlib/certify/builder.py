@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .operations import Add, Node, Operation, Relu, Reshape, Scale
+from .operations import Add, Greater, Node, Operation, Relu, Reshape, Scale
 from .rows import Shape
 
 
@@ -60,6 +60,11 @@ class Builder:
     def sum(self, left: int, right: int) -> int:
         """Sum of two nodes of one shape."""
         return self.note(Add(), (left, right), self.nodes[left].shape)
+
+    def greater(self, left: int, right: int, like: Tensor) -> int:
+        """The greater of two nodes of one shape."""
+        more = self.relu(self.sum(right, self.scale(left, -1.0, 0.0, like)))
+        return self.note(Greater(), (left, more, right), self.nodes[left].shape)
 
     def reshape(self, place: int, shape: Shape) -> int:
         """Reshape a node's values; a node of that shape is itself the result."""

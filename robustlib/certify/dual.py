@@ -120,7 +120,7 @@ def carry(
                 if sized:
                     bound.size = bound.size + rows.map(torch.abs).pair(offset.abs())
             rows = node.operation.back(rows, graph.nodes[node.inputs[0]].shape, node.shape)
-        for place in node.inputs:
+        for place in node.terms:
             waiting[place] = plus(waiting[place], rows, graph.nodes[place].shape) if place in waiting else rows
     least, greatest = region.range_of(waiting[0])
     if sized:

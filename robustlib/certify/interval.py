@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
-from .operations import Add, Graph, Input, Relu
+from .operations import Add, Graph, Greater, Input, Relu
 from .region import Region
 
 
@@ -16,14 +17,21 @@ def interval_bounds(graph: Graph, region: Region) -> list[Region]:
         operation = node.operation
         if isinstance(operation, Input):
             boxes.append(Region(region.center, region.radius))
+        elif isinstance(operation, Greater):
+            (low, high), (low_, high_) = ends(before[0]), ends(before[2])
+            boxes.append(_between(torch.maximum(low, low_), torch.maximum(high, high_)))
         elif isinstance(operation, Add):
             boxes.append(Region(before[0].center + before[1].center, before[0].radius + before[1].radius))
         elif isinstance(operation, Relu):
             lower, upper = ((before[0].center + sign * before[0].radius).clamp_min(0) for sign in (-1, 1))
-            boxes.append(Region((lower + upper) / 2, (upper - lower) / 2))
+            boxes.append(_between(lower, upper))
         else:
             boxes.append(Region(operation.forward(before[0].center), operation.spread(before[0].radius)))
     return boxes
+
+
+def _between(lower: Tensor, upper: Tensor) -> Region:
+    return Region((lower + upper) / 2, (upper - lower) / 2)
 
 
 def ends(box: Region) -> tuple[Tensor, Tensor]:

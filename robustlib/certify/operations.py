@@ -110,6 +110,17 @@ class Add:
 
 
 @dataclass(frozen=True)
+class Greater(Add):
+    """The greater of z and z', as the sum of z and relu(z' - z).
+
+    Its third input is z' itself: no part of the sum, it only tells intervals what the sum is.
+    """
+
+    def forward(self, left: Tensor, right: Tensor, other: Tensor | None = None) -> Tensor:
+        return left + right
+
+
+@dataclass(frozen=True)
 class Relu:
     """max(z, 0)."""
 
@@ -159,6 +170,11 @@ class Node:
     operation: Operation
     inputs: tuple[int, ...]
     shape: Shape
+
+    @property
+    def terms(self) -> tuple[int, ...]:
+        """Positions of the inputs that the output is computed from."""
+        return self.inputs[:2]
 
 
 @dataclass(frozen=True)

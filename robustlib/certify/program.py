@@ -123,7 +123,7 @@ def _live(graph: Graph, affine: Matrices, relaxations: dict[int, Relaxation]) ->
         if i in relaxations:
             live[i] &= _array(relaxations[i].upper) > 0
         used = live[i] if i not in affine else affine[i][0][live[i]].getnnz(0) > 0
-        for place in graph.nodes[i].inputs:
+        for place in graph.nodes[i].terms:
             live[place] |= used
     return live
 
@@ -162,7 +162,7 @@ def program_of(
     program.low[places[0][live[0]]], program.high[places[0][live[0]]] = ends
     for i, node in enumerate(graph.nodes):
         kept = open_.get(i, live[i])
-        at, before = places[i][kept], [places[place] for place in node.inputs]
+        at, before = places[i][kept], [places[place] for place in node.terms]
         one, none = sparse.identity(len(at), format="csr"), np.zeros(len(at))
         if isinstance(node.operation, Add):
             program.rows([(at, one), (before[0][kept], -one), (before[1][kept], -one)], none, none)

@@ -140,7 +140,7 @@ def projected_bounds(
     pushed: list[_Pushed] = []
     found: dict[int, Relaxation] = {}
     for position, node in enumerate(graph.nodes[: max(graph.relus, default=-1) + 1]):
-        before = [pushed[i] for i in node.inputs]
+        before = [pushed[i] for i in node.terms]
         if isinstance(node.operation, Input):
             pushed.append(draw.start(region))
         elif isinstance(node.operation, Add):

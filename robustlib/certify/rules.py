@@ -17,9 +17,9 @@ from .operations import Conv, Linear, average_pool
 from .rows import Kernel
 
 SUPPORTED = (
-    "Linear, Conv2d, ReLU, BatchNorm1d, BatchNorm2d, AvgPool2d, AdaptiveAvgPool2d(1), Flatten, view, reshape, Dropout, "
-    "Identity, Hardtanh, ReLU6, LeakyReLU, PReLU, abs, clamp, sums and differences of two branches, and +, -, *, / "
-    "with a constant"
+    "Linear, Conv2d, ReLU, BatchNorm1d, BatchNorm2d, AvgPool2d, AdaptiveAvgPool2d(1), MaxPool2d, AdaptiveMaxPool2d(1), "
+    "Flatten, view, reshape, Dropout, Identity, Hardtanh, ReLU6, LeakyReLU, PReLU, abs, clamp, sums and differences of "
+    "two branches, the greater or lesser of them, and +, -, *, / with a constant"
 )
 
 
@@ -189,6 +189,12 @@ def arithmetic(call: Call) -> int:
 
 def _branches(call: Call, name: str, one: int, two: int, alpha: float) -> int:
     builder, like = call.builder, call.output
+    if name in ("maximum", "minimum"):
+        more = 1.0 if name == "maximum" else -1.0
+        # min(a, b) is -max(-a, -b).
+        a, b = (place if more == 1 else builder.scale(place, more, 0.0, like) for place in (one, two))
+        greater = builder.greater(a, b, like)
+        return greater if more == 1 else builder.scale(greater, more, 0.0, like)
     if name in ("add", "sub"):
         sign = alpha if name == "add" else -alpha
         if one == two:
@@ -223,6 +229,36 @@ def leak(call: Call) -> int:
     return call.builder.leak(place, value, call.output)
 
 
+def max_pool(call: Call) -> list[int | None]:
+    """The greatest value of each cell, two at a time: the place itself, but no bound of where it is."""
+    a = call.arguments
+    if call.subject.dim() != 4:
+        raise Unbounded("is not over one map for each example")
+    if "kernel_size" in a:
+        size = (a["kernel_size"][0], a["kernel_size"][-1])
+        stride = (a["stride"][0], a["stride"][-1]) if a["stride"] else size
+        dilation = (a["dilation"][0], a["dilation"][-1])
+        if a["ceil_mode"] or any(a["padding"]):
+            raise Unbounded("has cells that reach beyond the map; use a plain MaxPool2d(kernel, stride)")
+    elif any(side != 1 for side in a["output_size"]):
+        raise Unbounded("is over cells of several sizes; use AdaptiveMaxPool2d(1) or a plain MaxPool2d(kernel, stride)")
+    else:
+        size, stride, dilation = (call.subject.shape[2], call.subject.shape[3]), (1, 1), (1, 1)
+    builder, place, like = call.builder, call.one(), call.output[0]
+    shape, channels = builder.example(like.shape), like.shape[1]
+
+    def part(weight: Tensor) -> int:
+        kernel = Kernel(weight.expand(channels, 1, *size), stride, (0, 0), dilation, channels)
+        return builder.note(Conv(kernel, None), (place,), shape)
+
+    # Depthwise convolutions that pick one place of each cell.
+    found = [part(pick) for pick in torch.eye(size[0] * size[1]).to(like).view(-1, 1, *size)]
+    while len(found) > 1:
+        one, two, *rest = found
+        found = [*rest, builder.greater(one, two, like)]
+    return [found[0], None]
+
+
 Rule = Callable[[Call], Any]
 MOVES = (
     "view",
@@ -250,6 +286,7 @@ RULES: dict[str, Rule] = {
     **dict.fromkeys(("leaky_relu", "_prelu_kernel", "abs"), leak),
     "convolution": convolution,
     "avg_pool2d": pool,
+    **dict.fromkeys(("max_pool2d_with_indices", "adaptive_max_pool2d"), max_pool),
     "mean": mean,
     "mm": mm,
     "addmm": addmm,

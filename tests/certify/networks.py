@@ -143,6 +143,38 @@ def pooled() -> nn.Module:
     )
 
 
+class Greater(nn.Module):
+    """The greater of two convolutions, the lesser of it and a third."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.parts = nn.ModuleList(nn.Conv2d(2, 1, 3) for _ in range(3))
+
+    def forward(self, x: Tensor) -> Tensor:
+        one, two, three = (part(x) for part in self.parts)
+        return torch.minimum(torch.max(one, two), three)
+
+
+def max_pooled() -> nn.Module:
+    """Cells that overlap, that touch, of places apart, and the whole map: an odd number of values."""
+    return nn.Sequential(
+        nn.Conv2d(2, 2, 3),
+        nn.MaxPool2d(2, 1),
+        nn.ReLU(),
+        nn.Conv2d(2, 2, 2, padding=1),
+        nn.MaxPool2d((2, 1), dilation=(2, 1), stride=(1, 2)),
+        nn.Conv2d(2, 2, 2, padding=1),
+        nn.MaxPool2d((1, 3)),
+        nn.AdaptiveMaxPool2d(1),
+        nn.Flatten(),
+        nn.Linear(2, 4),
+    )
+
+
+def greater() -> nn.Module:
+    return nn.Sequential(Greater(), nn.Flatten(), nn.Linear(16, 5), nn.ReLU(), nn.Linear(5, 4))
+
+
 def bent() -> nn.Module:
     return nn.Sequential(
         nn.Conv2d(2, 3, 3, padding=1),
@@ -170,6 +202,8 @@ SPATIAL: dict[str, Builder] = {
     "residual": residual,
     "batch norm": batch_norm,
     "pooled": pooled,
+    "max pooled": max_pooled,
+    "greater": greater,
     "bent": bent,
     "normalised": normalised,
 }
@@ -195,6 +229,6 @@ def inputs(name: str, n: int = 3, seed: int = 1) -> tuple[Tensor, Tensor]:
     """(n, ...) inputs in [0, 1] and labels of four classes."""
     generator = torch.Generator().manual_seed(seed)
     shape = (3, 4) if name in FLAT else (2, 7, 6) if name in ("convolutions", "normalised") else (2, 6, 6)
-    shape = (2, 4, 4) if name == "residual" else shape
+    shape = {"residual": (2, 4, 4), "max pooled": (2, 5, 5)}.get(name, shape)
     x = torch.rand(n, *shape, generator=generator, dtype=torch.float64)
     return x, torch.randint(4, (n,), generator=generator)

@@ -14,6 +14,9 @@ from torch.nn.functional import cross_entropy
 
 from robustlib.attacks import pgd
 from robustlib.certify import certify, detect, largest_certified_radius, margins
+from robustlib.certify.interval import ends, interval_bounds
+from robustlib.certify.region import Region
+from robustlib.certify.trace import trace
 from robustlib.errors import RobustlibError
 from robustlib.threat import Ball, L2Ball, LinfBall
 from tests.certify.networks import ALL, SPATIAL, dense, inputs, network
@@ -52,6 +55,15 @@ def test_convolutions_are_their_dense_matrices(name: str, options: dict[str, Any
     for threat in (LinfBall(0.05), LinfBall(0.3, None), L2Ball(0.5)):
         expected = certify(matrices, x, y, threat, **options).margins
         torch.testing.assert_close(certify(model, x, y, threat, **options).margins, expected, rtol=1e-9, atol=1e-9)
+
+
+def test_the_interval_of_a_greatest_value_is_between_the_greatest_ends() -> None:
+    x, _ = inputs("deep")
+    for pool in (nn.MaxPool2d(2), nn.MaxPool2d(3, 1), nn.AdaptiveMaxPool2d(1)):
+        graph, region = trace(nn.Sequential(pool, nn.Flatten()), x), Region.around(x, LinfBall(0.1))
+        low, high = (pool(region.center + sign * region.radius).flatten(1) for sign in (-1, 1))
+        for found, expected in zip(ends(interval_bounds(graph, region)[-1]), (low, high), strict=True):
+            torch.testing.assert_close(found, expected)
 
 
 def algorithm_1(model: nn.Sequential, x: Tensor, y: int, eps: float) -> Tensor:
@@ -297,7 +309,8 @@ class Pair(nn.Module):
 
 
 REFUSED: dict[str, tuple[Callable[[], nn.Module], str]] = {
-    "max pool": (lambda: nn.Sequential(nn.MaxPool2d(2), nn.Flatten()), r"0 \(MaxPool2d\) has no bound here; supported"),
+    "edges": (lambda: nn.Sequential(nn.MaxPool2d(3, 2, padding=1), nn.Flatten()), r"0 \(MaxPool2d\) .*beyond the map"),
+    "adaptive maxima": (lambda: nn.Sequential(nn.AdaptiveMaxPool2d(2), nn.Flatten()), "cells of several sizes"),
     "sigmoid": (lambda: nn.Sequential(nn.Flatten(), nn.Sigmoid()), r"1 \(Sigmoid\)"),
     "a product": (Squared, r"mul \(mul\) has no bound here: it multiplies"),
     "a branch": (Branching, "cannot be traced"),

@@ -156,8 +156,10 @@ def test_every_released_network_whose_data_are_at_hand_has_a_bracket() -> None:
     assert len({row for row, _ in rows}) == len(list(released.rows()))
     persons = {row for row, column in rows if column.endswith("person")}
     assert persons == {f"polytope, HAR, ε 0.05, {whose}" for whose in (released.AUTHORS, released.OURS)}
-    unbounded = [cell.row for cell in rows.values() if cell.unavailable]
-    assert {row.partition(",")[0] for row in unbounded} == {"TRADES"}
+    assert not [cell for cell in rows.values() if cell.unavailable]
+    sampled = {(row, column) for row, column in rows if column.endswith("points")}
+    assert {row.partition(",")[0] for row, _ in sampled} == {"TRADES"}
+    assert len(sampled) == 3
 
 
 def test_both_ends_are_of_the_printed_ball_cut_to_the_inputs() -> None:

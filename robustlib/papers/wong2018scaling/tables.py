@@ -165,6 +165,7 @@ OPERATIONS: dict[str, Callable[[], nn.Module]] = {
     "ReLU": nn.ReLU,
     "batch norm, fixed statistics": lambda: nn.BatchNorm2d(1),
     "average pooling": lambda: nn.AvgPool2d(2),
+    "max pooling": lambda: nn.MaxPool2d(2),
     "hardtanh": nn.Hardtanh,
     "leaky ReLU": lambda: nn.LeakyReLU(0.1),
     "sigmoid": nn.Sigmoid,
