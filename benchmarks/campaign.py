@@ -1,7 +1,7 @@
 """The long campaign: networks and measurements in the order of a committed queue, by one worker a core.
 
     python -m benchmarks.campaign run --root CLONE --cache FOLDER --time-budget 9000   # one worker; start one a core
-    python -m benchmarks.campaign keep --cache FOLDER          # evaluations that are half done, into benchmarks/parts
+    python -m benchmarks.campaign keep --cache FOLDER          # what is half done, into benchmarks/parts
     python -m benchmarks.campaign status --out benchmarks      # rewrites benchmarks/campaign.md
 
 Each line of campaign.csv names networks and measurements by patterns, as the folders and files under results/ are
@@ -27,7 +27,7 @@ import torch
 
 from robustlib.catalogue import plan
 from robustlib.environment import cache_root, repository
-from robustlib.experiments.exchange import collect
+from robustlib.experiments.exchange import HALF_DONE, collect
 from robustlib.experiments.forecast import estimates
 from robustlib.experiments.progress import duration
 from robustlib.experiments.runner import Interrupted, Job, run
@@ -37,7 +37,9 @@ from robustlib.spec.keys import key
 
 QUEUE = Path(__file__).with_suffix(".csv")
 PARTS = Path("benchmarks", "parts", "networks")
-"""Below a repository: evaluations that are half done."""
+"""Below a repository: evaluations and trainings that are half done."""
+LARGEST = 4_000_000
+"""Bytes of a file there, at most: checkpoints of the simple CIFAR-10 network are kept, those of network A are not."""
 
 
 @dataclass(frozen=True)
@@ -100,9 +102,13 @@ def claimed(path: Path) -> Iterator[bool]:
 
 
 def keep(root: Path, cache: Path) -> None:
-    """Copy evaluations that are half done from the cache into the repository; drop those that have a record by now."""
-    for path in sorted(cache.glob("*.part")):
-        write_atomically(root / PARTS / path.name, path.read_bytes())
+    """Copy what is half done from the cache into the repository; drop what has a record, or weights, by now."""
+    for path in sorted(path for kind in HALF_DONE for path in cache.glob(f"*{kind}")):
+        if path.stat().st_size <= LARGEST:
+            write_atomically(root / PARTS / path.name, path.read_bytes())
+    for path in (root / PARTS).glob("*.checkpoint"):
+        if (cache / path.name).with_suffix(".safetensors").exists():
+            path.unlink()
     store = Store(root)
     for part in (part for task in tasks() for part in parts(task)):
         left = missing(part, store)
@@ -114,7 +120,7 @@ def keep(root: Path, cache: Path) -> None:
 def work(root: Path, cache: Path, budget: float) -> None:
     """Go down the queue until it is done or the time is up."""
     torch.set_num_threads(1)
-    if any((root / PARTS).glob("*.part")):
+    if any((root / PARTS).glob("*")):
         collect((root / PARTS).parent, root, cache)
     began = time.monotonic()
     for task in tasks():

@@ -281,11 +281,15 @@ def test_evaluations_that_are_half_done_travel_with_the_repository(
         half = Kept(here / f"{key(evaluation)}.part", {}, stop=lambda: False, slot=dict)
         half.of("a chunk", lambda: np.ones(3))
         half.save()
+    for name, size in (("a.checkpoint", 1), ("b.checkpoint", campaign.LARGEST)):
+        torch.save({"step": 3, "weights": torch.zeros(size, dtype=torch.uint8)}, here / name)
     campaign.keep(root, here)
     for _ in range(2):
         campaign.work(root, there, 0)
-        assert sorted(path.name for path in there.glob("*.part")) == sorted(f"{key(e)}.part" for e in (CLEAN, PGD))
+        found = sorted(path.name for path in there.iterdir())
+        assert found == sorted(["a.checkpoint", *(f"{key(evaluation)}.part" for evaluation in (CLEAN, PGD))])
     file(root, PGD, "smoke")
     (here / f"{key(PGD)}.part").unlink()
+    (here / "a.checkpoint").rename(here / "a.safetensors")
     campaign.keep(root, here)
     assert [path.stem for path in (root / campaign.PARTS).iterdir()] == [key(CLEAN)]
