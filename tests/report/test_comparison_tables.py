@@ -95,7 +95,7 @@ def test_every_claim_says_who_and_what_changed_it(shown: dict[str, dict[str, str
 
 # The released networks
 
-HAR = "polytope, HAR, ε 0.05"
+HAR, TRADES = "polytope, HAR, ε 0.05", "TRADES, MNIST, ε 0.3"
 
 
 def _bracketed(root: Path, whose: str, certified: np.ndarray, correct: np.ndarray) -> Record:
@@ -124,9 +124,10 @@ def test_both_ends_of_a_released_network_are_those_of_all_its_records(tmp_path: 
     heads, (line,) = brackets.released_table("best", Store(tmp_path))
     told = dict(zip(heads, line, strict=True))
     assert (told["unbroken"], told["proven"], told["open"]) == ("80.00", "80.00", "0")
-    assert "prove 1.90 points more than the printed bound, and 0.00 points lie between" in brackets.released_text(
-        "best", Store(tmp_path)
-    )
+    text = brackets.released_text("best", Store(tmp_path))
+    assert "prove 1.90 points more than the printed bound, and 0.00 points lie between" in text
+    assert "[0 of 100 points]" in text
+    assert "undecided: the error under every attack in the ball is 20.00 %. The printed bound is 21.90 %." in text
     heads, (line,) = brackets.group_table("best", Store(tmp_path))
     assert (line[2], line[4].partition("]")[0]) == ("2 classes", "[52.5 to 100.0")
     figure, alt = bracket_figures.settled_brackets(released.drawn(), "best", Store(tmp_path))
@@ -136,6 +137,19 @@ def test_both_ends_of_a_released_network_are_those_of_all_its_records(tmp_path: 
         float(x) for line in ax.lines if line.get_markerfacecolor() == "none" for x in np.atleast_1d(line.get_xdata())
     }
     assert sorted(hollow) == [pytest.approx(78.10)]
+
+
+def test_what_is_asked_of_a_few_points_is_said_with_the_radius(tmp_path: Path) -> None:
+    points = np.arange(100)
+    _bracketed(tmp_path, released.AUTHORS, points < 79, points < 81)
+    assert "smaller balls" not in brackets.released_text("best", Store(tmp_path))
+    for eps, n in released.NETWORKS[TRADES].sampled:
+        evaluation = released.sample(TRADES, eps, n)
+        assert (evaluation.measurement.threat.eps, evaluation.subset.n) == (eps, n)
+        file(tmp_path, evaluation, correct=0.3 / eps / 6)
+    text = brackets.released_text("best", Store(tmp_path))
+    shares = [f"[{50 / eps / 10:.0f} % at ε {eps:g}](#record-" for eps, _ in released.NETWORKS[TRADES].sampled]
+    assert [text.index(share) for share in shares] == sorted(text.index(share) for share in shares)
 
 
 @pytest.mark.parametrize(

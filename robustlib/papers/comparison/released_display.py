@@ -121,9 +121,27 @@ def released_text(profile: str, store: Store) -> str:
         return "The records of this table are not all there yet."
     told = [_whose(name, theirs[name], found[name, released.OURS]) for name in theirs if (name, released.OURS) in found]
     parts = [f"**What is decided, in points of per cent.** {' '.join(decided)}"]
+    parts += [f"**Exactly.** {text}"] if (text := _solved(theirs, profile, store)) else []
     parts += [f"**Training or evaluation?** {' '.join(told)}"] if told else []
     parts += [f"**In smaller balls.** {text}"] if (text := _sampled(profile, store)) else []
     return "\n\n".join(parts)
+
+
+def _solved(theirs: dict[str, Ends], profile: str, store: Store) -> str:
+    """Between what a solver leaves of the error of the networks that it was asked about on every open point."""
+    told = []
+    for name, end in theirs.items():
+        line = released.NETWORKS[name]
+        record = record_of(released.exact(name, line.network), profile, store) if line.solved else None
+        if record is not None and end.printed is not None:
+            least, most = 100 - end.unbroken, 100 - end.proven
+            error = f"lies between {least:.2f} and {most:.2f} %" if end.left else f"is {most:.2f} %"
+            count = _linked(f"{end.left:,} of {record.metrics['certified'].n:,} points", record)
+            told.append(
+                f"*{name}*: the solver, in floating point, leaves {count} undecided: the error under every attack in "
+                f"the ball {error}. The printed bound is {100 - end.printed:.2f} %."
+            )
+    return " ".join(told)
 
 
 def _sampled(profile: str, store: Store) -> str:
