@@ -148,8 +148,9 @@ def test_what_is_asked_of_a_few_points_is_said_with_the_radius(tmp_path: Path) -
         assert (evaluation.measurement.threat.eps, evaluation.subset.n) == (eps, n)
         file(tmp_path, evaluation, correct=0.3 / eps / 6)
     text = brackets.released_text("best", Store(tmp_path))
-    shares = [f"[{50 / eps / 10:.0f} % at ε {eps:g}](#record-" for eps, _ in released.NETWORKS[TRADES].sampled]
+    shares = ["proves [16.7% (", ", [50.0% (", ", [100.0% ("]
     assert [text.index(share) for share in shares] == sorted(text.index(share) for share in shares)
+    assert all(f") of {n} at ε {eps:g}" in text for eps, n in released.NETWORKS[TRADES].sampled)
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ...experiments.store import Store
-from ...report.display import record_target, show_markdown
+from ...report.display import cite, record_target, show_markdown
 from ...report.plots.records import record_of
 from ...report.rows import NOTHING
 from ...report.soundness import settled
@@ -149,9 +149,9 @@ def _sampled(profile: str, store: Store) -> str:
     told = []
     for name, line in released.NETWORKS.items():
         shares = [
-            _linked(f"{100 * record.metrics['certified'].value:.0f} % at ε {eps:g}", record)
+            f"{cite(released.sample(name, eps, n), profile, store, metric='certified')} of {n} at ε {eps:g}"
             for eps, n in line.sampled
-            if (record := record_of(released.sample(name, eps, n), profile, store)) is not None
+            if record_of(released.sample(name, eps, n), profile, store) is not None
         ]
         if shares:
             told.append(
