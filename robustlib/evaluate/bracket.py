@@ -29,8 +29,9 @@ BOUNDS = {
     "adaptive": ("dual", "adaptive"),
 }
 """Bounds by name, the cheapest first, as method and slopes of :func:`robustlib.certify.certify`."""
-LEFT_OPEN = 0.1
-"""Share of the points that a price takes to be left open by the dual bound."""
+LEFT_OPEN = 0.02
+"""Share of the points that a price takes to be left open by the dual bound: of ten networks trained on bounds 0.2 to
+2.5 % were, and once 14 %."""
 
 
 @spec
@@ -115,9 +116,12 @@ class Bracket(Measurement):
         return known.get(metric, BOUND)
 
     def work(self, price: Price, network: Network, n: int) -> float:
-        bounds = sum(price.certificate(network, method=m, slopes=s) for m, s in map(BOUNDS.__getitem__, self.bounds))
-        # Few points are left to the attack where the dual proves most.
+        # Few points are left to what comes after the dual where it proves most.
         left = LEFT_OPEN if "dual" in self.bounds else 1.0
+        bounds = sum(
+            price.certificate(network, method=method, slopes=slopes) * (left if slopes == "adaptive" else 1.0)
+            for method, slopes in map(BOUNDS.__getitem__, self.bounds)
+        )
         return (bounds + price.step(network) * (self.first.passes + left * self.attack.passes)) * n
 
     def within(self, budget: Budget) -> Self:
