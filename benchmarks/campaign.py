@@ -38,8 +38,9 @@ from robustlib.spec.keys import key
 QUEUE = Path(__file__).with_suffix(".csv")
 PARTS = Path("benchmarks", "parts", "networks")
 """Below a repository: evaluations and trainings that are half done."""
-LARGEST = 4_000_000
-"""Bytes of a file there, at most: checkpoints of the simple CIFAR-10 network are kept, those of network A are not."""
+LARGEST, LEAST_SECONDS = 4_000_000, 1_800
+"""Bytes of a checkpoint there, at most, and processor time behind it, at least: of the simple CIFAR-10 network it is
+kept; that of network A is too large, and minutes of training are sooner done again."""
 
 
 @dataclass(frozen=True)
@@ -101,10 +102,16 @@ def claimed(path: Path) -> Iterator[bool]:
         yield True
 
 
+def _worth_keeping(checkpoint: Path) -> bool:
+    if checkpoint.stat().st_size > LARGEST:
+        return False
+    return bool(torch.load(checkpoint, map_location="cpu", weights_only=True)["cpu_seconds"] >= LEAST_SECONDS)
+
+
 def keep(root: Path, cache: Path) -> None:
     """Copy what is half done from the cache into the repository; drop what has a record, or weights, by now."""
     for path in sorted(path for kind in HALF_DONE for path in cache.glob(f"*{kind}")):
-        if path.stat().st_size <= LARGEST:
+        if path.suffix == ".part" or _worth_keeping(path):
             write_atomically(root / PARTS / path.name, path.read_bytes())
     for path in (root / PARTS).glob("*.checkpoint"):
         if (cache / path.name).with_suffix(".safetensors").exists():

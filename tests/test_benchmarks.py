@@ -281,8 +281,9 @@ def test_evaluations_that_are_half_done_travel_with_the_repository(
         half = Kept(here / f"{key(evaluation)}.part", {}, stop=lambda: False, slot=dict)
         half.of("a chunk", lambda: np.ones(3))
         half.save()
-    for name, size in (("a.checkpoint", 1), ("b.checkpoint", campaign.LARGEST)):
-        torch.save({"step": 3, "weights": torch.zeros(size, dtype=torch.uint8)}, here / name)
+    for name, size, seconds in (("a", 1, 9_000.0), ("b", campaign.LARGEST, 9_000.0), ("c", 1, 60.0)):
+        half_trained = {"step": 3, "cpu_seconds": seconds, "weights": torch.zeros(size, dtype=torch.uint8)}
+        torch.save(half_trained, here / f"{name}.checkpoint")
     campaign.keep(root, here)
     for _ in range(2):
         campaign.work(root, there, 0)

@@ -113,11 +113,8 @@ class Add:
 class Greater(Add):
     """The greater of z and z', as the sum of z and relu(z' - z).
 
-    Its third input is z' itself: no part of the sum, it only tells intervals what the sum is.
+    Its third input is z' itself: no term of the sum, it only tells intervals what the sum is.
     """
-
-    def forward(self, left: Tensor, right: Tensor, other: Tensor | None = None) -> Tensor:
-        return left + right
 
 
 @dataclass(frozen=True)
@@ -196,7 +193,7 @@ class Graph:
     def __call__(self, x: Tensor) -> Tensor:
         values = [x]
         for node in self.nodes[1:]:
-            values.append(node.operation.forward(*[values[i] for i in node.inputs]))
+            values.append(node.operation.forward(*[values[i] for i in node.terms]))
         return values[-1]
 
     def to(self, dtype: torch.dtype) -> Graph:
