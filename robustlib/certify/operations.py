@@ -190,11 +190,15 @@ class Graph:
         """K, the number of logits."""
         return self.nodes[-1].shape[0]
 
-    def __call__(self, x: Tensor) -> Tensor:
-        values = [x]
+    def values(self, x: Tensor) -> list[Tensor]:
+        """Every node's output, in order, on a batch x of shape (n, *input)."""
+        found = [x]
         for node in self.nodes[1:]:
-            values.append(node.operation.forward(*[values[i] for i in node.terms]))
-        return values[-1]
+            found.append(node.operation.forward(*[found[i] for i in node.terms]))
+        return found
+
+    def __call__(self, x: Tensor) -> Tensor:
+        return self.values(x)[-1]
 
     def to(self, dtype: torch.dtype) -> Graph:
         """The graph with its operations' constants in another precision."""

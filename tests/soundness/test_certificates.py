@@ -96,9 +96,7 @@ def test_every_pre_activation_that_is_found_lies_within_its_bounds(
         relaxations = pre_activation_bounds(graph, region, **options)
         bounds = {i: (at.lower, at.upper) for i, at in relaxations.items()}
     for point in points(x, threat, n=20):
-        values = [point]
-        for node in graph.nodes[1:]:
-            values.append(node.operation.forward(*[values[i] for i in node.inputs]).detach())
+        values = graph.values(point)
         for i, (lower, upper) in bounds.items():
             before = values[graph.nodes[i].inputs[0]]
             assert (lower <= before + 1e-9).all(), graph.nodes[i].name

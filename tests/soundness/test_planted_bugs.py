@@ -57,10 +57,7 @@ def outside(name: str, eps: float, **options: Any) -> bool:
 
 def pre_activation(graph: Graph, x: Tensor, place: int) -> Tensor:
     """Values of one node for one example, flat."""
-    values = [x]
-    for node in graph.nodes[1 : place + 1]:
-        values.append(node.operation.forward(*[values[i] for i in node.inputs]))
-    return values[-1].flatten()
+    return graph.values(x)[place].flatten()
 
 
 @pytest.mark.parametrize("options", [{}, {"slopes": "adaptive"}, {"method": "interval"}], ids=str)
