@@ -20,7 +20,7 @@ from ...evaluate.weights import Recipe
 from ...experiments.profiles import On, Reduction, Version
 from ...spec.evaluation import Evaluation
 from ...spec.network import Network
-from ...training import Distillation, Schedule, Standard
+from ...training import Schedule, Standard
 from .networks import DATASETS, LABELS, MODELS, NONE, SEEDS, attempts, minimal, modified, network
 
 _WIDTH = {"digits": 16, "mnist": 32, "cifar10": 16}
@@ -65,9 +65,8 @@ def level_network(full: Network) -> Network:
 
 
 def _no_level(evaluation: Evaluation) -> bool:
-    """Undistilled networks, those of CIFAR-10, and attempts without a cap, which take hours."""
-    subject = evaluation.subject
-    return subject.dataset != "mnist" or not isinstance(subject.defence, Distillation) or evaluation in LEAST
+    """CIFAR-10, attempts without a cap, which take hours, and what describes a recipe of training."""
+    return evaluation.subject.dataset != "mnist" or evaluation in LEAST or isinstance(evaluation.measurement, Recipe)
 
 
 def _on(*measurements: type, attack: type | None = None, dataset: str = "") -> On:
