@@ -18,22 +18,26 @@ import csv
 import fcntl
 import math
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 from fnmatch import fnmatch
 from pathlib import Path
 
 import torch
 
 from robustlib.catalogue import plan
+from robustlib.catalogue.base import items
 from robustlib.environment import cache_root, repository
 from robustlib.experiments.exchange import HALF_DONE, collect
 from robustlib.experiments.forecast import estimates
+from robustlib.experiments.profiles import BEST, LEVEL, OWN_PROTOCOL
 from robustlib.experiments.progress import duration
 from robustlib.experiments.runner import Interrupted, Job, run
 from robustlib.experiments.store import Store
 from robustlib.files import write_atomically
-from robustlib.spec.keys import key
+from robustlib.report import join
+from robustlib.spec.evaluation import Evaluation
+from robustlib.spec.keys import departures, is_recipe, key
 
 QUEUE = Path(__file__).with_suffix(".csv")
 PARTS = Path("benchmarks", "parts", "networks")
@@ -85,8 +89,12 @@ def parts(task: Task) -> list[Part]:
 
 def missing(part: Part, store: Store) -> list[Job]:
     """Evaluations of a part that have no record."""
-    home = part.task.profile
-    return [job for job in part.jobs if store.find(job.evaluation, job.home(home)) is None]
+    return missing_of(part.jobs, part.task.profile, store)
+
+
+def missing_of(jobs: Iterable[Job], profile: str, store: Store) -> list[Job]:
+    """Jobs under a profile that have no record."""
+    return [job for job in jobs if store.find(job.evaluation, job.home(profile)) is None]
 
 
 @contextlib.contextmanager
@@ -158,8 +166,61 @@ def work(root: Path, cache: Path, budget: float) -> None:
                     print(f"failed: {failure}", flush=True)
 
 
+@dataclass
+class Offer:
+    """Published numbers without a verdict that one network, in all its seeds, would give one to.
+
+    Args:
+        profile: the first, of level and the papers' own, under which nothing but a training differs from the paper.
+        network: its name without the seed.
+        numbers: (item, row, column) of each.
+        evaluations: those that have no record.
+    """
+
+    profile: str
+    network: str
+    numbers: set[tuple[str, str, str]] = field(default_factory=set)
+    evaluations: set[Evaluation] = field(default_factory=set)
+
+    @property
+    def items(self) -> set[str]:
+        """Tables and figures that print the numbers."""
+        return {item for item, _, _ in self.numbers}
+
+    @property
+    def minutes_each(self) -> float:
+        """Estimated minutes of one core for each number."""
+        return sum(estimates(list(self.evaluations), "cpu").values()) / 60 / len(self.numbers)
+
+
+def offers(store: Store) -> list[Offer]:
+    """What would give published numbers their verdicts, the cheapest first."""
+    found: dict[tuple[str, str], Offer] = {}
+    for cell in (cell for item in items() for cell in plan.cells_of(item.id) if cell.item == item.id):
+        number = cell.published
+        if number is None or not number.verified or number.doubt or cell.derived is not None or not cell.evaluations:
+            continue
+        if join.row(cell, BEST, store).verdict.name not in ("not judged", "not run"):
+            continue
+        for profile in (LEVEL, OWN_PROTOCOL):
+            jobs = plan.evaluations(cell, profile)
+            changes = [
+                change
+                for job, full in zip(jobs, cell.evaluations, strict=False)
+                for change in departures(full, job.evaluation)
+            ]
+            if not jobs or not all(map(is_recipe, changes)):
+                continue
+            network = jobs[0].evaluation.subject.name.rpartition("-s")[0]
+            offer = found.setdefault((profile, network), Offer(profile, network))
+            offer.numbers.add((cell.item, cell.row, cell.column))
+            offer.evaluations.update(job.evaluation for job in missing_of(jobs, profile, store))
+            break
+    return sorted(found.values(), key=lambda offer: offer.minutes_each)
+
+
 def status(root: Path) -> str:
-    """The queue as a page: what is done, what is left, and about how long it takes on one core."""
+    """The queue as a page: what is done, what is left, and about how long it takes on one core; then what to add."""
     store = Store(root)
     lines = [
         "# Campaign",
@@ -178,6 +239,20 @@ def status(root: Path) -> str:
                 f"| {part.network} | {task.profile} | {len(part.jobs) - len(left)} of {len(part.jobs)} | {len(left)} "
                 f"| {duration(seconds) if left else ''} | {task.why} |"
             )
+    lines += [
+        "",
+        "## Published numbers without a verdict",
+        "",
+        "Networks that would give one, the cheapest first: minutes of one core, training included, for each number.",
+        "",
+        "| network | profile | numbers | minutes each | items |",
+        "|---|---|---|---|---|",
+    ]
+    for offer in offers(store):
+        names = ", ".join(sorted(offer.items))
+        lines.append(
+            f"| {offer.network} | {offer.profile} | {len(offer.numbers)} | {offer.minutes_each:.1f} | {names} |"
+        )
     return "\n".join(lines) + "\n"
 
 

@@ -408,8 +408,8 @@ show_item("papernot2016/distillation-overview", profile, store)
 # Read off the networks at hand: channels, units or side of the pool for each layer, and the settings of the training. Quick records have a
 # shorter training with another optimiser, and begin teacher and student from weights of one short training at $T = 1$, as the code of
 # {cite}`carlini2017` does: at a high $T$ the gradient is $1/T$ of what it is at 1, and plain descent can stall. Level's
-# networks, at $T = 2$ and 5, have ten times as many updates, in which the logits grow: the attack's success at these
-# temperatures depends on how large they are.
+# networks have the paper's width and all of the training images. On MNIST they have ten times as many updates, in which the
+# logits grow: the attack's success at $T = 2$ and 5 depends on how large they are.
 
 # %% tags=["remove-input"]
 for table, caption in (("table-1", "Table I, as published: layers."), ("table-2", "Table II, as published: training.")):

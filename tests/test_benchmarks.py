@@ -15,9 +15,13 @@ from torch import Tensor, nn
 
 from benchmarks import attacks, campaign, certify, peers, report, rounds, training, works
 from benchmarks.works import THREAT, Work
+from robustlib.catalogue import plan
+from robustlib.catalogue.base import find_item
 from robustlib.certify import margins
+from robustlib.environment import repository
 from robustlib.errors import RobustlibError
 from robustlib.evaluate.kept import Kept
+from robustlib.experiments.store import Store
 from robustlib.spec.keys import key
 from robustlib.threat import LinfBall
 from robustlib.training import Defence, PgdTraining, Trades, objective
@@ -294,3 +298,17 @@ def test_evaluations_that_are_half_done_travel_with_the_repository(
     (here / "a.checkpoint").rename(here / "a.safetensors")
     campaign.keep(root, here)
     assert [path.stem for path in (root / campaign.PARTS).iterdir()] == [key(CLEAN)]
+
+
+def test_numbers_without_a_verdict_are_offered_with_what_they_lack(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(campaign, "items", lambda: [find_item("wong2018/table-1/har")])
+    assert campaign.offers(Store(repository())) == []
+    found = campaign.offers(Store(tmp_path))
+    numbers = [cell for cell in plan.cells_of("wong2018/table-1/har") if cell.published]
+    assert {number for offer in found for number in offer.numbers} == {(c.item, c.row, c.column) for c in numbers}
+    assert [offer.minutes_each for offer in found] == sorted(offer.minutes_each for offer in found)
+    for offer in found:
+        assert offer.minutes_each > 0
+        assert {evaluation.subject.seed for evaluation in offer.evaluations} == {0, 1, 2}
