@@ -171,7 +171,11 @@ def _on(*measurements: type, attacks: tuple[type, ...] = ()) -> On:
 def _mnist(on: On, smoke: Budget, quick: Budget, full: Budget = WHOLE, *, half: bool = False) -> Reduction:
     on = replace(on, models=("madry_cnn", "madry_very_large"), datasets=("mnist",))
     return Reduction(
-        on, Version(_smoke_mnist, smoke), Version(_halved if half else _quick_mnist, quick), Version(budget=full)
+        on,
+        Version(_smoke_mnist, smoke),
+        Version(_halved if half else _quick_mnist, quick),
+        Version(budget=full),
+        level=Version(_quick_mnist) if half else None,
     )
 
 
