@@ -138,6 +138,23 @@ class Call:
             raise Unbounded("has weights or positions that depend on the input")
         return place
 
-    def again(self, subject: Tensor) -> Any:
-        """The operator's value with another first argument."""
-        return self.func(**{**self.arguments, next(iter(self.arguments)): subject})
+    def again(self, subject: Any, **others: Any) -> Any:
+        """The operator's value with another first argument, and others by their names."""
+        return self.func(**{**self.arguments, next(iter(self.arguments)): subject, **others})
+
+    def constant(self, value: Any, shape: Sequence[int]) -> Tensor:
+        """A constant as one example of ``shape`` (batch included) sees it: (), (C, 1, ...) or the whole shape."""
+        example, rows = self.builder.example(shape), self.builder.rows
+        found = torch.as_tensor(value, device=self.output.device).to(self.output.dtype)
+        trailing = (1,) * (len(example) - 1)
+        inner = found[0] if found.dim() == len(shape) and found.shape[0] == 1 else found
+        folded = len(example) == len(shape)
+        # One number for each channel stays so; anything else is written out for every value.
+        if inner.numel() == 1:
+            return inner.reshape(1, *trailing).expand(example[0], *trailing)
+        if not folded and inner.shape == (example[0], *trailing):
+            return inner
+        whole = found.expand(*shape).reshape(rows, *example)
+        if not self.output.is_meta and not torch.equal(whole, whole[:1].expand_as(whole)):
+            raise Unbounded("uses a constant that differs from row to row of a batch")
+        return whole[0]

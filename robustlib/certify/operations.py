@@ -102,6 +102,32 @@ class Reshape:
 
 
 @dataclass(frozen=True)
+class Take:
+    """Copies of values in other places.
+
+    Attributes:
+        index: flat place before of each value after, in order; -1: it is zero.
+        shape: of one example's output.
+    """
+
+    index: Tensor
+    shape: Shape
+
+    def forward(self, z: Tensor) -> Tensor:
+        found = z.flatten(1).index_select(1, self.index.clamp_min(0)).masked_fill(self.index < 0, 0)
+        return found.view(-1, *self.shape)
+
+    def spread(self, radius: Tensor) -> Tensor:
+        return self.forward(radius)
+
+    def back(self, rows: Rows, before: Shape, after: Shape) -> Rows:
+        return rows.dense(after).put(self.index, before)
+
+    def offset(self, after: Shape) -> Tensor | None:
+        return None
+
+
+@dataclass(frozen=True)
 class Add:
     """The sum of two branches."""
 
@@ -133,7 +159,7 @@ class Input:
         return z
 
 
-Affine = Linear | Conv | Scale | Reshape
+Affine = Linear | Conv | Scale | Reshape | Take
 Operation = Affine | Add | Relu | Input
 
 

@@ -18,7 +18,7 @@ from ..threat import Ball
 from .certificate import begin, objectives
 from .dual import Relaxation, carry, relax, unit
 from .memory import MOST
-from .operations import Add, Affine, Graph, Input, Relu, Reshape, Scale
+from .operations import Add, Affine, Conv, Graph, Input, Linear, Relu, Scale
 from .region import Region
 from .trace import exact, predictions
 
@@ -59,7 +59,7 @@ def _linear(operation: Affine) -> Affine:
     """The operation without its additive constant."""
     if isinstance(operation, Scale):
         return replace(operation, shift=torch.zeros_like(operation.shift))
-    return operation if isinstance(operation, Reshape) else replace(operation, bias=None)
+    return replace(operation, bias=None) if isinstance(operation, Linear | Conv) else operation
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ the first layer's bounds are sums over |W|.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -94,6 +95,13 @@ class Dense:
 
     def reshape(self, before: Shape, after: Shape) -> Rows:
         return Dense(_channels_last(self.a.reshape(*self.a.shape[:2], *before)))
+
+    def put(self, index: Tensor, before: Shape) -> Rows:
+        """Rows on copies as rows on what they are copies of: a sum over those of each value."""
+        kept = index >= 0
+        whole = self.a.new_zeros(*self.a.shape[:2], math.prod(before))
+        found = whole.index_add(2, index[kept], self.a.flatten(2)[..., kept])
+        return Dense(_channels_last(found.unflatten(2, before)))
 
     def map(self, function: Callable[[Tensor], Tensor]) -> Rows:
         return Dense(function(self.a))

@@ -6,6 +6,7 @@ result. It writes nodes and says which of them is the result. Functions with cor
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -13,46 +14,17 @@ import torch
 from torch import Tensor
 
 from .builder import Call, Unbounded
+from .moves import MOVES, cells, choose, fill, move, moved, numbers, side_by_side
 from .operations import Conv, Linear, average_pool
-from .rows import Kernel
+from .rows import Kernel, Pair
 
 SUPPORTED = (
-    "Linear, Conv2d, ReLU, BatchNorm1d, BatchNorm2d, AvgPool2d, AdaptiveAvgPool2d(1), MaxPool2d, AdaptiveMaxPool2d(1), "
-    "Flatten, view, reshape, Dropout, Identity, Hardtanh, ReLU6, LeakyReLU, PReLU, abs, clamp, sums and differences of "
-    "two branches, the greater or lesser of them, and +, -, *, / with a constant"
+    "Linear, Conv1d, Conv2d, ConvTranspose1d, ConvTranspose2d, ReLU, BatchNorm1d, BatchNorm2d, AvgPool2d, MaxPool2d, "
+    "AdaptiveAvgPool2d, AdaptiveMaxPool2d(1), Flatten, Dropout, Identity, Hardtanh, ReLU6, LeakyReLU, PReLU, abs, "
+    "clamp, ZeroPad2d and other pads, PixelShuffle, Upsample, view, permute, slices, cat, stack, split and what else "
+    "moves or copies values, means and sums over axes, sums and differences of two branches, the greater or lesser of "
+    "them, and +, -, *, / with a constant"
 )
-
-
-def constant(call: Call, value: Any, shape: Sequence[int]) -> Tensor:
-    """A constant as one example of ``shape`` (batch included) sees it: (), (C, 1, ...) or the example's whole shape."""
-    like, example = (call.subject if isinstance(call.subject, Tensor) else call.output, call.builder.example(shape))
-    found = torch.as_tensor(value, device=call.output.device).to(call.output.dtype)
-    trailing = (1,) * (len(example) - 1)
-    inner = found[0] if found.dim() == len(shape) and found.shape[0] == 1 else found
-    folded = len(example) == len(shape)
-    # One number for each channel stays so; anything else is written out for every value.
-    if inner.numel() == 1:
-        return inner.reshape(1, *trailing).expand(example[0], *trailing)
-    if not folded and inner.shape == (example[0], *trailing):
-        return inner
-    whole = found.expand(*shape).reshape(call.builder.rows, *example)
-    if not like.is_meta and not torch.equal(whole, whole[:1].expand_as(whole)):
-        raise Unbounded("uses a constant that differs from row to row of a batch")
-    return whole[0]
-
-
-# Moving values ---------------------------------------------------------------------------------------
-
-
-def move(call: Call) -> int:
-    """An operator that may move values, where it leaves them in their order: it is run on their numbers."""
-    place, builder, subject = call.one(), call.builder, call.subject
-    device = torch.device("cpu") if subject.is_meta else subject.device
-    numbers = torch.arange(subject.numel(), dtype=torch.float64, device=device).view(subject.shape)
-    found = call.again(numbers)
-    if not isinstance(found, Tensor) or not torch.equal(found.flatten(), numbers.flatten()):
-        raise Unbounded("takes values apart or puts them into another order")
-    return builder.reshape(place, builder.example(found.shape))
 
 
 def same(call: Call) -> int:
@@ -61,47 +33,103 @@ def same(call: Call) -> int:
 
 
 def whole(call: Call, value: Tensor, shape: Sequence[int]) -> int | None:
-    """The node of a value that is as large as the result; None: it does not depend on the input."""
+    """The node of a value, repeated to the result's shape; None: it does not depend on the input."""
     place = call.place_of(value)
-    if place is not None and tuple(value.shape) != tuple(shape):
-        raise Unbounded("repeats a value that depends on the input")
-    return place
+    if place is None or tuple(value.shape) == tuple(shape):
+        return place
+    return moved(call, place, numbers(value).expand(*shape), value)
 
 
 # Linear ----------------------------------------------------------------------------------------------
 
 
-def mean(call: Call) -> int:
-    """A mean over all places of each channel, which are kept as axes: a pool."""
-    subject, axes = call.subject, call.get("dim")
-    shape = call.builder.example(subject.shape)
-    if len(shape) != 3 or subject.dim() != 4 or not call.get("keepdim") or sorted(a % 4 for a in axes or ()) != [2, 3]:
-        raise Unbounded("is not a mean over height and width, kept as axes, such as AdaptiveAvgPool2d(1)")
-    operation = average_pool(subject, tuple(subject.shape[2:]), (1, 1), (0, 0))
-    return call.builder.note(operation, (call.one(),), call.builder.example(call.output.shape))
+def total(call: Call) -> int:
+    """A mean or a sum over axes; over all places of each channel it is a pool."""
+    subject, builder, place = call.subject, call.builder, call.one()
+    axes = sorted({axis % subject.dim() for axis in call.get("dim") or range(subject.dim())})
+    if 0 in axes:
+        raise Unbounded("mixes the examples of a batch")
+    count, after = math.prod(subject.shape[axis] for axis in axes), builder.example(call.output.shape)
+    if axes == [2, 3] and len(builder.nodes[place].shape) == 3:
+        operation: Conv | Linear = average_pool(subject, tuple(subject.shape[2:]), (1, 1), (0, 0))
+        shape: tuple[int, ...] = (subject.shape[1], 1, 1)
+        factor = 1 if call.operator == "mean" else count
+    else:
+        rest = [axis for axis in range(subject.dim()) if axis not in axes]
+        place = moved(call, place, numbers(subject).permute(*rest, *axes).flatten(len(rest)), subject)
+        operation = Linear(subject.new_full((1, count), 1 / count if call.operator == "mean" else 1), None)
+        shape, factor = (*builder.nodes[place].shape[:-1], 1), 1
+    found = builder.note(operation, (place,), shape)
+    return builder.reshape(found if factor == 1 else builder.scale(found, factor, 0.0, subject), after)
 
 
 def convolution(call: Call) -> int:
-    """A convolution in two dimensions, with zeros around the map."""
-    a, place = call.arguments, call.one()
-    if call.subject.dim() != 4 or a["transposed"] or len(call.builder.nodes[place].shape) != 3:
-        raise Unbounded("is not a plain Conv2d of one map for each example")
-    stride, padding, dilation = ((int(a[name][0]), int(a[name][-1])) for name in ("stride", "padding", "dilation"))
-    kernel = Kernel(a["weight"], stride, padding, dilation, a["groups"])
-    return call.builder.note(Conv(kernel, a["bias"]), (place,), call.builder.example(call.output.shape))
+    """A convolution over one or two axes, with zeros around the map, or the transpose of one."""
+    a, builder, place = call.arguments, call.builder, call.one()
+    axes, weight = call.subject.dim() - 2, a["weight"]
+    if axes not in (1, 2) or len(builder.nodes[place].shape) != axes + 1:
+        raise Unbounded("is not over one map for each example")
+    after = builder.example(call.output.shape)
+    stride, padding, dilation = ([int(a[name][0]), int(a[name][-1])] for name in ("stride", "padding", "dilation"))
+    if axes == 1:
+        # A line is a map one cell high.
+        stride[0], padding[0], dilation[0], weight = 1, 0, 1, weight[:, :, None]
+        place = builder.reshape(place, (builder.nodes[place].shape[0], 1, *builder.nodes[place].shape[1:]))
+    shape = after if axes == 2 else (after[0], 1, after[1])
+    kernel = Kernel(weight, _pair(stride), _pair(padding), _pair(dilation), a["groups"])
+    if a["transposed"]:
+        place, kernel = _transposed(call, place, kernel, shape[1:])
+    return builder.reshape(builder.note(Conv(kernel, a["bias"]), (place,), shape), after)
+
+
+def _pair(values: Sequence[int]) -> tuple[int, int]:
+    return values[0], values[-1]
+
+
+def _transposed(call: Call, place: int, kernel: Kernel, size: Sequence[int]) -> tuple[int, Kernel]:
+    """A transposed convolution as a plain one of the turned kernel, on a map with zeros between and around its cells.
+
+    ``kernel`` has its weight as the transposed one keeps it: (c, o / groups, kh, kw).
+    """
+    lines = []
+    for i in (0, 1):
+        reach = kernel.dilation[i] * (kernel.weight.shape[2 + i] - 1)
+        at = torch.arange(size[i] + reach) - reach + kernel.padding[i]
+        last = kernel.stride[i] * (call.builder.nodes[place].shape[1 + i] - 1)
+        there = (at >= 0) & (at <= last) & (at % kernel.stride[i] == 0)
+        lines.append(torch.where(there, at // kernel.stride[i], -1))
+    place = cells(call, place, lines[0], lines[1], call.subject)
+    weight = kernel.weight.unflatten(0, (kernel.groups, -1)).transpose(1, 2).flatten(0, 1).flip(2, 3)
+    return place, Kernel(weight, (1, 1), (0, 0), kernel.dilation, kernel.groups)
 
 
 def pool(call: Call) -> int:
-    """An average pool of whole cells, as a convolution."""
-    a, place = call.arguments, call.one()
-    size = (a["kernel_size"][0], a["kernel_size"][-1])
-    stride = (a["stride"][0], a["stride"][-1]) if a["stride"] else size
-    padding = (a["padding"][0], a["padding"][-1])
-    uneven = a["ceil_mode"] or a["divisor_override"] or (padding != (0, 0) and not a["count_include_pad"])
-    if uneven or call.subject.dim() != 4 or len(call.builder.nodes[place].shape) != 3:
-        raise Unbounded("averages over cells of several sizes; use a plain AvgPool2d(kernel, stride)")
+    """An average pool, as a convolution; then a factor where another number than that of a cell's places divides."""
+    a, builder, place = call.arguments, call.builder, call.one()
+    size, padding = _pair(a["kernel_size"]), _pair(a["padding"])
+    stride = _pair(a["stride"]) if a["stride"] else size
+    if a["ceil_mode"] or call.subject.dim() != 4 or len(builder.nodes[place].shape) != 3:
+        return channelwise(call)
     operation = average_pool(call.subject, size, stride, padding)
-    return call.builder.note(operation, (place,), call.builder.example(call.output.shape))
+    found = builder.note(operation, (place,), builder.example(call.output.shape))
+    if a["divisor_override"]:
+        return builder.scale(found, size[0] * size[1] / a["divisor_override"], 0.0, call.subject)
+    if any(padding) and not a["count_include_pad"]:
+        inside = 1 / operation.forward(torch.ones_like(call.subject[:1]))[0]
+        return builder.scale(found, inside, torch.zeros_like(inside), call.subject)
+    return found
+
+
+def channelwise(call: Call) -> int:
+    """A linear operator on each channel's map, the same on all of them: a matrix, read off the map's unit vectors."""
+    subject, builder, place = call.subject, call.builder, call.one()
+    if subject.dim() != 4 or len(builder.nodes[place].shape) != 3:
+        raise Unbounded("is not over one map for each example")
+    c, h, w = builder.nodes[place].shape
+    units = torch.eye(h * w, dtype=subject.dtype, device=subject.device).view(h * w, 1, h, w)
+    weight = call.again(units).flatten(1).t().contiguous()
+    found = builder.note(Linear(weight, None), (builder.reshape(place, (c, h * w)),), (c, len(weight)))
+    return builder.reshape(found, builder.example(call.output.shape))
 
 
 def _layer(call: Call, value: Tensor, weight: Tensor, bias: Tensor | None) -> int:
@@ -111,7 +139,7 @@ def _layer(call: Call, value: Tensor, weight: Tensor, bias: Tensor | None) -> in
     if bias is not None and bias.dim() > 1:
         bias = bias[0] if len(bias) == 1 else bias.expand(call.output.shape)
         if bias.dim() > 1:
-            shift = constant(call, bias, call.output.shape)
+            shift = call.constant(bias, call.output.shape)
             return call.builder.scale(_layer(call, value, weight, None), 1.0, shift, value)
     return call.builder.note(Linear(weight, bias), (place,), call.builder.example(call.output.shape))
 
@@ -171,7 +199,7 @@ def arithmetic(call: Call) -> int:
         return _branches(call, name, one, two, alpha)
     place = one if one is not None else two
     assert place is not None
-    value = constant(call, left if one is None else right, shape)
+    value = call.constant(left if one is None else right, shape)
     if name in ("add", "sub"):
         sign = 1.0 if name == "add" else -1.0
         if one is None:
@@ -217,7 +245,7 @@ def clip(call: Call) -> int:
     """Between two constants, or on one side of one."""
     ends = [call.get("min", "min_val"), call.get("max", "max_val")]
     place = call.one()
-    low, high = (constant(call, e, call.output.shape) if isinstance(e, Tensor) else e for e in ends)
+    low, high = (call.constant(e, call.output.shape) if isinstance(e, Tensor) else e for e in ends)
     return call.builder.clip(place, low, high, call.output)
 
 
@@ -225,26 +253,25 @@ def leak(call: Call) -> int:
     """A slope below zero: one number, or one for each channel."""
     name, place = call.operator, call.one()
     slope = -1.0 if name == "abs" else call.get("negative_slope", "weight")
-    value = constant(call, slope, call.output.shape) if isinstance(slope, Tensor) else float(slope)
+    value = call.constant(slope, call.output.shape) if isinstance(slope, Tensor) else float(slope)
     return call.builder.leak(place, value, call.output)
 
 
 def max_pool(call: Call) -> list[int | None]:
     """The greatest value of each cell, two at a time: the place itself, but no bound of where it is."""
-    a = call.arguments
-    if call.subject.dim() != 4:
+    a, place = call.arguments, call.one()
+    if call.subject.dim() != 4 or len(call.builder.nodes[place].shape) != 3:
         raise Unbounded("is not over one map for each example")
     if "kernel_size" in a:
-        size = (a["kernel_size"][0], a["kernel_size"][-1])
-        stride = (a["stride"][0], a["stride"][-1]) if a["stride"] else size
-        dilation = (a["dilation"][0], a["dilation"][-1])
-        if a["ceil_mode"] or any(a["padding"]):
-            raise Unbounded("has cells that reach beyond the map; use a plain MaxPool2d(kernel, stride)")
+        size, padding, dilation = (_pair(a[name]) for name in ("kernel_size", "padding", "dilation"))
+        stride = _pair(a["stride"]) if a["stride"] else size
+        if any(padding) or a["ceil_mode"]:
+            place = _repeated(call, place, size, stride, padding, dilation)
     elif any(side != 1 for side in a["output_size"]):
         raise Unbounded("is over cells of several sizes; use AdaptiveMaxPool2d(1) or a plain MaxPool2d(kernel, stride)")
     else:
-        size, stride, dilation = (call.subject.shape[2], call.subject.shape[3]), (1, 1), (1, 1)
-    builder, place, like = call.builder, call.one(), call.output[0]
+        size, stride, dilation = _pair(call.subject.shape[2:]), (1, 1), (1, 1)
+    builder, like = call.builder, call.output[0]
     shape, channels = builder.example(like.shape), like.shape[1]
 
     def part(weight: Tensor) -> int:
@@ -259,24 +286,19 @@ def max_pool(call: Call) -> list[int | None]:
     return [found[0], None]
 
 
+def _repeated(call: Call, place: int, size: Pair, stride: Pair, padding: Pair, dilation: Pair) -> int:
+    """The map with its border repeated as far as the cells reach: their greatest values stay."""
+    if dilation != (1, 1):
+        raise Unbounded("has cells that reach beyond the map, and gaps in them; use padding=0 or dilation=1")
+    lines = []
+    for i in (0, 1):
+        reach = stride[i] * (call.output[0].shape[2 + i] - 1) + size[i]
+        lines.append((torch.arange(reach) - padding[i]).clamp(0, call.subject.shape[2 + i] - 1))
+    return cells(call, place, lines[0], lines[1], call.subject)
+
+
 Rule = Callable[[Call], Any]
-MOVES = (
-    "view",
-    "_unsafe_view",
-    "_reshape_alias",
-    "alias",
-    "detach",
-    "clone",
-    "lift",
-    "lift_fresh",
-    "t",
-    "transpose",
-    "permute",
-    "unsqueeze",
-    "squeeze",
-    "expand",
-    "slice",
-)
+CHANNELWISE = ("_adaptive_avg_pool2d", "adaptive_avg_pool2d", "upsample_bilinear2d", "upsample_bicubic2d")
 NORMS = ("native_batch_norm", "cudnn_batch_norm", "miopen_batch_norm", "_native_batch_norm_legit_no_training")
 RULES: dict[str, Rule] = {
     **dict.fromkeys(MOVES, move),
@@ -287,7 +309,11 @@ RULES: dict[str, Rule] = {
     "convolution": convolution,
     "avg_pool2d": pool,
     **dict.fromkeys(("max_pool2d_with_indices", "adaptive_max_pool2d"), max_pool),
-    "mean": mean,
+    **dict.fromkeys(("mean", "sum"), total),
+    **dict.fromkeys(("cat", "stack"), side_by_side),
+    **dict.fromkeys(("constant_pad_nd", "masked_fill"), fill),
+    "where": choose,
+    **dict.fromkeys(CHANNELWISE, channelwise),
     "mm": mm,
     "addmm": addmm,
     "linear": linear,

@@ -175,6 +175,42 @@ def greater() -> nn.Module:
     return nn.Sequential(Greater(), nn.Flatten(), nn.Linear(16, 5), nn.ReLU(), nn.Linear(5, 4))
 
 
+class Moved(nn.Module):
+    """A shortcut without weights, as in the first residual networks; channels beside others, cells as channels."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second = nn.Conv2d(2, 2, 3), nn.Conv2d(2, 3, 2, stride=2)
+        self.last = nn.Linear(20, 4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        h = torch.relu(self.first(nn.functional.pad(x, (1, 1, 1, 1), mode="reflect")))
+        short = nn.functional.pad(h[:, :, ::2, ::2], (0, 0, 0, 0, 1, 0))
+        h = torch.cat(
+            [torch.relu(self.second(h) + short), x[:, :1, 1::2, 1:3], x.mean(1, keepdim=True)[..., 2:, 2:]], 1
+        )
+        return self.last(h.permute(0, 2, 3, 1).flatten(1))
+
+
+def transposed() -> nn.Module:
+    """Maps made larger and smaller: transposed in groups and along a line, cells beyond the map, uneven cells."""
+    return nn.Sequential(
+        nn.ConvTranspose2d(2, 2, 2, stride=2, padding=1, output_padding=1, groups=2),
+        nn.ReLU(),
+        nn.MaxPool2d((3, 2), (3, 4), padding=(1, 0), ceil_mode=True),
+        nn.AvgPool2d(2, 1, padding=1, count_include_pad=False),
+        nn.Flatten(2),
+        nn.Conv1d(2, 2, 3, stride=2),
+        nn.ReLU(),
+        nn.ConvTranspose1d(2, 1, 2, stride=2),
+        nn.Unflatten(2, (2, -1)),
+        nn.Upsample(scale_factor=2, mode="bilinear"),
+        nn.AdaptiveAvgPool2d(3),
+        nn.Flatten(),
+        nn.Linear(9, 4),
+    )
+
+
 def bent() -> nn.Module:
     return nn.Sequential(
         nn.Conv2d(2, 3, 3, padding=1),
@@ -204,6 +240,8 @@ SPATIAL: dict[str, Builder] = {
     "pooled": pooled,
     "max pooled": max_pooled,
     "greater": greater,
+    "moved": Moved,
+    "transposed": transposed,
     "bent": bent,
     "normalised": normalised,
 }
@@ -229,6 +267,8 @@ def inputs(name: str, n: int = 3, seed: int = 1) -> tuple[Tensor, Tensor]:
     """(n, ...) inputs in [0, 1] and labels of four classes."""
     generator = torch.Generator().manual_seed(seed)
     shape = (3, 4) if name in FLAT else (2, 7, 6) if name in ("convolutions", "normalised") else (2, 6, 6)
-    shape = {"residual": (2, 4, 4), "max pooled": (2, 5, 5)}.get(name, shape)
+    shape = {"residual": (2, 4, 4), "moved": (2, 4, 4), "transposed": (2, 4, 3), "max pooled": (2, 5, 5)}.get(
+        name, shape
+    )
     x = torch.rand(n, *shape, generator=generator, dtype=torch.float64)
     return x, torch.randint(4, (n,), generator=generator)
