@@ -14,7 +14,7 @@ from robustlib.papers.papernot2016 import figures as drawn
 from robustlib.papers.papernot2016 import maps
 from robustlib.papers.papernot2016 import networks as papernot
 from robustlib.papers.papernot2016.overview import Bars, Picture, four_maps, mosaic
-from robustlib.report.plots.records import record_of
+from robustlib.report.plots.records import record_of, shared_profile
 from tests.report.legible import drawn_figure
 
 
@@ -138,3 +138,12 @@ def test_four_maps_are_scaled_one_by_one() -> None:
     assert tiled[~tiled.isnan()].unique().tolist() == [0.0, 1.0]
     with pytest.raises(RobustlibError, match="at least four"):
         four_maps(values[:3])
+
+
+def test_a_comparison_of_attacks_is_on_records_of_one_profile(committed: Store) -> None:
+    labels = [papernot.network("mnist", label) for label in ("T=2", "T=5")]
+    alone, undone = [papernot.attempts(one) for one in labels], papernot.undone("mnist", "T=5")
+    assert record_of(undone, "level", committed) is None
+    assert shared_profile(alone, "best", committed) == "level"
+    assert shared_profile([*alone, undone], "best", committed) == "quick"
+    assert shared_profile([*alone, undone], "full", committed) == "full"

@@ -44,6 +44,15 @@ def records_of(evaluations: Mapping[Name, Evaluation], profile: str, store: Stor
     return {name: record for name, record in found.items() if record is not None}
 
 
+def shared_profile(evaluations: Sequence[Evaluation], profile: str, store: Store) -> str:
+    """The most faithful profile that has a record of each, so that a sentence about one network compares that network.
+
+    Profiles train their networks by different recipes. Where none has them all it is ``profile`` itself.
+    """
+    names = search_order(profile)
+    return next((name for name in names if all(find_record(one, name, store) for one in evaluations)), profile)
+
+
 def stamped(figure: Figure, records: Sequence[Record | Row]) -> Figure:
     """Stamp a figure with its evidence and networks, so that a copied picture still says what it rests on."""
     graded = (one.evidence if isinstance(one, Row) else grade([one]) for one in records)
