@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from .curves import Curve
 from .operations import Add, Greater, Node, Operation, Relu, Reshape, Scale
 from .rows import Shape
 
@@ -47,6 +48,10 @@ class Builder:
     def relu(self, place: int) -> int:
         """max(z, 0)."""
         return self.note(Relu(), (place,), self.nodes[place].shape)
+
+    def curve(self, place: int, kind: str) -> int:
+        """One of the curves of :data:`robustlib.certify.curves.SHAPES`."""
+        return self.note(Curve(kind), (place,), self.nodes[place].shape)
 
     def scale(self, place: int, factor: Tensor | float, shift: Tensor | float, like: Tensor) -> int:
         """Factor z + shift, each a number, one for each channel, or one for each value."""

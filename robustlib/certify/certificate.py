@@ -25,12 +25,12 @@ ROUNDING = 20
 
 @dataclass(frozen=True)
 class Layer:
-    """States of one ReLU's units by their bounds, counted for each example.
+    """States of one activation's units by their bounds, counted for each example.
 
     Attributes:
-        name: of the ReLU in the model.
+        name: of the activation in the model.
         units: number of its units.
-        active, dead, unstable: (N,) units with l >= 0; with u <= 0; with l < 0 < u.
+        active, dead, unstable: (N,) units with l >= 0; with u <= 0; with l < 0 < u. Without corners, all are unstable.
     """
 
     name: str
@@ -48,7 +48,7 @@ class Certificate:
         labels: (N,) the classes that were certified.
         margins: (N, K) lower bounds on logit[label] - logit[k] over the region; 0 at k = label.
         slack: (N, K) bound on the rounding in them, stated and not proven.
-        layers: statistics of every ReLU.
+        layers: statistics of every activation.
     """
 
     labels: Tensor
@@ -100,7 +100,7 @@ def margins_in(
         lower, _, size = carry(graph, rows, last, relaxations, region, sized=sized)
         return lower, size, relaxations
     boxes = interval_bounds(graph, region)
-    relaxations = {i: relax(*ends(boxes[graph.nodes[i].inputs[0]]), slopes) for i in graph.relus}
+    relaxations = {i: relax(*ends(boxes[graph.nodes[i].inputs[0]]), slopes, graph.activation(i)) for i in graph.relus}
     if method == "hybrid":
         lower, _, size = carry(graph, rows, last, relaxations, region, sized=sized)
         return lower, size, relaxations
@@ -174,7 +174,7 @@ def certify(
         chunk: examples at a time; None: as many as fit the free memory.
 
     Returns:
-        Margins, their slack and the statistics of each ReLU, detached.
+        Margins, their slack and the statistics of each activation, detached.
 
     Raises:
         RobustlibError: as :func:`margins`; chunk below 1.
@@ -202,6 +202,6 @@ def _certificate(graph: Graph, x: Tensor, y: Tensor, threat: Ball, method: str, 
     lower, size, relaxations = margins_in(graph, y, region, method=method, slopes=slopes, sized=True)
     layers = []
     for position, at in relaxations.items():
-        counts = [kind.flatten(1).sum(1) for kind in (at.lower >= 0, (at.upper <= 0) & (at.lower < 0), at.crossing)]
+        counts = [kind.flatten(1).sum(1) for kind in (at.active, at.dead, at.crossing)]
         layers.append(Layer(graph.nodes[position].name, at.lower[:1].numel(), *counts))
     return Certificate(y, lower, slack_of(lower, size), tuple(layers))

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from ..errors import RobustlibError, suggest
+from .curves import Curve
 from .operations import Add, Graph, Input, Relu
 from .region import Region
 from .rows import Rows, Shape, Unit, plus
@@ -24,13 +25,14 @@ SLOPES = ("fixed", "adaptive")
 
 @dataclass(frozen=True)
 class Relaxation:
-    """One ReLU's lines: z above ``low`` zhat and below ``slope`` (zhat - floor).
+    """One activation's lines: a ReLU's z is above ``low`` zhat and below ``slope`` (zhat - floor).
 
     Attributes:
         lower, upper: (N, *shape) bounds l and u on zhat.
         slope: 0 where dead, 1 where active, u / (u - l) between.
         floor: l where l < 0 < u, else 0.
         low: slopes of the lower line, in [0, 1] where l < 0 < u and ``slope`` elsewhere; None: ``slope`` itself.
+        under, over: of a curve, whose z is between ``slope`` zhat + under and ``slope`` zhat + over; of a ReLU None.
     """
 
     lower: Tensor
@@ -38,22 +40,48 @@ class Relaxation:
     slope: Tensor
     floor: Tensor
     low: Tensor | None
+    under: Tensor | None = None
+    over: Tensor | None = None
 
     @property
     def crossing(self) -> Tensor:
-        """(N, *shape) bool: l < 0 < u."""
-        return (self.lower < 0) & (self.upper > 0)
+        """(N, *shape) bool: l < 0 < u; of a curve, whose lines are exact nowhere, always."""
+        return (
+            (self.lower < 0) & (self.upper > 0) if self.under is None else torch.ones_like(self.lower, dtype=torch.bool)
+        )
+
+    @property
+    def active(self) -> Tensor:
+        """(N, *shape) bool: a ReLU is the identity."""
+        return (self.lower >= 0) & ~self.crossing
+
+    @property
+    def dead(self) -> Tensor:
+        """(N, *shape) bool: a ReLU is zero."""
+        return (self.upper <= 0) & (self.lower < 0) & ~self.crossing
+
+    @property
+    def band(self) -> tuple[Tensor, Tensor]:
+        """(N, *shape) middle of the band between its lines above ``slope`` zhat, for one slope; half its height."""
+        if self.under is None or self.over is None:
+            half = -self.slope * self.floor / 2
+            return half, half
+        return (self.over + self.under) / 2, (self.over - self.under) / 2
 
 
-def relax(lower: Tensor, upper: Tensor, slopes: str = "fixed") -> Relaxation:
+def relax(lower: Tensor, upper: Tensor, slopes: str = "fixed", activation: Relu | None = None) -> Relaxation:
     """The relaxation for bounds l <= u.
 
     Args:
         lower, upper: (N, *shape).
+        activation: whose; None: a ReLU. Those of a curve are parallel, whatever ``slopes`` says.
         slopes: "fixed" gives the lower line the upper one's slope u / (u - l), so that one set of rows bounds both
             ways (Wong & Kolter 2018, Algorithm 1); "adaptive" takes 1 where u > -l and else 0, the line that leaves
             the smaller area (Zhang et al. 2018, "CROWN", section 3.3).
     """
+    if isinstance(activation, Curve):
+        slope, under, over = activation.lines(lower, upper)
+        return Relaxation(lower, upper, slope, torch.zeros_like(slope), None, under, over)
     crossing = (lower < 0) & (upper > 0)
     zero, one = torch.zeros_like(lower), torch.ones_like(lower)
     # The quotient is formed on crossing units alone: 0 / 0 has no derivative either.
@@ -76,6 +104,15 @@ class Bound:
 
 def _past_relu(rows: Rows, at: Relaxation, bound: Bound, *, sized: bool) -> Rows:
     """Rows on z = relu(zhat) as rows on zhat, with the intercepts of the upper lines: sum of l [nu]_+ in the paper."""
+    if at.under is not None and at.over is not None:
+        (falls_over, rises_over), (falls_under, rises_under) = rows.by_sign(at.over), rows.by_sign(at.under)
+        bound.below = bound.below + falls_over + rises_under
+        bound.above = bound.above + falls_under + rises_over
+        if sized:
+            # The intercepts are differences of values of this size.
+            reach = at.over.abs() + at.under.abs() + at.slope.abs() * torch.maximum(at.lower.abs(), at.upper.abs())
+            bound.size = bound.size + rows.map(torch.abs).pair(reach)
+        return rows.times(at.slope)
     if at.low is None:
         rows = rows.times(at.slope)
     else:
@@ -161,7 +198,7 @@ def pre_activation_bounds(
                 upper = -carry(graph, rows.map(torch.neg), before, found, region)[0]
             ends.append((lower, upper))
         lower, upper = (torch.cat(parts, 1).unflatten(1, shape) for parts in zip(*ends, strict=True))
-        found[position] = relax(lower, upper, slopes)
+        found[position] = relax(lower, upper, slopes, graph.activation(position))
     return found
 
 

@@ -23,8 +23,7 @@ def interval_bounds(graph: Graph, region: Region) -> list[Region]:
         elif isinstance(operation, Add):
             boxes.append(Region(before[0].center + before[1].center, before[0].radius + before[1].radius))
         elif isinstance(operation, Relu):
-            lower, upper = ((before[0].center + sign * before[0].radius).clamp_min(0) for sign in (-1, 1))
-            boxes.append(_between(lower, upper))
+            boxes.append(_between(*operation.range_of(*ends(before[0]))))
         else:
             boxes.append(Region(operation.forward(before[0].center), operation.spread(before[0].radius)))
     return boxes

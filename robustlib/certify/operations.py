@@ -150,6 +150,10 @@ class Relu:
     def forward(self, z: Tensor) -> Tensor:
         return z.clamp_min(0)
 
+    def range_of(self, lower: Tensor, upper: Tensor) -> tuple[Tensor, Tensor]:
+        """Least and greatest value over [lower, upper]."""
+        return lower.clamp_min(0), upper.clamp_min(0)
+
 
 @dataclass(frozen=True)
 class Input:
@@ -208,8 +212,14 @@ class Graph:
 
     @property
     def relus(self) -> list[int]:
-        """Positions of the ReLUs."""
+        """Positions of the ReLUs, and of other activations that are relaxed."""
         return [i for i, node in enumerate(self.nodes) if isinstance(node.operation, Relu)]
+
+    def activation(self, at: int) -> Relu:
+        """The activation at one of :attr:`relus`."""
+        operation = self.nodes[at].operation
+        assert isinstance(operation, Relu)
+        return operation
 
     @property
     def classes(self) -> int:

@@ -18,6 +18,7 @@ from scipy.optimize import Bounds, LinearConstraint, milp
 from torch import Tensor
 
 from ..errors import RobustlibError
+from .curves import Curve
 from .dual import Relaxation
 from .operations import Add, Affine, Graph, Input, Relu, Reshape
 from .region import Region
@@ -106,7 +107,14 @@ def _affine(operation: Affine, shape: tuple[int, ...]) -> tuple[Matrix, Vector]:
 
 
 def matrices(graph: Graph) -> Matrices:
-    """W and b of each affine node that does more than put the same values into another shape."""
+    """W and b of each affine node that does more than put the same values into another shape.
+
+    Raises:
+        RobustlibError: an activation that a program cannot hold.
+    """
+    curves = [node.name for node in graph.nodes if isinstance(node.operation, Curve)]
+    if curves:
+        raise RobustlibError(f"{curves[0]} has no corners; a program is of ReLUs alone, and of what is made of them")
     plain = Input | Add | Relu | Reshape
     return {
         i: _affine(node.operation, graph.nodes[node.inputs[0]].shape)

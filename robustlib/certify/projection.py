@@ -120,10 +120,10 @@ class _Projector:
         return total
 
     def past_relu(self, pushed: _Pushed, at: Relaxation, position: int) -> _Pushed:
-        """Onto the band between the lines slope z and slope (z - floor): its middle, and half its height as columns."""
-        height = -at.slope * at.floor / 2
+        """Onto the band between its parallel lines: the middle, and half the height as columns."""
+        middle, height = at.band
         columns = {source: values * at.slope[:, None] for source, values in pushed.columns.items()}
-        found = _Pushed(at.slope * pushed.middle + height, columns)
+        found = _Pushed(at.slope * pushed.middle + middle, columns)
         fresh = {self.source(position): self.columns(height)}
         return found.plus(_Pushed(torch.zeros_like(height), fresh))
 
@@ -153,7 +153,7 @@ def projected_bounds(
             else:
                 rows = unit(shape, slice(None), region.center)
                 lower, upper = (end.unflatten(1, shape) for end in carry(graph, rows, place, found, region)[:2])
-            found[position] = relax(lower, upper)
+            found[position] = relax(lower, upper, activation=graph.activation(position))
             pushed.append(draw.past_relu(before[0], found[position], position))
         else:
             pushed.append(before[0].through(node.operation))

@@ -20,10 +20,10 @@ from .rows import Kernel, Pair
 
 SUPPORTED = (
     "Linear, Conv1d, Conv2d, ConvTranspose1d, ConvTranspose2d, ReLU, BatchNorm1d, BatchNorm2d, AvgPool2d, MaxPool2d, "
-    "AdaptiveAvgPool2d, AdaptiveMaxPool2d(1), Flatten, Dropout, Identity, Hardtanh, ReLU6, LeakyReLU, PReLU, abs, "
-    "clamp, ZeroPad2d and other pads, PixelShuffle, Upsample, view, permute, slices, cat, stack, split and what else "
-    "moves or copies values, means and sums over axes, sums and differences of two branches, the greater or lesser of "
-    "them, and +, -, *, / with a constant"
+    "AdaptiveAvgPool2d, AdaptiveMaxPool2d(1), Flatten, Dropout, Identity, Hardtanh, Hardsigmoid, ReLU6, LeakyReLU, "
+    "PReLU, Sigmoid, Tanh, ELU(1), SiLU, GELU, abs, clamp, ZeroPad2d and other pads, PixelShuffle, Upsample, view, "
+    "permute, slices, cat, stack, split and what else moves or copies values, means and sums over axes, sums and "
+    "differences of two branches, the greater or lesser of them, and +, -, *, / with a constant"
 )
 
 
@@ -241,6 +241,22 @@ def relu(call: Call) -> int:
     return call.builder.relu(call.one())
 
 
+def curve(call: Call) -> int:
+    """An activation without corners."""
+    name = call.operator
+    if name == "elu" and any(call.get(of) != 1 for of in ("alpha", "scale", "input_scale")):
+        raise Unbounded("has a corner; use alpha=1")
+    if name == "gelu" and call.get("approximate") == "tanh":
+        name = "gelu_tanh"
+    return call.builder.curve(call.one(), name)
+
+
+def hard_sigmoid(call: Call) -> int:
+    """A clipped line: min(max(z / 6 + 1/2, 0), 1)."""
+    like = call.output
+    return call.builder.clip(call.builder.scale(call.one(), 1 / 6, 0.5, like), 0.0, 1.0, like)
+
+
 def clip(call: Call) -> int:
     """Between two constants, or on one side of one."""
     ends = [call.get("min", "min_val"), call.get("max", "max_val")]
@@ -319,6 +335,8 @@ RULES: dict[str, Rule] = {
     "linear": linear,
     "neg": neg,
     "relu": relu,
+    **dict.fromkeys(("sigmoid", "tanh", "elu", "silu", "gelu"), curve),
+    "hardsigmoid": hard_sigmoid,
     "_to_copy": same,
 }
 """Rules by the name of the operator, without the underscore of its form that works in place."""

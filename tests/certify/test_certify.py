@@ -314,7 +314,7 @@ REFUSED: dict[str, tuple[Callable[[], nn.Module], str]] = {
         r"0 \(MaxPool2d\) .*beyond the map, and gaps",
     ),
     "adaptive maxima": (lambda: nn.Sequential(nn.AdaptiveMaxPool2d(2), nn.Flatten()), "cells of several sizes"),
-    "sigmoid": (lambda: nn.Sequential(nn.Flatten(), nn.Sigmoid()), r"1 \(Sigmoid\)"),
+    "softplus": (lambda: nn.Sequential(nn.Flatten(), nn.Softplus()), r"1 \(Softplus\)"),
     "a product": (Squared, r"mul \(mul\) has no bound here: it multiplies"),
     "a branch": (Branching, "cannot be traced"),
     "two outputs": (Pair, "more than one tensor"),

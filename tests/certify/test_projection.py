@@ -55,8 +55,8 @@ def test_a_term_left_out_is_noticed(estimator: str, monkeypatch: pytest.MonkeyPa
     honest = projection.relax
     exact = certify(model, x, y, threat).margins
 
-    def without(lower: Tensor, upper: Tensor) -> object:
-        found = honest(lower, upper)
+    def without(lower: Tensor, upper: Tensor, **others: object) -> object:
+        found = honest(lower, upper, **others)
         return dataclasses.replace(found, floor=torch.zeros_like(found.floor))
 
     def off() -> float:

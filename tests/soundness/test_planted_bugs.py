@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import math
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -17,17 +18,23 @@ from robustlib.threat import Ball, L2Ball, LinfBall
 from tests.certify.networks import inputs, network
 
 CASES = [("dense", 0.1), ("convolutions", 0.04), ("deep", 0.04), ("residual", 0.03), ("batch norm", 0.1)]
+MOVED = [("moved", 0.04)]
 
 
 @pytest.fixture(scope="module")
 def truth() -> dict[str, Tensor]:
     """(1, K) exact least margins of each case, found before anything is spoilt."""
-    return {name: optimum(network(name), *inputs(name, n=1), LinfBall(eps, None), integer=True) for name, eps in CASES}
+    return {
+        name: optimum(network(name), *inputs(name, n=1), LinfBall(eps, None), integer=True)
+        for name, eps in CASES + MOVED
+    }
 
 
-def unsound(truth: dict[str, Tensor], **options: Any) -> Iterator[str]:
+def unsound(
+    truth: dict[str, Tensor], cases: Sequence[tuple[str, float]] = tuple(CASES), **options: Any
+) -> Iterator[str]:
     """The cases whose bound is above the exact optimum, or whose pre-activation bounds a point of the box leaves."""
-    for name, eps in CASES:
+    for name, eps in cases:
         bound = certify(network(name), *inputs(name, n=1), LinfBall(eps, None), **options).margins
         if not (bound <= truth[name] + 1e-6).all() or ("method" not in options and outside(name, 3 * eps, **options)):
             yield name
@@ -68,8 +75,8 @@ def test_as_it_stands_nothing_is_found(truth: dict[str, Tensor], options: dict[s
 def relaxed(change: Callable[[dual.Relaxation], dual.Relaxation]) -> tuple[object, str, object]:
     honest = dual.relax
 
-    def spoilt(lower: Tensor, upper: Tensor, slopes: str = "fixed") -> dual.Relaxation:
-        return change(honest(lower, upper, slopes))
+    def spoilt(*bounds: Any) -> dual.Relaxation:
+        return change(honest(*bounds))
 
     return dual, "relax", spoilt
 
@@ -126,6 +133,33 @@ def test_a_planted_bug_is_found(bug: str, truth: dict[str, Tensor], monkeypatch:
     assert any(unsound(truth))
 
 
+def scattered(self: rows.Dense, index: Tensor, before: rows.Shape) -> rows.Dense:
+    """Of several copies of a value, one alone is carried back."""
+    whole = self.a.new_zeros(*self.a.shape[:2], math.prod(before))
+    whole[..., index[index >= 0]] = self.a.flatten(2)[..., index >= 0]
+    return rows.Dense(whole.unflatten(2, before))
+
+
+MOVED_BUGS: dict[str, tuple[object, str, object]] = {
+    "a copy left out": (rows.Dense, "put", scattered),
+    "copies carried back to other places": (
+        rows.Dense,
+        "put",
+        lambda self, index, before: honest_put(self, index.roll(1), before),
+    ),
+}
+honest_put = rows.Dense.put
+
+
+@pytest.mark.parametrize("bug", MOVED_BUGS)
+def test_a_planted_bug_of_moved_values_is_found(
+    bug: str, truth: dict[str, Tensor], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert list(unsound(truth, MOVED)) == []
+    monkeypatch.setattr(*MOVED_BUGS[bug])
+    assert any(unsound(truth, MOVED))
+
+
 INTERVAL_BUGS: dict[str, tuple[object, str, object]] = {
     "sign of weights": (operations.Linear, "spread", lambda self, radius: radius @ self.weight.T),
     "spread of convolutions": (operations.Conv, "spread", lambda self, radius: 0.5 * self.kernel.forward(radius)),
@@ -144,8 +178,8 @@ def test_lower_lines_that_cut_the_function_are_found(truth: dict[str, Tensor], m
     """Of the adaptive slopes: a line steeper than the identity lies above it where the unit is active."""
     honest = dual.relax
 
-    def spoilt(lower: Tensor, upper: Tensor, slopes: str = "fixed") -> dual.Relaxation:
-        found = honest(lower, upper, slopes)
+    def spoilt(*bounds: Any) -> dual.Relaxation:
+        found = honest(*bounds)
         assert found.low is not None
         return replace(found, low=torch.where(found.crossing, 3.0, found.low))
 
