@@ -1,4 +1,4 @@
-"""The page on extending the library does what it says: its changes are made in a copy and its code is run there."""
+"""The pages on using and on extending the library do what they say: their code is run, in a copy with its changes."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 BLOCK = re.compile(
     r"^```(?:\{code-block\} (?P<kind>\w+)\n:caption: (?P<file>\S+) \((?P<how>\w+)\)\n\n|python\n)(?P<body>.*?)^```$",
@@ -25,8 +26,8 @@ def changed(text: str, diff: str) -> str:
     return text.replace(old, new)
 
 
-def blocks(root: Path) -> list[re.Match[str]]:
-    text = (root / "book/extend.md").read_text(encoding="utf-8")
+def blocks(page: Path) -> list[re.Match[str]]:
+    text = page.read_text(encoding="utf-8")
     found = list(BLOCK.finditer(text))
     assert len(found) == len(re.findall("^```$", text, re.MULTILINE)), "a block of the page is of no known kind"
     return found
@@ -38,7 +39,7 @@ def test_every_example_of_the_page_runs_in_a_copy_with_its_files(root: Path, tmp
     shutil.copy(root / "_toc.yml", tmp_path / "_toc.yml")
     (tmp_path / "notebooks").mkdir()
     code, changes = [], []
-    for block in blocks(root):
+    for block in blocks(root / "book/extend.md"):
         if block["file"] is None:
             code.append(block["body"])
             continue
@@ -69,6 +70,19 @@ def test_every_example_of_the_page_runs_in_a_copy_with_its_files(root: Path, tmp
     assert "Table 1 of the paper: Corners against one step (digits stand-in)" in page
     assert "**holds**: Corners break fewer points than FGSM" in page
     assert "One bar: the network gives the right class" in page
+
+
+def test_a_model_of_ones_own_is_attacked_and_certified_as_its_page_says(
+    root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = blocks(root / "book/own_model.md")
+    assert [block["file"] for block in found] == [None] * 3
+    with torch.random.fork_rng(devices=[]):
+        exec(compile("\n".join(block["body"] for block in found), "own_model.md", "exec"), {"__name__": "page"})
+    said = capsys.readouterr().out.splitlines()
+    assert [line.split(":")[0] for line in said[:2]] == ["after clean", "after Noise"]
+    lower, upper = (int(share) for share in re.findall(r"(\d+)%", said[-1]))
+    assert 50 < lower <= upper <= 100
 
 
 def test_a_change_that_no_longer_fits_is_noticed() -> None:
