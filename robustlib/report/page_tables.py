@@ -369,7 +369,8 @@ def _sign(row: Row) -> str:
         return ""
     title = html.escape(": ".join(filter(None, (row.verdict.name, row.verdict.detail))))
     style = row.verdict.css.replace("verdict ", "sign ", 1)
-    return f' <span class="{style}" role="img" aria-label="{row.verdict.name}" title="{title}">{sign}</span>'
+    # The title is also what is read aloud.
+    return f' <span class="{style}" role="img" title="{title}">{sign}</span>'
 
 
 def _legend(rows: Sequence[Row]) -> list[str]:
