@@ -172,7 +172,8 @@ def fill(call: Call) -> int:
     call.one()
     value = call.get("value")
     none = torch.zeros_like(value) if isinstance(value, Tensor) else 0
-    return _assembled(call, [call.subject], lambda parts: call.again(parts[0], value=none), value)
+    rest = value if isinstance(value, Tensor) or value else None
+    return _assembled(call, [call.subject], lambda parts: call.again(parts[0], value=none), rest)
 
 
 def side_by_side(call: Call) -> int:
