@@ -18,6 +18,7 @@ from robustlib.spec.records import Record
 
 pytestmark = [
     pytest.mark.slow,
+    pytest.mark.timeout(1800),  # minutes of one core, of which a machine may have other uses
     pytest.mark.skipif(
         not (data_root() / "mnist.npz").exists(), reason="needs MNIST: set ROBUSTLIB_DATA to a folder with mnist.npz"
     ),
