@@ -50,7 +50,7 @@ class Builder:
         return self.note(Relu(), (place,), self.nodes[place].shape)
 
     def curve(self, place: int, kind: str) -> int:
-        """One of the curves of :data:`robustlib.certify.curves.SHAPES`."""
+        """One of the curves of :data:`robustlib.certify.curves.FORMS`."""
         return self.note(Curve(kind), (place,), self.nodes[place].shape)
 
     def scale(self, place: int, factor: Tensor | float, shift: Tensor | float, like: Tensor) -> int:

@@ -23,7 +23,7 @@ CELLS = 32
 
 
 @dataclass(frozen=True)
-class Shape:
+class Form:
     """What is known of a curve.
 
     Attributes:
@@ -39,29 +39,29 @@ class Shape:
     lowest: float | None = None
 
 
-SHAPES = {
-    "sigmoid": Shape(torch.sigmoid, 0.25, 0.0963),
-    "tanh": Shape(torch.tanh, 1.0, 0.7699),
-    "elu": Shape(functional.elu, 1.0, 1.0),
-    "silu": Shape(functional.silu, 1.1, 0.5, lowest=-1.278464542761074),
-    "gelu": Shape(functional.gelu, 1.13, 0.798, lowest=-0.7517915246935645),
-    "gelu_tanh": Shape(partial(functional.gelu, approximate="tanh"), 1.13, 0.8, lowest=-0.7524614220710162),
+FORMS = {
+    "sigmoid": Form(torch.sigmoid, 0.25, 0.0963),
+    "tanh": Form(torch.tanh, 1.0, 0.7699),
+    "elu": Form(functional.elu, 1.0, 1.0),
+    "silu": Form(functional.silu, 1.1, 0.5, lowest=-1.278464542761074),
+    "gelu": Form(functional.gelu, 1.13, 0.798, lowest=-0.7517915246935645),
+    "gelu_tanh": Form(partial(functional.gelu, approximate="tanh"), 1.13, 0.8, lowest=-0.7524614220710162),
 }
 
 
 @dataclass(frozen=True)
 class Curve(Relu):
-    """One of :data:`SHAPES`, elementwise."""
+    """One of :data:`FORMS`, elementwise."""
 
     kind: str
 
     def forward(self, z: Tensor) -> Tensor:
-        return SHAPES[self.kind].function(z)
+        return FORMS[self.kind].function(z)
 
     def range_of(self, lower: Tensor, upper: Tensor) -> tuple[Tensor, Tensor]:
         """Least and greatest value over [lower, upper]."""
         low, high = self.forward(lower), self.forward(upper)
-        turn = SHAPES[self.kind].lowest
+        turn = FORMS[self.kind].lowest
         if turn is None:
             return low, high
         bottom = torch.where((lower < turn) & (turn < upper), self.forward(torch.full_like(low, turn)), torch.inf)
@@ -69,12 +69,12 @@ class Curve(Relu):
 
     def lines(self, lower: Tensor, upper: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """(slope, under, over): slope z + under <= curve <= slope z + over for z in [lower, upper]."""
-        shape, wide = SHAPES[self.kind], upper - lower
+        form, wide = FORMS[self.kind], upper - lower
         low, high = self.forward(lower), self.forward(upper)
         none = wide <= 0
         # Rounding may make the chord of a short interval far too steep.
         chord = (high - low) / torch.where(none, 1.0, wide)
-        slope = torch.where(none, 0.0, chord.clamp(-shape.steepest, shape.steepest))
+        slope = torch.where(none, 0.0, chord.clamp(-form.steepest, form.steepest))
         cell = wide / CELLS
         least = greatest = low - slope * lower
         for i in range(1, CELLS + 1):
@@ -82,7 +82,7 @@ class Curve(Relu):
             apart = self.forward(at) - slope * at
             least, greatest = torch.minimum(least, apart), torch.maximum(greatest, apart)
         # Over wide cells the steepness says more than the curvature.
-        allowance = torch.minimum(shape.curvature * cell**2 / 8, (shape.steepest + slope.abs()) * cell / 2)
+        allowance = torch.minimum(form.curvature * cell**2 / 8, (form.steepest + slope.abs()) * cell / 2)
         least, greatest = least - allowance, greatest + allowance
         bottom, top = self.range_of(lower, upper)
         flat = top - bottom < greatest - least

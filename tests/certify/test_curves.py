@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from robustlib.certify import certify, decide, estimate, largest_certified_radius, margins, optimum
-from robustlib.certify.curves import SHAPES, Curve
+from robustlib.certify.curves import FORMS, Curve
 from robustlib.certify.dual import pre_activation_bounds
 from robustlib.certify.region import Region
 from robustlib.certify.trace import trace
@@ -57,9 +57,9 @@ def batch(seed: int = 1) -> tuple[Tensor, Tensor]:
     return torch.rand(3, 1, 4, 4, generator=generator, dtype=torch.float64), torch.tensor([0, 1, 2])
 
 
-@pytest.mark.parametrize("kind", SHAPES)
+@pytest.mark.parametrize("kind", FORMS)
 def test_what_is_said_of_a_curve_is_so(kind: str) -> None:
-    shape = SHAPES[kind]
+    shape = FORMS[kind]
     z = torch.linspace(-12, 12, 200_001, dtype=torch.float64, requires_grad=True)
     (slope,) = torch.autograd.grad(shape.function(z).sum(), z)
     assert float(slope.abs().max()) <= shape.steepest
@@ -75,7 +75,7 @@ def test_what_is_said_of_a_curve_is_so(kind: str) -> None:
         assert bool((slope[z < shape.lowest - step] <= 0).all())
 
 
-@pytest.mark.parametrize("kind", SHAPES)
+@pytest.mark.parametrize("kind", FORMS)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
 def test_a_curve_is_between_its_lines(kind: str, dtype: torch.dtype) -> None:
     generator = torch.Generator().manual_seed(0)
@@ -96,7 +96,7 @@ def test_a_curve_is_between_its_lines(kind: str, dtype: torch.dtype) -> None:
         assert (value <= top + rounding).all()
     short = (wide < 0.05) & (wide > 0)
     # Half a chord's sagitta on either side, and the allowance of a 32nd of the interval squared.
-    limit = SHAPES[kind].curvature * (2 * wide[short]) ** 2 / 8 * (1 + 2.1 / 32**2)
+    limit = FORMS[kind].curvature * (2 * wide[short]) ** 2 / 8 * (1 + 2.1 / 32**2)
     assert ((over - under)[short] <= limit + 4 * rounding[short]).all()
     assert ((over - under) <= (top - bottom) + rounding).all()
 
