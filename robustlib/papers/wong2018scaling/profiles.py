@@ -102,12 +102,11 @@ def quick_network(network: Network) -> Network:
     defence = network.defence
     if not isinstance(defence, Certified):
         return network
-    stages = network.earlier[:1] if network.dataset == "cifar10" else network.earlier
-    rows = (0, _ROWS[network.dataset]) if stages else None
+    rows = (0, _ROWS[network.dataset]) if network.earlier else None
     direct, far = defence.threat.norm == "l2", defence.threat.norm == "linf" and defence.threat.eps >= 0.3
     base = _narrow(network) if direct or far else network
     plain = replace(base, defence=Standard(), schedule=_PLAIN, earlier=())
-    base = replace(base, rows=rows, earlier=tuple(quick_network(stage) for stage in stages))
+    base = replace(base, rows=rows, earlier=tuple(map(quick_network, network.earlier)))
     if direct:
         robust = Certified(defence.threat, ramp=2 / 3, projections=defence.projections)
         return replace(base, defence=robust, schedule=_DIRECT, parents=(plain,))

@@ -85,8 +85,13 @@ def _results(item: str, lines: Sequence[Line]) -> Iterator[Cell]:
             )
         if numbers.get((line.row, "Cascade error: Robust"), None) is None or line.exact:
             continue
-        for column, metric in (("cascade, guarded rule", "guarded_bound"), ("cascade, strict rule", "strict_bound")):
-            note = f"{OWN_NOTE}; {_CASCADE}"
+        searched = "share of the points searched, of those that the released rule counts as robust"
+        for column, metric, what in (
+            ("cascade, guarded rule", "guarded_bound", _CASCADE),
+            ("cascade, strict rule", "strict_bound", _CASCADE),
+            ("cascade, verdicts overturned by a search", "broken", f"{_CASCADE}; {searched}"),
+        ):
+            note = f"{OWN_NOTE}; {what}"
             yield cell(panel, (line.row, column), whole, metric, note=note, released=tuple(last))
 
 
