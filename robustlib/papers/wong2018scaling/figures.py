@@ -8,6 +8,7 @@ from operator import itemgetter
 import numpy as np
 
 from ...catalogue.places import place
+from ...experiments.profiles import search_order
 from ...experiments.store import Store
 from ...report.join import rows
 from ...report.plots.bars import Bar, bar_panels
@@ -36,9 +37,31 @@ def _known(runs: Sequence[Evaluation], profile: str, store: Store) -> dict[int, 
     return records_of(dict(enumerate(runs)), profile, store)
 
 
+def _by_line(item: str, profile: str, store: Store) -> dict[str, list[Row]]:
+    """Rows of the overview by the line of the table that they stand in."""
+    found: dict[str, list[Row]] = {}
+    for row in rows(item, profile, store):
+        if row.column in BRACKET:
+            found.setdefault(row.label, []).append(row)
+    return found
+
+
+def _of_one_profile(item: str, profile: str, store: Store) -> list[Row]:
+    """Rows of the overview; a line has all of them from one profile, since a cascade begins with its own first network.
+
+    That is the most faithful profile that measured every number of the line that any profile did.
+    """
+    parts = [_by_line(item, name, store) for name in search_order(profile)]
+    chosen = []
+    for label, line in _by_line(item, profile, store).items():
+        whole = sum(bool(row.values) for row in line)
+        chosen += next((p[label] for p in parts if sum(bool(row.values) for row in p[label]) == whole), line)
+    return chosen
+
+
 def results(item: str, profile: str, store: Store) -> Drawing:
     """Single networks and cascades, ours beside the published, a panel for each dataset and radius."""
-    found = [row for row in rows(item, profile, store) if row.column in BRACKET]
+    found = _of_one_profile(item, profile, store)
     measured = [row for row in found if row.values]
     if not measured:
         return MISSING
