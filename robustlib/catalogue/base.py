@@ -205,6 +205,7 @@ class Predicate:
         needs: evaluations that it is about.
         test: whether it holds, given their records in that order.
         check: it follows from definitions, so that only a fault of the code can break it: a check, and no claim.
+        metric: the one that it is about, where it is about one.
     """
 
     item: str
@@ -212,6 +213,7 @@ class Predicate:
     needs: tuple[Evaluation, ...]
     test: Callable[[Sequence[Record]], bool]
     check: bool = False
+    metric: str = ""
 
 
 def cell(
@@ -272,7 +274,7 @@ def claim(
     check: bool = False,
 ) -> Predicate:
     """A statement about one metric: ``holds`` is given its values in the needed records, in their order."""
-    return Predicate(item, text, tuple(needs), lambda records: bool(holds(values(records, metric))), check)
+    return Predicate(item, text, tuple(needs), lambda records: bool(holds(values(records, metric))), check, metric)
 
 
 @functools.cache

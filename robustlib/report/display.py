@@ -31,6 +31,8 @@ def record_target(path: str) -> str:
     return "record-" + re.sub(r"[^a-z0-9]+", "-", name).strip("-")
 
 
+MANY = 6
+"""Numbers up to which a claim prints those that it was tested on."""
 LONG = 12
 """Lines from which on a table of this book's own stays folded."""
 
@@ -96,15 +98,19 @@ def show_statements(item: str, profile: str, store: Store) -> None:
     found = statements(item, profile, store)
     lines, page = [], []
     for statement in found:
-        links = ", ".join(f"[record {i + 1}](#{record_target(path)})" for i, path in enumerate(statement.records[:4]))
+        links = ", ".join(f"[record {i + 1}](#{record_target(path)})" for i, path in enumerate(statement.records))
         lines.append(f"- **{statement.state}**: {statement.text}. {_where(statement)} {links}".rstrip())
         page.append(f"<li><b>{statement.state}</b>: {html.escape(statement.text)}. {_where(statement)}</li>")
     show_forms("\n".join(lines), f"<ul>{''.join(page)}</ul>", "; ".join(f"{s.state}: {s.text}" for s in found))
 
 
 def _where(statement: Statement) -> str:
+    """The kind of a claim, its evidence, and the numbers that decided it where they are few."""
     kind = "a check of the code" if statement.check else ""
-    return f"({', '.join(filter(None, (kind, statement.evidence)))})" if kind or statement.evidence else ""
+    few = statement.numbers if len(statement.numbers) <= MANY else ()
+    told = ", ".join(f"{one.value:.1%}" if one.unit == "fraction" else f"{one.value:.3g}{_unit(one)}" for one in few)
+    parts = ", ".join(filter(None, (kind, statement.evidence))) + f": {told}" * bool(told)
+    return f"({parts})" if parts else ""
 
 
 def show_drawing(drawing: Drawing) -> None:
@@ -147,12 +153,15 @@ def cite_row(item: str, label: str, column: str, profile: str, store: Store) -> 
     return f"[{text}](#{record_target(found.records[0])})"
 
 
+def _unit(metric: Metric) -> str:
+    """A unit behind a number; none where a sentence names the norm, or the logarithm, that it speaks of."""
+    return "" if metric.unit in ("l2", "linf", "log10") else f" {metric.unit}"
+
+
 def _told(metric: Metric) -> str:
     """A value with its unit and its interval, where it has one."""
-    share = metric.unit == "fraction" and metric.low is not None
-    # A sentence names the norm, or the logarithm, that it speaks of.
-    unit = "" if metric.unit in ("l2", "linf", "log10") else f" {metric.unit}"
-    text = f"{metric.value:.1%}" if share else f"{metric.value:.2f}{unit}"
+    share = metric.unit == "fraction"
+    text = f"{metric.value:.1%}" if share else f"{metric.value:.2f}{_unit(metric)}"
     if metric.low is None or metric.high is None:
         return text
     low, high = (f"{100 * end:.1f}" if share else f"{end:.2f}" for end in (metric.low, metric.high))

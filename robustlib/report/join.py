@@ -34,6 +34,7 @@ class Statement:
             they are not all there.
         records: paths.
         check: it cannot fail but by a fault of the code, and is not counted.
+        numbers: those that it was tested on, in the records' order, where it is about one metric.
     """
 
     text: str
@@ -41,6 +42,7 @@ class Statement:
     evidence: Evidence | None
     records: tuple[str, ...] = ()
     check: bool = False
+    numbers: tuple[Metric, ...] = ()
 
 
 ASK_WHY = ("higher", "lower", "differs")
@@ -286,7 +288,8 @@ def stated(predicate: Predicate, profile: str, store: Store) -> Statement:
     if state == "fails" and (all(own) or (any(own) and _tested(predicate, least) == "holds")):
         state, evidence = "contradicted", "paper's protocol"
     paths = tuple(record.path for record in best)
-    return Statement(predicate.text, state, evidence, paths, predicate.check)
+    numbers = tuple(record.metrics[predicate.metric] for record in best if predicate.metric)
+    return Statement(predicate.text, state, evidence, paths, predicate.check, numbers)
 
 
 def _complete(records: Sequence[Record | None]) -> list[Record]:

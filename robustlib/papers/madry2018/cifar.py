@@ -58,7 +58,7 @@ WAYS = {
 _RANDOM = "the length of the random step is not printed; here eps / 2"
 _CW = "kappa of the CW row is not printed; here 50, as in the authors' code"
 _UNIT = "the paper prints no unit for this axis; 1/255, which ours has, is unlikely to be the paper's (see the ledger)"
-_SIZE = "the paper does not say which of its networks; here the wide one"
+_SIZE = "the paper does not say which of its networks it shows; its wide one is taken to be meant"
 
 
 def network(size: str = "Wide", regime: str = "PGD", *, seed: int = 0) -> Network:

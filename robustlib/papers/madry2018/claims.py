@@ -98,8 +98,8 @@ def _mnist() -> list[Predicate]:
         claim(
             f"{PAPER}/capacity/mnist",
             "The smallest network cannot be trained against PGD: it stays below 30 % under PGD",
-            [pgd[1]],
-            lambda v: v[0] <= 0.3,
+            [accuracy(network("PGD", scale=1, seed=seed), PGD_40) for seed in small.SEEDS],
+            lambda v: max(v) <= 0.3,
         ),
         claim(
             f"{PAPER}/capacity/mnist",
