@@ -515,7 +515,7 @@ show_drawing(
 
 # %% tags=["remove-input"]
 suites = {
-    f"{regime} training at scale {scale}": record.metrics["worst case"].n
+    f"{regime} training at scale {scale}": record.metrics["accuracy"].n
     for regime in madry.DEFENCES for scale in madry.SCALES
     if (record := record_of(madry.worst_case(regime, scale), profile, store)) is not None
 }  # fmt: skip

@@ -361,8 +361,9 @@ freedom. Test images that are not the official bytes widen every interval by the
 - *other recipe*, $k \\ge {least}$: by the same tests **level reached**, **level exceeded** or **level missed**, on the
   side that is good for the defence; otherwise **unresolved**. It is about the number and is no replication, and is
   counted apart.
-- $k < {least}$, or a setting that the paper does not print: **consistent** where the difference is within the margin,
-  otherwise **open**. One network cannot tell.
+- $k < {least}$: **consistent** where the difference is within the margin, otherwise **open**. One network cannot tell.
+- a setting that the paper does not print: never more than **consistent**, which then asks of $k \\ge {least}$ networks
+  what *reproduced* asks, and otherwise **open**; the setting may have made or hidden a difference.
 - *stand-in*, a published number whose unit or value is in doubt, seconds and settings: **not judged**.
 - **trivial**: 0 or 100 % in the paper and here. **computed**: a definition gives the value. **measured**: the paper
   prints no number. **unverified**: the published number was not checked against the paper. **not run**: with the
