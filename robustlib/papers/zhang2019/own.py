@@ -19,7 +19,7 @@ from ...spec.evaluation import Evaluation, Subset
 from ...spec.network import Network
 from ...threat import FeatureBox, LinfBall
 from ...training import Schedule, Standard, Trades
-from .networks import FGSM_K, INNER, PAPER, SMALL_THREAT, THREATS, network, under
+from .networks import INNER, PAPER, SMALL_THREAT, STARTED, THREATS, network, under
 from .theory import counterexample
 
 PLANE = LinfBall(0.05)
@@ -66,7 +66,7 @@ def checkpoint(part: int) -> Network:
 
 def judged(part: int, split: str) -> Evaluation:
     """Robust accuracy of a checkpoint on 1,000 images of "validation" or of "test"."""
-    robust = under(checkpoint(part), FGSM_K["mnist"], threat=SMALL_THREAT)
+    robust = under(checkpoint(part), STARTED["mnist"], threat=SMALL_THREAT)
     return Evaluation(robust.subject, robust.measurement, Subset(1_000, split))
 
 
@@ -78,7 +78,7 @@ def loop(dataset: str) -> Evaluation:
 def shown(dataset: str, method: str) -> Evaluation:
     """A few test points before and after FGSM^k."""
     few = Subset(5 if dataset == "mnist" else 2)
-    return Evaluation(network(dataset, method), Pictures(FGSM_K[dataset], THREATS[dataset], broken=False), few)
+    return Evaluation(network(dataset, method), Pictures(STARTED[dataset], THREATS[dataset], broken=False), few)
 
 
 PICTURED = {"mnist": ("natural", "PGD", "TRADES"), "cifar10": ("natural", "TRADES")}
