@@ -162,7 +162,6 @@ class Cell:
         whole_row: its row is shown from one profile alone, the one that has most of the row's records.
         released: the same on the network that the authors released, one evaluation for each draw of the attack.
         released_open: what of that measurement the paper leaves open; "" where nothing is.
-        released_why: what is known of a difference on that network; "" where nothing is.
         released_batch: the paper's share is the mean of those of batches of so many points, a smaller last one counted
             like the others; 0: a share of points.
     """
@@ -186,7 +185,6 @@ class Cell:
     whole_row: bool = False
     released: tuple[Evaluation, ...] = ()
     released_open: str = ""
-    released_why: str = ""
     released_batch: int = 0
 
     @functools.cached_property

@@ -95,8 +95,7 @@ def authors(cell: Cell, profile: str, store: Store) -> Row | None:
         records = [_by_batch(record, cell.metric, cell.released_batch) for record in records]
         note = "; ".join(filter(None, (note, _BATCHES.format(cell.released_batch, points, cell.unit))))
     line = _line(cell, cell.released, paper, records, records[0].profile, note)
-    why = cell.released_why or _OPEN
-    return replace(line, footnotes=(*line.footnotes, why)) if line.verdict.name in ASK_WHY else line
+    return replace(line, footnotes=(*line.footnotes, _OPEN)) if line.verdict.name in ASK_WHY else line
 
 
 _OPEN = "the authors' network, measured as the paper measured, does not give the printed number; why is not known"

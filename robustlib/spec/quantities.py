@@ -1,12 +1,15 @@
 """Kinds of measured quantities: how far a replication may lie from a published number, and which side of it is good.
 
-The margins were written down before the measurements that they judge. They are sizes that a reader of the papers would
-call the same result, not properties of our networks: what our networks scatter enters the verdict by itself.
+They are sizes that a reader of the papers would call the same result, not properties of our networks: what our networks
+scatter enters the verdict by itself.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+
+DECLARED = "29 November 2026"
+"""Day on which the margins were written down."""
 
 
 @dataclass(frozen=True)

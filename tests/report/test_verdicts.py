@@ -216,7 +216,10 @@ def test_both_at_the_end_of_the_scale_is_trivial(end: float) -> None:
     for k in (1, 3):
         assert name({"value": end}, values=(end,) * k) == "trivial"
         assert name({"value": end}, values=(abs(end - 0.04),) * k) == "trivial"
+        # Near the end, where the paper is at it, agreement is no news either.
+        assert name({"value": end}, values=(abs(end - 1.9),) * k) == "trivial"
     assert name({"value": end}, values=(abs(end - 8.0),)) == "open"
+    assert name({"value": end}, values=(abs(end - 1.9),), evidence="authors' network") == "differs"
     assert name({"value": end}, values=(end,), evidence="authors' network") == "trivial"
     assert name({"value": 0.0}, values=(0.0,), ends=None, quantity=SIZE) == "consistent"
 

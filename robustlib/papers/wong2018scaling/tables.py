@@ -81,7 +81,7 @@ def _results(item: str, lines: Sequence[Line]) -> Iterator[Cell]:
                 note=_CASCADE if runs is whole else "",
                 complement=metric == "accuracy",
                 released=tuple(theirs),
-                released_why=_FIRST_STAGE if column.startswith("Single") else "",
+                released_open=_FIRST_STAGE if column.startswith("Single") else "",
             )
         if numbers.get((line.row, "Cascade error: Robust"), None) is None or line.exact:
             continue
