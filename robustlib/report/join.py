@@ -131,7 +131,7 @@ def _line(
         label=cell.row,
         column=cell.column,
         published=paper.value,
-        decimals=paper.decimals if cell.published else _decimals(cell.unit, values),
+        decimals=_decimals(cell.unit, values) if paper.value is None else paper.decimals,
         verified=cell.published is not None and cell.published.verified,
         values=values,
         low=low,
@@ -144,6 +144,7 @@ def _line(
         records=tuple(record.path for record in records),
         footnotes=tuple(filter(None, (note, _inexact(records)))),
         unit=cell.unit,
+        text=cell.published.text if cell.published is not None and paper.value is None else "",
     )
 
 
@@ -194,7 +195,9 @@ def _sample(cell: Cell, records: Sequence[Record], full: Evaluation) -> Sample:
 
 
 def _decimals(unit: str, values: Sequence[float]) -> int:
-    """Without a published number to follow: hundredths of a per cent, and four figures of anything else."""
+    """Without a published number to follow: hundredths of a per cent, whole counts, four figures of anything else."""
+    if unit != "%" and all(value.is_integer() for value in values):
+        return 0
     size = max((abs(value) for value in values), default=0.0)
     return 1 if unit == "%" else max(0, 2 - math.floor(math.log10(size))) if size > 1e-7 else 3
 
