@@ -199,7 +199,7 @@ show_drawing(bracket_figures.every_bracket(profile, store))
 #
 # Each released network on its whole test set, at its own radius: clean accuracy, PGD of 20 steps, what no attack on record breaks, and what a certificate on record proves. Bounds are tried from cheap to dear on
 # every point, and AutoAttack in full on every point that they and PGD leave open; a solver settles what is left where the networks are small enough. The ball is cut to the inputs' range, so that the papers'
-# printed bounds, of balls that are not cut, hold in it too: hollow marks. Of a cascade the first network is shown. TRADES' network was not trained to be certified: on
+# printed bounds, of balls that are not cut, hold in it too: hollow marks. Where several seeds of ours were trained, each is shown. Of a cascade the first network is shown. TRADES' network was not trained to be certified: on
 # every point intervals are tried, and a dual bound on a few, in smaller balls too. Of AutoAttack it is given the first part, APGD on the cross-entropy, beside the attacks of [its chapter](05_trades.ipynb); the
 # rest is hours of one core. A network without a record is left out.
 
@@ -225,7 +225,8 @@ show_item(released.ITEM, profile, store)
 # Each paper's headline claims: as published, as measured here for the same quantity, under the strongest attacks (or the strictest rule) that this book has, and what changed the claim since. Ours are
 # measured on this book's networks, which are smaller or trained for less wherever the record says so; AutoAttack's numbers on the authors' own networks are quoted {cite}`croce2020`. Two
 # columns say how the claim stands. *In the literature*: whether it held, was surpassed by better work, needs a qualification, or was broken; a judgement of ours on what others published. *In this book*:
-# the verdict on our own number for the same quantity; *stand-in only* means that our network is too small, or its training too short, to judge the claim, whatever the literature says.
+# the verdict on the authors' own network where that quantity is measured on it, and otherwise on our number; *stand-in only* means that our network is too small, or its training too
+# short, to judge the claim, whatever the literature says. The numbers of a cell are of one profile, so that they are of networks made alike.
 
 # %% tags=["remove-input"]
 show_aged(profile, store)

@@ -90,6 +90,7 @@ def test_every_claim_says_who_and_what_changed_it(shown: dict[str, dict[str, str
         assert f"\n  - {line.fate}\n  - {in_this_book(line, 'best', committed)}\n" in text
         assert f"{{cite}}`{line.later}`" in text or not line.later
     assert "{ours:" not in text
+    assert "{row:" not in text
     assert "{paper:" not in text
 
 
