@@ -174,7 +174,8 @@ def test_claims_are_counted_in_the_scorecard(committed: Store) -> None:
 @pytest.mark.usefixtures("quick_costs")
 def test_costs_count_each_network_once(tmp_path: Path) -> None:
     file(tmp_path, CELLS[0].evaluations[0], training_cpu_s=600.0, cpu_s=30.0, device="H")
-    file(tmp_path, CELLS[1].evaluations[0], training_cpu_s=600.0, cpu_s=90.0, device="H")
+    # Made from stored weights, a record knows of no training.
+    file(tmp_path, CELLS[1].evaluations[0], training_cpu_s=0.0, cpu_s=90.0, device="H")
     file(tmp_path, CELLS[1].evaluations[1], training_cpu_s=300.0, cpu_s=0.0, device="H")
     text = costs(Store(tmp_path))
     (line,) = (line for line in text.splitlines()[2:] if line.startswith("|"))
@@ -302,7 +303,13 @@ def test_the_authors_own_networks_are_counted_first_drawn_and_shown(tmp_path: Pa
         ("authors' network", 21.49, pytest.approx(40.0)),
     ]
     assert [any("why is not known" in note for note in row.footnotes) for row in points] == [False, True]
-    card = released_cards(store)
+    bound = next(cell for cell in plan.cells_of("wong2018/table-1/har") if cell.released and cell.metric == "bound")
+    share = Metric(0.75, 1_000, 0.72, 0.78)
+    file(
+        tmp_path, bound.released[0], metrics={"bound": Metric(0.25, 1_000, 0.22, 0.28), "certified": share}, outcomes={}
+    )
+    card = released_cards(Store(tmp_path))
+    assert "| certificate, certified points (dual bound, fixed slopes) | ℓ∞ 0.05, unclipped | 75.0% |" in card
     part = card.partition("### polytope_har")[2].partition("### ")[0]
     assert part.count("| clean | none | 92.2%") == part.count("| fgsm | ℓ∞ 0.05, unclipped | 60.0%") == 1
     write_records(tmp_path / "records", store, ["full"], {})
@@ -429,6 +436,7 @@ def test_a_committed_network_has_a_card(made: Made, tmp_path: Path) -> None:
     assert threat_text({"threat": {"type": "L2Ball", "eps": 1.5, "domain": None}}) == "ℓ2 1.5, unclipped"
     accuracies = [e for e in (CLEAN, FGSM, PGD) if made.record(e).metrics["accuracy"].low is not None]
     assert all(f"](../{made.record(evaluation).path}) |" in text for evaluation in accuracies)
+    assert "s of processor time" not in cards(tmp_path, Store(tmp_path)), "no record saw the training"
     # A record of several attacks has a line for each.
     attacks = (Clean(), Fgsm(0.1), Pgd(20, 0.1))
     several = replace(PGD, measurement=Attacked(attacks, LinfBall(0.2), (replace(NETWORK, seed=7),)))
