@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ..catalogue.base import Cell, Item, Predicate, find_item
+from ..catalogue.base import OWN, Cell, Item, Predicate, find_item
 from ..catalogue.plan import cells_of, evaluations, find_record, predicates_of, released
 from ..errors import RobustlibError
 from ..experiments.profiles import OWN_PROTOCOL, search_order
@@ -138,7 +138,7 @@ def _line(
         high=high,
         # Several attempts on one image are one point.
         n=min(metrics[0].n, parse(records[0].evaluation).points) if metrics else None,
-        evidence=ours.evidence if ours else None,
+        evidence=grade(records, own=_is_own(cell.item)) if records else None,
         profile=profile,
         verdict=decide(paper, ours, reason=cell.unavailable or NO_RECORD) if cell.derived is None else COMPUTED,
         records=tuple(record.path for record in records),
@@ -146,6 +146,11 @@ def _line(
         unit=cell.unit,
         text=cell.published.text if cell.published is not None and paper.value is None else "",
     )
+
+
+def _is_own(item: str) -> bool:
+    """True of an item that no paper has."""
+    return find_item(item).source == OWN
 
 
 def _inexact(records: Sequence[Record]) -> str:
@@ -283,7 +288,7 @@ def stated(predicate: Predicate, profile: str, store: Store) -> Statement:
         best = next((records for records in map(_complete, whole) if records and _alike(records)), [])
         if not best:
             return Statement(predicate.text, "not run", None, check=predicate.check)
-    evidence = grade(best)
+    evidence = grade(best, own=_is_own(predicate.item))
     state = _tested(predicate, best)
     own = [grade([record]) == "paper's protocol" for record in best]
     if state == "fails" and (all(own) or (any(own) and _tested(predicate, least) == "holds")):

@@ -100,7 +100,7 @@ def test_the_summary_counts_what_the_tables_show(store: Store) -> None:
     assert found.claims == {("not run", False): sum(not p.check for i in of_papers for p in plan.predicates_of(i.id))}
     text = summary(profiles.BEST, store)
     total = sum(found.numbers.values())
-    assert text.startswith("Of 68 tables and figures, this edition measures ")
+    assert text.startswith("Of 68 tables, figures and lists, this edition measures ")
     printed = (
         f"Of {total:,} numbers that the five papers, their defences' leaderboards and a notebook of the authors print, "
         f"{own + 3} are"
@@ -293,7 +293,7 @@ def test_the_authors_own_networks_are_counted_first_drawn_and_shown(tmp_path: Pa
     text = summary(profiles.BEST, store)
     assert text.startswith(
         "**On the networks that the authors released, 1 of 2 published numbers are confirmed** by this book's code "
-        "(1 differs). Of 68 tables and figures"
+        "(1 differs). Of 68 tables, figures and lists"
     )
     assert "authors' network: [confirmed]{.verdict .verdict-confirmed}\u00a01 [differs]" in fates(profiles.BEST, store)
     assert "; authors' network: [confirmed]" in scorecard(profiles.BEST, store, {})

@@ -243,7 +243,9 @@ def checkpoints(profile: str, store: Store) -> Drawing:
         used += records.values()
     best = 4 * (1 + int(np.argmax(np.asarray(curves["held-out training images"].y))))
     figure = curve_panels({"after each part of training": curves}, xlabel="epoch", ylabel="robust accuracy (%)")
-    return stamped(figure, used), f"Robust accuracy against epochs on two sets of images; chosen would be epoch {best}."
+    return stamped(
+        figure, used, own=True
+    ), f"Robust accuracy against epochs on two sets of images; chosen would be epoch {best}."
 
 
 def lender(profile: str, store: Store) -> Drawing:
@@ -272,4 +274,4 @@ def lender(profile: str, store: Store) -> Drawing:
         for at, r in records.items()
     )
     alt = f"Money made, in interests per applicant, against 1/λ. {ends}."
-    return stamped(figure, list(records.values())), alt
+    return stamped(figure, list(records.values()), own=True), alt
