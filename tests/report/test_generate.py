@@ -97,7 +97,8 @@ def test_the_summary_counts_what_the_tables_show(store: Store) -> None:
     own = found.evidence["paper's protocol"]
     assert found.numbers["reproduced"] + found.numbers["consistent"] == own > 1
     assert found.networks == {"results/full/mnist-madry_cnn16-pgd"}
-    assert found.claims == {("not run", False): sum(not p.check for i in of_papers for p in plan.predicates_of(i.id))}
+    claims = sum(not p.check for i in of_papers if i.source != OWN for p in plan.predicates_of(i.id))
+    assert found.claims == {("not run", False): claims}
     text = summary(profiles.BEST, store)
     total = sum(found.numbers.values())
     assert text.startswith("Of 68 tables, figures and lists, this edition measures ")
@@ -115,6 +116,15 @@ def test_claims_on_stand_ins_are_told_apart_and_checks_not_at_all() -> None:
     claims: Counter[tuple[str, bool]] = Counter({("holds", False): 2, ("contradicted", False): 1, ("fails", True): 3})
     found = Standing(Counter(), Counter(), frozenset(), 0, claims)
     assert found.told == "2 hold, 1 contradicted; on stand-ins 3 fail"
+
+
+def test_claims_of_this_books_own_items_are_not_the_papers(tmp_path: Path) -> None:
+    lender = find_item("zhang2019/lender")
+    assert plan.predicates_of(lender.id)
+    assert not standing([lender], profiles.BEST, Store(tmp_path)).claims
+    assert standing([find_item("zhang2019/algorithm-1"), lender], profiles.BEST, Store(tmp_path)).claims == {
+        ("not run", False): len(plan.predicates_of("zhang2019/algorithm-1"))
+    }
 
 
 def test_the_front_page_tells_what_became_of_each_paper(store: Store) -> None:
