@@ -33,21 +33,25 @@ from robustlib.papers.madry2018 import networks as madry
 from robustlib.report.plots import brackets as bracket_figures
 from robustlib.papers.comparison.display import show_aged, show_grand_table
 from robustlib.papers.comparison.released_display import show_group_table, show_released_table, show_released_text
-from robustlib.report.display import cite, show_drawing, show_item, show_markdown, show_statements
+from robustlib.report.display import cite, cite_row, show_drawing, show_item, show_markdown, show_statements
+from robustlib.report.join import rows
 from robustlib.report.plots.records import record_of
 
 store = prepare("comparison", profile, device, recompute=recompute)
 
 
-def ours(evaluation, metric="accuracy"):
-    """One measured number that links to its record."""
-    return cite(evaluation, profile, store, metric=metric)
+lines = {(row.label, row.column): row for row in rows(comparison.ITEM, profile, store)}
+paper_bound, better = "certified: slopes of the paper", "certified: slopes of CROWN"
 
 
-def value(evaluation, metric="accuracy"):
+def ours(name, column):
+    """A number of the grand table that links to its record; all of a network's are of one profile."""
+    return cite_row(comparison.ITEM, name, column, profile, store)
+
+
+def value(name, column):
     """The number itself, or None."""
-    record = record_of(evaluation, profile, store)
-    return None if record is None else record.metrics[metric].value
+    return lines[name, column].value
 
 
 # %% [markdown]
@@ -69,7 +73,7 @@ def value(evaluation, metric="accuracy"):
 # Attacks and certificates bracket the truth. The share of points that are right *and stay right* everywhere in the ball is at most what the attacks leave,
 # and at least what a certificate covers. A solver can ask for the truth itself: a mixed-integer program has one yes-or-no variable for each unit whose sign
 # the bounds leave open, and no relaxation in it {cite}`tjeng2019`. It was asked about every point that attacks and bounds leave open of the two networks trained on a
-# bound, and elsewhere about those open points that are nearest to a proof. The mark *exact* below is what is then proven; where points stay undecided, a bar
+# bound; after PGD training and TRADES about a few open points that are nearest to a proof; of the others about none. The mark *exact* below is what is then proven; where points stay undecided, a bar
 # leads from it to what nothing broke.
 
 # %% tags=["remove-input"] mystnb={"figure": {"name": "fig-comparison", "caption": "Every defence on one network and one set of points at ε = 0.1: from clean accuracy (right) through noise, FGSM and PGD to the worst case of the whole suite, what a solver proves (with a bar up to what nothing broke, where it did not decide every point), and what at least one bound certifies. Of the cascade the strict rule's share is shown; no attack of the suite follows its answers."}}
@@ -84,9 +88,9 @@ show_drawing(
 # ### The grand table
 #
 # Clean accuracy, noise, FGSM and the worst case come from one run of the suite of attacks, each on the points that are still correct after those before it; PGD is run once more by itself, on all points, from one
-# start and from several. The two exact columns are one measurement: PGD, then the four bounds, then the solver on what these leave open; undecided is what it was not asked about or did not settle.
+# start and from several. The two exact lines are one measurement: PGD, then the four bounds, then the solver on what these leave open; undecided is what it was not asked about or did not settle.
 # The four kinds of certificate, from cheap to dear: interval bounds {cite}`gowal2018`; one dual pass over interval bounds (hybrid); the dual with the fixed slopes of
-# {cite:t}`wong2018`; and with slopes that adapt {cite}`zhang2018crown`. The last column counts the operations of the training and of all trainings that the network begins with,
+# {cite:t}`wong2018`; and with slopes that adapt {cite}`zhang2018crown`. The last line counts the operations of the training and of all trainings that the network begins with,
 # by a formula; seconds stand on the record pages.
 
 # %% tags=["remove-input"]
@@ -95,28 +99,31 @@ show_grand_table(profile, store)
 # %% tags=["remove-input"]
 show_statements(comparison.ITEM, profile, store)
 
+
 # %% tags=["remove-input"]
-paper_bound, better = "certified: slopes of the paper", "certified: slopes of CROWN"
-
-
 def line(name):
-    return f"{ours(comparison.suite(name))} in the worst case and {ours(comparison.bound(name, paper_bound), 'certified')} certified"
+    return f"{ours(name, 'worst case')} in the worst case and {ours(name, paper_bound)} certified"
 
 
 def told(name):
     """What the solver settled of one network, in sentences."""
-    run = comparison.exact(name)
-    facts = {metric: value(run, metric) for metric in ("asked", "solved", "broken", "late", "switches", "undecided")}
-    if None in facts.values():
+    row = lines[name, "exact: proven"]
+    record = record_of(comparison.exact(name), row.profile or profile, store)
+    if record is None:
         return f"*{name}*: the solver's record is not there yet."
+    facts = {metric: found.value for metric, found in record.metrics.items()}
+    if not facts["asked"]:
+        return f"Of *{name}* attacks and bounds left no point open to ask about: the exact share is {ours(name, 'exact: proven')}."
     asked = f"Of *{name}* it was asked about {facts['asked']:.0f} points, with {facts['switches']:.0f} open units each on average; it proved {facts['solved']:.0f} and broke {facts['broken']:.0f}"
     limits = f" ({facts['late']:.0f} ended by the clock)" if facts["late"] else ""
     if facts["undecided"]:
-        return f"{asked}{limits}: {ours(run, 'certified')} are proven, and {ours(run, 'undecided')} stay undecided."
-    return f"{asked}{limits}: no point is left open, and the exact share is {ours(run, 'certified')}."
+        return f"{asked}{limits}: {ours(name, 'exact: proven')} are proven, and {ours(name, 'exact: undecided')} stay undecided."
+    return f"{asked}{limits}: no point is left open, and the exact share is {ours(name, 'exact: proven')}."
 
 
-proven, attacked, distilled = (value(comparison.suite(name)) for name in ("certified, exact", "PGD training", "distilled, T 100"))
+proven, attacked, distilled = (
+    value(name, "worst case") for name in ("certified, exact", "PGD training", "distilled, T 100")
+)
 known = None not in (proven, attacked, distilled)
 if known and proven >= attacked:
     order = (
@@ -124,10 +131,12 @@ if known and proven >= attacked:
         "and it can prove most of what it keeps."
     )
 elif known:
-    order = "Judged by attacks, the network trained on attacks keeps more; of what it keeps, it can prove next to nothing."
+    order = (
+        "Judged by attacks, the network trained on attacks keeps more; of what it keeps, it can prove next to nothing."
+    )
 else:
     order = "The records that would decide the order are not all there yet."
-by_pgd = value(comparison.longer("distilled, T 100"), "accuracy 0")
+by_pgd = value("distilled, T 100", "PGD-40")
 if None in (by_pgd, distilled):
     hidden = "The records that would compare the two are not all there yet."
 elif by_pgd > 2 * distilled:
@@ -140,33 +149,32 @@ else:
 show_markdown(
     f"**Attacks against proofs.** PGD training: {line('PGD training')}. TRADES: {line('TRADES, 1/λ 6')}. Trained on the exact bound: {line('certified, exact')}; on estimates of it: "
     f"{line('certified, projected')}. {order} A network can be robust and yet have no certificate: the gap between the two numbers is the bound's, not the network's. "
-    f"Slopes that adapt narrow it on the same weights: they certify {ours(comparison.bound('PGD training', better), 'certified')} after PGD training and "
-    f"{ours(comparison.bound('TRADES, 1/λ 6', better), 'certified')} after TRADES.\n\n"
+    f"Slopes that adapt narrow it on the same weights: they certify {ours('PGD training', better)} after PGD training and {ours('TRADES, 1/λ 6', better)} after TRADES.\n\n"
     f"**The truth between them.** {told('certified, exact')} {told('certified, projected')} {told('TRADES, 1/λ 6')} {told('PGD training')} A proof by the solver is one up to "
     "its arithmetic, which is not exact: a point counts as proven where no margin up to a thousandth of a logit was found, a thousand times the solver's own tolerance. "
     "A counterexample needs no such trust: it was put through the network itself.\n\n"
-    f"**Distillation.** {line('distilled, T 100')[0].upper() + line('distilled, T 100')[1:]}, where the undistilled network keeps {ours(comparison.suite('standard'))}. PGD of 40 "
-    f"steps by itself leaves {ours(comparison.longer('distilled, T 100'), 'accuracy 0')} of the distilled network and {ours(comparison.longer('standard'), 'accuracy 0')} of the "
-    f"undistilled one, and more starts leave {ours(comparison.longer('distilled, T 100'), 'accuracy 1')} and {ours(comparison.longer('standard'), 'accuracy 1')}. {hidden}\n\n"
-    f"**FGSM training** keeps {ours(comparison.suite('FGSM training'))}. At $\\varepsilon = 0.3$ the same recipe left {ours(madry.worst_case('FGSM', 16))} of a larger network "
+    f"**Distillation.** {line('distilled, T 100')[0].upper() + line('distilled, T 100')[1:]}, where the undistilled network keeps {ours('standard', 'worst case')}. PGD of 40 "
+    f"steps by itself leaves {ours('distilled, T 100', 'PGD-40')} of the distilled network and {ours('standard', 'PGD-40')} of the undistilled one, and more starts leave "
+    f"{ours('distilled, T 100', 'PGD-40, 10 starts')} and {ours('standard', 'PGD-40, 10 starts')}. {hidden}\n\n"
+    f"**FGSM training** keeps {ours('FGSM training', 'worst case')}. At $\\varepsilon = 0.3$ the same recipe left {cite(madry.worst_case('FGSM', 16), profile, store)} of a larger network "
     "([chapter on PGD training](04_madry.ipynb)): a single step is a fairer account of a small ball than of a large one."
 )
 
 # %% tags=["remove-input"]
-counted, strict, clean = (value(comparison.cascade(), metric) for metric in ("bound", "strict_bound", "error"))
-alone = value(comparison.bound("certified, exact", paper_bound), "certified")
-if None in (counted, strict, clean, alone):
-    verdict = "Its records are not all there yet."
-elif 1 - strict < alone:
+counted = "counted by the authors' rule"
+whole, first = lines[comparison.CASCADE, paper_bound], lines["certified, exact", paper_bound]
+if not whole.values or whole.profile != first.profile:
+    verdict = "Records of one profile that would compare the two are not there yet."
+elif whole.value < first.value:
     verdict = "Under the strict rule it certifies less than its first stage alone: at this radius the second stage makes the proof worse, not better."
 else:
     verdict = "Under the strict rule it certifies no less than its first stage alone."
 show_markdown(
     f"**The cascade** is shown as it is. Its first stage certifies most points, so that the second one was trained on few and hard ones; it answers "
-    f"{ours(comparison.cascade(), 'answered_2')} of the test points. The cascade errs on {ours(comparison.cascade(), 'error')} of the clean points, the authors' rule leaves "
-    f"{ours(comparison.cascade(), 'bound')} uncounted, and the strict rule leaves {ours(comparison.cascade(), 'strict_bound')} without a proof; its first stage alone proves "
-    f"{ours(comparison.bound('certified, exact', paper_bound), 'certified')}. {verdict} Of the points that the authors' rule counts, a search breaks "
-    f"{ours(comparison.cascade(), 'broken')}. [The ledger](../book/ledger.md) explains the two rules."
+    f"{ours(comparison.CASCADE, 'answered by the second stage')} of the test points. The cascade is right on {ours(comparison.CASCADE, 'clean')} of the clean points. The authors' rule "
+    f"counts {ours(comparison.CASCADE, counted)} as certified, the strict rule {ours(comparison.CASCADE, paper_bound)}; the first stage alone proves "
+    f"{ours('certified, exact', paper_bound)}. {verdict} Of the points that the authors' rule counts, a search breaks "
+    f"{ours(comparison.CASCADE, 'of those, broken by a search')}. [The ledger](../book/ledger.md) explains the two rules."
 )
 
 # %% [markdown]
@@ -191,7 +199,7 @@ show_drawing(bracket_figures.every_bracket(profile, store))
 #
 # Each released network on its whole test set, at its own radius: clean accuracy, PGD of 20 steps, what no attack on record breaks, and what a certificate on record proves. Bounds are tried from cheap to dear on
 # every point, and AutoAttack in full on every point that they and PGD leave open; a solver settles what is left where the networks are small enough. The ball is cut to the inputs' range, so that the papers'
-# printed bounds, of balls that are not cut, hold in it too: hollow marks. Of a cascade the first network is shown. TRADES' network was not trained to be certified: on
+# printed bounds, of balls that are not cut, hold in it too: hollow marks. Where several seeds of ours were trained, each is shown. Of a cascade the first network is shown. TRADES' network was not trained to be certified: on
 # every point intervals are tried, and a dual bound on a few, in smaller balls too. Of AutoAttack it is given the first part, APGD on the cross-entropy, beside the attacks of [its chapter](05_trades.ipynb); the
 # rest is hours of one core. A network without a record is left out.
 
@@ -217,7 +225,8 @@ show_item(released.ITEM, profile, store)
 # Each paper's headline claims: as published, as measured here for the same quantity, under the strongest attacks (or the strictest rule) that this book has, and what changed the claim since. Ours are
 # measured on this book's networks, which are smaller or trained for less wherever the record says so; AutoAttack's numbers on the authors' own networks are quoted {cite}`croce2020`. Two
 # columns say how the claim stands. *In the literature*: whether it held, was surpassed by better work, needs a qualification, or was broken; a judgement of ours on what others published. *In this book*:
-# the verdict on our own number for the same quantity; *stand-in only* means that our network is too small, or its training too short, to judge the claim, whatever the literature says.
+# the verdict on the authors' own network where that quantity is measured on it, and otherwise on our number; *stand-in only* means that our network is too small, or its training too
+# short, to judge the claim, whatever the literature says. The numbers of a cell are of one profile, so that they are of networks made alike.
 
 # %% tags=["remove-input"]
 show_aged(profile, store)

@@ -18,6 +18,10 @@ ABOUT: dict[str, str] = json.loads(resources.files("robustlib.data").joinpath("a
 """Contents of each data set, its known faults, and its uses in the book; MyST."""
 
 
+SHARES = {"certified": ", certified points", "bound": ", error bound by the authors' rule"}
+"""What a card calls shares that are no accuracy, after the measurement's name."""
+
+
 def data_cards() -> str:
     """A card for each data set, from the registry that checks its bytes."""
     parts = []
@@ -61,7 +65,7 @@ def cards(folder: Path, store: Store, *, link: Callable[[str], str] = "../{}".fo
             f"- training key `{facts['training_key']}`, digest `{facts['digest'][:16]}`",
             f"- size {path.stat().st_size / 2**20:.1f} MB, float16; computes in float32",
         ]
-        parts += [*(_training(records[0]) if records else []), *_measured(records, ("accuracy",), link), ""]
+        parts += [*(_training(records) if records else []), *_measured(records, ("accuracy",), link), ""]
     return "\n".join(parts) or "No network is committed here.\n"
 
 
@@ -85,7 +89,7 @@ def released_cards(store: Store, *, link: Callable[[str], str] = "../{}".format)
             f"- published: {known.source} ({{cite:t}}`{known.paper}`)",
             f"- file: [{Path(known.file).name}]({known.url}), SHA-256 `{known.sha256}`; licence {known.licence}; "
             f"`robustlib weights fetch {known.name}`",
-            *_measured(measured.get(known.sha256, []), ("accuracy", "bound"), link),
+            *_measured(measured.get(known.sha256, []), ("accuracy", "certified", "bound"), link),
             "",
         ]
     return "\n".join(parts)
@@ -103,7 +107,11 @@ def _measured(records: Sequence[Record], metrics: Sequence[str], link: Callable[
                     f"| {metric.value:.1%} | {metric.low:.1%} to {metric.high:.1%} | {metric.n:,} "
                     f"| [{key}]({link(record.path)}) |"
                 )
-    head = ["", "| measured | threat | value | 95 % interval | points | record |", "|---|---|---|---|---|---|"]
+    head = [
+        "",
+        "| measured | threat | accuracy, or what is named | 95 % interval | points | record |",
+        "|---|---|---|---|---|---|",
+    ]
     return [*head, *lines] if lines else []
 
 
@@ -113,7 +121,7 @@ def _numbers(record: Record, metrics: Sequence[str]) -> Iterator[tuple[str, Mapp
     if "attacks" not in asked:
         shown = next((name for name in metrics if name in record.metrics), None)
         if shown is not None:
-            yield Path(record.path).stem.rpartition("-")[0], asked, record.metrics[shown]
+            yield Path(record.path).stem.rpartition("-")[0] + SHARES.get(shown, ""), asked, record.metrics[shown]
         return
     for name, metric in record.metrics.items():
         number, *source = map(int, name.split()[1:])
@@ -130,15 +138,17 @@ def _place(record: Record) -> tuple[str, str, float]:
     return Path(record.path).stem.rpartition("-")[0], ball.get("type", ""), ball.get("eps", 0.0)
 
 
-def _training(record: Record) -> list[str]:
+def _training(records: Sequence[Record]) -> list[str]:
+    """Recipe and cost of a network's training, from its records; what none of them was there to see is not told."""
+    record = max(records, key=lambda each: each.training_cpu_s)
     spec = record.training
     defence, plan = spec["defence"], spec["schedule"]
     rows = "all rows" if spec["rows"] is None else "rows {:,} to {:,}".format(*spec["rows"])
     ball = f" against {threat_text(defence)}" if "threat" in defence else ""
+    spent = f", in {record.training_cpu_s:,.0f} s of processor time on {record.device}" if record.training_cpu_s else ""
     return [
         f"- `{spec['model']['name']}` of width {spec['model']['width']}, trained on {spec['dataset']} ({rows}) as "
-        f"`{defence['type']}`{ball}: {plan['steps']:,} updates of {plan['batch']} at rate {plan['lr']:g}, in "
-        f"{record.training_cpu_s:g} s of processor time on {record.device}",
+        f"`{defence['type']}`{ball}: {plan['steps']:,} updates of {plan['batch']} at rate {plan['lr']:g}{spent}",
         f"- departs from the paper in {sum(text.startswith('subject') for text in record.deviations)} settings, which "
         "its record page lists",
     ]
@@ -154,7 +164,7 @@ def threat_text(asked: Mapping[str, Any]) -> str:
 
 
 def settings_text(measurement: Mapping[str, Any]) -> str:
-    """Attack settings missing from a record's name, in parentheses: loss, kappa, targets, start, transfer source."""
+    """Settings missing from a record's name, in parentheses: loss, kappa, targets, start, transfer source, bound."""
     attack, source = measurement.get("attack") or {}, measurement.get("source")
     told = [f"{attack['loss']} loss"] if attack.get("loss", "cross_entropy") != "cross_entropy" else []
     told += [f"κ {attack['kappa']:g}"] if attack.get("kappa") else []
@@ -165,4 +175,8 @@ def settings_text(measurement: Mapping[str, Any]) -> str:
     if isinstance(source, Mapping):
         told.append(f"made on {source['model']['name']}, {source['defence']['type']}, seed {source['seed']}")
         told += ["starts chosen on it alone"] if attack.get("best_by") == "loss" else []
+    if "slopes" in measurement:
+        # Intervals have no slopes.
+        slopes = "" if measurement["method"] == "interval" else f", {measurement['slopes']} slopes"
+        told.append(f"{measurement['method']} bound{slopes}")
     return f" ({', '.join(told)})" if told else ""

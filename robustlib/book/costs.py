@@ -30,7 +30,7 @@ def costs(store: Store) -> str:
             found = [r for r in store.records(name) if r.evaluation_key in wanted]
             if not found:
                 continue
-            networks = {r.training_key: r.training_cpu_s for r in found}
+            networks = training_seconds(found)
             devices = ", ".join(sorted({r.device for r in found}))
             lines.append(
                 f"| {short(paper)} | {name} | {len(found)} | {len(networks)} | "
@@ -75,7 +75,18 @@ def commands(store: Store) -> str:
     return "\n".join(lines) + "\n"
 
 
+def training_seconds(records: Iterable[Record]) -> dict[str, float]:
+    """Processor seconds of each network's training, by its key.
+
+    A record that was made from stored weights knows of no training and holds 0, so the greatest counts.
+    """
+    found: dict[str, float] = {}
+    for record in records:
+        found[record.training_key] = max(found.get(record.training_key, 0.0), record.training_cpu_s)
+    return found
+
+
 def _spent(records: Iterable[Record]) -> float:
     """Processor seconds of the measurements and of their networks, each once."""
     found = list(records)
-    return sum({r.training_key: r.training_cpu_s for r in found}.values()) + sum(r.cpu_s for r in found)
+    return sum(training_seconds(found).values()) + sum(r.cpu_s for r in found)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import starmap
 from pathlib import Path
@@ -12,7 +12,7 @@ from pathlib import Path
 from ..catalogue.base import OWN, Item, items, papers
 from ..experiments.store import Store
 from ..papers.comparison.aged import FATES, aged, in_this_book
-from ..report.evidence import GRADES
+from ..report.evidence import EVERY
 from ..report.join import item_verdicts, rows, statements
 from ..report.rows import Row, networks_of, with_authors
 from ..report.verdicts import COMPARING, NAMES
@@ -109,7 +109,7 @@ class Standing:
         evidence: those that are measured, by grade.
         networks: folders of the networks behind verdicts that compare, seeds left out.
         own: measured cells of which the paper prints no number, and those of this book's own items.
-        claims: claims, without checks of the code, by state and whether stand-ins carry them.
+        claims: claims of the papers, without checks of the code, by state and whether stand-ins carry them.
         released: numbers measured on the network that the authors released, by verdict.
     """
 
@@ -134,11 +134,12 @@ class Standing:
 STATES = (("holds", "hold"), ("fails", "fail"), ("contradicted", "contradicted"))
 
 
-def standing(chosen: Iterable[Item], profile: str, store: Store) -> Standing:
+def standing(chosen: Sequence[Item], profile: str, store: Store) -> Standing:
     """What has become of these items' numbers and claims."""
     found = [row for item in chosen for row in rows(item.id, profile, store)]
     printed = [row for row in found if row.published is not None]
-    stated = [s for item in chosen for s in statements(item.id, profile, store) if not s.check]
+    theirs = [item for item in chosen if item.source != OWN]
+    stated = [s for item in theirs for s in statements(item.id, profile, store) if not s.check]
     return Standing(
         numbers=Counter(row.verdict.name for row in printed),
         evidence=Counter(row.evidence for row in printed if row.evidence is not None),
@@ -207,7 +208,7 @@ def summary(profile: str, store: Store) -> str:
     started = sum(any(row.values for row in rows(item.id, profile, store)) for item in printed)
     return (
         f"{_released(found.released)}"
-        f"Of {len(printed)} tables and figures, this edition measures {started} in whole or in part. "
+        f"Of {len(printed)} tables, figures and lists, this edition measures {started} in whole or in part. "
         f"Of {total:,} numbers that the five papers, their defences' leaderboards and a notebook of the authors print, "
         f"{measured:,} are measured here, {found.evidence['stand-in']:,} of them on stand-ins that judge nothing. "
         f"Compared with the paper, by {_counted(len(found.networks), 'network')} whose seeds are counted once: "
@@ -236,4 +237,4 @@ def drawn(profile: str, store: Store) -> list[Row]:
     of_papers = [paper for paper, about in papers().items() if about.idea]
     found = (row for item in _top(*of_papers) for row in with_authors(rows(item.id, profile, store)))
     kept = [row for row in found if row.published is not None and row.verified and row.evidence and row.unit == "%"]
-    return sorted(kept, key=lambda row: -GRADES.index(row.evidence))
+    return sorted(kept, key=lambda row: -EVERY.index(row.evidence))

@@ -10,9 +10,12 @@ from ..registry import class_of
 from ..spec.keys import is_recipe
 from ..spec.records import Record
 
-Evidence = Literal["authors' network", "paper's protocol", "other recipe", "stand-in"]
-GRADES: tuple[Evidence, ...] = get_args(Evidence)
-"""Strongest first."""
+Evidence = Literal["authors' network", "paper's protocol", "as specified", "other recipe", "stand-in"]
+EVERY: tuple[Evidence, ...] = get_args(Evidence)
+"""Strongest first, with what an evaluation of this book's own is called where nothing of it is reduced."""
+AS_SPECIFIED: Evidence = "as specified"
+GRADES: tuple[Evidence, ...] = tuple(name for name in EVERY if name != AS_SPECIFIED)
+"""Grades of what a paper measures, strongest first."""
 MEANING: dict[Evidence, str] = {
     "authors' network": "the network that the authors released, under our code: the paper's attack or certificate on "
     "its whole test set",
@@ -23,10 +26,15 @@ MEANING: dict[Evidence, str] = {
 }
 
 
-def grade(records: Iterable[Record]) -> Evidence:
-    """The weakest grade among records."""
-    found = [_grade_of(record) for record in records]
-    return max(found, key=GRADES.index)
+def grade(records: Iterable[Record], *, own: bool = False) -> Evidence:
+    """The weakest grade among records.
+
+    Args:
+        records: at least one.
+        own: the evaluation is this book's own, so that no paper's protocol is followed in it.
+    """
+    weakest = max((_grade_of(record) for record in records), key=GRADES.index)
+    return AS_SPECIFIED if own and weakest == "paper's protocol" else weakest
 
 
 def _grade_of(record: Record) -> Evidence:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ..catalogue.base import Cell, Item, Predicate, find_item
+from ..catalogue.base import OWN, Cell, Item, Predicate, find_item
 from ..catalogue.plan import cells_of, evaluations, find_record, predicates_of, released
 from ..errors import RobustlibError
 from ..experiments.profiles import OWN_PROTOCOL, search_order
@@ -132,20 +132,26 @@ def _line(
         label=cell.row,
         column=cell.column,
         published=paper.value,
-        decimals=paper.decimals if cell.published else _decimals(cell.unit, values),
+        decimals=_decimals(cell.unit, values) if paper.value is None else paper.decimals,
         verified=cell.published is not None and cell.published.verified,
         values=values,
         low=low,
         high=high,
         # Several attempts on one image are one point.
         n=min(metrics[0].n, parse(records[0].evaluation).points) if metrics else None,
-        evidence=ours.evidence if ours else None,
+        evidence=grade(records, own=_is_own(cell.item)) if records else None,
         profile=profile,
         verdict=decide(paper, ours, reason=cell.unavailable or NO_RECORD) if cell.derived is None else COMPUTED,
         records=tuple(record.path for record in records),
         footnotes=tuple(filter(None, (note, _inexact(records)))),
         unit=cell.unit,
+        text=cell.published.text if cell.published is not None and paper.value is None else "",
     )
+
+
+def _is_own(item: str) -> bool:
+    """True of an item that no paper has."""
+    return find_item(item).source == OWN
 
 
 def _inexact(records: Sequence[Record]) -> str:
@@ -195,7 +201,9 @@ def _sample(cell: Cell, records: Sequence[Record], full: Evaluation) -> Sample:
 
 
 def _decimals(unit: str, values: Sequence[float]) -> int:
-    """Without a published number to follow: hundredths of a per cent, and four figures of anything else."""
+    """Without a published number to follow: hundredths of a per cent, whole counts, four figures of anything else."""
+    if unit != "%" and all(value.is_integer() for value in values):
+        return 0
     size = max((abs(value) for value in values), default=0.0)
     return 1 if unit == "%" else max(0, 2 - math.floor(math.log10(size))) if size > 1e-7 else 3
 
@@ -281,7 +289,7 @@ def stated(predicate: Predicate, profile: str, store: Store) -> Statement:
         best = next((records for records in map(_complete, whole) if records and _alike(records)), [])
         if not best:
             return Statement(predicate.text, "not run", None, check=predicate.check)
-    evidence = grade(best)
+    evidence = grade(best, own=_is_own(predicate.item))
     state = _tested(predicate, best)
     own = [grade([record]) == "paper's protocol" for record in best]
     if state == "fails" and (all(own) or (any(own) and _tested(predicate, least) == "holds")):

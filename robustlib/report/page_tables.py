@@ -17,6 +17,7 @@ from .forms import html_table, list_table, myst_escape
 from .rows import (
     DAGGER,
     NOTHING,
+    UNVERIFIED,
     Notes,
     Row,
     collect_notes,
@@ -277,7 +278,7 @@ def _shared_prefix(heads: list[str], cells: list[list[str]]) -> tuple[list[str],
 
 def _recalled(row: Row, text: str) -> str:
     """The paper's number, set apart where it was not checked against the paper."""
-    return text if row.published is None or row.verified else f'<span class="recalled">{text}</span>'
+    return f'<span class="recalled">{text}</span>' if published_text(row).endswith(UNVERIFIED) else text
 
 
 def _authors(row: Row, markup: Markup) -> str:
@@ -301,7 +302,8 @@ def makes_matrix(rows: Sequence[Row]) -> bool:
         return False
     _, heads, cells = _labels(*split_labels(list(labels)))
     words = [max(map(len, re.split(r"[ /]", " ".join(texts)))) for texts in zip(heads, *cells, strict=True)]
-    numbers = {name: max(len(_number(row)) for row in rows if row.column == name) for name in columns}
+    bare = not _paper(rows)
+    numbers = {name: max(len(_number(row, bare=bare)) for row in rows if row.column == name) for name in columns}
     words += [max(numbers[name] + 3, *map(len, re.split(r"[ /]", column_head(name)))) for name in columns]
     return sum(8 * count + 14 for count in words) <= WIDEST
 
@@ -311,8 +313,8 @@ def column_head(column: str) -> str:
     return column.removeprefix("column=")
 
 
-def _number(row: Row) -> str:
-    return max(published_text(row), number(row.value, shown_decimals(row)), key=len)
+def _number(row: Row, *, bare: bool) -> str:
+    return max("" if bare else published_text(row), number(row.value, shown_decimals(row)), key=len)
 
 
 def _matrix(rows: Sequence[Row], notes: Notes, markup: Markup) -> Parts:

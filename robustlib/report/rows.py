@@ -30,7 +30,7 @@ class Row:
         column: the quantity or the table's column.
         published: the paper's number in ``unit``, or None.
         decimals: digits that the paper prints after the point; ours are shown with one more.
-        verified: the published number was checked against the paper.
+        verified: the published number, or text, was checked against the paper.
         values: ours in ``unit``, one per seed; empty when not run.
         low, high: 95 % interval of ours over test points, both or neither.
         n: test points of each value.
@@ -41,6 +41,7 @@ class Row:
         footnotes: sentences; one that begins with ``†`` keeps that mark.
         unit: "%" or the paper's own; "" for a plain number.
         authors: the same number on the network that the authors released; None where it is not measured.
+        text: what the paper prints in the place of a number, such as "1/2"; "" where it prints a number or nothing.
     """
 
     label: str
@@ -59,6 +60,7 @@ class Row:
     footnotes: tuple[str, ...] = ()
     unit: str = "%"
     authors: Row | None = None
+    text: str = ""
 
     def __post_init__(self) -> None:
         name = f"row {self.label!r}, {self.column!r}"
@@ -134,10 +136,11 @@ def number(value: float | None, decimals: int) -> str:
 
 
 def published_text(row: Row) -> str:
-    """The paper's number as it prints it, marked ``?`` when unverified."""
-    if row.published is None:
+    """What the paper prints, a number or words, marked ``?`` when unverified."""
+    if row.published is None and row.text in ("", "-"):
         return NOTHING
-    return number(row.published, row.decimals) + ("" if row.verified else f" {UNVERIFIED}")
+    told = row.text if row.published is None else number(row.published, row.decimals)
+    return told + ("" if row.verified else f" {UNVERIFIED}")
 
 
 def ours_text(row: Row) -> str:
@@ -225,7 +228,8 @@ def collect_notes(rows: Sequence[Row]) -> Notes:
     reasons = [row.verdict.detail if row.verdict.name == "not run" else "" for row in rows]
     verdicts = [mark(reason) if reason else "" for reason in reasons]
     sentences = [(sign, body) for body, sign in daggers.items()]
-    if any(row.published is not None and not row.verified for row in rows):
+    printed = [row for row in rows if row.published is not None]
+    if printed and any(published_text(row).endswith(UNVERIFIED) for row in rows):
         sentences.append((UNVERIFIED, "published number not checked against the paper; it decides nothing"))
     sentences += [(sign, body) for body, sign in marks.items()]
     return Notes(tuple(sentences), tuple(ours), tuple(verdicts), tuple(authors))

@@ -148,6 +148,17 @@ def test_a_loss_has_its_own_unit_and_no_interval(tmp_path: Path) -> None:
     assert found.verdict.name == "measured"
 
 
+@pytest.mark.parametrize(("value", "decimals"), [(0.25, 3), (1.0, 0)])
+def test_where_the_paper_prints_words_ours_has_the_digits_that_it_needs(
+    tmp_path: Path, value: float, decimals: int
+) -> None:
+    words = replace(PAPER, value=None, text="1/2")
+    cell = Cell(ITEM, "loss", "x", words, evaluations=(CURVE,), metric="final_loss", scale=1.0, unit="nats")
+    file(tmp_path, CURVE, correct=value)
+    found = row(cell, "full", Store(tmp_path))
+    assert (found.published, found.text, found.decimals) == (None, "1/2", decimals)
+
+
 # Which records ------------------------------------------------------------------------------------------------
 
 

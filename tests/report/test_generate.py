@@ -97,10 +97,11 @@ def test_the_summary_counts_what_the_tables_show(store: Store) -> None:
     own = found.evidence["paper's protocol"]
     assert found.numbers["reproduced"] + found.numbers["consistent"] == own > 1
     assert found.networks == {"results/full/mnist-madry_cnn16-pgd"}
-    assert found.claims == {("not run", False): sum(not p.check for i in of_papers for p in plan.predicates_of(i.id))}
+    claims = sum(not p.check for i in of_papers if i.source != OWN for p in plan.predicates_of(i.id))
+    assert found.claims == {("not run", False): claims}
     text = summary(profiles.BEST, store)
     total = sum(found.numbers.values())
-    assert text.startswith("Of 68 tables and figures, this edition measures ")
+    assert text.startswith("Of 68 tables, figures and lists, this edition measures ")
     printed = (
         f"Of {total:,} numbers that the five papers, their defences' leaderboards and a notebook of the authors print, "
         f"{own + 3} are"
@@ -115,6 +116,15 @@ def test_claims_on_stand_ins_are_told_apart_and_checks_not_at_all() -> None:
     claims: Counter[tuple[str, bool]] = Counter({("holds", False): 2, ("contradicted", False): 1, ("fails", True): 3})
     found = Standing(Counter(), Counter(), frozenset(), 0, claims)
     assert found.told == "2 hold, 1 contradicted; on stand-ins 3 fail"
+
+
+def test_claims_of_this_books_own_items_are_not_the_papers(tmp_path: Path) -> None:
+    lender = find_item("zhang2019/lender")
+    assert plan.predicates_of(lender.id)
+    assert not standing([lender], profiles.BEST, Store(tmp_path)).claims
+    assert standing([find_item("zhang2019/algorithm-1"), lender], profiles.BEST, Store(tmp_path)).claims == {
+        ("not run", False): len(plan.predicates_of("zhang2019/algorithm-1"))
+    }
 
 
 def test_the_front_page_tells_what_became_of_each_paper(store: Store) -> None:
@@ -174,7 +184,8 @@ def test_claims_are_counted_in_the_scorecard(committed: Store) -> None:
 @pytest.mark.usefixtures("quick_costs")
 def test_costs_count_each_network_once(tmp_path: Path) -> None:
     file(tmp_path, CELLS[0].evaluations[0], training_cpu_s=600.0, cpu_s=30.0, device="H")
-    file(tmp_path, CELLS[1].evaluations[0], training_cpu_s=600.0, cpu_s=90.0, device="H")
+    # Made from stored weights, a record knows of no training.
+    file(tmp_path, CELLS[1].evaluations[0], training_cpu_s=0.0, cpu_s=90.0, device="H")
     file(tmp_path, CELLS[1].evaluations[1], training_cpu_s=300.0, cpu_s=0.0, device="H")
     text = costs(Store(tmp_path))
     (line,) = (line for line in text.splitlines()[2:] if line.startswith("|"))
@@ -292,7 +303,7 @@ def test_the_authors_own_networks_are_counted_first_drawn_and_shown(tmp_path: Pa
     text = summary(profiles.BEST, store)
     assert text.startswith(
         "**On the networks that the authors released, 1 of 2 published numbers are confirmed** by this book's code "
-        "(1 differs). Of 68 tables and figures"
+        "(1 differs). Of 68 tables, figures and lists"
     )
     assert "authors' network: [confirmed]{.verdict .verdict-confirmed}\u00a01 [differs]" in fates(profiles.BEST, store)
     assert "; authors' network: [confirmed]" in scorecard(profiles.BEST, store, {})
@@ -302,7 +313,13 @@ def test_the_authors_own_networks_are_counted_first_drawn_and_shown(tmp_path: Pa
         ("authors' network", 21.49, pytest.approx(40.0)),
     ]
     assert [any("why is not known" in note for note in row.footnotes) for row in points] == [False, True]
-    card = released_cards(store)
+    bound = next(cell for cell in plan.cells_of("wong2018/table-1/har") if cell.released and cell.metric == "bound")
+    share = Metric(0.75, 1_000, 0.72, 0.78)
+    file(
+        tmp_path, bound.released[0], metrics={"bound": Metric(0.25, 1_000, 0.22, 0.28), "certified": share}, outcomes={}
+    )
+    card = released_cards(Store(tmp_path))
+    assert "| certificate, certified points (dual bound, fixed slopes) | ℓ∞ 0.05, unclipped | 75.0% |" in card
     part = card.partition("### polytope_har")[2].partition("### ")[0]
     assert part.count("| clean | none | 92.2%") == part.count("| fgsm | ℓ∞ 0.05, unclipped | 60.0%") == 1
     write_records(tmp_path / "records", store, ["full"], {})
@@ -429,6 +446,7 @@ def test_a_committed_network_has_a_card(made: Made, tmp_path: Path) -> None:
     assert threat_text({"threat": {"type": "L2Ball", "eps": 1.5, "domain": None}}) == "ℓ2 1.5, unclipped"
     accuracies = [e for e in (CLEAN, FGSM, PGD) if made.record(e).metrics["accuracy"].low is not None]
     assert all(f"](../{made.record(evaluation).path}) |" in text for evaluation in accuracies)
+    assert "s of processor time" not in cards(tmp_path, Store(tmp_path)), "no record saw the training"
     # A record of several attacks has a line for each.
     attacks = (Clean(), Fgsm(0.1), Pgd(20, 0.1))
     several = replace(PGD, measurement=Attacked(attacks, LinfBall(0.2), (replace(NETWORK, seed=7),)))

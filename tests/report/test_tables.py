@@ -72,6 +72,10 @@ def test_ours_has_one_decimal_more_than_the_paper() -> None:
     assert ours_text(replace(one, low=None, high=None)) == "92.97"
     assert count_text(ROW) == "1,000 × 2"
     assert published_text(OTHER) == "95.7 ?"
+    words = replace(ROW, published=None, text="1/2")
+    assert published_text(words) == "1/2"
+    assert published_text(replace(words, verified=False)) == "1/2 ?"
+    assert published_text(replace(words, text="-")) == published_text(replace(words, text="")) == "–"
     assert ours_text(OTHER) == count_text(OTHER) == "–"
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from robustlib.errors import RobustlibError
-from robustlib.report.evidence import GRADES, grade
+from robustlib.report.evidence import AS_SPECIFIED, GRADES, grade
 from robustlib.report.verdicts import (
     COMPARING,
     DIFFERENT,
@@ -271,6 +271,11 @@ def test_the_weakest_record_gives_the_grade() -> None:
     theirs, few = Made(defence="Released"), Made("subset.n: whole split -> 2", defence="Released")
     several = ([theirs], [theirs, own], [own, other], [other, small, own])
     assert [grade(made) for made in several] == list(GRADES)  # type: ignore[arg-type]
+    # No paper has a protocol for an evaluation of this book's own.
+    assert grade([own], own=True) == AS_SPECIFIED  # type: ignore[list-item]
+    assert [grade(made, own=True) for made in several] == [
+        AS_SPECIFIED if name == GRADES[1] else name for name in GRADES
+    ]  # type: ignore[arg-type]
     # On fewer points than the paper's it confirms nothing.
     assert grade([few]) == grade([Made(profile="smoke")]) == "stand-in"  # type: ignore[list-item]
 

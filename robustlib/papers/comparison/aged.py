@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 from ...catalogue.base import read_rows
 from ...experiments.store import Store
-from ...report.citations import PLACE
+from ...report.citations import PLACE, measured_at
 from ...report.join import rows
+from ...report.plots.records import shared_profile
 from ...report.rows import Row
 from .tables import PAPER
 
@@ -43,17 +44,31 @@ class Aged:
         return " ".join((self.claim, self.published, self.ours, self.strongest, self.why))
 
 
+def of_one_profile(text: str, profile: str, store: Store) -> str:
+    """The most faithful profile that has all numbers of a text, so that it sets no two networks of one name side by
+    side; ``profile`` where it has none.
+    """
+    places = [address for kind, address in PLACE.findall(text) if kind in ("ours", "row")]
+    return shared_profile([measured_at(place)[0] for place in places], profile, store) if places else profile
+
+
 def in_this_book(line: Aged, profile: str, store: Store) -> str:
     """What this book's records say of a claim's number: its verdict, or why they judge nothing.
 
-    The claim's fate in the literature is another matter, and rests on other measurements.
+    The verdict is on the authors' network where it is measured, and otherwise on the number that the line shows. The
+    claim's fate in the literature is another matter, and rests on other measurements.
     """
     found = []
+    shown = of_one_profile(line.ours, profile, store)
     for kind, address in PLACE.findall(line.ours):
         item, _, place = address.partition(":")
         label, column = place.split("|")[:2]
-        if kind == "ours":
-            found += [row for row in rows(item, profile, store) if (row.label, row.column) == (label, column)]
+        if kind in ("ours", "row"):
+            best, ours = (
+                next(row for row in rows(item, one, store) if (row.label, row.column) == (label, column))
+                for one in (profile, shown)
+            )
+            found.append(best if best.authors is not None and best.authors.verdict.compares else ours)
     return ", ".join(dict.fromkeys(map(_said, found)))
 
 

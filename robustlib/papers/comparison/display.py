@@ -18,7 +18,7 @@ from ...report.rows import NOTHING, Row
 from ...spec.keys import parse
 from ...spec.records import Record
 from . import tables as comparison
-from .aged import aged, in_this_book
+from .aged import aged, in_this_book, of_one_profile
 
 COST = "training, 10¹² operations"
 """Head of the last column: of the network and all that it was made from, by its specification."""
@@ -71,7 +71,11 @@ def show_grand_table(profile: str, store: Store) -> None:
 
 
 def aged_table(profile: str, store: Store) -> tuple[list[str], list[list[str]]]:
-    """(heads, Markdown cells): a line for each headline claim."""
+    """(heads, Markdown cells): a line for each headline claim; the numbers of a cell are of one profile."""
+
+    def told(text: str) -> str:
+        return filled(text, of_one_profile(text, profile, store), store)
+
     lines = []
     for line in aged():
         cited = f" {{cite}}`{line.later}`" if line.later else ""
@@ -79,10 +83,10 @@ def aged_table(profile: str, store: Store) -> tuple[list[str], list[list[str]]]:
             [
                 papers()[line.paper].authors,
                 line.claim,
-                *(filled(text, profile, store) for text in (line.published, line.ours, line.strongest)),
+                *map(told, (line.published, line.ours, line.strongest)),
                 line.fate,
                 in_this_book(line, profile, store),
-                filled(line.why, profile, store) + cited,
+                told(line.why) + cited,
             ]
         )
     return [

@@ -132,11 +132,13 @@ def printed(name: str) -> float | None:
 
 
 def drawn() -> dict[str, dict[str, tuple[Evaluation, float | None]]]:
-    """What the figure shows, by line and network: seed 0 of ours."""
+    """What the figure shows, by line and network: of several of ours each, named by its seed."""
     found: dict[str, dict[str, tuple[Evaluation, float | None]]] = {}
     for name, whose, networks in rows():
         share = printed(name) if whose == AUTHORS else None
-        found.setdefault(name, {})[whose] = bracket(name, networks[0]), share
+        for network in networks:
+            one = f"{whose}, seed {network.seed}" if len(networks) > 1 else whose
+            found.setdefault(name, {})[one] = bracket(name, network), share
     return found
 
 
@@ -171,5 +173,5 @@ def cells() -> Iterator[Cell]:
             column = f"certified at ε {eps:g}, {n} points"
             yield cell(ITEM, (row, column), sample(name, eps, n), "certified", note=OWN_NOTE)
         for column, metric in SOLVER.items() if line.solved else ():
-            solved = tuple(exact(name, network) for network in networks[:1])
-            yield cell(ITEM, (row, column), solved, metric, note=OWN_NOTE)
+            alone = f"; of seed {networks[0].seed} alone" if len(networks) > 1 else ""
+            yield cell(ITEM, (row, column), exact(name, networks[0]), metric, note=f"{OWN_NOTE}{alone}")

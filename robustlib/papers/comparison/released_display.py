@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -119,7 +120,11 @@ def released_text(profile: str, store: Store) -> str:
     ]
     if not decided:
         return "The records of this table are not all there yet."
-    told = [_whose(name, theirs[name], found[name, released.OURS]) for name in theirs if (name, released.OURS) in found]
+    ours = {
+        name: [end for (line, whose), end in found.items() if line == name and end is not theirs[name]]
+        for name in theirs
+    }
+    told = [_whose(name, theirs[name], ends_) for name, ends_ in ours.items() if ends_]
     parts = [f"**What is decided, in points of per cent.** {' '.join(decided)}"]
     parts += [f"**Exactly.** {text}"] if (text := _solved(theirs, profile, store)) else []
     parts += [f"**Training or evaluation?** {' '.join(told)}"] if told else []
@@ -161,15 +166,28 @@ def _sampled(profile: str, store: Store) -> str:
     return " ".join(told)
 
 
-def _whose(name: str, theirs: Ends, ours: Ends) -> str:
-    """One sentence: is the difference of level larger than what the evaluations leave open?"""
-    apart = ours.unbroken - theirs.unbroken
-    least = max(ours.proven - theirs.unbroken, theirs.proven - ours.unbroken)
+def _whose(name: str, theirs: Ends, ours: Sequence[Ends]) -> str:
+    """A difference of level: is it larger than what the evaluations leave open, and do all of our seeds agree on it?"""
+    shares = [end.unbroken for end in ours]
+    apart = float(np.mean(shares)) - theirs.unbroken
     which = "above" if apart > 0 else "below"
     level = f"*{name}*: our network's unbroken share is {abs(apart):.2f} points {which} the authors'"
-    if least > 0:
-        return f"{level}, and at least {least:.2f} of them are decided by proof and attack: a difference of training."
-    return f"{level}, and no more than both evaluations leave open."
+    if len(ours) > 1:
+        level = (
+            f"*{name}*: the unbroken shares of our {len(ours)} networks are {min(shares):.2f} to {max(shares):.2f} %, "
+            f"on average {abs(apart):.2f} points {which} the authors' {theirs.unbroken:.2f} %"
+        )
+        if min(shares) <= theirs.unbroken <= max(shares):
+            return f"{level}. They lie on both sides of it: seeds differ by more than the two trainings do."
+    sides = ([end.proven - theirs.unbroken for end in ours], [theirs.proven - end.unbroken for end in ours])
+    least = max(map(min, sides))
+    if least <= 0:
+        return f"{level}, and no more than both evaluations leave open."
+    alone = " Of one network of each it is not known how much of that is the seed." if len(ours) == 1 else ""
+    return (
+        f"{level}, and at least {least:.2f} of them are decided by proof and attack: the networks differ, and not only "
+        f"their evaluations.{alone}"
+    )
 
 
 def show_released_text(profile: str, store: Store) -> None:

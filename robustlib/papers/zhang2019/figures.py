@@ -181,14 +181,16 @@ def challenge() -> Drawing:
 
 
 def aged(dataset: str, profile: str, store: Store) -> Drawing:
-    """Accuracy that later attacks left of the released network, beside ours."""
+    """Accuracy that later attacks left of the released network, beside ours; named by its points where they differ."""
     lines = [r for r in rows(f"zhang2019/leaderboards/{dataset}", profile, store) if r.published is not None]
     if not any(r.values for r in lines):
         return MISSING
     lines.sort(key=lambda r: -(r.published or 0))
-    both = [f"{r.label} {r.value:.1f} against {r.published:.1f}" for r in lines if r.value is not None]
+    mixed = len({r.n for r in lines if r.n is not None}) > 1
+    names = {r.label: f"{r.label}, {r.n:,} points" if mixed and r.n is not None else r.label for r in lines}
+    both = [f"{names[r.label]} {r.value:.1f} against {r.published:.1f}" for r in lines if r.value is not None]
     alt = f"Accuracy left by each attack, ours against the released network's, in per cent: {'; '.join(both)}."
-    panels = row_brackets(lines, lambda row: ("", row.label, "ours"))
+    panels = row_brackets(lines, lambda row: ("", names[row.label], "ours"))
     return stamped(brackets(panels, xlabel="accuracy (%)", whole=False), [r for r in lines if r.values]), alt
 
 
@@ -241,7 +243,9 @@ def checkpoints(profile: str, store: Store) -> Drawing:
         used += records.values()
     best = 4 * (1 + int(np.argmax(np.asarray(curves["held-out training images"].y))))
     figure = curve_panels({"after each part of training": curves}, xlabel="epoch", ylabel="robust accuracy (%)")
-    return stamped(figure, used), f"Robust accuracy against epochs on two sets of images; chosen would be epoch {best}."
+    return stamped(
+        figure, used, own=True
+    ), f"Robust accuracy against epochs on two sets of images; chosen would be epoch {best}."
 
 
 def lender(profile: str, store: Store) -> Drawing:
@@ -270,4 +274,4 @@ def lender(profile: str, store: Store) -> Drawing:
         for at, r in records.items()
     )
     alt = f"Money made, in interests per applicant, against 1/λ. {ends}."
-    return stamped(figure, list(records.values())), alt
+    return stamped(figure, list(records.values()), own=True), alt

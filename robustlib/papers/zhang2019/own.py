@@ -84,6 +84,9 @@ def shown(dataset: str, method: str) -> Evaluation:
 PICTURED = {"mnist": ("natural", "PGD", "TRADES"), "cifar10": ("natural", "TRADES")}
 
 
+_POINTS = "the points are this book's own: those of the paper are not known here"
+
+
 def cells() -> Iterator[Cell]:
     """Cells of the figures, of algorithm 1, and of this book's own items."""
     x, eta = counterexample()
@@ -96,7 +99,7 @@ def cells() -> Iterator[Cell]:
     for row, value in line.items():
         yield Cell(f"{PAPER}/counterexample", row, "value", derived=partial(float, value), unit="")
     yield from (
-        cell(f"{PAPER}/decision-boundary", (row, f"{kind} error"), plane(beta), kind)
+        cell(f"{PAPER}/decision-boundary", (row, f"{kind} error"), plane(beta), kind, unknown=_POINTS)
         for row, beta in METHODS.items()
         for kind in ("natural", "boundary", "robust")
     )

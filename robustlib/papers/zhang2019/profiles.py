@@ -59,7 +59,7 @@ def quick_network(network: Network) -> Network:
 
 
 def level_sweep(network: Network) -> Network:
-    """Table 4's network after ten of its hundred epochs; after quick's one and a half lambda has changed little."""
+    """Table 4's network after ten of its hundred epochs; after quick's few updates lambda has changed little."""
     quick = quick_network(network)
     return replace(quick, schedule=replace(quick.schedule, steps=10 * 469))
 

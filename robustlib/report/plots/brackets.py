@@ -213,7 +213,7 @@ def settled_brackets(
     counts = sorted({record.metrics["accuracy"].n for record in used})
     points = " to ".join(f"{count:,}" for count in dict.fromkeys((counts[0], counts[-1])))
     figure = brackets(found, xlabel=f"accuracy (%), {points} points", stages=ORDER, whole=False)
-    return stamped(figure, used), f"From clean inputs to what is proven. {'; '.join(_described(found))}."
+    return stamped(figure, used, own=True), f"From clean inputs to what is proven. {'; '.join(_described(found))}."
 
 
 def _settled(record: Record, printed: float | None, store: Store) -> dict[str, Mark]:
@@ -303,4 +303,4 @@ def _drawing(panels: Mapping[str, Mapping[str, Record]], store: Store) -> Drawin
     counts = sorted({record.metrics["accuracy"].n for record in used if "accuracy" in record.metrics})
     points = f"{counts[0]} points" if len(counts) == 1 else f"{counts[0]} to {counts[-1]} points"
     figure = brackets(found, xlabel=f"accuracy (%), {points}", stages=ORDER)
-    return stamped(figure, used), f"From clean inputs to the worst case. {'; '.join(_described(found))}."
+    return stamped(figure, used, own=True), f"From clean inputs to the worst case. {'; '.join(_described(found))}."

@@ -17,7 +17,7 @@ from ...experiments.profiles import search_order
 from ...experiments.store import Store
 from ...spec.evaluation import Evaluation
 from ...spec.records import Record
-from ..evidence import GRADES, grade
+from ..evidence import EVERY, grade
 from ..join import title_suffix
 from ..rows import Row
 from .curves import Curve
@@ -53,10 +53,16 @@ def shared_profile(evaluations: Sequence[Evaluation], profile: str, store: Store
     return next((name for name in names if all(find_record(one, name, store) for one in evaluations)), profile)
 
 
-def stamped(figure: Figure, records: Sequence[Record | Row]) -> Figure:
-    """Stamp a figure with its evidence and networks, so that a copied picture still says what it rests on."""
-    graded = (one.evidence if isinstance(one, Row) else grade([one]) for one in records)
-    names = ", ".join(sorted(filter(None, set(graded)), key=GRADES.index))
+def stamped(figure: Figure, records: Sequence[Record | Row], *, own: bool = False) -> Figure:
+    """Stamp a figure with its evidence and networks, so that a copied picture still says what it rests on.
+
+    Args:
+        figure: to be stamped.
+        records: what it shows.
+        own: it belongs to an item that no paper has.
+    """
+    graded = (one.evidence if isinstance(one, Row) else grade([one], own=own) for one in records)
+    names = ", ".join(sorted(filter(None, set(graded)), key=EVERY.index))
     networks = network_names(records)
     told = f"; networks: {', '.join(networks)}" if 0 < len(networks) <= MOST_NETWORKS else ""
     foot(figure, f"evidence: {names}{title_suffix(records)}{told}")
