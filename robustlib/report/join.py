@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import compress
 
 import numpy as np
 
@@ -291,9 +292,9 @@ def stated(predicate: Predicate, profile: str, store: Store) -> Statement:
             return Statement(predicate.text, "not run", None, check=predicate.check)
     evidence = grade(best, own=_is_own(predicate.item))
     state = _tested(predicate, best)
-    own = [grade([record]) == "paper's protocol" for record in best]
-    if state == "fails" and (all(own) or (any(own) and _tested(predicate, least) == "holds")):
-        state, evidence = "contradicted", "paper's protocol"
+    faithful = [grade([record]) == "paper's protocol" for record in best]
+    if state == "fails" and (all(faithful) or (any(faithful) and _tested(predicate, least) == "holds")):
+        state, evidence = "contradicted", grade(compress(best, faithful), own=_is_own(predicate.item))
     paths = tuple(record.path for record in best)
     numbers = tuple(record.metrics[predicate.metric] for record in best if predicate.metric)
     return Statement(predicate.text, state, evidence, paths, predicate.check, numbers)

@@ -12,7 +12,7 @@ import numpy as np
 from ..errors import RobustlibError, suggest
 from ..spec.quantities import DECLARED, QUANTITIES, Quantity
 from ..statistics import binomial_se, student
-from .evidence import GRADES, MEANING, Evidence
+from .evidence import EVERY, MEANING, Evidence
 
 Name = Literal[
     "confirmed",
@@ -331,7 +331,7 @@ def _margins() -> str:
 
 def rule() -> str:
     """The rule in Markdown (MyST), for the book."""
-    grades = "\n".join(f"| {grade} | {MEANING[grade]} |" for grade in GRADES)
+    grades = "\n".join(f"| {grade} | {MEANING[grade]} |" for grade in EVERY)
     one, least, near, far = rounding_error(1), MIN_SEEDS, f"{100 * EQUIVALENT:.0f} %", f"{100 * DIFFERENT:.0f} %"
     return f"""\
 **Evidence.** Code reads off each record how it departs from the paper's own measurement, and gives it a grade:

@@ -266,6 +266,7 @@ def test_the_weakest_record_gives_the_grade() -> None:
         def __init__(self, *deviations: str, profile: str = "quick", defence: str = "Standard") -> None:
             self.deviations, self.profile = list(deviations), profile
             self.training = {"defence": {"type": defence}}
+            self.dataset = {"name": "mnist"}
 
     own, other, small = Made(), Made("subject.schedule.steps: 2 -> 1"), Made("subset.n: whole split -> 2")
     theirs, few = Made(defence="Released"), Made("subset.n: whole split -> 2", defence="Released")
