@@ -161,8 +161,8 @@ def _by_recipe(item: str, column: str, plain: str, ylabel: str, profile: str, st
             panel.used += [row for row in measured if row.values]
             base = next((row for row in lines if (row.label, row.column) == (NONE, plain) and row.values), None)
             if base is not None:
-                undistilled[recipe] = f"{base.value:.1f} %"
-                published = [f"paper's {base.published:g} %"] if base.published is not None else []
+                undistilled[recipe] = f"{base.value:.1f}\N{NO-BREAK SPACE}%"
+                published = [f"paper's {base.published:g}\N{NO-BREAK SPACE}%"] if base.published is not None else []
                 panel.used.append(base)
         several = len(undistilled) > 1
         named = [*(f"{recipe} {value}" if several else value for recipe, value in undistilled.items()), *published]
