@@ -57,6 +57,11 @@ store = prepare("papernot2016", profile, device, recompute=recompute)
 counts = sorted({row.seeds for row in rows_of("papernot2016/success-rate/mnist", profile, store) if row.values}) or [0]
 NETWORKS = "one network" if counts == [1] else "several networks" if counts[0] > 1 else "one to several networks"
 ZERO = "points whose float32 derivatives are all exactly zero"
+# All attacks on MNIST are compared on networks of one recipe.
+A, B = (papernot.network("mnist", label) for label in ("no distillation", "T=100"))
+BROKEN = (papernot.attempts(A), papernot.attempts(B), papernot.undone("mnist", "T=100"), papernot.on_logits("mnist", "T=100"))
+SHARED = shared_profile(BROKEN, profile, store)
+DEPLOYED, UNDONE, LOGITS = drawn.VARIANTS
 
 
 def row_of(item, label, column, chosen=profile):
@@ -68,6 +73,11 @@ def told(item, label, column, chosen=profile):
     """Its number with its interval, linked to its record; a sentence names the norm, or the logarithm, that it speaks of."""
     text = cite_row(f"papernot2016/{item}", label, column, chosen, store)
     return re.sub(r"^(\[\S+) (?:l2|linf|log10)?(?= \(|\])", r"\1", text).replace("  (", " (")
+
+
+def succeeded(label, variant):
+    """Attempts that succeed on MNIST, with the interval over images, on the same networks."""
+    return told("breaking/mnist", label, variant, SHARED)
 
 
 def untouched(data):
@@ -87,13 +97,13 @@ def images(*found):
 # %% tags=["remove-input"]
 show_markdown(
     filled(
-        "The paper reports that distillation at T = 100 brings its attack on MNIST from {paper:papernot2016-019} to {paper:papernot2016-017} of the attempts; here it falls from "
-        "{row:papernot2016/success-rate/mnist:no distillation|attempts that succeed} to {row:papernot2016/success-rate/mnist:T=100|attempts that succeed}. "
-        "Such a network does not resist: the attack succeeds in {row:papernot2016/breaking/mnist:T=100|JSMA on logits / T} of its attempts once the logits it reads are divided by T. "
+        "The paper reports that distillation at T = 100 brings its attack on MNIST from {paper:papernot2016-019} to {paper:papernot2016-017} of the attempts; here, on networks of one recipe, it falls from "
+        + succeeded("no distillation", DEPLOYED) + " to " + succeeded("T=100", DEPLOYED) + ". "
+        "Such a network does not resist: the attack succeeds in " + succeeded("T=100", UNDONE) + " of its attempts once the logits it reads are divided by T. "
         "float32 had left {row:papernot2016/gradient-amplitudes:MNIST T=100|points whose float32 derivatives are all exactly zero} of the points without any derivative, and the attack, not the network, was at fault. "
         "How sure that is: the mechanism follows from arithmetic and shows where T is large, while " + untouched("MNIST") + " on MNIST and " + untouched("CIFAR10") + " on CIFAR-10 float32 leaves every point a derivative. "
         "The levels rest on " + NETWORKS + " a temperature, trained for less long than the paper's, "
-        "and on " + images(row_of("success-rate/mnist", "T=100", "attempts that succeed"), row_of("breaking/mnist", "T=100", "JSMA on logits / T")) + " images as deployed and with the temperature put back; "
+        "and on " + images(*(row_of("breaking/mnist", "T=100", variant, SHARED) for variant in (DEPLOYED, UNDONE))) + " images as deployed and with the temperature put back; "
         "at T = 5 ours (" + (row_of("success-rate/mnist", "T=5", "attempts that succeed").evidence or "not run") + ") keeps {row:papernot2016/success-rate/mnist:T=5|attempts that succeed} where the paper has {paper:papernot2016-005}.",
         profile, store,
     )
@@ -263,27 +273,14 @@ style.show(
 )  # fmt: skip
 
 # %% tags=["remove-input"]
-A, B = (papernot.network("mnist", label) for label in ("no distillation", "T=100"))
-BROKEN = (papernot.attempts(A), papernot.attempts(B), papernot.undone("mnist", "T=100"), papernot.on_logits("mnist", "T=100"))
-same = shared_profile(BROKEN, profile, store)
-
-
 def ours(evaluation, metric="accuracy"):
     """One measured number that links to its record, on the networks that all attacks are compared on."""
-    return cite(evaluation, same if record_of(evaluation, same, store) else profile, store, metric=metric)
-
-
-def succeeded(label, variant):
-    """Attempts that succeed on MNIST, with the interval over images, on the same networks."""
-    return told("breaking/mnist", label, variant, same)
-
-
-DEPLOYED, UNDONE, LOGITS = drawn.VARIANTS
+    return cite(evaluation, SHARED if record_of(evaluation, SHARED, store) else profile, store, metric=metric)
 
 
 def value(evaluation, metric):
     """The number itself, or None."""
-    record = record_of(evaluation, same, store) or record_of(evaluation, profile, store)
+    record = record_of(evaluation, SHARED, store) or record_of(evaluation, profile, store)
     return None if record is None or metric not in record.metrics else record.metrics[metric].value
 
 
@@ -933,7 +930,7 @@ show_markdown(
 def at(label):
     return (
         f"{label.replace('=', ' = ')}: success {succeeded(label, DEPLOYED)}, accuracy "
-        f"{told('accuracy-variation/mnist', label, 'accuracy variation', same)}, with $T$ put back {succeeded(label, UNDONE)}"
+        f"{told('accuracy-variation/mnist', label, 'accuracy variation', SHARED)}, with $T$ put back {succeeded(label, UNDONE)}"
     )
 
 
@@ -941,11 +938,11 @@ def at(label):
 best = row_of("success-rate/mnist", "T=5", "attempts that succeed")
 elsewhere = (
     f" On networks of profile `{best.profile}` ({best.evidence}) success at T = 5 is {told('success-rate/mnist', 'T=5', 'attempts that succeed')}, so that the elbow moves with the training as well."
-    if best.values and best.profile != same else ""
+    if best.values and best.profile != SHARED else ""
 )
 show_markdown(
     "**How would one choose the best temperature?** By the paper's reasoning, at the elbow, where the attack's success stops falling fast and "
-    f"accuracy has not yet suffered. On MNIST, on networks of one recipe (profile `{same}`): {at('T=5')}; {at('T=20')}; {at('T=100')}.{elsewhere} The first number of each is the paper's criterion; the last shows what it "
+    f"accuracy has not yet suffered. On MNIST, on networks of one recipe (profile `{SHARED}`): {at('T=5')}; {at('T=20')}; {at('T=100')}.{elsewhere} The first number of each is the paper's criterion; the last shows what it "
     "is worth. A temperature chosen so is the one at which one attack's arithmetic gives out: it depends on the "
     "number format (in 64 bits the zeros come later), not on how near the boundary is. *What would change this answer:* a curve "
     "against $T$, under an attack that does not care about saturation, with a maximum in it."
