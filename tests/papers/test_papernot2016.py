@@ -137,7 +137,6 @@ CLAIMS: list[tuple[str, str, list[float], list[float]]] = [
     ("at most 1.5 points", "variation", [-1.4] * 9, [0.0] * 8 + [-1.6]),
     ("by 10^30 or more", "median_log10", [-4.0, -34.0], [-4.0, -33.0]),
     ("float32 leaves over half", "zero_float32", [0.6], [0.5]),
-    ("eight times as many", "rho", [0.01, 0.08], [0.01, 0.07]),
 ]
 
 

@@ -123,6 +123,16 @@ def test_a_restart_attack_keeps_the_reach_of_its_steps() -> None:
             assert ran.steps * ran.step_size == pytest.approx(full.steps * full.step_size)  # type: ignore[union-attr]
 
 
+def test_a_profile_never_takes_two_evaluations_of_an_item_for_one() -> None:
+    # Otherwise an item compares a record with itself.
+    for name in (profiles.REDUCED, profiles.LEVEL):
+        for item in items():
+            fulls = {full for cell in plan.cells_of(item.id) for full in cell.evaluations}
+            fulls |= {full for claim in plan.predicates_of(item.id) for full in claim.needs}
+            made = [made for full in fulls if (made := plan.shrink(full, name, item.paper)) is not None]
+            assert len(set(made)) == len(made), f"{item.id} under {name}"
+
+
 # Plans --------------------------------------------------------------------------------------------------------
 
 

@@ -14,6 +14,7 @@ from robustlib.papers.papernot2016 import figures as drawn
 from robustlib.papers.papernot2016 import maps
 from robustlib.papers.papernot2016 import networks as papernot
 from robustlib.papers.papernot2016.overview import Bars, Picture, four_maps, mosaic
+from robustlib.report.join import rows
 from robustlib.report.plots.records import record_of, shared_profile
 from tests.report.legible import drawn_figure
 
@@ -68,6 +69,28 @@ def test_losses_of_accuracy_are_drawn_below_zero(committed: Store) -> None:
     for ax in figure.axes:
         lowest = min(float(np.nanmin(y)) for y in curves(ax))
         assert ax.get_ylim()[0] <= lowest < 0
+
+
+def test_two_recipes_of_training_make_two_curves_each_from_its_own_undistilled_network(committed: Store) -> None:
+    figure, _ = drawn_figure(drawn.accuracy_variation("best", committed))
+    ax = figure.axes[0]
+    item, drawn_lines = "papernot2016/accuracy-variation/mnist", curves(ax)
+    for name in ("level", "quick"):
+        found = [row for row in rows(item, name, committed) if row.column == "accuracy variation" and row.values]
+        values = [row.value for row in found]
+        assert len(values) > 1
+        assert any(len(y) == len(values) and np.allclose(y, values) for y in drawn_lines)  # type: ignore[arg-type]
+        (base,) = [row for row in rows(item, name, committed) if (row.label, row.column) == (papernot.NONE, "accuracy")]
+        assert f"{base.value:.1f}" in ax.get_xlabel()
+
+
+def test_figures_about_one_sample_compare_networks_of_one_recipe(committed: Store) -> None:
+    runs = {label: papernot.attempts(papernot.network("mnist", label)) for label in maps.ENDS}
+    shared = shared_profile(list(runs.values()), "best", committed)
+    record = record_of(runs[papernot.NONE], shared, committed)
+    assert record is not None
+    _, alt = drawn_figure(maps.class_matrices("best", committed))
+    assert f"{papernot.NONE}: {record.metrics['success'].value:.1%} of" in alt
 
 
 def test_ten_networks_have_ten_ranges_that_fill_a_bar_and_zeros_beside_it(committed: Store) -> None:

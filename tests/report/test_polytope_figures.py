@@ -7,6 +7,8 @@ import pytest
 
 from robustlib.certify.polygon import outline
 from robustlib.errors import RobustlibError
+from robustlib.experiments.store import Store
+from robustlib.papers.wong2018 import figures as drawn
 from robustlib.papers.wong2018 import sketches
 
 ANGLES = np.linspace(0, 2 * np.pi, 9)[:-1]
@@ -68,3 +70,13 @@ def test_radii_are_sorted_from_zero_on() -> None:
     points = np.asarray(figure.axes[0].collections[0].get_offsets())
     assert points[:, 1].tolist() == [0.0, 0.1, 0.2, 0.3]
     assert (np.diff(points[:, 0]) > 0).all()
+
+
+def test_a_line_of_the_table_is_about_networks_of_one_profile(committed: Store) -> None:
+    for columns in (drawn.PRINTED, (*drawn.PRINTED, "PGD error, clipped", "bound, clipped")):
+        found: dict[str, set[str | None]] = {}
+        for row in drawn.lines_of(columns, "best", committed):
+            if row.column in columns and row.values:
+                found.setdefault(row.label, set()).add(row.profile)
+        assert found
+        assert all(len(profiles) == 1 for profiles in found.values())

@@ -48,7 +48,7 @@ def test_every_claim_number_and_citation_exists(root: Path) -> None:
         for kind, name in PLACE.findall(line.why):
             if kind == "tally":
                 assert find_item(name)
-            elif kind in ("ours", "halves"):
+            elif kind in ("ours", "row", "halves"):
                 assert measured_at(name)
             else:
                 assert name in numbers, (line.id, name)

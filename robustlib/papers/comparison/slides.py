@@ -61,6 +61,20 @@ CLAIMS = (
         "mean_distance",
     ),
     claim(
+        "papernot2016/gradient-amplitudes",
+        "On both data sets the median amplitude is smaller at T = 100 than without distillation",
+        [papernot.amplitudes(data, label) for data in papernot.DATASETS.values() for label in (papernot.NONE, _HOT)],
+        lambda v: v[1] < v[0] and v[3] < v[2],
+        "median_log10",
+    ),
+    claim(
+        "papernot2016/gradient-amplitudes",
+        "On MNIST float32 leaves over half the points without any derivative at T = 100",
+        [papernot.amplitudes("mnist", _HOT)],
+        lambda v: v[0] > 0.5,
+        "zero_float32",
+    ),
+    claim(
         "papernot2016/breaking",
         "With the temperature put back JSMA succeeds more often at T = 100 than as deployed, by over 20 points",
         [papernot.attempts(papernot.network("mnist", _HOT)), papernot.undone("mnist", _HOT)],

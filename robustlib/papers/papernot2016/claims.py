@@ -1,4 +1,8 @@
-"""Claims of the figures of Papernot et al. 2016 on MNIST, as tests over records."""
+"""Claims of the figures of Papernot et al. 2016, as tests over records: on MNIST, but for figure 9's.
+
+That a point needs eight times as many features at T = 100 is no claim here: a point that is never broken counts as 112
+of 784 features, and eight times what points need on an undistilled network of ours may be more than that.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +20,8 @@ def predicates() -> list[Predicate]:
     least = [minimal(network("mnist", label)) for label in ends]
     predicted = [outputs("mnist", label) for label in ends]
     changes = [variation("mnist", label) for label in LABELS[1:]]
-    slopes = [amplitudes("mnist", label) for label in LABELS]
+    # Figure 9 is about CIFAR-10.
+    slopes = [amplitudes("cifar10", label) for label in ends]
     known = Evaluation(baseline("mnist"), Accuracy(Clean()))
     return [
         claim(
@@ -84,23 +89,16 @@ def predicates() -> list[Predicate]:
         ),
         claim(
             f"{PAPER}/gradient-amplitudes",
-            "The median amplitude at T = 100 is smaller than without distillation by 10^30 or more",
-            [slopes[0], slopes[-1]],
+            "On CIFAR-10 the median amplitude at T = 100 is smaller than without distillation by 10^30 or more",
+            slopes,
             lambda v: v[0] - v[1] >= 30,
             "median_log10",
         ),
         claim(
             f"{PAPER}/gradient-amplitudes",
-            "At T = 100 float32 leaves over half the points without any derivative",
-            slopes[-1:],
+            "At T = 100 float32 leaves over half the CIFAR-10 points without any derivative",
+            slopes[1:],
             lambda v: v[0] > 0.5,
             "zero_float32",
-        ),
-        claim(
-            f"{PAPER}/robustness/mnist",
-            "At T = 100 a point needs at least eight times as many features",
-            least,
-            lambda v: v[1] >= 8 * v[0],
-            "rho",
         ),
     ]

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
 
 from ...data.registry import facts_of
+from ...experiments.profiles import search_order
 from ...experiments.store import Store
+from ...report.evidence import GRADES
 from ...report.join import rows, title_suffix
 from ...report.plots.curves import Curve, curve_panels
 from ...report.plots.images import image_grid
@@ -85,13 +87,15 @@ def _panel(
 
 
 def _in_words(panel: Panel, unit: str) -> str:
-    """The first curve's ends and the level, for an alt text."""
-    name, curve = next(iter(panel.curves.items()))
-    temperatures, values = np.asarray(curve.x, float), np.asarray(curve.y, float)
-    known = np.flatnonzero(np.isfinite(values))
-    ends = ", ".join(f"{values[i]:.3g}{unit} at T = {temperatures[i]:g}" for i in dict.fromkeys((known[0], known[-1])))
+    """Every curve's ends and the level, for an alt text."""
+    told = []
+    for name, curve in panel.curves.items():
+        temperatures, values = np.asarray(curve.x, float), np.asarray(curve.y, float)
+        known = np.flatnonzero(np.isfinite(values))
+        ends = (f"{values[i]:.3g}{unit} at T = {temperatures[i]:g}" for i in dict.fromkeys((known[0], known[-1])))
+        told.append(f"{name} {', '.join(ends)}")
     plain = panel.levels.get("no distillation")
-    return f"{name} {ends}" + ("" if plain is None else f", {plain:.3g}{unit} without distillation")
+    return ", ".join([*told, *([] if plain is None else [f"{plain:.3g}{unit} without distillation"])])
 
 
 def _drawing(
@@ -129,24 +133,60 @@ def _by_dataset(
     }
 
 
+def _by_recipe(item: str, column: str, plain: str, ylabel: str, profile: str, store: Store) -> dict[str, Panel]:
+    """A panel for each dataset with a curve for each recipe of training, since two recipes make no one curve.
+
+    Args:
+        item: without its dataset.
+        column: of the distilled networks.
+        plain: column of the undistilled ones, which each panel's axis names for every recipe.
+        ylabel: of the axis.
+        profile, store: where records are looked for.
+    """
+    panels: dict[str, Panel] = {}
+    for dataset in DATASETS:
+        panel, found = Panel(ylabel), f"papernot2016/{item}/{dataset.lower()}"
+        undistilled, published = dict[str, str](), list[str]()
+        for name in search_order(profile):
+            lines = rows(found, name, store)
+            measured = [row for row in lines if row.column == column and row.label in LABELS[1:]]
+            graded = sorted({row.evidence for row in measured if row.evidence}, key=GRADES.index)
+            curve = joined([read_row(temperature_of(row.label), row) for row in measured]) if graded else None
+            if curve is None:
+                continue
+            recipe: str = graded[-1]
+            recipe += f", {name}" if recipe in panel.curves else ""
+            # Hollow markers once.
+            panel.curves[recipe] = replace(curve, published=None) if panel.curves else curve
+            panel.used += [row for row in measured if row.values]
+            base = next((row for row in lines if (row.label, row.column) == (NONE, plain) and row.values), None)
+            if base is not None:
+                undistilled[recipe] = f"{base.value:.1f}\N{NO-BREAK SPACE}%"
+                published = [f"paper's {base.published:g}\N{NO-BREAK SPACE}%"] if base.published is not None else []
+                panel.used.append(base)
+        several = len(undistilled) > 1
+        named = [*(f"{recipe} {value}" if several else value for recipe, value in undistilled.items()), *published]
+        panel.xlabel += f"\n(undistilled: {', '.join(named)})" if named else ""
+        panels[dataset] = panel
+    return panels
+
+
 def success_rate(profile: str, store: Store) -> Drawing:
-    """Success of JSMA on softmax outputs against T (figure 7)."""
-    columns = {"distilled networks": "attempts that succeed"}
-    panels = _by_dataset("success-rate", columns, "attempts that succeed (%)", profile, store)
+    """Success of JSMA on softmax outputs against T, a curve for each recipe of training (figure 7)."""
+    column = "attempts that succeed"
+    panels = _by_recipe("success-rate", column, column, "attempts that succeed (%)", profile, store)
+    for dataset, panel in panels.items():
+        if len(panel.curves) == 1:
+            columns = dict.fromkeys(panel.curves, column)
+            item = f"papernot2016/success-rate/{dataset.lower()}"
+            panel.levels = _panel(item, columns, panel.ylabel, profile, store).levels
     return _drawing(panels, "Share of targeted JSMA attempts that succeed within the budget of features", " %")
 
 
 def accuracy_variation(profile: str, store: Store) -> Drawing:
-    """Accuracy of the distilled network less that of the undistilled one (figure 8)."""
-    columns = {"distilled networks": "accuracy variation"}
-    panels = _by_dataset("accuracy-variation", columns, "accuracy variation (points)", profile, store)
-    # Networks of another level have other differences: each panel names both levels.
-    for dataset, panel in panels.items():
-        found = rows(f"papernot2016/accuracy-variation/{dataset.lower()}", profile, store)
-        base = next((row for row in found if (row.label, row.column) == (NONE, "accuracy") and row.values), None)
-        if base is not None:
-            printed = "" if base.published is None else f", paper's {base.published:g} %"
-            panel.xlabel += f"\n(undistilled: {base.value:.1f} %{printed})"
+    """Accuracy of the distilled network less that of the undistilled one, a curve for each recipe (figure 8)."""
+    item, column = "accuracy-variation", "accuracy variation"
+    panels = _by_recipe(item, column, "accuracy", "accuracy variation (points)", profile, store)
     what = "Test accuracy of the distilled less that of the undistilled network, in percentage points, a dot a seed,"
     return _drawing(panels, what, "", baseline="line")
 

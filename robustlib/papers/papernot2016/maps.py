@@ -14,8 +14,9 @@ from ...catalogue.base import published_of
 from ...evaluate.saturation import Amplitudes
 from ...experiments.store import Store
 from ...report.plots.bars import Bar, bar_panels, draw_bars
-from ...report.plots.records import MISSING, Drawing, records_of, stamped
+from ...report.plots.records import MISSING, Drawing, records_of, shared_profile, stamped
 from ...report.plots.style import COLOURS, grid, is_narrow, need, new_figure, styled
+from ...spec.records import Record
 from .networks import DATASETS, LABELS, NONE, amplitudes, attempts, network
 
 ENDS = (NONE, "T=100")
@@ -138,11 +139,17 @@ def class_panels(panels: Mapping[str, np.ndarray], *, labels: Mapping[str, str])
     return figure
 
 
+def _both_ends(profile: str, store: Store) -> dict[str, Record]:
+    """Attempts without distillation and at T = 100, on networks of one recipe where there are any of both."""
+    runs = {label: attempts(network("mnist", label)) for label in ENDS}
+    return records_of(runs, shared_profile(list(runs.values()), profile, store), store)
+
+
 def class_matrices(profile: str, store: Store) -> Drawing:
     """Success and mean number of changed features by class and target, without distillation and at T = 100."""
     panels, labels = dict[str, np.ndarray](), dict[str, str]()
     ends, nothing = list[str](), list[str]()
-    records = records_of({label: attempts(network("mnist", label)) for label in ENDS}, profile, store)
+    records = _both_ends(profile, store)
     for label, record in records.items():
         tries, hits, features = (np.asarray(record.series[name], float) for name in ("tries", "hits", "features"))
         with np.errstate(invalid="ignore"):
@@ -189,7 +196,7 @@ def target_bars(panels: Mapping[str, Sequence[float]], *, cap: float) -> Figure:
 
 def hardness(profile: str, store: Store) -> Drawing:
     """Figure 4 with data: one sample, and the features that each target costs."""
-    records = records_of({label: attempts(network("mnist", label)) for label in ENDS}, profile, store)
+    records = _both_ends(profile, store)
     if len(records) < len(ENDS):
         return MISSING
     plain, distilled = (records[label] for label in ENDS)

@@ -120,7 +120,8 @@ def _accuracy_variation() -> Iterator[Cell]:
                 spread=True,
             )
             text = {("MNIST", "T=20"): "075", ("CIFAR10", "T=20"): "076"}.get((paper, label))
-            yield panel_cell(item, (label, "accuracy"), runs, number=_extra(text) if text else None)
+            # Of the records of the variation, so that both are about the same networks.
+            yield panel_cell(item, (label, "accuracy"), runs, number=_extra(text) if text else None, spread=True)
             teachers = (teacher(dataset, temperature_of(label), seed) for seed in SEEDS)
             first = [Evaluation(one, Accuracy(Clean())) for one in teachers]
             yield panel_cell(item, (label, "accuracy of the teacher"), first)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from dataclasses import replace
+
 import numpy as np
 import torch
 
@@ -9,12 +12,12 @@ from ...catalogue.places import place
 from ...catalogue.plan import cells_of
 from ...experiments.store import Store
 from ...report.evidence import grade
-from ...report.join import rows
+from ...report.join import measured, rows
 from ...report.plots.bars import Bar, bar_panels
 from ...report.plots.brackets import Mark, brackets, row_brackets
 from ...report.plots.curves import curve_panels, smoothed
 from ...report.plots.images import image_grid
-from ...report.plots.records import MISSING, Drawing, record_of, stamped
+from ...report.plots.records import MISSING, Drawing, shared_profile, stamped
 from ...report.rows import Row
 from ...spec.records import Record
 from ...training import Standard
@@ -31,6 +34,9 @@ DRAWN = {
     "ROBUST ERROR BOUND": "the paper's bound",
 }
 """Columns of Table 1 that the bracket shows, and their names there; the bound is drawn last and on top."""
+TABLE = "wong2018/table-1"
+PRINTED = tuple(column for column in DRAWN if column.isupper())
+"""Columns that the paper prints."""
 
 FLOOR = 1e-5
 """Nats: records of training losses have five decimals, and a loss of 0 has no place on a logarithmic axis."""
@@ -40,19 +46,35 @@ def of_item(item: str, series: str, profile: str, store: Store) -> dict[str, Rec
     """Records of an item that hold a series, by the loss that their network was trained on; the last of each."""
     found: dict[str, Record] = {}
     for cell in cells_of(item):
-        for evaluation in cell.evaluations:
-            record = record_of(evaluation, profile, store)
-            if record is not None and series in record.series:
-                standard = isinstance(evaluation.subject.defence, Standard)
+        # The records of the item's table, so that figure and table are about the same networks.
+        _, records = measured(cell, profile, store)
+        for record in records[:1]:
+            if series in record.series:
+                standard = isinstance(cell.evaluations[0].subject.defence, Standard)
                 found["standard loss" if standard else "robust loss"] = record
     return dict(sorted(found.items(), reverse=True))
 
 
+def lines_of(columns: Collection[str], profile: str, store: Store) -> list[Row]:
+    """Rows of Table 1, for each of its lines those of the most faithful profile that has all of ``columns``.
+
+    So a line compares numbers of the same networks, since profiles train theirs by different recipes.
+    """
+    cells, found = cells_of(TABLE), list[Row]()
+    theirs = {(row.label, row.column): row.authors for row in rows(TABLE, profile, store)}
+    for label in dict.fromkeys(cell.row for cell in cells):
+        line = [cell for cell in cells if cell.row == label]
+        needed = [cell.evaluations[0] for cell in line if cell.evaluations and cell.column in columns]
+        chosen = shared_profile(needed, profile, store)
+        found += [row for row in rows(TABLE, chosen, store) if row.label == label]
+    return [replace(row, authors=theirs[row.label, row.column]) for row in found]
+
+
 def bracket(profile: str, store: Store) -> Drawing:
-    """Certified against empirical, on the same points (Table 1)."""
-    found = [row for row in rows("wong2018/table-1", profile, store) if row.column in DRAWN]
-    measured = [row for row in found if row.values]
-    if not measured:
+    """Certified against empirical, each panel on one profile's networks (Table 1)."""
+    found = [row for row in lines_of(PRINTED, profile, store) if row.column in DRAWN]
+    shown = [row for row in found if row.values]
+    if not shown:
         return MISSING
 
     def address(row: Row) -> tuple[str, str, str]:
@@ -68,13 +90,13 @@ def bracket(profile: str, store: Store) -> Drawing:
     }
     figure = brackets(lines, xlabel="error, or not certified (%)", whole=False, columns=2)
     ends = [
-        f"{address(row)[0]}: {row.value:.1f} % not certified" for row in measured if row.column == "ROBUST ERROR BOUND"
+        f"{address(row)[0]}: {row.value:.1f} % not certified" for row in shown if row.column == "ROBUST ERROR BOUND"
     ]
     alt = (
         "Errors from the clean one over FGSM and PGD to the proven bound, a panel a network on a scale of its own, "
         f"published values hollow. {'; '.join(ends)}."
     )
-    return stamped(figure, measured), alt
+    return stamped(figure, shown), alt
 
 
 def certified_radii(profile: str, store: Store) -> Drawing:
@@ -86,8 +108,8 @@ def certified_radii(profile: str, store: Store) -> Drawing:
     figure = sorted_radii({name: (r.series["radius"], r.series["right"]) for name, r in found.items()}, eps=eps)
     medians = ", ".join(f"{r.metrics['median_radius'].value:.3g} after {name}" for name, r in found.items())
     alt = (
-        "Largest certified radius of each test point, sorted, on a logarithmic axis, coloured by the accuracy of its "
-        f"neighbours; dashed is the radius of training, {eps:g}. Medians: {medians}."
+        "Largest certified radius of each test point, sorted, on a linear axis from zero, coloured by the accuracy of "
+        f"its neighbours; dashed is the radius of training, {eps:g}. Medians: {medians}."
     )
     return stamped(figure, list(found.values())), alt
 

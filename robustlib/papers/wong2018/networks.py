@@ -62,14 +62,17 @@ PROBLEMS = {
     "HAR": Problem("har", 0.05, 0.025, _DENSE, 20),
     "SVHN": Problem("svhn", 0.01, 0.001, _CONV, 20, batch=20),
 }
-_DEFAULT = "epochs and first radius are not known; here the code's default of 20 epochs, from half the radius"
+_DEFAULT = (
+    "the paper's epochs and first radius are not known; records of its protocol have the code's default of 20 epochs, "
+    "from half the radius"
+)
 LONGER = {"HAR": (2, "twice the epochs", (0,)), "FASHION-MNIST": (5, "five times the epochs", SEEDS)}
 """Where the epochs are not known: how many times as many a further standard network is trained, and its seeds."""
 OPEN = {
     "MNIST": "",
     "FASHION-MNIST": _DEFAULT,
     "HAR": _DEFAULT,
-    "SVHN": "epochs are not known; here the code's default of 20",
+    "SVHN": "the paper's epochs are not known; records of its protocol have the code's default of 20",
 }
 """Open settings of each recipe, as a note."""
 

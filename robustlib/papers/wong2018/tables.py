@@ -126,7 +126,7 @@ def _figures() -> Iterator[Cell]:
             yield cell(f"{PAPER}/unstable-units", (kind, f"{name} units at eps 0.1"), certified, name)
         at, note = (
             (kind, "loss at the end of training"),
-            "on the batches of training: the robust loss of the robust network",
+            "on the batches of training, the robust loss of the robust network; counts are of updates, not of points",
         )
         yield cell(f"{PAPER}/training-curves", at, Evaluation(net, TrainingCurve()), "final_loss", note=note)
         for name, column in (("near_zero", "weights near zero"), ("empty", "filters without any other")):
