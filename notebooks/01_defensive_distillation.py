@@ -70,9 +70,8 @@ def row_of(item, label, column, chosen=profile):
 
 
 def told(item, label, column, chosen=profile):
-    """Its number with its interval, linked to its record; a sentence names the norm, or the logarithm, that it speaks of."""
-    text = cite_row(f"papernot2016/{item}", label, column, chosen, store)
-    return re.sub(r"^(\[\S+) (?:l2|linf|log10)?(?= \(|\])", r"\1", text).replace("  (", " (")
+    """Its number with its interval, linked to its record."""
+    return cite_row(f"papernot2016/{item}", label, column, chosen, store)
 
 
 def succeeded(label, variant):

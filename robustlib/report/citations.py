@@ -15,11 +15,12 @@ from ..experiments.store import Store
 from ..spec.evaluation import Evaluation
 from .display import cite, cite_row, record_target
 from .join import item_verdicts
+from .plots.records import shared_profile
 
 PLACE = re.compile(r"\{(ours|row|halves|paper|tally):([^}]+)\}")
-"""Place of a number in a text: ``{ours:ITEM:ROW|COLUMN}`` of the first seed, ``{row:ITEM:ROW|COLUMN}`` of all seeds as
-the table has it, the errors in each half of that cell's points as ``{halves:ITEM:ROW|COLUMN}``, ``{paper:ID}`` of
-published.csv, ``{tally:ITEM}``."""
+"""Place of a number in a text: ``{row:ITEM:ROW|COLUMN}`` of all seeds as the table has it, another metric of the first
+seed's record as ``{ours:ITEM:ROW|COLUMN|METRIC}``, the errors in each half of that cell's points as
+``{halves:ITEM:ROW|COLUMN}``, ``{paper:ID}`` of published.csv, ``{tally:ITEM}``."""
 
 
 def measured_at(address: str) -> tuple[Evaluation, str]:
@@ -43,6 +44,14 @@ def measured_at(address: str) -> tuple[Evaluation, str]:
     if known and metric not in known:
         raise RobustlibError(suggest(f"metric of {name}:{row}|{column}", metric, known))
     return evaluation, metric
+
+
+def of_one_profile(text: str, profile: str, store: Store) -> str:
+    """The most faithful profile that has all numbers of a text, so that it sets no two networks of one name side by
+    side; ``profile`` where none has.
+    """
+    places = [address for kind, address in PLACE.findall(text) if kind in ("ours", "row")]
+    return shared_profile([measured_at(place)[0] for place in places], profile, store) if places else profile
 
 
 def filled(text: str, profile: str, store: Store) -> str:

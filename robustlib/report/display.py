@@ -144,7 +144,7 @@ def cite_row(item: str, label: str, column: str, profile: str, store: Store) -> 
         raise RobustlibError(f"{item} has no row {label!r} with a column {column!r}; `show_item` prints those it has")
     if found.value is None or not found.records:
         return "not run"
-    text = f"{number(found.value, found.decimals)} {found.unit}"
+    text = f"{number(found.value, found.decimals)}{_unit(found)}"
     if found.seeds > 1:
         ends = f"{number(min(found.values), found.decimals)} to {number(max(found.values), found.decimals)}"
         text += f" ({ends} over {found.seeds} networks)"
@@ -153,9 +153,9 @@ def cite_row(item: str, label: str, column: str, profile: str, store: Store) -> 
     return f"[{text}](#{record_target(found.records[0])})"
 
 
-def _unit(metric: Metric) -> str:
+def _unit(of: Metric | Row) -> str:
     """A unit behind a number; none where a sentence names the norm, or the logarithm, that it speaks of."""
-    return "" if metric.unit in ("l2", "linf", "log10") else f" {metric.unit}"
+    return "" if of.unit in ("", "l2", "linf", "log10") else f" {of.unit}"
 
 
 def _told(metric: Metric) -> str:

@@ -7,9 +7,8 @@ from dataclasses import dataclass
 
 from ...catalogue.base import read_rows
 from ...experiments.store import Store
-from ...report.citations import PLACE, measured_at
+from ...report.citations import PLACE, of_one_profile
 from ...report.join import rows
-from ...report.plots.records import shared_profile
 from ...report.rows import Row
 from .tables import PAPER
 
@@ -42,14 +41,6 @@ class Aged:
     def text(self) -> str:
         """All that has places for numbers."""
         return " ".join((self.claim, self.published, self.ours, self.strongest, self.why))
-
-
-def of_one_profile(text: str, profile: str, store: Store) -> str:
-    """The most faithful profile that has all numbers of a text, so that it sets no two networks of one name side by
-    side; ``profile`` where it has none.
-    """
-    places = [address for kind, address in PLACE.findall(text) if kind in ("ours", "row")]
-    return shared_profile([measured_at(place)[0] for place in places], profile, store) if places else profile
 
 
 def in_this_book(line: Aged, profile: str, store: Store) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from ...catalogue.base import find_item, papers
 from ...experiments.cost import training_flops
 from ...experiments.store import Store
-from ...report.citations import filled
+from ...report.citations import filled, of_one_profile
 from ...report.display import record_target
 from ...report.forms import html_table, list_table, show_forms
 from ...report.join import rows, title_suffix
@@ -18,7 +18,7 @@ from ...report.rows import NOTHING, Row
 from ...spec.keys import parse
 from ...spec.records import Record
 from . import tables as comparison
-from .aged import aged, in_this_book, of_one_profile
+from .aged import aged, in_this_book
 
 COST = "training, 10¹² operations"
 """Head of the last column: of the network and all that it was made from, by its specification."""
