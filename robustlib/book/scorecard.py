@@ -211,6 +211,7 @@ def summary(profile: str, store: Store) -> str:
         f"Of {len(printed)} tables, figures and lists, this edition measures {started} in whole or in part. "
         f"Of {total:,} numbers that the five papers, their defences' leaderboards and a notebook of the authors print, "
         f"{measured:,} are measured here, {found.evidence['stand-in']:,} of them on stand-ins that judge nothing. "
+        "A number that two tables print counts in both. "
         f"Compared with the paper, by {_counted(len(found.networks), 'network')} whose seeds are counted once: "
         f"{decided or 'none'}. "
         f"The others: {plain}. Of the papers' claims: {found.told}. "

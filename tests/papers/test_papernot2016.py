@@ -131,7 +131,6 @@ CLAIMS: list[tuple[str, str, list[float], list[float]]] = [
     ("raises the least number", "rho", [0.02, 0.03], [0.02, 0.02]),
     ("smaller at that temperature", "max_output_at_T", [0.1], [1.0]),
     ("knows over 95 %", "accuracy", [0.96], [0.95]),
-    ("Over half of the attempts", "success", [0.6], [0.5]),
     ("below 5 %", "success", [0.04], [0.05]),
     ("over 80 %", "success", [0.9], [0.8]),
     ("at most 1.5 points", "variation", [-1.4] * 9, [0.0] * 8 + [-1.6]),

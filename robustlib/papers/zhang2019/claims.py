@@ -72,6 +72,7 @@ def predicates() -> list[Predicate]:
             [loop("mnist")],
             lambda v: v[0] < 1e-5,
             "gradient_at_x",
+            check=True,
         ),
         Predicate(
             f"{PAPER}/algorithm-1",
