@@ -150,7 +150,7 @@ class Call:
     def constant(self, value: Any, shape: Sequence[int]) -> Tensor:
         """A constant as one example of ``shape`` (batch included) sees it: (), (C, 1, ...) or the whole shape."""
         example, rows = self.builder.example(shape), self.builder.rows
-        found = torch.as_tensor(value, device=self.output.device).to(self.output.dtype)
+        found = torch.as_tensor(value, dtype=self.output.dtype, device=self.output.device)
         trailing = (1,) * (len(example) - 1)
         inner = found[0] if found.dim() == len(shape) and found.shape[0] == 1 else found
         folded = len(example) == len(shape)

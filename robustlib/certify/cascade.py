@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import RobustlibError
-from ..threat import Ball
+from ..threat import Ball, check_labels
 from .certificate import certify, margins
 from .trace import check_model, predictions
 
@@ -98,7 +98,12 @@ class Cascade:
         return Answer(classes.gather(0, stage[None])[0], stage)
 
     def judge(self, x: Tensor, y: Tensor, *, chunk: int | None = None) -> Judgement:
-        """Judge the cascade at x (N, ...) against y (N,) int64, under three rules of certification."""
+        """Judge the cascade at x (N, ...) against y (N,) int64, under three rules of certification.
+
+        Raises:
+            RobustlibError: as :func:`robustlib.certify.certify`, or labels that do not fit.
+        """
+        check_labels(x, y)
         classes, certified = self._asked(x, chunk)
         stage = self._first(certified)
         labels = classes.gather(0, stage[None])[0]
@@ -147,6 +152,7 @@ def undermine(
     Returns:
         (N, ...) the points found, x where there is none; and (N,) bool, whether there is one.
     """
+    check_labels(x, y)
     threat = cascade.threat
     step_size = threat.eps / 5 if step_size is None else step_size
     moved, broken = x.clone(), cascade.answer(x).labels != y

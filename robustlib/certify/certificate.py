@@ -9,8 +9,8 @@ from torch import Tensor, nn
 
 from ..errors import RobustlibError, suggest
 from ..threat import Ball, check_labels
-from .dual import Relaxation, carry, pre_activation_bounds, relax, width
-from .interval import ends, interval_bounds
+from .dual import Relaxation, carry, check_slopes, pre_activation_bounds, relax, width
+from .interval import ends, interval_bounds, interval_sizes
 from .memory import elements
 from .operations import Add, Graph, Input, Relu
 from .region import Region
@@ -70,6 +70,8 @@ def begin(model: nn.Module, x: Tensor, y: Tensor | None, threat: Ball) -> tuple[
         RobustlibError: naming the argument, unless the call makes sense; as :func:`robustlib.certify.trace.trace`.
     """
     check_model(model, x)
+    if not isinstance(threat, Ball):
+        raise RobustlibError(f"threat is a {type(threat).__name__}; give a LinfBall or an L2Ball")
     x = threat.within_rounding(x)
     graph = trace(model, x, threat)
     if y is not None:
@@ -92,15 +94,19 @@ def margins_in(
     """(N, K) lower bounds over the region, the sums of their terms' magnitudes if ``sized``, and the relaxations."""
     if method not in METHODS:
         raise RobustlibError(suggest("method", method, METHODS))
+    check_slopes(slopes)
     last = len(graph.nodes) - 1
     rows = objectives(y, graph.classes, region.center)
     if method == "dual":
         held = None if torch.is_grad_enabled() else elements(region.center)
-        relaxations = pre_activation_bounds(graph, region, slopes=slopes, elements=held)
+        relaxations = pre_activation_bounds(graph, region, slopes=slopes, elements=held, sized=sized)
         lower, _, size = carry(graph, rows, last, relaxations, region, sized=sized)
         return lower, size, relaxations
     boxes = interval_bounds(graph, region)
     relaxations = {i: relax(*ends(boxes[graph.nodes[i].inputs[0]]), slopes, graph.activation(i)) for i in graph.relus}
+    sizes = interval_sizes(graph, boxes) if sized else []
+    if sized:
+        relaxations = {i: replace(at, size=sizes[graph.nodes[i].inputs[0]]) for i, at in relaxations.items()}
     if method == "hybrid":
         lower, _, size = carry(graph, rows, last, relaxations, region, sized=sized)
         return lower, size, relaxations
@@ -108,7 +114,13 @@ def margins_in(
     node, tail = graph.nodes[last], Graph((graph.nodes[0],))
     if not isinstance(node.operation, Add | Relu | Input):
         tail = Graph((graph.nodes[node.inputs[0]], replace(node, inputs=(0,))))
-    lower, _, size = carry(tail, rows, len(tail.nodes) - 1, {}, boxes[last - len(tail.nodes) + 1], sized=sized)
+    start = last - len(tail.nodes) + 1 if len(tail.nodes) == 1 else node.inputs[0]
+    lower, _, size = carry(tail, rows, len(tail.nodes) - 1, {}, boxes[start], sized=sized)
+    if sized:
+        # Rounding in the box that the last operation begins from.
+        box = Region(torch.zeros_like(sizes[start]), sizes[start])
+        least, greatest, _ = carry(tail, rows, len(tail.nodes) - 1, {}, box)
+        size = size + (greatest - least) / 2
     return lower, size, relaxations
 
 
@@ -122,8 +134,8 @@ def examples_at_a_time(graph: Graph, x: Tensor, chunk: int | None) -> int:
     if chunk is None:
         widest = max((width(graph, graph.nodes[i].inputs[0]) for i in graph.relus), default=1)
         return max(1, elements(x) // widest)
-    if chunk < 1:
-        raise RobustlibError(f"chunk={chunk}; give 1 example at a time or more")
+    if not isinstance(chunk, int) or chunk < 1:
+        raise RobustlibError(f"chunk={chunk!r}; give 1 example at a time or more")
     return chunk
 
 
@@ -151,6 +163,8 @@ def margins(
     Raises:
         RobustlibError: an operation without a bound, or arguments that do not fit.
     """
+    if y is None:
+        raise RobustlibError("y of margins is None; give (N,) int64 labels, such as model(x).argmax(1)")
     graph, x = begin(model, x, y, threat)
     with exact(x):
         return margins_in(graph, y, Region.around(x, threat), method=method, slopes=slopes)[0]

@@ -8,7 +8,7 @@ entries below zero and a lower line through the origin for the others. In the pa
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import torch
@@ -21,6 +21,11 @@ from .region import Region
 from .rows import Rows, Shape, Unit, plus
 
 SLOPES = ("fixed", "adaptive")
+HIDDEN = 0.1
+"""Share of its terms' magnitudes by which a hidden bound counts as rounded, where the last one counts whole: what many
+units are off by does not add up."""
+STEEPEST = 2.3
+"""More than the largest slopes of a curve and of its lines together."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +38,8 @@ class Relaxation:
         floor: l where l < 0 < u, else 0.
         low: slopes of the lower line, in [0, 1] where l < 0 < u and ``slope`` elsewhere; None: ``slope`` itself.
         under, over: of a curve, whose z is between ``slope`` zhat + under and ``slope`` zhat + over; of a ReLU None.
+        size: what rounding may have cut off ``lower`` and ``upper``, as :data:`HIDDEN` magnitudes of their terms; None:
+            it was not asked for.
     """
 
     lower: Tensor
@@ -42,6 +49,7 @@ class Relaxation:
     low: Tensor | None
     under: Tensor | None = None
     over: Tensor | None = None
+    size: Tensor | None = None
 
     @property
     def crossing(self) -> Tensor:
@@ -87,6 +95,8 @@ def relax(lower: Tensor, upper: Tensor, slopes: str = "fixed", activation: Relu 
     # The quotient is formed on crossing units alone: 0 / 0 has no derivative either.
     rise = torch.where(crossing, upper, one) / torch.where(crossing, upper - lower, one)
     slope = torch.where(crossing, rise, torch.where(lower >= 0, one, zero))
+    # A bound that is no number proves nothing; in comparisons it would look like a unit that is never positive.
+    slope = torch.where(lower.isnan() | upper.isnan(), torch.nan, slope)
     low = torch.where(crossing, (upper > -lower).to(lower), slope) if slopes == "adaptive" else None
     return Relaxation(lower, upper, slope, torch.where(crossing, lower, zero), low)
 
@@ -104,6 +114,9 @@ class Bound:
 
 def _past_relu(rows: Rows, at: Relaxation, bound: Bound, *, sized: bool) -> Rows:
     """Rows on z = relu(zhat) as rows on zhat, with the intercepts of the upper lines: sum of l [nu]_+ in the paper."""
+    if sized and at.size is not None:
+        # What rounding may have cut off [l, u] moves z by as much at most, of a curve by its steepness.
+        bound.size = bound.size + rows.map(torch.abs).pair(at.size if at.under is None else STEEPEST * at.size)
     if at.under is not None and at.over is not None:
         (falls_over, rises_over), (falls_under, rises_under) = rows.by_sign(at.over), rows.by_sign(at.under)
         bound.below = bound.below + falls_over + rises_under
@@ -171,7 +184,7 @@ def unit(shape: Shape, part: slice, like: Tensor) -> Unit:
 
 
 def pre_activation_bounds(
-    graph: Graph, region: Region, *, slopes: str = "fixed", elements: int | None = None
+    graph: Graph, region: Region, *, slopes: str = "fixed", elements: int | None = None, sized: bool = False
 ) -> dict[int, Relaxation]:
     """The relaxation of every ReLU, its bounds found from those before it (Algorithm 1).
 
@@ -180,9 +193,9 @@ def pre_activation_bounds(
         region: where the input may be.
         slopes: as for :func:`relax`.
         elements: rows are taken in parts that hold about so many numbers; None: all at once.
+        sized: also add up the magnitudes of each bound's terms.
     """
-    if slopes not in SLOPES:
-        raise RobustlibError(suggest("slopes", slopes, SLOPES))
+    check_slopes(slopes)
     found: dict[int, Relaxation] = {}
     for position in graph.relus:
         before = graph.nodes[position].inputs[0]
@@ -192,14 +205,22 @@ def pre_activation_bounds(
         ends = []
         for first in range(0, shape[0], step):
             rows = unit(shape, slice(first, first + step) if step < shape[0] else slice(None), region.center)
-            lower, upper, _ = carry(graph, rows, before, found, region)
+            lower, upper, size = carry(graph, rows, before, found, region, sized=sized)
             if slopes == "adaptive":
                 # Lower lines differ by the sign of an entry: -z has separate rows.
-                upper = -carry(graph, rows.map(torch.neg), before, found, region)[0]
-            ends.append((lower, upper))
-        lower, upper = (torch.cat(parts, 1).unflatten(1, shape) for parts in zip(*ends, strict=True))
-        found[position] = relax(lower, upper, slopes, graph.activation(position))
+                upper, _, other = carry(graph, rows.map(torch.neg), before, found, region, sized=sized)
+                upper, size = -upper, size + other
+            ends.append((lower, upper, torch.zeros_like(lower) + size if sized else lower))
+        lower, upper, sizes = (torch.cat(parts, 1).unflatten(1, shape) for parts in zip(*ends, strict=True))
+        at = relax(lower, upper, slopes, graph.activation(position))
+        found[position] = replace(at, size=HIDDEN * sizes) if sized else at
     return found
+
+
+def check_slopes(slopes: str) -> None:
+    """Raise RobustlibError unless this is one of :data:`SLOPES`."""
+    if slopes not in SLOPES:
+        raise RobustlibError(suggest("slopes", slopes, SLOPES))
 
 
 def width(graph: Graph, at: int) -> int:

@@ -5,8 +5,34 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from .operations import Add, Graph, Greater, Input, Relu
+from .curves import Curve
+from .dual import HIDDEN, STEEPEST
+from .operations import Add, Graph, Greater, Input, Relu, Reshape, Take
 from .region import Region
+
+
+def interval_sizes(graph: Graph, boxes: list[Region]) -> list[Tensor]:
+    """What rounding may have cut off each box, (N, *shape), as :data:`HIDDEN` magnitudes of its ends' terms."""
+    sizes: list[Tensor] = []
+    for node, box in zip(graph.nodes, boxes, strict=True):
+        before = [sizes[i] for i in node.inputs]
+        operation, here = node.operation, HIDDEN * (box.center.abs() + box.radius)
+        if isinstance(operation, Input):
+            sizes.append(here)
+        elif isinstance(operation, Greater):
+            sizes.append(before[0] + before[2])
+        elif isinstance(operation, Add):
+            sizes.append(before[0] + before[1])
+        elif isinstance(operation, Relu):
+            sizes.append((STEEPEST if isinstance(operation, Curve) else 1.0) * before[0] + here)
+        elif isinstance(operation, Reshape | Take):
+            sizes.append(operation.spread(before[0]))
+        else:
+            offset = operation.offset(node.shape)
+            inner = boxes[node.inputs[0]]
+            size = operation.spread(before[0] + HIDDEN * (inner.center.abs() + inner.radius))
+            sizes.append(size if offset is None else size + HIDDEN * offset.abs())
+    return sizes
 
 
 def interval_bounds(graph: Graph, region: Region) -> list[Region]:

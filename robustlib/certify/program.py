@@ -20,9 +20,12 @@ from torch import Tensor
 from ..errors import RobustlibError
 from .curves import Curve
 from .dual import Relaxation
+from .interval import interval_bounds
 from .operations import Add, Affine, Graph, Input, Relu, Reshape
 from .region import Region
 
+ORDINARY = 1e-3
+"""Values between this and its inverse stay in their own units."""
 LARGEST = 20_000
 """Variables; beyond it a program is not small any more, and the mixed-integer one may not end."""
 
@@ -40,6 +43,7 @@ class Program:
     Attributes:
         size: number of variables.
         places: for each node, the variable of each of its values; -1 where it is 0 or nothing depends on it.
+        units: of each variable; the solver sees values in these, since its tolerance is absolute.
         low, high: ranges of the variables.
         blocks: (variables, entries) of each block of rows, with the rows' two ends.
         integral: 1 where a variable is 0 or 1.
@@ -47,6 +51,7 @@ class Program:
 
     size: int
     places: list[Places]
+    units: Vector
     low: Vector = field(init=False)
     high: Vector = field(init=False)
     integral: Vector = field(init=False)
@@ -57,13 +62,15 @@ class Program:
         self.integral = np.zeros(self.size)
 
     def rows(self, terms: list[tuple[Places, Matrix]], lower: Vector, upper: Vector) -> None:
-        """Require lower <= sum of matrix @ v[places] <= upper."""
+        """Require lower <= sum of matrix @ v[places] <= upper; each row in the units of its first term's variable."""
         total = sparse.csr_matrix((len(lower), self.size))
         for places, matrix in terms:
             kept = np.flatnonzero(places >= 0)
             pick = sparse.csr_matrix((np.ones(len(kept)), (kept, places[kept])), (len(places), self.size))
             total = total + sparse.csr_matrix(matrix) @ pick
-        self.blocks.append((total, lower, upper))
+        first, matrix = terms[0]
+        size = self.units[first] * np.abs(matrix.diagonal())
+        self.blocks.append((sparse.diags(1 / size) @ total, lower / size, upper / size))
 
     def margin(self, y: int, k: int) -> Vector:
         """Logit[y] - logit[k] as a linear function of the variables."""
@@ -79,11 +86,15 @@ class Program:
         ``options`` are those of :func:`scipy.optimize.milp`; each constraint holds within the solver's 1e-6.
         """
         matrices, lower, upper = zip(*self.blocks, strict=True)
-        rows = [LinearConstraint(sparse.vstack(matrices).tocsr(), np.concatenate(lower), np.concatenate(upper))]
+        rows, seen = sparse.vstack(matrices).tocsr() @ sparse.diags(self.units), cost * self.units
+        constraints = [LinearConstraint(rows, np.concatenate(lower), np.concatenate(upper))]
         if most < np.inf:
-            rows.append(LinearConstraint(cost[None], -np.inf, most))
-        bounds = Bounds(self.low, self.high)
-        return milp(cost, integrality=self.integral, bounds=bounds, constraints=rows, options=options)
+            constraints.append(LinearConstraint(seen[None], -np.inf, most))
+        bounds = Bounds(self.low / self.units, self.high / self.units)
+        answer = milp(seen, integrality=self.integral, bounds=bounds, constraints=constraints, options=options)
+        if answer.x is not None:
+            answer.x = answer.x * self.units
+        return answer
 
     def point(self, found: Vector, region: Region) -> Tensor:
         """The input among the values found, float64, moved into the one region's box."""
@@ -136,6 +147,15 @@ def _live(graph: Graph, affine: Matrices, relaxations: dict[int, Relaxation]) ->
     return live
 
 
+def _units(graph: Graph, region: Region, relaxations: dict[int, Relaxation]) -> list[float]:
+    """A unit for each node's values: 1 of those of ordinary size, and otherwise the largest size that is known."""
+    sizes = [float(box.center.abs().max()) for box in interval_bounds(graph, Region(region.center, 0 * region.radius))]
+    for i, at in relaxations.items():
+        largest = float(torch.maximum(at.lower.abs(), at.upper.abs()).max())
+        sizes[i] = sizes[graph.nodes[i].inputs[0]] = max(largest, sizes[graph.nodes[i].inputs[0]])
+    return [size if size > 0 and not ORDINARY < size < 1 / ORDINARY else 1.0 for size in sizes]
+
+
 def program_of(
     graph: Graph, affine: Matrices, region: Region, relaxations: dict[int, Relaxation], *, integer: bool
 ) -> Program:
@@ -165,7 +185,10 @@ def program_of(
     size = used + integer * sum(int(crossing.sum()) for crossing in open_.values())
     if size > LARGEST:
         raise RobustlibError(f"the program has {size} variables; only up to {LARGEST} are tried")
-    program = Program(size, places)
+    units = np.ones(size)
+    for i, unit in enumerate(_units(graph, region, relaxations)):
+        units[places[i][places[i] >= 0]] = unit
+    program = Program(size, places, units)
     ends = (_array(region.center + sign * region.radius)[live[0]] for sign in (-1, 1))
     program.low[places[0][live[0]]], program.high[places[0][live[0]]] = ends
     for i, node in enumerate(graph.nodes):

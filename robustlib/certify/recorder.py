@@ -35,13 +35,19 @@ READS = {
         "untyped_storage",
         "__deepcopy__",
         "__reduce_ex__",
+        "__repr__",
+        "__format__",
     )
 }
 """Ways to the values of a tensor that no operator shows."""
 SIZES = {Tensor.__len__}
 """Ways to the size of the batch that are refused; x.shape is followed, and x.flatten(1) replaces them."""
-ASKS = {"_local_scalar_dense", "equal", "is_nonzero", "allclose"}
-"""Operators that hand a value to Python."""
+CHANGES = {Tensor.apply_, Tensor.map_, Tensor.map2_, Tensor.data.__set__}  # type: ignore[attr-defined]
+"""Ways to change the values of a tensor that no operator shows."""
+ASKS = {"_local_scalar_dense", "equal", "is_nonzero", "allclose", "bincount"}
+"""Operators that hand a value to Python, or a size that values decide."""
+DECIDED = {torch.Tag.dynamic_output_shape, torch.Tag.data_dependent_output}
+"""Tags of others."""
 Source = tuple[int, int]
 """A value: the step that made it, and which of its outputs it is."""
 
@@ -76,8 +82,24 @@ def _whole(tensor: Tensor) -> tuple[Any, ...]:
 
 
 def _memory(tensor: Tensor) -> int:
-    storage = tensor.untyped_storage()
-    return storage.data_ptr() or storage._cdata
+    # TorchScript calls operators with the guard still on, which is not for this.
+    with torch._C.DisableTorchFunction():
+        storage = tensor.untyped_storage()
+        return storage.data_ptr() or storage._cdata
+
+
+def _asks(func: Any, operator: str, leaves: list[Tensor], sources: dict[int, Any]) -> bool:
+    """True where Python learns a value, or a size that values decide, of what depends on the input."""
+    if operator in ("index", "index_put"):
+        # The size of a choice by positions is that of the positions; a mask's is the number of its true values.
+        return any(id(leaf) in sources and leaf.dtype in (torch.bool, torch.uint8) for leaf in leaves[1:])
+    return operator in ASKS or bool(DECIDED & set(func.tags))
+
+
+def _own_memory(tensor: Tensor) -> bool:
+    """False of memory that something outside PyTorch holds, such as a NumPy array."""
+    with torch._C.DisableTorchFunction():
+        return tensor.is_meta or tensor.untyped_storage().resizable()
 
 
 class Recorder(TorchDispatchMode):
@@ -89,6 +111,7 @@ class Recorder(TorchDispatchMode):
         self.paths = {id(module): path for path, module in model.named_modules()}
         self.stack: list[nn.Module] = []
         self.steps: list[_Step | None] = [None]
+        self.failed = ""
         self.values: dict[int, _Value] = {}
         self.shared: dict[int, list[_Value]] = {}
         self._keep(x, (0, 0))
@@ -167,7 +190,7 @@ class Recorder(TorchDispatchMode):
         sources = {id(leaf): source for leaf in leaves if (source := self.source_of(leaf)) is not None}
         if not sources or operator in CONSTANTS:
             return func(*args, **kwargs)
-        if operator in ASKS:
+        if _asks(func, operator, leaves, sources):
             raise RobustlibError(
                 f"model cannot be traced: {self._where(operator)} reads a value that depends on the input; branch on "
                 "no values of the input"
@@ -178,7 +201,16 @@ class Recorder(TorchDispatchMode):
             raise RobustlibError(
                 f"{where} works in place in a way that is not followed; use the form that returns a value"
             )
-        output = func(*args, **kwargs)
+        if written and not _own_memory(written[0]):
+            raise RobustlibError(
+                f"{where} writes values of the input into memory that is not PyTorch's; write into a tensor of its own"
+            )
+        try:
+            output = func(*args, **kwargs)
+        except Exception:
+            # Whether it fails may depend on values, and the model may go on another way.
+            self.failed = where
+            raise
         place = len(self.steps)
         self.steps.append(_Step(func, arguments, sources, output, where, self._leaf()))
         if written:
@@ -195,8 +227,13 @@ class Recorder(TorchDispatchMode):
         """The graph of the operations that the logits depend on.
 
         Raises:
-            RobustlibError: an operation among it that has no bound, by its name.
+            RobustlibError: an operation among it that has no bound, by its name, or one that failed on the way.
         """
+        if self.failed:
+            raise RobustlibError(
+                f"model cannot be traced: {self.failed} raised an error that the model catches, which may depend on "
+                "values of the input; branch on no values of the input"
+            )
         last = self.source_of(logits)
         if last is None:
             raise RobustlibError("model gives logits that do not depend on x, or takes x out of PyTorch on the way")
@@ -283,6 +320,11 @@ class Guard(TorchFunctionMode):
         self.recorder = recorder
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func in CHANGES and any(self.recorder.source_of(one) is not None for one in args):
+            name = getattr(func, "__name__", "a function").replace("__set__", "an assignment to .data")
+            raise RobustlibError(
+                f"model cannot be traced: {name} changes values that depend on the input outside PyTorch's operations"
+            )
         if func in READS and args and self.recorder.source_of(args[0]) is not None:
             name = getattr(func, "__name__", "a function")
             raise RobustlibError(

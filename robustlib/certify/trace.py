@@ -29,6 +29,8 @@ SHAPES = 2
 """Rows where only shapes are computed, to count operations."""
 OTHERS = 5
 """Further random points that the graph is compared at."""
+GIVEN = 256
+"""Inputs, at most, that the graph is compared at in one batch: a model may ask how large its batch is."""
 OFF = 1e-4
 """Largest difference between graph and model, as a share of the logits' range, that rounding may explain."""
 
@@ -130,8 +132,10 @@ def _agree(ours: Tensor, theirs: Tensor, share: float) -> bool:
 
 @contextlib.contextmanager
 def _unchanged(model: nn.Module) -> Iterator[None]:
-    """Put buffers back that the model's own calls have changed, and refuse such a model."""
-    kept = {name: (buffer, buffer.detach().clone()) for name, buffer in model.named_buffers() if buffer is not None}
+    """Put parameters and buffers back that the model's own calls have changed, and refuse such a model."""
+    held = [(f"parameter {name}", value) for name, value in model.named_parameters()]
+    held += [(f"buffer {name}", value) for name, value in model.named_buffers()]
+    kept = {name: (value, value.detach().clone()) for name, value in held if value is not None}
     changed: list[str] = []
     try:
         yield
@@ -142,7 +146,7 @@ def _unchanged(model: nn.Module) -> Iterator[None]:
                 with torch.no_grad():
                     buffer.copy_(value)
     if changed:
-        raise RobustlibError(f"model changes its buffer {changed[0]} when it is called; nothing can be proven about it")
+        raise RobustlibError(f"model changes its {changed[0]} when it is called; nothing can be proven about it")
 
 
 def _points(x: Tensor, threat: Ball | None) -> Tensor:
@@ -185,6 +189,8 @@ def trace(model: nn.Module, x: Tensor, threat: Ball | None = None) -> Graph:
         if not x.is_meta:
             with torch.no_grad():
                 _compare(model, graph, points, logits.detach())
+                if len(x) > ROWS:
+                    _same(model, graph, x[:GIVEN].detach(), "the first inputs in one batch")
     return graph
 
 
@@ -194,11 +200,14 @@ def _recorded(model: nn.Module, x: Tensor) -> Any:
         return model(x)
     except RobustlibError:
         raise
-    except Exception:
+    except Exception as error:
         # Called again without the recorder: does the model itself fail?
         with torch.utils._python_dispatch._disable_current_modes():
             _call(model, x.clone())
-        raise
+        words = str(error).strip().splitlines() or [""]
+        raise RobustlibError(
+            f"model cannot be traced: {type(error).__name__}: {words[0]}; use PyTorch's dense tensors and operations"
+        ) from error
 
 
 def _compare(model: nn.Module, graph: Graph, points: Tensor, logits: Tensor) -> None:
@@ -211,13 +220,18 @@ def _compare(model: nn.Module, graph: Graph, points: Tensor, logits: Tensor) -> 
     if not _agree(logits, again, 100 * torch.finfo(logits.dtype).eps):
         raise RobustlibError("two calls of the model at the same x differ; nothing can be proven about it")
     for batch in (first, others, others[:1]):
-        theirs = again if batch is first else _call(model, batch)
-        _check_logits(theirs, len(batch))
-        with exact(batch):
-            ours = graph(batch)
-        if ours.shape != theirs.shape or not _agree(ours, theirs, OFF):
-            off = float((ours - theirs).abs().max()) if ours.shape == theirs.shape else float("nan")
-            raise RobustlibError(
-                f"the traced network is off by {off:.3g} from model(x) on {len(batch)} random points of the region; "
-                "its operations are not understood"
-            )
+        _same(model, graph, batch, "random points of the region")
+
+
+def _same(model: nn.Module, graph: Graph, batch: Tensor, what: str) -> None:
+    """Raise RobustlibError unless model and graph agree on a batch."""
+    theirs = _call(model, batch)
+    _check_logits(theirs, len(batch))
+    with exact(batch):
+        ours = graph(batch)
+    if ours.shape != theirs.shape or not _agree(ours, theirs, OFF):
+        off = float((ours - theirs).abs().max()) if ours.shape == theirs.shape else float("nan")
+        raise RobustlibError(
+            f"the traced network is off by {off:.3g} from model(x) on {len(batch)} points, {what}; "
+            "its operations are not understood"
+        )

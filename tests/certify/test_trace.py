@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
@@ -27,6 +28,7 @@ from robustlib.certify import (
     uncertified,
     undermine,
 )
+from robustlib.certify.dual import SLOPES
 from robustlib.certify.trace import trace
 from robustlib.errors import RobustlibError
 from robustlib.threat import LinfBall
@@ -186,6 +188,31 @@ BOUNDED: dict[str, Callable[[], nn.Module]] = {
     "same type again": of(lambda m, x: m.b(F.relu(m.a(x)).float().to(x.dtype))),
 }
 
+
+def _by_function(m: Any, x: Tensor) -> Tensor:
+    return m.b(m.a(x).detach().apply_(lambda value: 2 * value if value > 3 else value))  # type: ignore[no-any-return]
+
+
+def _by_data(m: Any, x: Tensor) -> Tensor:
+    z = m.a(x)
+    z.data = torch.relu(z.detach())
+    return m.b(z)  # type: ignore[no-any-return]
+
+
+def _by_error(m: Any, x: Tensor) -> Tensor:
+    try:
+        torch.linalg.cholesky(-x[:, :1, None])
+    except RuntimeError:
+        return m.b(m.a(x))  # type: ignore[no-any-return]
+    return m.b(x)  # type: ignore[no-any-return]
+
+
+def _by_array(m: Any, x: Tensor) -> Tensor:
+    held = np.zeros(tuple(x.shape), np.float32)
+    torch.from_numpy(held).copy_(torch.relu(m.a(x).detach()))
+    return m.b(m.a(x) + torch.as_tensor(held.tolist()))  # type: ignore[no-any-return]
+
+
 REFUSED: dict[str, tuple[Callable[[], nn.Module], str]] = {
     "a view changed in place": (of(_view_in_place), "in place"),
     "a column changed in place": (of(_column_in_place), "changed in p"),
@@ -194,6 +221,18 @@ REFUSED: dict[str, tuple[Callable[[], nn.Module], str]] = {
     "a list": (of(_by_list), "tolist takes values of the input out of PyTorch"),
     "item": (of(lambda m, x: m.b(m.a(x)) * x.sum().item()), "branch on no values"),
     "a branch": (of(lambda m, x: m.b(m.a(x)) if bool((x > 0).all()) else m.b(x)), "branch on no values"),
+    "the places of some values": (of(lambda m, x: m.b(m.a(x)) + (x > 0.97).nonzero().shape[0]), "branch on no"),
+    "how many values": (of(lambda m, x: m.b(m.a(x)) + x[x > 0.97].shape[0]), "branch on no values"),
+    "how many differ": (of(lambda m, x: m.b(m.a(x)) + x.unique().shape[0]), "branch on no values"),
+    "repeats by value": (
+        of(lambda m, x: m.b(m.a(x)) + x[:, 0].repeat_interleave((x[:, 0] > 0.9) + 0).shape[0]),
+        "on no",
+    ),
+    "a function in Python": (of(_by_function), "apply_ changes values"),
+    "other data": (of(_by_data), "an assignment to .data changes values"),
+    "as text": (of(lambda m, x: m.b(m.a(x)) + len(str(x))), "takes values of the input out of PyTorch"),
+    "an error that is caught": (of(_by_error), "an error that the model catches"),
+    "an array's memory": (of(_by_array), "memory that is not PyTorch's"),
     "filled by value": (of(lambda m, x: m.b(m.a(x).masked_fill(x > 0.5, 0.0))), "masked_fill|gt"),
     "filled with a value": (of(lambda m, x: m.b(m.a(x).masked_fill(torch.arange(FEATURES) > 3, x[0, 0]))), r"\w"),
     "places by value": (of(lambda m, x: m.b(m.a(x).gather(1, x.argsort(1)))), "gather|argsort|sort"),
@@ -477,3 +516,62 @@ def test_weights_keep_their_place_in_autograds_graph() -> None:
     loss = margins(model, x, torch.tensor([0, 1, 2, 0]), BALL).sum()
     gradients = torch.autograd.grad(loss, [p for p in model.parameters() if p.requires_grad])
     assert all(float(gradient.abs().max()) > 0 for gradient in gradients)
+
+
+def test_the_certificate_speaks_of_the_batch_that_is_given() -> None:
+    class Crowd(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.inner = nn.Linear(FEATURES, 3)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.inner(x).flip(1) if x.shape[0] > 6 else self.inner(x)  # type: ignore[no-any-return]
+
+    model = build(Crowd, 0)
+    certify(model, batch(5), None, LinfBall(0.01))
+    with pytest.raises(RobustlibError, match="on 8 points, the first inputs in one batch"):
+        certify(model, batch(8), None, LinfBall(0.01))
+
+
+def test_a_bound_that_is_no_number_certifies_nothing() -> None:
+    # The rows of the second layer overflow, the logits do not: at a corner of the ball the other class wins.
+    model = nn.Sequential(
+        nn.Linear(2, 2, bias=False), nn.ReLU(), nn.Linear(2, 1, bias=False), nn.ReLU(), nn.Linear(1, 2)
+    ).eval()
+    with torch.no_grad():
+        model[0].weight.copy_(1e20 * torch.eye(2))
+        model[2].weight.copy_(torch.tensor([[1e20, -1e20]]))
+        model[4].weight.copy_(torch.tensor([[0.0], [1e-37]]))
+        model[4].bias.copy_(torch.tensor([0.5, 0.0]))
+    x, threat = torch.full((1, 2), 0.001), LinfBall(0.0009)
+    corner = x + 0.0009 * torch.tensor([[1.0, -1.0]])
+    assert model(x).argmax() != model(corner).argmax()
+    for slopes in SLOPES:
+        assert not certify(model, x, None, threat, slopes=slopes).certified.any()
+
+
+def test_numbers_of_python_keep_their_digits_in_float64() -> None:
+    class Threshold(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return torch.cat([0.7 - x, torch.zeros_like(x)], 1)
+
+    x, threat = torch.full((1, 1), 0.9, dtype=torch.float64), LinfBall(0.2 + 1e-8)
+    assert Threshold()(x - threat.eps).argmax() != Threshold()(x).argmax()
+    assert not certify(Threshold(), x, None, threat).certified.any()
+
+
+def test_rounding_of_hidden_bounds_is_in_the_slack() -> None:
+    # A first layer of tiny weights: its bounds, at 1, are off by more than the region is wide, and the last one's
+    # terms are of that size.
+    model = nn.Sequential(nn.Linear(5, 4), nn.Hardtanh(), nn.Linear(4, 2)).eval()
+    with torch.no_grad():
+        model[0].weight.copy_(5e-6 * torch.linspace(-1, 1, 20).view(4, 5))
+        model[0].bias.copy_(torch.tensor([0.3, -0.7, 0.9, 0.2]))
+        model[2].weight.copy_(400 * torch.linspace(-1, 1, 8).view(2, 4))
+    x, y = torch.rand(4, 5, generator=torch.Generator().manual_seed(0)), torch.zeros(4, dtype=torch.int64)
+    wide = model.double()
+    for method in ("interval", "hybrid", "dual"):
+        exactly = certify(wide, x.double(), y, LinfBall(2e-5), method=method)
+        found = certify(model.float(), x, y, LinfBall(2e-5), method=method)
+        assert ((found.margins - exactly.margins).abs() <= found.slack).all()
+        model.double()
