@@ -48,16 +48,21 @@ ASKS = {"_local_scalar_dense", "equal", "is_nonzero", "allclose", "bincount"}
 """Operators that hand a value to Python, or a size that values decide."""
 DECIDED = {torch.Tag.dynamic_output_shape, torch.Tag.data_dependent_output}
 """Tags of others."""
+CHECKED = ("_assert", "linalg", "_linalg", "cholesky", "lu_")
+"""Beginnings of the names of operators that fail at some values."""
+PLACED = {"embedding", "index", "index_put", "index_select", "gather", "scatter", "scatter_add", "take"}
+"""Operators that fail at some positions."""
 Source = tuple[int, int]
 """A value: the step that made it, and which of its outputs it is."""
 
 
 @dataclass
 class _Value:
-    """A tensor that depends on the input: its source, or the reason why that is unknown."""
+    """A tensor that depends on the input: its source, or the reason why that is unknown; and the memory it had."""
 
     tensor: Tensor
     source: Source | str
+    memory: int
 
 
 @dataclass(frozen=True)
@@ -96,6 +101,13 @@ def _asks(func: Any, operator: str, leaves: list[Tensor], sources: dict[int, Any
     return operator in ASKS or bool(DECIDED & set(func.tags))
 
 
+def _may_fail(operator: str, leaves: list[Tensor], sources: dict[int, Any]) -> bool:
+    """True where an operator raises an error at some values of what depends on the input, and not at others."""
+    if operator.rstrip("_") in PLACED:
+        return any(id(leaf) in sources and not leaf.is_floating_point() for leaf in leaves)
+    return operator.startswith(CHECKED)
+
+
 def _own_memory(tensor: Tensor) -> bool:
     """False of memory that something outside PyTorch holds, such as a NumPy array."""
     with torch._C.DisableTorchFunction():
@@ -125,9 +137,9 @@ class Recorder(TorchDispatchMode):
 
     def _keep(self, tensor: Tensor, source: Source | str) -> None:
         """Set the tensor's source; the tensor is kept, so that no address is used twice."""
-        value = _Value(tensor, source)
+        value = _Value(tensor, source, _memory(tensor))
         self.values[id(tensor)] = value
-        self.shared.setdefault(_memory(tensor), []).append(value)
+        self.shared.setdefault(value.memory, []).append(value)
 
     def source_of(self, tensor: Any) -> Source | str | None:
         """Source of a tensor, known by itself or by the memory that it shares; None: not from the input."""
@@ -195,6 +207,11 @@ class Recorder(TorchDispatchMode):
                 f"model cannot be traced: {self._where(operator)} reads a value that depends on the input; branch on "
                 "no values of the input"
             )
+        if _may_fail(operator, leaves, sources):
+            raise RobustlibError(
+                f"model cannot be traced: {self._where(operator)} fails at some values of the input, and what the "
+                "model does then is not seen; leave it out"
+            )
         arguments, where = _bound(func, args, kwargs), self._where(operator.rstrip("_"))
         written = [arguments[a.name] for a in func._schema.arguments if a.alias_info and a.alias_info.is_write]
         if len(written) > 1 or torch.Tag.inplace_view in func.tags or (written and not operator.endswith("_")):
@@ -234,6 +251,8 @@ class Recorder(TorchDispatchMode):
                 f"model cannot be traced: {self.failed} raised an error that the model catches, which may depend on "
                 "values of the input; branch on no values of the input"
             )
+        if any(_memory(value.tensor) != value.memory for value in self.values.values()):
+            raise RobustlibError("model cannot be traced: a tensor was exchanged under its name; give it a new one")
         last = self.source_of(logits)
         if last is None:
             raise RobustlibError("model gives logits that do not depend on x, or takes x out of PyTorch on the way")

@@ -5,14 +5,19 @@ an overridden ``__call__``, TorchScript) and whatever they change in place count
 depends on the input and has no rule is refused by name, and so is a value read off the input; before any claim the
 graph is compared with further calls of the model. Weights are those of the module itself, so that bounds differentiate
 to them.
+
+Not seen is what a model does outside PyTorch's tensors on this thread: work on another thread, and state that it keeps
+between calls anywhere but in parameters and buffers.
 """
 
 from __future__ import annotations
 
 import contextlib
+import random
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
@@ -133,7 +138,7 @@ def _agree(ours: Tensor, theirs: Tensor, share: float) -> bool:
 @contextlib.contextmanager
 def _unchanged(model: nn.Module) -> Iterator[None]:
     """Put parameters and buffers back that the model's own calls have changed, and refuse such a model."""
-    held = [(f"parameter {name}", value) for name, value in model.named_parameters()]
+    held: list[tuple[str, Tensor | None]] = [(f"parameter {name}", value) for name, value in model.named_parameters()]
     held += [(f"buffer {name}", value) for name, value in model.named_buffers()]
     kept = {name: (value, value.detach().clone()) for name, value in held if value is not None}
     changed: list[str] = []
@@ -181,9 +186,11 @@ def trace(model: nn.Module, x: Tensor, threat: Ball | None = None) -> Graph:
         points = _points(x.detach().clone(), threat)
         # A copy: a model may change its input in place.
         first = points[: SHAPES if x.is_meta else ROWS].clone()
-        recorder = Recorder(first, model)
+        recorder, drawn = Recorder(first, model), _drawn()
         with recorder.watched(), recorder, Guard(recorder):
             logits = _recorded(model, first)
+        if _drawn() != drawn:
+            raise RobustlibError("model draws random numbers of Python or NumPy; nothing can be proven about it")
         _check_logits(logits, len(first))
         graph = recorder.graph(logits)
         if not x.is_meta:
@@ -192,6 +199,12 @@ def trace(model: nn.Module, x: Tensor, threat: Ball | None = None) -> Graph:
                 if len(x) > ROWS:
                     _same(model, graph, x[:GIVEN].detach(), "the first inputs in one batch")
     return graph
+
+
+def _drawn() -> tuple[Any, ...]:
+    """State of the random numbers that PyTorch does not see."""
+    kind, keys, *rest = np.random.get_state(legacy=True)
+    return random.getstate(), kind, keys.tobytes(), *rest  # type: ignore[union-attr]
 
 
 def _recorded(model: nn.Module, x: Tensor) -> Any:

@@ -207,6 +207,19 @@ def _by_error(m: Any, x: Tensor) -> Tensor:
     return m.b(x)  # type: ignore[no-any-return]
 
 
+def _by_shape(m: Any, x: Tensor) -> Tensor:
+    try:
+        return x @ torch.zeros(99, 3)
+    except RuntimeError:
+        return m.b(m.a(x))  # type: ignore[no-any-return]
+
+
+def _by_exchange(m: Any, x: Tensor) -> Tensor:
+    z, other = m.a(x), torch.zeros(len(x.shape), 2)
+    torch.utils.swap_tensors(z, other)
+    return m.b(m.a(x))  # type: ignore[no-any-return]
+
+
 def _by_array(m: Any, x: Tensor) -> Tensor:
     held = np.zeros(tuple(x.shape), np.float32)
     torch.from_numpy(held).copy_(torch.relu(m.a(x).detach()))
@@ -231,7 +244,10 @@ REFUSED: dict[str, tuple[Callable[[], nn.Module], str]] = {
     "a function in Python": (of(_by_function), "apply_ changes values"),
     "other data": (of(_by_data), "an assignment to .data changes values"),
     "as text": (of(lambda m, x: m.b(m.a(x)) + len(str(x))), "takes values of the input out of PyTorch"),
-    "an error that is caught": (of(_by_error), "an error that the model catches"),
+    "an error at some values": (of(_by_error), "fails at some values of the input"),
+    "an error that is caught": (of(_by_shape), "an error that the model catches"),
+    "exchanged tensors": (of(_by_exchange), "exchanged under its name"),
+    "NumPy's random numbers": (of(lambda m, x: m.b(m.a(x)) + (np.random.rand() < 1e-9)), "draws random numbers"),
     "an array's memory": (of(_by_array), "memory that is not PyTorch's"),
     "filled by value": (of(lambda m, x: m.b(m.a(x).masked_fill(x > 0.5, 0.0))), "masked_fill|gt"),
     "filled with a value": (of(lambda m, x: m.b(m.a(x).masked_fill(torch.arange(FEATURES) > 3, x[0, 0]))), r"\w"),
