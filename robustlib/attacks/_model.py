@@ -27,6 +27,11 @@ ROUNDING = 1e-5
 """Share of the largest float32 logit by which a wrong class must lead before a point counts as broken."""
 HALF_ULPS = 4
 """The lead for float16 and bfloat16, in machine epsilons: their sums run in float32, and round once a layer."""
+FAR = 1e3
+"""Times the two largest logits that another one is as large, so that it is no part of the same sums: a masked class.
+Times their spread that all logits are as large, so that most of each is one number added to all."""
+PAIR = 1e-3
+"""Share of the two largest logits by which a wrong class must lead, at most, where another logit is so large."""
 
 
 def check_eval(model: nn.Module, *, name: str = "model") -> nn.Module:
@@ -248,9 +253,18 @@ def asked(logits: Tensor, lead: float | None) -> Tensor:
 
 
 def rounding(logits: Tensor) -> Tensor:
-    """(N,) leads, in logits, that rounding could reverse in another batch size: a share of the largest logit."""
+    """(N,) leads, in logits, that rounding could reverse in another batch size: a share of the largest logit.
+
+    A logit that is far from the two largest ones, and a number that is added to all, do not count in full.
+    """
     eps, single = torch.finfo(logits.dtype).eps, torch.finfo(torch.float32).eps
-    return (HALF_ULPS * eps if eps > single else ROUNDING * eps / single) * logits.abs().amax(1)
+    share, size = HALF_ULPS * eps if eps > single else ROUNDING * eps / single, logits.abs().amax(1)
+    lead, two = share * size, logits.topk(2, 1).values.abs().amax(1)
+    lead = torch.where(size > FAR * two, torch.minimum(lead, max(share, PAIR) * two), lead)
+    if logits.shape[1] == 2:
+        # Between two logits that nearly agree there is no telling what was added to both.
+        return lead
+    return torch.where(size > FAR * (logits.amax(1) - logits.amin(1)), HALF_ULPS * eps * size, lead)
 
 
 def beaten(logits: Tensor, y: Tensor, lead: float | None = None) -> Tensor:

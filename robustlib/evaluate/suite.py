@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ..attacks._model import check_eval, frozen, look, lost
+from ..attacks._model import beaten, check_eval, frozen, logits_of, look, lost
 from ..attacks.contract import checked
 from ..attacks.losses import cross_entropy
 from ..attacks.pgd import ascend
@@ -168,6 +168,7 @@ def evaluate(
     with counted(model) as cost:
         logits = torch.cat([look(model, None, a, b, rows=None) for a, b in _split(x, y)])
     standing = logits.argmax(1) == y
+    doubtful = torch.zeros_like(standing)
     suite = sorted(
         standard(threat, classes=logits.shape[1]) if chosen is None else chosen, key=lambda attack: attack.passes
     )
@@ -180,10 +181,11 @@ def evaluate(
     for index, (attack, source, guide) in enumerate(runs):
         before, cost = standing, Passes()
         if threat.eps > 0:
-            standing, cost = _after(model, x, y, threat, attack, guide, standing, f"{name}/{index}")
+            standing, near, cost = _after(model, x, y, threat, attack, guide, standing, f"{name}/{index}")
+            doubtful |= near
         lines.append(_line(attack, source, int(before.sum()), standing, cost))
     generator = chunk_generator(name, -1, x.device)
-    findings = diagnose(model, x, y, threat, generator=generator) + _late(lines)
+    findings = diagnose(model, x, y, threat, generator=generator) + _late(lines) + _doubted(doubtful & standing)
     curve = convergence(model, x, y, threat, generator=generator) if converge and threat.eps > 0 else None
     return Report(tuple(lines), curve, tuple(findings), search)
 
@@ -229,8 +231,9 @@ def _after(
     guide: nn.Module | None,
     standing: Tensor,
     name: str,
-) -> tuple[Tensor, Passes]:
-    left, cost = standing.clone(), Passes()
+) -> tuple[Tensor, Tensor, Passes]:
+    """(N,) bool: what remains correct; (N,) bool: of that, where another class leads by less than rounding; the cost."""
+    left, near, cost = standing.clone(), torch.zeros_like(standing), Passes()
 
     def attacked(index: int, rows: Tensor) -> np.ndarray:
         generator = chunk_generator(name, index, x.device)
@@ -243,8 +246,10 @@ def _after(
             points = in_pieces(one, x[rows], y[rows])
             if outside := int((~threat.contains(points, x[rows])).sum()):
                 raise RobustlibError(f"{attack} left {threat} on {outside} points; nothing of it counts")
-            with frozen(model):
-                stays = ~lost(model, points, y[rows])
+            with frozen(model), torch.no_grad():
+                logits = logits_of(model, points, y[rows])
+            # 0 broken, 1 correct, 2 of another class by less than rounding.
+            stays = (1 + (logits.argmax(1) != y[rows]).long()) * ~beaten(logits, y[rows])
         return np.array([*stays.tolist(), part.forwards, part.backwards, part.seconds])
 
     for index, rows in enumerate(torch.arange(len(x), device=x.device).split(outcomes.CHUNK)):
@@ -253,9 +258,10 @@ def _after(
             *stays, forwards, backwards, seconds = keep(
                 partial(attacked, index, rows), name, attack, index, rows.cpu().numpy()
             ).tolist()
-            left[rows] = torch.tensor(stays, device=x.device).bool()
+            found = torch.tensor(stays, device=x.device)
+            left[rows], near[rows] = found.bool(), found == 2
             cost.add(int(forwards), int(backwards), seconds)
-    return left, cost
+    return left, near, cost
 
 
 def _late(lines: Sequence[Line]) -> list[Finding]:
@@ -268,6 +274,17 @@ def _late(lines: Sequence[Line]) -> list[Finding]:
             text = f"broke {broken} of the {line.points} points that gradient attacks had left standing"
             found.append(Finding(f"{blind} beats gradients", text, broken > SHARE * line.points))
     return found
+
+
+def _doubted(points: Tensor) -> list[Finding]:
+    """Points that another class leads at, by so little that the verdict is rounding's."""
+    if not (count := int(points.sum())):
+        return []
+    text = (
+        f"of {len(points)} points {count} count as correct at which another class leads by less than rounding can "
+        "reverse; where they are many, the logits share a large number or lie far apart: subtract it, or use float64"
+    )
+    return [Finding("leads within rounding", text)]
 
 
 @checked
