@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from ..errors import RobustlibError
 from ..registry import spec
-from ..threat import Ball
+from ..threat import Ball, parse_number
 from ._model import check_finite, frozen, gradient_and_logits, look, unless_wrong
 from .contract import under_contract
 from .description import Attack
@@ -40,7 +40,7 @@ def fgsm(
         random_step: length, in the domain's units, of a uniform random step taken first; the gradient
             step then has length eps - random_step ("FGSM random" in Madry et al., Table 5).
         loss: "cross_entropy", "margin" or "dlr".
-        kappa: of the margin loss, in logits.
+        kappa: of the margin loss, in logits, >= 0.
         generator: draws the random step; needed when random_step > 0.
         surrogate: network whose gradient is followed (a transfer source); None: the model's own.
         last_iterate: count the last iterate as it is, as the papers' code does, even where it puts right an input that
@@ -56,6 +56,7 @@ def fgsm(
     """
     if not 0 <= random_step <= threat.eps:
         raise RobustlibError(f"random_step={random_step} is outside [0, eps={threat.eps}]")
+    kappa = parse_number(kappa, name="kappa", least=0)
     if threat.eps == 0 or len(x) == 0:
         return x.clone()
     start = x

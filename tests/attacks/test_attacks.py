@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from robustlib.attacks import apgd, auto_attack, boundary, fgsm, mi_fgsm, pgd, square, uniform_noise
-from robustlib.attacks.losses import margin, margin_loss
+from robustlib.attacks.losses import dlr, dlr_targeted, margin, margin_loss
 from robustlib.attacks.suite import (
     Apgd,
     AutoAttack,
@@ -34,7 +34,7 @@ from robustlib.attacks.suite import (
 from robustlib.budget import Budget
 from robustlib.errors import RobustlibError
 from robustlib.evaluate.counting import counted
-from robustlib.threat import Ball, L2Ball, LinfBall
+from robustlib.threat import Ball, L2Ball, LinfBall, ball
 
 from .models import Saturated, batch, batch_norm, linear, small_cnn
 
@@ -179,6 +179,31 @@ def test_a_planted_broken_defence_falls_and_a_masked_one_shows() -> None:
     assert plain < 0.1
     assert cw < 0.1
     assert ce > plain + 0.3, "the positive control does not mask gradients any more"
+
+
+@pytest.mark.parametrize("loss", ["cross_entropy", "margin", "dlr"])
+@pytest.mark.parametrize("norm", ["linf", "l2"])
+def test_every_loss_leads_to_a_class_far_behind(loss: str, norm: str) -> None:
+    model, (x, _) = small_cnn(), batch(20)
+    logits = model(x).detach()
+    y, third = logits.argmax(1), logits.topk(3, 1).indices[:, 2]
+    threat = ball(norm, 0.3 if norm == "linf" else 2.0)
+    options: dict[str, Any] = {"steps": 20, "step_size": threat.eps / 8, "random_start": False, "loss": loss}
+    reached = model(pgd(model, x, y, threat, target=third, **options)).argmax(1) == third
+    broken = model(pgd(model, x, y, threat, target_classes=3, **options)).argmax(1) != y
+    assert reached.float().mean() > 0.5 and broken.float().mean() > 0.9
+
+
+def test_the_targeted_dlr_loss_needs_four_classes() -> None:
+    x, y = torch.rand(4, 12), torch.zeros(4, dtype=torch.int64)
+    with pytest.raises(RobustlibError, match="targeted DLR loss needs 4 classes"):
+        pgd(linear(), x, y, LinfBall(0.1), steps=2, step_size=0.1, random_start=False, loss="dlr", target=y + 1)
+
+
+def test_dlr_losses_are_of_float32_at_least() -> None:
+    logits, y = torch.tensor([[-40_000.0, 0.0, -40_000.0, 30_000.0]]).half(), torch.zeros(1, dtype=torch.int64)
+    assert torch.isfinite(dlr(logits, y)).all()
+    assert torch.isfinite(dlr_targeted(logits, torch.stack([y, y + 1], 1))).all()
 
 
 def test_margin_holds_for_negative_logits() -> None:
