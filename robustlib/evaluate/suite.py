@@ -232,7 +232,7 @@ def _after(
     standing: Tensor,
     name: str,
 ) -> tuple[Tensor, Tensor, Passes]:
-    """(N,) bool: what remains correct; (N,) bool: of that, where another class leads by less than rounding; the cost."""
+    """(N,) bool: what remains correct; (N,) bool: where, of that, another class leads within rounding; the cost."""
     left, near, cost = standing.clone(), torch.zeros_like(standing), Passes()
 
     def attacked(index: int, rows: Tensor) -> np.ndarray:

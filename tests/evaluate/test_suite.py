@@ -209,7 +209,8 @@ def test_leads_below_rounding_are_counted() -> None:
         y = Offset()(x).argmax(1)
     report = evaluate(Offset().eval(), x, y, threat, [Pgd(5, 0.05)], converge=False)
     found = {finding.name: finding.text for finding in report.findings}
-    assert report.worst.all() and "of 20 points" in found["leads within rounding"]
+    assert report.worst.all()
+    assert "of 20 points" in found["leads within rounding"]
     assert "leads within rounding" not in {f.name for f in evaluate(inner, x, y, threat, [Fgsm()]).findings}
 
 
