@@ -199,6 +199,14 @@ def slope_of(value: Tensor, x: Tensor, *, retain_graph: bool = False) -> Tensor:
     return torch.autograd.grad(value, x, retain_graph=retain_graph, materialize_grads=True)[0]
 
 
+def usable(gradient: Tensor) -> Tensor:
+    """The gradient with 0 where it is NaN, as that of sqrt(x^2) is at 0: a coordinate without a slope stays.
+
+    Infinite ones become the largest number. :func:`robustlib.evaluate.diagnose` reports such gradients.
+    """
+    return torch.nan_to_num(gradient)
+
+
 def captured(model: nn.Module, x: Tensor) -> Callable[[Tensor], Tensor]:
     """The frozen model for many calls at x's shape: on a GPU its passes are CUDA graphs, elsewhere itself.
 

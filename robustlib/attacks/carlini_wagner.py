@@ -17,7 +17,7 @@ from ..batches import at_least_float32, per_example
 from ..errors import RobustlibError
 from ..registry import spec
 from ..threat import Ball, Domain, ball
-from ._model import Loss, asked, check_steps, frozen, gradient_and_logits, look
+from ._model import Loss, asked, check_steps, frozen, gradient_and_logits, look, usable
 from .contract import under_contract
 from .description import MinimumNorm, raised
 from .losses import margin
@@ -134,7 +134,7 @@ class _Problem:
             point = torch.where(per_example(length < torch.inf, x), best, point)
             for step in range(steps):
                 slope, leads, logits = gradient_and_logits(self.model, point, self.goal, self.ahead)
-                slope, broken = at_least_float32(slope), self._beyond(leads, logits)
+                slope, broken = at_least_float32(usable(slope)), self._beyond(leads, logits)
                 best, length = self._nearer(point, broken, best, length)
                 stride = lr * FALL ** (-step / steps) * length
                 if around.norm == "l2":

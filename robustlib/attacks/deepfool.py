@@ -11,7 +11,7 @@ from ..batches import at_least_float32, per_example
 from ..errors import RobustlibError
 from ..registry import spec
 from ..threat import Ball, Domain, ball
-from ._model import asked, beaten, check_gradient, check_steps, frozen, look, slope_of
+from ._model import asked, beaten, check_gradient, check_steps, frozen, look, slope_of, usable
 from .contract import under_contract
 from .description import MinimumNorm, raised
 
@@ -97,7 +97,7 @@ def _nearest(logits: Tensor, point: Tensor, y: Tensor, rivals: Tensor, around: B
     wanted = 2 * asked(logits.detach(), lead)
     for column in range(rivals.shape[1]):
         slope = slope_of(gaps[:, column].sum(), point, retain_graph=column + 1 < rivals.shape[1])
-        slope = at_least_float32(slope)
+        slope = at_least_float32(usable(slope))
         dual = around.length(slope) if around.norm == "l2" else slope.flatten(1).abs().sum(1)
         length = (wanted - gaps[:, column].detach()).clamp_min(0) / dual
         # Where the slope is 0, no step leads there.

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from ..errors import RobustlibError
 from ..registry import spec
 from ..threat import Ball, parse_number
-from ._model import check_finite, frozen, gradient_and_logits, look, unless_wrong
+from ._model import check_finite, frozen, gradient_and_logits, look, unless_wrong, usable
 from .contract import under_contract
 from .description import Attack
 from .losses import check_classes, named_loss
@@ -72,7 +72,7 @@ def fgsm(
     check_classes(loss, clean.shape[1])
     with frozen(guide):
         gradient, _, logits = gradient_and_logits(guide, start, y, objective)
-    moved = threat.project(start + (threat.eps - random_step) * threat.steepest(gradient), x)
+    moved = threat.project(start + (threat.eps - random_step) * threat.steepest(usable(gradient)), x)
     return moved if last_iterate else unless_wrong(moved, x, y, check_finite(logits) if own else clean)
 
 

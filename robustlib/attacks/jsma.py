@@ -13,7 +13,7 @@ from ..budget import Budget, at_most
 from ..errors import RobustlibError, suggest
 from ..registry import spec
 from ..threat import Domain
-from ._model import asked, check_gradient, check_steps, check_temperature, frozen, logits_of, slope_of
+from ._model import asked, check_gradient, check_steps, check_temperature, frozen, logits_of, slope_of, usable
 from .contract import under_contract
 from .description import Description, raised
 from .losses import margin
@@ -104,10 +104,10 @@ def _saliency(logits: Tensor, point: Tensor, goal: Tensor, outputs: str, tempera
     logits = at_least_float32(logits)
     scores = (logits / temperature).softmax(1) if outputs == "softmax" else logits
     wanted, both = scores.gather(1, goal[:, None]).sum(), outputs == "logits"
-    alpha = slope_of(wanted, point, retain_graph=both).flatten(1)
+    alpha = usable(slope_of(wanted, point, retain_graph=both)).flatten(1)
     if not both:
         return alpha, alpha
-    return alpha, alpha - slope_of(scores.sum(), point).flatten(1)
+    return alpha, alpha - usable(slope_of(scores.sum(), point)).flatten(1)
 
 
 def best_pair(alpha: Tensor, gain: Tensor, allowed: Tensor, *, size: int = 2) -> tuple[Tensor, Tensor]:

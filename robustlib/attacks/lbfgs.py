@@ -16,7 +16,7 @@ from ..batches import at_least_float32, per_example
 from ..errors import RobustlibError
 from ..registry import spec
 from ..threat import Domain, L2Ball, ball
-from ._model import asked, check_gradient, check_steps, frozen, look, slope_of
+from ._model import asked, check_gradient, check_steps, frozen, look, slope_of, usable
 from .contract import under_contract
 from .description import MinimumNorm, raised
 from .losses import cross_entropy, margin
@@ -108,7 +108,7 @@ def lbfgs(
                 logits = check_gradient(model(shown))
                 square = (at_least_float32(shown) - origin).square().flatten(1).sum(1)
                 objective = c * square + cross_entropy(at_least_float32(logits) / spread, goal)
-                slope = at_least_float32(slope_of(objective.sum(), shown))
+                slope = at_least_float32(usable(slope_of(objective.sum(), shown)))
             logits = logits.detach()
             ahead = -margin(logits, y) if target is None else margin(logits, goal)
             broken = ahead > asked(logits, lead)

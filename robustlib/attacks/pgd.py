@@ -13,7 +13,7 @@ from ..budget import Budget, at_most
 from ..errors import RobustlibError, suggest
 from ..registry import spec
 from ..threat import Ball, parse_number
-from ._model import Loss, captured, check_steps, frozen, input_gradient, logits_of, look, unless_wrong
+from ._model import Loss, captured, check_steps, frozen, input_gradient, logits_of, look, unless_wrong, usable
 from .contract import under_contract
 from .description import Attack
 from .losses import check_classes, check_targets, cross_entropy, named_loss, ranked_targets, targeted_loss
@@ -26,7 +26,7 @@ def ascend(
     x_adv, network = start, captured(model, x)
     for _ in range(steps):
         gradient, _ = input_gradient(network, x_adv, y, loss)
-        x_adv = threat.project(x_adv + step_size * threat.steepest(gradient), x)
+        x_adv = threat.project(x_adv + step_size * threat.steepest(usable(gradient)), x)
     return x_adv
 
 
@@ -192,7 +192,7 @@ def pgd_trace(
         for _ in range(steps):
             gradient, loss = input_gradient(model, x_adv, y, cross_entropy)
             losses.append(loss)
-            x_adv = threat.project(x_adv + step_size * threat.steepest(gradient), x)
+            x_adv = threat.project(x_adv + step_size * threat.steepest(usable(gradient)), x)
         with torch.no_grad():
             losses.append(cross_entropy(logits_of(model, x_adv, y), y))
     return torch.stack(losses), x_adv if last_iterate else unless_wrong(x_adv, x, y, clean)
