@@ -49,6 +49,12 @@ def check_steps(**counts: int) -> None:
             raise RobustlibError(f"{name}={value!r}; give a whole number, 1 or more")
 
 
+def check_lead(lead: float | None) -> None:
+    """Raise RobustlibError for a lead that is negative."""
+    if lead is not None:
+        parse_number(lead, name="lead", least=0)
+
+
 def check_temperature(value: object) -> float:
     """A softmax temperature T as a float; raise RobustlibError unless it is a finite number above 0."""
     if isinstance(value, str):
@@ -97,10 +103,19 @@ def logits_of(
     return logits
 
 
+_IN_PLACE = (
+    "{} changes its inputs in place, as Normalize(inplace=True) does; let it work on a copy, x = x.clone() first"
+)
+
+
 def _forward(model: nn.Module, x: Tensor, name: str) -> object:
+    # Whether x is written to costs nothing to know; what is made in inference mode does not count it.
+    written = None if x.is_inference() else x._version
     try:
-        return model(x)
+        logits = model(x)
     except RuntimeError as error:
+        if x.requires_grad and "leaf Variable" in str(error):
+            raise RobustlibError(_IN_PLACE.format(name)) from None
         # Torch's messages name neither tensor. Whatever else goes wrong in there is the model's own affair.
         clash = re.search(r"\b(d?type|device)s?\b", str(error)) is not None
         weights = [w for w in chain(model.parameters(), model.buffers()) if w.is_floating_point()]
@@ -112,6 +127,9 @@ def _forward(model: nn.Module, x: Tensor, name: str) -> object:
                     f"x has {what} {own}, the {name}'s weights {', '.join(others)}; convert one of them with .to()"
                 ) from None
         raise
+    if written is not None and x._version != written:
+        raise RobustlibError(_IN_PLACE.format(name))
+    return logits
 
 
 def check_logits(logits: object, n: int, *, name: str = "model") -> Tensor:
@@ -155,10 +173,11 @@ def look(
         RobustlibError: as :func:`logits_of`, or the surrogate has another number of classes.
     """
     with frozen(model), torch.no_grad():
-        logits = logits_of(model, x[:rows], y, target=target)
+        # A copy, which a model that works in place may spoil; it is refused.
+        logits = logits_of(model, x[:rows].clone(), y, target=target)
     if surrogate is not None:
         with frozen(surrogate), torch.no_grad():
-            theirs = logits_of(surrogate, x[:1], y, name="surrogate").shape[1]
+            theirs = logits_of(surrogate, x[:1].clone(), y, name="surrogate").shape[1]
         if theirs != logits.shape[1]:
             raise RobustlibError(
                 f"surrogate has {theirs} classes and the model {logits.shape[1]}; give a network of the same classes"

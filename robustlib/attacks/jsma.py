@@ -13,7 +13,17 @@ from ..budget import Budget, at_most
 from ..errors import RobustlibError, suggest
 from ..registry import spec
 from ..threat import Domain
-from ._model import asked, check_gradient, check_steps, check_temperature, frozen, logits_of, slope_of, usable
+from ._model import (
+    asked,
+    check_gradient,
+    check_lead,
+    check_steps,
+    check_temperature,
+    frozen,
+    logits_of,
+    slope_of,
+    usable,
+)
 from .contract import under_contract
 from .description import Description, raised
 from .losses import margin
@@ -71,6 +81,9 @@ def jsma(
     Source: arXiv 1511.07528; settings of Papernot et al. 2016, arXiv 1511.04508, section V.
     """
     check_steps(features=features)
+    check_lead(lead)
+    if pairs and features < 2:
+        raise RobustlibError(f"features={features} and pairs=True; give 2 or more, or pairs=False for one at a time")
     temperature = check_temperature(temperature)
     if not domain[0] < fill <= domain[1]:
         raise RobustlibError(f"fill={fill} is outside the domain {domain}; give a value that features can rise to")

@@ -28,6 +28,7 @@ from robustlib.attacks.suite import (
     Noise,
     Pgd,
     Square,
+    find_nearest,
     random_targets,
     run_attack,
 )
@@ -443,3 +444,17 @@ def test_projection_and_random_start_stay_inside(eps: float, norm: str, seed: in
 def test_pgd_keeps_what_a_budget_does_not_limit(budget: Budget, expected: Pgd) -> None:
     """Equal to the last bit: another step size would be another key."""
     assert Pgd(5, 0.007, restarts=20).within(budget) == expected
+
+
+@pytest.mark.parametrize("attack", [DeepFool(20), CarliniWagner(15), Lbfgs(10, 3)], ids=str)
+def test_logits_that_cease_to_be_finite_on_the_way_are_refused(attack: Any) -> None:
+    class Holed(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            logits = small_cnn()(x)
+            near = (x - start).flatten(1).abs().amax(1) < 1e-3
+            return torch.where(near[:, None], logits, torch.nan)
+
+    start, _ = batch(6)
+    y = small_cnn()(start).argmax(1)
+    with pytest.raises(RobustlibError, match="not finite"):
+        find_nearest(attack, Holed().eval(), start, y, norm="l2", domain=(0.0, 1.0), generator=_generator())
