@@ -24,6 +24,7 @@ from ..data import Split
 from ..errors import RobustlibError
 from ..spec.measurement import Progress
 from ..threat import Ball, Domain, ball
+from ..training.checks import check_rows
 from ..training.precision import allowed, fastest, in_arithmetic
 from .kept import keep
 
@@ -60,21 +61,6 @@ def in_pieces(work: Callable[[Tensor, Tensor], Tensor], x: Tensor, y: Tensor) ->
     half = len(x) // 2
     warnings.warn(f"{len(x)} points did not fit in memory at once; going on with {half}", ResourceWarning, stacklevel=2)
     return torch.cat([in_pieces(work, x[:half], y[:half]), in_pieces(work, x[half:], y[half:])])
-
-
-def check_rows(rows: Tensor, split: Split) -> None:
-    """Raise RobustlibError unless rows are whole positions of the split, in one dimension."""
-    if not isinstance(split, Split):
-        raise RobustlibError(f"split is a {type(split).__name__}; give a Split, such as load('digits').test")
-    if rows.dtype != torch.int64 or rows.dim() != 1:
-        raise RobustlibError(
-            f"rows have dtype {rows.dtype} and shape {tuple(rows.shape)}; give int64 positions in the split, such as "
-            "torch.arange(100)"
-        )
-    if len(rows) and not 0 <= int(rows.min()) <= int(rows.max()) < len(split):
-        raise RobustlibError(
-            f"rows reach from {int(rows.min())} to {int(rows.max())}; the split has {len(split)}, from 0"
-        )
 
 
 def _by_chunk(

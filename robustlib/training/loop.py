@@ -24,6 +24,7 @@ from torch import Tensor, nn
 
 from ..data import Split
 from ..errors import RobustlibError
+from .checks import check_training
 from .defence import Defence
 from .defences import objective
 from .precision import Arithmetic, allowed, fastest, in_arithmetic
@@ -199,22 +200,24 @@ def fit(
     Args:
         model: on the split's device; left in eval mode.
         split: training images and labels.
-        rows: (n,) positions in the split that training may see.
+        rows: (n,) int64 positions in the split that training may see, their inputs in the domain of the defence's ball.
         defence: the objective.
         schedule: optimiser, learning rates, batch size and number of updates.
         seed: fixes order, attack starts, dropout and whatever else draws from the global generator.
         checkpoint: file to resume from, of this very training, and to write about every minute; removed by the caller.
         stop: called after each update; when true, training stops cleanly at a checkpoint.
         progress: called with (step, steps, loss) after each update; on a GPU after some.
-        soft_labels: (n, K) labels of ``rows`` in place of their classes, for distillation.
+        soft_labels: (n, K) distributions in place of the classes of ``rows``; a distillation needs them.
 
     Returns:
         Fit, with ``finished`` False when it was stopped.
 
     Raises:
         TrainingDiverged: a loss was not finite.
+        RobustlibError: the call's arguments do not fit; nothing was trained.
     """
     checkpoint = None if checkpoint is None else Path(checkpoint)
+    check_training(model, split, rows, defence, schedule, seed, soft_labels)
     optimiser = optimiser_of(schedule, model)
     training = description(defence, schedule, seed, len(rows))
     log = load_checkpoint(checkpoint, model, optimiser, training) if checkpoint is not None else Fit()
