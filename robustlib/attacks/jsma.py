@@ -62,7 +62,7 @@ def jsma(
         x: (N, ...) inputs in the domain.
         y: (N,) int64 labels; an attempt runs for each row, also where the model is wrong to begin with.
         target: (N,) int64 classes t, none equal to y's.
-        features: features that may change, >= 1; 112 in the paper (MNIST, 14.3 %; CIFAR10, 3.6 %).
+        features: features that may change, >= 1 (a pair needs 2); 112 in the paper (MNIST, 14.3 %; CIFAR10, 3.6 %).
         fill: value that a chosen feature takes; 1 for MNIST, 2 for CIFAR10 as preprocessed in the paper.
         outputs: "softmax", F = softmax(z / temperature), as on distilled networks (a saturated F has no
             admissible pair: the attempt fails), or "logits", F = z.
@@ -82,8 +82,6 @@ def jsma(
     """
     check_steps(features=features)
     check_lead(lead)
-    if pairs and features < 2:
-        raise RobustlibError(f"features={features} and pairs=True; give 2 or more, or pairs=False for one at a time")
     temperature = check_temperature(temperature)
     if not domain[0] < fill <= domain[1]:
         raise RobustlibError(f"fill={fill} is outside the domain {domain}; give a value that features can rise to")

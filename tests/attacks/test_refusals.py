@@ -306,8 +306,6 @@ def test_other_arguments_are_refused_by_name(call: Call) -> None:
         refused(lambda: call(net(2), x, y % 2, loss="dlr", target=1 - y % 2), "loss='dlr' needs 3 classes")
     if "lead" in call.parameters:
         refused(lambda: call(model, x, y, lead=-1.0), "lead=-1.0")
-    if "pairs" in call.parameters:
-        refused(lambda: call(model, x, y, features=1), "features=1", "pairs=False")
     if "kappa" in call.parameters:
         refused(lambda: call(model, x, y, loss="margin", kappa=-1.0), "kappa=-1.0")
 
