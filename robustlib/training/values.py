@@ -10,8 +10,8 @@ from ..threat import Ball
 
 
 def whole(*values: object) -> bool:
-    """True where every value is a whole number."""
-    return all(isinstance(value, Integral) and not isinstance(value, bool) for value in values)
+    """True where every value is a whole number; truth values are, and keys refuse them."""
+    return all(isinstance(value, Integral) for value in values)
 
 
 def finite(*values: object) -> bool:
