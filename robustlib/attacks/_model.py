@@ -27,6 +27,11 @@ ROUNDING = 1e-5
 """Share of the largest float32 logit by which a wrong class must lead before a point counts as broken."""
 HALF_ULPS = 4
 """The lead for float16 and bfloat16, in machine epsilons: their sums run in float32, and round once a layer."""
+FAR = 1e3
+"""Times the two largest logits that another one is as large, so that it is no part of the same sums: a masked class.
+Times their spread that all logits are as large, so that most of each is one number added to all."""
+PAIR = 1e-3
+"""Share of the two largest logits by which a wrong class must lead, at most, where another logit is so large."""
 
 
 def check_eval(model: nn.Module, *, name: str = "model") -> nn.Module:
@@ -42,6 +47,12 @@ def check_steps(**counts: int) -> None:
     for name, value in counts.items():
         if value < 1:
             raise RobustlibError(f"{name}={value!r}; give a whole number, 1 or more")
+
+
+def check_lead(lead: float | None) -> None:
+    """Raise RobustlibError for a lead that is negative."""
+    if lead is not None:
+        parse_number(lead, name="lead", least=0)
 
 
 def check_temperature(value: object) -> float:
@@ -92,10 +103,19 @@ def logits_of(
     return logits
 
 
+_IN_PLACE = (
+    "{} changes its inputs in place, as Normalize(inplace=True) does; let it work on a copy, x = x.clone() first"
+)
+
+
 def _forward(model: nn.Module, x: Tensor, name: str) -> object:
+    # Whether x is written to costs nothing to know; what is made in inference mode does not count it.
+    written = None if x.is_inference() else x._version
     try:
-        return model(x)
+        logits = model(x)
     except RuntimeError as error:
+        if x.requires_grad and "leaf Variable" in str(error):
+            raise RobustlibError(_IN_PLACE.format(name)) from None
         # Torch's messages name neither tensor. Whatever else goes wrong in there is the model's own affair.
         clash = re.search(r"\b(d?type|device)s?\b", str(error)) is not None
         weights = [w for w in chain(model.parameters(), model.buffers()) if w.is_floating_point()]
@@ -107,6 +127,9 @@ def _forward(model: nn.Module, x: Tensor, name: str) -> object:
                     f"x has {what} {own}, the {name}'s weights {', '.join(others)}; convert one of them with .to()"
                 ) from None
         raise
+    if written is not None and x._version != written:
+        raise RobustlibError(_IN_PLACE.format(name))
+    return logits
 
 
 def check_logits(logits: object, n: int, *, name: str = "model") -> Tensor:
@@ -150,10 +173,11 @@ def look(
         RobustlibError: as :func:`logits_of`, or the surrogate has another number of classes.
     """
     with frozen(model), torch.no_grad():
-        logits = logits_of(model, x[:rows], y, target=target)
+        # A copy, which a model that works in place may spoil; it is refused.
+        logits = logits_of(model, x[:rows].clone(), y, target=target)
     if surrogate is not None:
         with frozen(surrogate), torch.no_grad():
-            theirs = logits_of(surrogate, x[:1], y, name="surrogate").shape[1]
+            theirs = logits_of(surrogate, x[:1].clone(), y, name="surrogate").shape[1]
         if theirs != logits.shape[1]:
             raise RobustlibError(
                 f"surrogate has {theirs} classes and the model {logits.shape[1]}; give a network of the same classes"
@@ -192,6 +216,14 @@ def check_gradient(logits: Tensor) -> Tensor:
 def slope_of(value: Tensor, x: Tensor, *, retain_graph: bool = False) -> Tensor:
     """Gradient of a sum over examples to x, zero where x has no part in it."""
     return torch.autograd.grad(value, x, retain_graph=retain_graph, materialize_grads=True)[0]
+
+
+def usable(gradient: Tensor) -> Tensor:
+    """The gradient with 0 where it is NaN, as that of sqrt(x^2) is at 0: a coordinate without a slope stays.
+
+    Infinite ones become the largest number. :func:`robustlib.evaluate.diagnose` reports such gradients.
+    """
+    return torch.nan_to_num(gradient)
 
 
 def captured(model: nn.Module, x: Tensor) -> Callable[[Tensor], Tensor]:
@@ -248,9 +280,18 @@ def asked(logits: Tensor, lead: float | None) -> Tensor:
 
 
 def rounding(logits: Tensor) -> Tensor:
-    """(N,) leads, in logits, that rounding could reverse in another batch size: a share of the largest logit."""
+    """(N,) leads, in logits, that rounding could reverse in another batch size: a share of the largest logit.
+
+    A logit that is far from the two largest ones, and a number that is added to all, do not count in full.
+    """
     eps, single = torch.finfo(logits.dtype).eps, torch.finfo(torch.float32).eps
-    return (HALF_ULPS * eps if eps > single else ROUNDING * eps / single) * logits.abs().amax(1)
+    share, size = HALF_ULPS * eps if eps > single else ROUNDING * eps / single, logits.abs().amax(1)
+    lead, two = share * size, logits.topk(2, 1).values.abs().amax(1)
+    lead = torch.where(size > FAR * two, torch.minimum(lead, max(share, PAIR) * two), lead)
+    if logits.shape[1] == 2:
+        # Between two logits that nearly agree there is no telling what was added to both.
+        return lead
+    return torch.where(size > FAR * (logits.amax(1) - logits.amin(1)), HALF_ULPS * eps * size, lead)
 
 
 def beaten(logits: Tensor, y: Tensor, lead: float | None = None) -> Tensor:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from ..batches import per_example
 from ..registry import spec
 from ..threat import Ball
-from ._model import Loss, Standing, check_steps, frozen, gradient_and_logits, look
+from ._model import Loss, Standing, check_steps, frozen, gradient_and_logits, look, usable
 from .contract import under_contract
 from .description import Attack
 from .losses import check_classes, check_targets, dlr_targeted, named_loss, ranked_targets
@@ -112,7 +112,8 @@ def _run(
     s["eta"] = torch.full((len(rows),), 2 * threat.eps, device=x.device, dtype=x.dtype)
     s["rises"] = torch.zeros_like(s["eta"])
     for step in range(steps + 1):
-        s["gradient"], losses, logits = gradient_and_logits(guide, s["x"], s["labels"], objective)
+        gradient, losses, logits = gradient_and_logits(guide, s["x"], s["labels"], objective)
+        s["gradient"] = usable(gradient)
         if step == 0:
             s |= {"f": losses, "f_best": losses, "g_best": s["gradient"]}
             s |= {"eta_then": s["eta"], "f_then": losses}

@@ -15,7 +15,7 @@ from .apgd import apgd
 from .contract import under_contract
 from .description import Attack
 from .fab import fab
-from .square import check_norm, square
+from .square import check_form, square
 
 
 @under_contract
@@ -35,7 +35,7 @@ def auto_attack(
 
     Args:
         model: eval mode, (N, ...) inputs to (N, K) logits.
-        x: (N, ...) inputs in the threat's domain.
+        x: (N, C, H, W) or (N, F) inputs in the threat's domain, the forms that Square takes.
         y: (N,) int64 labels.
         threat: l_inf or l_2 ball.
         steps: iterations of each run of APGD and FAB; the paper's "standard" is 100.
@@ -54,7 +54,7 @@ def auto_attack(
     Source: Croce and Hein 2020, section 5, the standard version.
     """
     check_steps(steps=steps, queries=queries, target_classes=target_classes)
-    check_norm(threat)
+    check_form(x, threat)
     if threat.eps == 0 or len(x) == 0:
         return x.clone()
     logits = look(model, surrogate, x, y, rows=None)

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from ..batches import at_least_float32, per_example, unit
 from ..registry import spec
 from ..threat import Ball, Domain, ball
-from ._model import check_steps, frozen, look, lost
+from ._model import check_lead, check_steps, frozen, look, lost
 from .contract import under_contract
 from .description import MinimumNorm, raised
 
@@ -78,6 +78,7 @@ def boundary(
     implementation, foolbox 1.8.
     """
     check_steps(steps=steps)
+    check_lead(lead)
     around = ball(norm, 0.0, domain)
     if len(x) == 0:
         return x.clone()

@@ -17,7 +17,7 @@ from ..batches import at_least_float32, per_example
 from ..errors import RobustlibError
 from ..registry import spec
 from ..threat import Ball, Domain, ball
-from ._model import Loss, asked, check_steps, frozen, gradient_and_logits, look
+from ._model import Loss, asked, check_finite, check_lead, check_steps, frozen, gradient_and_logits, look, usable
 from .contract import under_contract
 from .description import MinimumNorm, raised
 from .losses import margin
@@ -86,6 +86,7 @@ def carlini_wagner(
     Source: arXiv 1608.04644.
     """
     check_steps(steps=steps, binary_steps=binary_steps)
+    check_lead(lead)
     if initial_c <= 0 or kappa < 0 or not 0 < lr <= 1:
         raise RobustlibError(f"initial_c={initial_c}, kappa={kappa}, lr={lr}; give c > 0, kappa >= 0, 0 < lr <= 1")
     around = ball(norm, 0.0, domain)
@@ -129,12 +130,15 @@ class _Problem:
         width = around.domain[1] - around.domain[0]
         best, point = x.clone(), x.clone()
         length = torch.full_like(self.goal, torch.inf, dtype=at_least_float32(x[:0]).dtype)
+        # Read once, at the end: a GPU would wait for it after each step.
+        largest = torch.zeros_like(length)
         for turn in range(rounds):
             c, drift = torch.full_like(length, initial_c), torch.zeros_like(at_least_float32(x))
             point = torch.where(per_example(length < torch.inf, x), best, point)
             for step in range(steps):
                 slope, leads, logits = gradient_and_logits(self.model, point, self.goal, self.ahead)
-                slope, broken = at_least_float32(slope), self._beyond(leads, logits)
+                largest = torch.maximum(largest, logits.abs().amax(1))
+                slope, broken = at_least_float32(usable(slope)), self._beyond(leads, logits)
                 best, length = self._nearer(point, broken, best, length)
                 stride = lr * FALL ** (-step / steps) * length
                 if around.norm == "l2":
@@ -146,6 +150,7 @@ class _Problem:
                 first = min(SEARCH[0] * 2.0 ** (step + turn * steps), SEARCH[1]) * width
                 moved = torch.where(per_example(length < torch.inf, x), moved, point - first * slope.sign())
                 point = around.clip(moved.to(x.dtype))
+        check_finite(largest)
         return self._nearer(point, self._broken(point), best, length)[0]
 
     def _broken(self, point: Tensor) -> Tensor:

@@ -11,7 +11,7 @@ from ..batches import at_least_float32, per_example
 from ..errors import RobustlibError
 from ..registry import spec
 from ..threat import Ball, Domain, ball
-from ._model import asked, beaten, check_gradient, check_steps, frozen, look, slope_of
+from ._model import asked, beaten, check_finite, check_gradient, check_lead, check_steps, frozen, look, slope_of, usable
 from .contract import under_contract
 from .description import MinimumNorm, raised
 
@@ -58,6 +58,7 @@ def deepfool(
     """
     around = ball(norm, 0.0, domain)
     check_steps(steps=steps, candidates=candidates)
+    check_lead(lead)
     if overshoot < 0:
         raise RobustlibError(f"overshoot={overshoot} is negative; give 0 or more, 0.02 in the paper")
     if candidates < 2:
@@ -76,7 +77,7 @@ def deepfool(
                 break
             point = around.clip((x[standing] + (1 + overshoot) * total).to(x.dtype)).requires_grad_(True)
             with torch.set_grad_enabled(step < steps):
-                logits = model(point)
+                logits = check_finite(model(point))
             broken = beaten(logits.detach(), y[standing], lead)
             result[standing[broken]] = point.detach()[broken]
             if step == steps:
@@ -97,7 +98,7 @@ def _nearest(logits: Tensor, point: Tensor, y: Tensor, rivals: Tensor, around: B
     wanted = 2 * asked(logits.detach(), lead)
     for column in range(rivals.shape[1]):
         slope = slope_of(gaps[:, column].sum(), point, retain_graph=column + 1 < rivals.shape[1])
-        slope = at_least_float32(slope)
+        slope = at_least_float32(usable(slope))
         dual = around.length(slope) if around.norm == "l2" else slope.flatten(1).abs().sum(1)
         length = (wanted - gaps[:, column].detach()).clamp_min(0) / dual
         # Where the slope is 0, no step leads there.

@@ -12,7 +12,7 @@ from ..batches import at_least_float32, levelled, per_example
 from ..budget import Budget, at_most
 from ..registry import spec
 from ..threat import Ball, Domain, ball, parse_number
-from ._model import check_steps, frozen, gradient_and_logits, look, lost
+from ._model import check_steps, frozen, gradient_and_logits, look, lost, usable
 from .contract import under_contract
 from .description import MinimumNorm
 from .losses import ranked_targets
@@ -105,7 +105,7 @@ def _towards(
             return
         origin, labels = x[rows], pair[rows]
         w, lead, _ = gradient_and_logits(guide, point, labels, _lead)
-        w = at_least_float32(w)
+        w = at_least_float32(usable(w))
         here = onto_plane(point, w, -lead, around)
         there = onto_plane(origin, w, -lead + (w * (point - origin)).flatten(1).sum(1), around)
         step, step_there = around.length(here), around.length(there)

@@ -9,8 +9,8 @@ from torch import Tensor, nn
 
 from ..errors import RobustlibError
 from ..registry import spec
-from ..threat import Ball
-from ._model import check_finite, frozen, gradient_and_logits, look, unless_wrong
+from ..threat import Ball, parse_number
+from ._model import check_finite, frozen, gradient_and_logits, look, unless_wrong, usable
 from .contract import under_contract
 from .description import Attack
 from .losses import check_classes, named_loss
@@ -40,7 +40,7 @@ def fgsm(
         random_step: length, in the domain's units, of a uniform random step taken first; the gradient
             step then has length eps - random_step ("FGSM random" in Madry et al., Table 5).
         loss: "cross_entropy", "margin" or "dlr".
-        kappa: of the margin loss, in logits.
+        kappa: of the margin loss, in logits, >= 0.
         generator: draws the random step; needed when random_step > 0.
         surrogate: network whose gradient is followed (a transfer source); None: the model's own.
         last_iterate: count the last iterate as it is, as the papers' code does, even where it puts right an input that
@@ -56,6 +56,7 @@ def fgsm(
     """
     if not 0 <= random_step <= threat.eps:
         raise RobustlibError(f"random_step={random_step} is outside [0, eps={threat.eps}]")
+    kappa = parse_number(kappa, name="kappa", least=0)
     if threat.eps == 0 or len(x) == 0:
         return x.clone()
     start = x
@@ -71,7 +72,7 @@ def fgsm(
     check_classes(loss, clean.shape[1])
     with frozen(guide):
         gradient, _, logits = gradient_and_logits(guide, start, y, objective)
-    moved = threat.project(start + (threat.eps - random_step) * threat.steepest(gradient), x)
+    moved = threat.project(start + (threat.eps - random_step) * threat.steepest(usable(gradient)), x)
     return moved if last_iterate else unless_wrong(moved, x, y, check_finite(logits) if own else clean)
 
 

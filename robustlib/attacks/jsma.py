@@ -13,7 +13,17 @@ from ..budget import Budget, at_most
 from ..errors import RobustlibError, suggest
 from ..registry import spec
 from ..threat import Domain
-from ._model import asked, check_gradient, check_steps, check_temperature, frozen, logits_of, slope_of
+from ._model import (
+    asked,
+    check_gradient,
+    check_lead,
+    check_steps,
+    check_temperature,
+    frozen,
+    logits_of,
+    slope_of,
+    usable,
+)
 from .contract import under_contract
 from .description import Description, raised
 from .losses import margin
@@ -52,7 +62,7 @@ def jsma(
         x: (N, ...) inputs in the domain.
         y: (N,) int64 labels; an attempt runs for each row, also where the model is wrong to begin with.
         target: (N,) int64 classes t, none equal to y's.
-        features: features that may change, >= 1; 112 in the paper (MNIST, 14.3 %; CIFAR10, 3.6 %).
+        features: features that may change, >= 1 (a pair needs 2); 112 in the paper (MNIST, 14.3 %; CIFAR10, 3.6 %).
         fill: value that a chosen feature takes; 1 for MNIST, 2 for CIFAR10 as preprocessed in the paper.
         outputs: "softmax", F = softmax(z / temperature), as on distilled networks (a saturated F has no
             admissible pair: the attempt fails), or "logits", F = z.
@@ -71,6 +81,7 @@ def jsma(
     Source: arXiv 1511.07528; settings of Papernot et al. 2016, arXiv 1511.04508, section V.
     """
     check_steps(features=features)
+    check_lead(lead)
     temperature = check_temperature(temperature)
     if not domain[0] < fill <= domain[1]:
         raise RobustlibError(f"fill={fill} is outside the domain {domain}; give a value that features can rise to")
@@ -104,10 +115,10 @@ def _saliency(logits: Tensor, point: Tensor, goal: Tensor, outputs: str, tempera
     logits = at_least_float32(logits)
     scores = (logits / temperature).softmax(1) if outputs == "softmax" else logits
     wanted, both = scores.gather(1, goal[:, None]).sum(), outputs == "logits"
-    alpha = slope_of(wanted, point, retain_graph=both).flatten(1)
+    alpha = usable(slope_of(wanted, point, retain_graph=both)).flatten(1)
     if not both:
         return alpha, alpha
-    return alpha, alpha - slope_of(scores.sum(), point).flatten(1)
+    return alpha, alpha - usable(slope_of(scores.sum(), point)).flatten(1)
 
 
 def best_pair(alpha: Tensor, gain: Tensor, allowed: Tensor, *, size: int = 2) -> tuple[Tensor, Tensor]:

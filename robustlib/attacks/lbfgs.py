@@ -16,7 +16,7 @@ from ..batches import at_least_float32, per_example
 from ..errors import RobustlibError
 from ..registry import spec
 from ..threat import Domain, L2Ball, ball
-from ._model import asked, check_gradient, check_steps, frozen, look, slope_of
+from ._model import asked, check_finite, check_gradient, check_lead, check_steps, frozen, look, slope_of, usable
 from .contract import under_contract
 from .description import MinimumNorm, raised
 from .losses import cross_entropy, margin
@@ -79,6 +79,7 @@ def lbfgs(
     Source: arXiv 1312.6199.
     """
     check_steps(steps=steps, binary_steps=binary_steps)
+    check_lead(lead)
     if initial_c <= 0:
         raise RobustlibError(f"initial_c={initial_c} is not positive; give the distance a weight, such as 0.01")
     around = ball("l2", 0.0, domain)
@@ -97,19 +98,20 @@ def lbfgs(
         spread = torch.ones_like(spread)
     nearest = torch.full_like(y, torch.inf, dtype=origin.dtype)
     c, low, high = torch.full_like(nearest, initial_c), torch.zeros_like(nearest), nearest.clone()
-    broken = torch.zeros_like(rows, dtype=torch.bool)
+    broken, largest = torch.zeros_like(rows, dtype=torch.bool), torch.zeros_like(nearest)
     with frozen(model):
 
         def evaluate(point: Tensor) -> tuple[Tensor, Tensor]:
             """The objective and its gradient; broken points that are nearer than before are kept on the way."""
-            nonlocal best, nearest, broken
+            nonlocal best, nearest, broken, largest
             with torch.enable_grad():
                 shown = point.detach().to(x.dtype).requires_grad_(True)
                 logits = check_gradient(model(shown))
                 square = (at_least_float32(shown) - origin).square().flatten(1).sum(1)
                 objective = c * square + cross_entropy(at_least_float32(logits) / spread, goal)
-                slope = at_least_float32(slope_of(objective.sum(), shown))
+                slope = at_least_float32(usable(slope_of(objective.sum(), shown)))
             logits = logits.detach()
+            largest = torch.maximum(largest, logits.abs().amax(1))
             ahead = -margin(logits, y) if target is None else margin(logits, goal)
             broken = ahead > asked(logits, lead)
             closer = broken & (square.detach() < nearest)
@@ -124,6 +126,7 @@ def lbfgs(
             low, high = torch.where(broken, c, low), torch.where(broken, high, c)
             c = torch.where(high == torch.inf, c * FACTOR, torch.where(low == 0, c / FACTOR, (low * high).sqrt()))
         result[rows] = best
+    check_finite(largest)
     return result
 
 

@@ -34,13 +34,23 @@ def margin_loss(kappa: float) -> Loss:
     return loss
 
 
+def margin_to(kappa: float) -> Loss:
+    """The margin loss to a target t in y's place: min(z_t - max_{i != t} z_i, kappa), to be increased."""
+
+    def loss(logits: Tensor, target: Tensor) -> Tensor:
+        return margin(logits, target).clamp_max(kappa)
+
+    return loss
+
+
 def dlr(logits: Tensor, y: Tensor) -> Tensor:
     """Difference of logits ratio, -(z_y - max_{i != y} z_i) / (z_pi1 - z_pi3), to be increased; needs 3 classes.
 
-    Unlike the cross-entropy it does not change when all logits are multiplied by a number.
+    Unlike the cross-entropy it does not change when all logits are multiplied by a number. In float32 at least.
 
     Source: Croce and Hein 2020, equation 6.
     """
+    logits = at_least_float32(logits)
     ordered = logits.topk(3, 1).values
     return -margin(logits, y) / _divisor(ordered[:, 0] - ordered[:, 2])
 
@@ -54,6 +64,7 @@ def dlr_targeted(logits: Tensor, labels: Tensor) -> Tensor:
 
     Source: Croce and Hein 2020, equation 7.
     """
+    logits = at_least_float32(logits)
     ordered, pair = logits.topk(4, 1).values, logits.gather(1, labels)
     return (pair[:, 1] - pair[:, 0]) / _divisor(ordered[:, 0] - ordered[:, 2:].mean(1))
 
@@ -69,6 +80,14 @@ def named_loss(name: str, *, kappa: float = 0.0) -> Loss:
     if name not in known:
         raise RobustlibError(suggest("loss", name, known))
     return known[name]
+
+
+def targeted_loss(name: str, *, kappa: float = 0.0) -> Loss:
+    """The loss of that name towards classes t: (N, K) logits and (N, 2) labels (y, t) in, (N,) to be increased out."""
+    if name == "dlr":
+        return dlr_targeted
+    wanted, sign = (margin_to(kappa), 1.0) if name == "margin" else (named_loss(name), -1.0)
+    return lambda logits, labels: sign * wanted(logits, labels[:, 1])
 
 
 def check_classes(loss: str, classes: int) -> None:

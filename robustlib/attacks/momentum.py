@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from ..batches import at_least_float32, unit
 from ..registry import spec
 from ..threat import Ball, parse_number
-from ._model import check_steps, frozen, input_gradient, look, unless_wrong
+from ._model import check_steps, frozen, input_gradient, look, unless_wrong, usable
 from .contract import under_contract
 from .description import Attack
 from .losses import cross_entropy
@@ -62,7 +62,7 @@ def mi_fgsm(
     with frozen(guide):
         for _ in range(steps):
             gradient, _ = input_gradient(guide, x_adv, y, cross_entropy)
-            velocity = mu * velocity + unit(at_least_float32(gradient), order=1)
+            velocity = mu * velocity + unit(at_least_float32(usable(gradient)), order=1)
             x_adv = threat.project(x_adv + alpha * threat.steepest(velocity).to(x.dtype), x)
     return x_adv if last_iterate else unless_wrong(x_adv, x, y, clean)
 

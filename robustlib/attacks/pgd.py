@@ -13,10 +13,10 @@ from ..budget import Budget, at_most
 from ..errors import RobustlibError, suggest
 from ..registry import spec
 from ..threat import Ball, parse_number
-from ._model import Loss, captured, check_steps, frozen, input_gradient, logits_of, look, unless_wrong
+from ._model import Loss, captured, check_steps, frozen, input_gradient, logits_of, look, unless_wrong, usable
 from .contract import under_contract
 from .description import Attack
-from .losses import check_classes, check_targets, cross_entropy, named_loss, ranked_targets
+from .losses import check_classes, check_targets, cross_entropy, named_loss, ranked_targets, targeted_loss
 
 
 def ascend(
@@ -26,7 +26,7 @@ def ascend(
     x_adv, network = start, captured(model, x)
     for _ in range(steps):
         gradient, _ = input_gradient(network, x_adv, y, loss)
-        x_adv = threat.project(x_adv + step_size * threat.steepest(gradient), x)
+        x_adv = threat.project(x_adv + step_size * threat.steepest(usable(gradient)), x)
     return x_adv
 
 
@@ -68,7 +68,9 @@ def pgd(
         restarts: number of starts, >= 1; each is drawn afresh when random_start.
         random_start: begin at a uniform point of the ball, else at x.
         loss: "cross_entropy", "dlr", or "margin" with ``kappa`` (the paper's "CW" with kappa = 0, "CW+" with 50).
-        target: (N,) int64 classes, none equal to y's: decrease the loss to them instead.
+        kappa: logits by which a class must lead until the margin loss grows no more, >= 0.
+        target: (N,) int64 classes t, none equal to y's: lead to them instead, by -cross-entropy, by the margin
+            min(z_t - max_{i != t} z_i, kappa), or by the targeted DLR loss (needs 4 classes).
         generator: draws the starts; needed when random_start.
         surrogate: network whose gradients steer the steps (a transfer source, or a low-precision copy of
             the model); None: the model's own.
@@ -88,6 +90,7 @@ def pgd(
     """
     check_steps(steps=steps, restarts=restarts)
     step_size = parse_number(step_size, name="step_size", above=0)
+    kappa = parse_number(kappa, name="kappa", least=0)
     if random_start and generator is None:
         raise RobustlibError("generator is missing; a random start needs an explicit torch.Generator")
     if best_by not in ("success", "loss"):
@@ -95,16 +98,14 @@ def pgd(
     check_targets(target_classes)
     if target_classes and target is not None:
         raise RobustlibError(f"target and target_classes={target_classes}; give one of them")
-    objective = named_loss(loss, kappa=kappa)
-    sign = -1.0 if target_classes or target is not None else 1.0
-
-    def signed(logits: Tensor, labels: Tensor) -> Tensor:
-        return sign * objective(logits, labels)
-
+    aimed = bool(target_classes) or target is not None
+    objective = targeted_loss(loss, kappa=kappa) if aimed else named_loss(loss, kappa=kappa)
     if threat.eps == 0 or len(x) == 0:
         return x.clone()
     clean = look(model, surrogate, x, y, target=target, rows=1 if last_iterate and not target_classes else None)
     check_classes(loss, clean.shape[1])
+    if aimed:
+        check_classes(f"targeted {loss}", clean.shape[1])
     goals = [y if target is None else target]
     if target_classes:
         goals = list(ranked_targets(clean, y)[:, :target_classes].T)
@@ -123,12 +124,13 @@ def pgd(
             # Starts are drawn for the whole batch, so that they do not depend on which examples are left.
             start = threat.random_start(x, generator=generator) if random_start and generator is not None else x
             xs, ys, aims = x[standing], y[standing], goal[standing]
+            labels = torch.stack([ys, aims], 1) if aimed else ys
             x_adv = ascend(
-                guide, xs, aims, threat, start=start[standing], steps=steps, step_size=step_size, loss=signed
+                guide, xs, labels, threat, start=start[standing], steps=steps, step_size=step_size, loss=objective
             )
             with torch.no_grad():
                 logits = logits_of(model if best_by == "success" else guide, x_adv, y)
-            loss_now = signed(logits, aims).float()
+            loss_now = objective(logits, labels).float()
             if best_by == "success":
                 done = _reached(logits, ys, None if target is None else aims)
                 level = (logits.argmax(1) != ys).long() + done
@@ -190,7 +192,7 @@ def pgd_trace(
         for _ in range(steps):
             gradient, loss = input_gradient(model, x_adv, y, cross_entropy)
             losses.append(loss)
-            x_adv = threat.project(x_adv + step_size * threat.steepest(gradient), x)
+            x_adv = threat.project(x_adv + step_size * threat.steepest(usable(gradient)), x)
         with torch.no_grad():
             losses.append(cross_entropy(logits_of(model, x_adv, y), y))
     return torch.stack(losses), x_adv if last_iterate else unless_wrong(x_adv, x, y, clean)

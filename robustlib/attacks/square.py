@@ -22,6 +22,8 @@ SHARE = 0.8
 """p at the start: the share of the image that a window covers; AutoAttack's value."""
 HALVED_AT = (10, 50, 200, 500, 1_000, 2_000, 4_000, 6_000, 8_000)
 """Queries, out of 10,000, from which p is half of what it was."""
+DIMENSIONS = (2, 4)
+"""Of inputs: features or images, in batches."""
 
 
 @under_contract
@@ -58,12 +60,10 @@ def square(
     Raises:
         RobustlibError: the call's arguments do not fit.
 
-    Source: Andriushchenko et al. 2020, algorithms 1 to 3.
+    Source: Andriushchenko et al. 2020, algorithms 1 to 3; in l_2 the bumps are flatter than those of the authors' code.
     """
     check_steps(queries=queries, restarts=restarts)
-    check_norm(threat)
-    if x.dim() not in (2, 4):
-        raise RobustlibError(f"x has shape {tuple(x.shape)}; the Square attack takes (N, C, H, W) or (N, F)")
+    check_form(x, threat)
     if threat.eps == 0 or len(x) == 0:
         return x.clone()
     guide = model if surrogate is None else surrogate
@@ -75,10 +75,12 @@ def square(
     return standing.found
 
 
-def check_norm(threat: Ball) -> None:
-    """Raise RobustlibError for a ball of another norm than l_inf and l_2."""
+def check_form(x: Tensor, threat: Ball) -> None:
+    """Raise RobustlibError for a ball of another norm than l_inf and l_2, or inputs of another form."""
     if threat.norm not in BALLS:
         raise RobustlibError(f"threat={threat}; the Square attack takes a LinfBall or an L2Ball")
+    if x.dim() not in DIMENSIONS:
+        raise RobustlibError(f"x has shape {tuple(x.shape)}; the Square attack takes (N, C, H, W) or (N, F)")
 
 
 def _share(query: int, queries: int) -> float:

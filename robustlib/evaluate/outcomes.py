@@ -15,15 +15,16 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ..attacks._model import frozen, logits_of
+from ..attacks._model import check_steps, frozen, logits_of
 from ..attacks.contract import checked
 from ..attacks.losses import cross_entropy
 from ..attacks.pgd import pgd_trace
-from ..attacks.suite import Attack, MinimumNorm, find_nearest, run_attack
+from ..attacks.suite import Attack, MinimumNorm, check_description, find_nearest, run_attack
 from ..data import Split
 from ..errors import RobustlibError
 from ..spec.measurement import Progress
 from ..threat import Ball, Domain, ball
+from ..training.checks import check_rows
 from ..training.precision import allowed, fastest, in_arithmetic
 from .kept import keep
 
@@ -108,6 +109,8 @@ def outcomes_under(
         RobustlibError: an attack left its threat model (nothing of it may count).
     """
     allowed(search)
+    check_description(attack, Attack)
+    check_rows(rows, split)
     surrogate = source
     # One pass is a look at the point itself, and no search.
     if len(rows) and attack.passes > 1:
@@ -153,6 +156,8 @@ def distances_under(
     """
     if domain is None:
         raise RobustlibError(f"domain is missing for {attack}, which starts from noise in it; give (lo, hi)")
+    check_description(attack, MinimumNorm)
+    check_rows(rows, split)
     measure = ball(measured or norm, 0.0, domain)
 
     def searched(index: int, chosen: Tensor) -> np.ndarray:
@@ -179,6 +184,8 @@ def loss_traces(
     model: nn.Module, split: Split, rows: Tensor, threat: Ball, *, steps: int, step_size: float, runs: int, name: str
 ) -> np.ndarray:
     """(len(rows), runs, steps + 1) cross-entropies in nats along PGD from random starts."""
+    check_steps(steps=steps, runs=runs)
+    check_rows(rows, split)
     traces = []
     for index, row in enumerate(rows.tolist()):
         chosen = torch.full((runs,), row, device=split.y.device)
@@ -193,7 +200,7 @@ def loss_traces(
             last_iterate=True,
         )
         traces.append(losses.T.cpu().numpy())
-    return np.stack(traces)
+    return np.stack(traces) if traces else np.empty((0, runs, steps + 1), np.float32)
 
 
 @checked
@@ -212,6 +219,8 @@ def final_losses(
 ) -> np.ndarray:
     """(len(rows), starts) cross-entropies in nats, float32, where PGD ends from many random starts."""
     allowed(search)
+    check_steps(steps=steps, starts=starts)
+    check_rows(rows, split)
     surrogate, found = None, np.empty((len(rows), starts), np.float32)
     if len(rows):
         first = split.images(rows[:CHUNK].to(split.y.device))

@@ -11,14 +11,15 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ..attacks._model import check_eval, frozen, look, lost
+from ..attacks._model import beaten, check_eval, check_steps, frozen, logits_of, look, lost
 from ..attacks.contract import checked
 from ..attacks.losses import cross_entropy
 from ..attacks.pgd import ascend
+from ..attacks.square import DIMENSIONS
 from ..attacks.suite import Apgd, Attack, Fab, Fgsm, Noise, Pgd, Square, check_description, run_attack
 from ..errors import RobustlibError
 from ..statistics import wilson
-from ..threat import Ball
+from ..threat import BALLS, Ball
 from ..training.precision import allowed
 from . import outcomes
 from .counting import Passes, counted
@@ -75,6 +76,8 @@ class Convergence:
     def last_doubling(self) -> tuple[float, float]:
         """Fall of the accuracy in the last doubling of the steps, and of the restarts, as fractions."""
         table = self.accuracy
+        if len(self.steps) < 2 or len(self.restarts) < 2:
+            raise RobustlibError(f"steps={self.steps} and restarts={self.restarts}; a doubling needs two of each")
         return table[-2][-1] - table[-1][-1], table[-1][-2] - table[-1][-1]
 
 
@@ -101,7 +104,9 @@ class Report:
 def standard(
     threat: Ball, *, steps: int = 100, queries: int = 5_000, targets: int = 9, classes: int | None = None
 ) -> tuple[Attack, ...]:
-    """Noise, FGSM, PGD on two losses, then the four attacks of AutoAttack; FAB only where there is a domain to search.
+    """Noise, FGSM, PGD on two losses, then the four attacks of AutoAttack, FAB and Square where they apply.
+
+    Both take an l_inf or an l_2 ball; FAB needs a domain to search.
 
     Args:
         threat: ball of the attacks.
@@ -117,6 +122,7 @@ def standard(
     if classes is not None:
         targets = min(targets, classes - 1)
         targeted = Apgd(steps, target_classes=targets) if classes >= 4 else Apgd(steps, loss="margin")
+    named = threat.norm in BALLS
     return (
         Noise(),
         Fgsm(),
@@ -124,8 +130,8 @@ def standard(
         Pgd(20, size, loss="margin"),
         Apgd(steps),
         targeted,
-        *(() if threat.domain is None else (Fab(steps, targets),)),
-        Square(queries),
+        *((Fab(steps, targets),) if named and threat.domain is not None else ()),
+        *((Square(queries),) if named else ()),
     )
 
 
@@ -149,7 +155,8 @@ def evaluate(
         x: (N, ...) inputs in the threat's domain; visited in chunks, halved where memory runs out.
         y: (N,) int64 labels.
         threat: ball of the attacks.
-        attacks: the suite, as descriptions; None: :func:`standard`, for as many classes as the model has.
+        attacks: the suite, as descriptions; None: :func:`standard`, for as many classes as the model has; what does not
+            apply to such inputs is left out, which is a finding.
         sources: networks in eval mode, by name, whose PGD examples are tried on the points that are left.
         search: precision of the steering gradients, "float32" or "bfloat16".
         name: names the random choices; the same name gives the same draws.
@@ -168,9 +175,11 @@ def evaluate(
     with counted(model) as cost:
         logits = torch.cat([look(model, None, a, b, rows=None) for a, b in _split(x, y)])
     standing = logits.argmax(1) == y
-    suite = sorted(
-        standard(threat, classes=logits.shape[1]) if chosen is None else chosen, key=lambda attack: attack.passes
-    )
+    doubtful = torch.zeros_like(standing)
+    if chosen is None:
+        usual = standard(threat, classes=logits.shape[1])
+        chosen = [attack for attack in usual if x.dim() in DIMENSIONS or not isinstance(attack, Square)]
+    suite = sorted(chosen, key=lambda attack: attack.passes)
     copy = steering(model, search, x[: outcomes.CHUNK], passes=sum(attack.passes for attack in suite) * len(x))
     lines = [_line(None, "", len(x), standing, cost)]
     runs: list[tuple[Attack, str, nn.Module | None]] = [(attack, "", copy) for attack in suite]
@@ -180,10 +189,12 @@ def evaluate(
     for index, (attack, source, guide) in enumerate(runs):
         before, cost = standing, Passes()
         if threat.eps > 0:
-            standing, cost = _after(model, x, y, threat, attack, guide, standing, f"{name}/{index}")
+            standing, near, cost = _after(model, x, y, threat, attack, guide, standing, f"{name}/{index}")
+            doubtful |= near
         lines.append(_line(attack, source, int(before.sum()), standing, cost))
     generator = chunk_generator(name, -1, x.device)
-    findings = diagnose(model, x, y, threat, generator=generator) + _late(lines)
+    findings = diagnose(model, x, y, threat, generator=generator) + _late(lines) + _doubted(doubtful & standing)
+    findings += _missing(suite, x, threat) if attacks is None and threat.eps > 0 else []
     curve = convergence(model, x, y, threat, generator=generator) if converge and threat.eps > 0 else None
     return Report(tuple(lines), curve, tuple(findings), search)
 
@@ -229,8 +240,9 @@ def _after(
     guide: nn.Module | None,
     standing: Tensor,
     name: str,
-) -> tuple[Tensor, Passes]:
-    left, cost = standing.clone(), Passes()
+) -> tuple[Tensor, Tensor, Passes]:
+    """(N,) bool: what remains correct; (N,) bool: where, of that, another class leads within rounding; the cost."""
+    left, near, cost = standing.clone(), torch.zeros_like(standing), Passes()
 
     def attacked(index: int, rows: Tensor) -> np.ndarray:
         generator = chunk_generator(name, index, x.device)
@@ -243,8 +255,10 @@ def _after(
             points = in_pieces(one, x[rows], y[rows])
             if outside := int((~threat.contains(points, x[rows])).sum()):
                 raise RobustlibError(f"{attack} left {threat} on {outside} points; nothing of it counts")
-            with frozen(model):
-                stays = ~lost(model, points, y[rows])
+            with frozen(model), torch.no_grad():
+                logits = logits_of(model, points, y[rows])
+            # 0 broken, 1 correct, 2 of another class by less than rounding.
+            stays = (1 + (logits.argmax(1) != y[rows]).long()) * ~beaten(logits, y[rows])
         return np.array([*stays.tolist(), part.forwards, part.backwards, part.seconds])
 
     for index, rows in enumerate(torch.arange(len(x), device=x.device).split(outcomes.CHUNK)):
@@ -253,9 +267,10 @@ def _after(
             *stays, forwards, backwards, seconds = keep(
                 partial(attacked, index, rows), name, attack, index, rows.cpu().numpy()
             ).tolist()
-            left[rows] = torch.tensor(stays, device=x.device).bool()
+            found = torch.tensor(stays, device=x.device)
+            left[rows], near[rows] = found.bool(), found == 2
             cost.add(int(forwards), int(backwards), seconds)
-    return left, cost
+    return left, near, cost
 
 
 def _late(lines: Sequence[Line]) -> list[Finding]:
@@ -270,6 +285,27 @@ def _late(lines: Sequence[Line]) -> list[Finding]:
     return found
 
 
+def _missing(suite: Sequence[Attack], x: Tensor, threat: Ball) -> list[Finding]:
+    """Attacks of :func:`standard` that do not apply."""
+    reasons = {
+        Fab: "takes an l_inf or an l_2 ball with a domain",
+        Square: "takes (N, C, H, W) or (N, F) and such a ball",
+    }
+    texts = [f"{kind.__name__}, which {why}" for kind, why in reasons.items() if kind not in map(type, suite)]
+    return [Finding("attacks left out", f"{'; '.join(texts)}: x is {tuple(x.shape)}, in {threat}")] if texts else []
+
+
+def _doubted(points: Tensor) -> list[Finding]:
+    """Points that another class leads at, by so little that the verdict is rounding's."""
+    if not (count := int(points.sum())):
+        return []
+    text = (
+        f"of {len(points)} points {count} count as correct at which another class leads by less than rounding can "
+        "reverse; where they are many, the logits share a large number or lie far apart: subtract it, or use float64"
+    )
+    return [Finding("leads within rounding", text)]
+
+
 @checked
 def convergence(
     model: nn.Module,
@@ -282,7 +318,24 @@ def convergence(
     restarts: tuple[int, ...] = (1, 2, 4),
     points: int = 100,
 ) -> Convergence:
-    """PGD with steps of eps / 8 on up to ``points`` examples, judged after each of ``steps`` in every start."""
+    """PGD with steps of eps / 8 on up to ``points`` examples, judged after each of ``steps`` in every start.
+
+    Args:
+        model, x, y, threat: as in :func:`evaluate`, x not empty.
+        generator: draws the starts.
+        steps, restarts: the budgets, rising whole numbers, each at least one.
+        points: examples at most, spread over x.
+
+    Raises:
+        RobustlibError: the call's arguments do not fit.
+    """
+    for name, counts in (("steps", steps), ("restarts", restarts)):
+        whole = isinstance(counts, tuple) and all(isinstance(count, int) and count > 0 for count in counts)
+        if not whole or not counts or list(counts) != sorted(set(counts)):
+            raise RobustlibError(f"{name}={counts!r}; give rising whole numbers, 1 or more each, such as (1, 2, 4)")
+    check_steps(points=points)
+    if len(x) == 0:
+        raise RobustlibError("x holds no points; give at least one")
     x, y = (values[:: max(1, len(x) // points)][:points] for values in (x, y))
     never = steps[-1] + 1
     first = torch.full((restarts[-1], len(x)), never, device=x.device)

@@ -14,6 +14,7 @@ from ..errors import RobustlibError, suggest
 from ..registry import spec
 from ..threat import Ball
 from .defence import Defence
+from .values import check_threat
 
 
 @spec
@@ -45,6 +46,7 @@ class Certified(Defence):
     method: str = "dual"
 
     def __post_init__(self) -> None:
+        check_threat("Certified", self.threat)
         if not (0 <= self.start <= self.threat.eps and 0 <= self.ramp <= 1 and 0 <= self.interval <= 1):
             raise RobustlibError(
                 f"Certified(start={self.start}, ramp={self.ramp}, interval={self.interval}): start is a radius in "

@@ -17,6 +17,8 @@ class Defence:
     """True of training without a defence."""
     taught: ClassVar[bool] = False
     """True where its labels are the outputs of a teacher."""
+    classes: ClassVar[int] = 0
+    """Classes that it is defined for; 0: any number."""
     staged: ClassVar[bool] = False
     """True where earlier stages of a cascade may leave it a part of the training set."""
     released: ClassVar[bool] = False

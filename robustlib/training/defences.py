@@ -21,6 +21,7 @@ from ..threat import Ball
 from .defence import Defence
 from .distillation import softened
 from .inner import Inner, held, warmed
+from .values import check_threat
 
 CRAFTING = ("eval", "train")
 
@@ -70,6 +71,7 @@ class FgsmTraining(Defence):
     crafting: str = "eval"
 
     def __post_init__(self) -> None:
+        check_threat("FgsmTraining", self.threat, self.eps_warmup)
         _check_crafting(self.crafting)
 
     @property

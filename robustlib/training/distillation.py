@@ -13,6 +13,7 @@ from ..attacks.losses import cross_entropy
 from ..data import Split
 from ..errors import RobustlibError
 from ..registry import spec
+from .checks import check_rows
 from .defence import Defence
 
 CHUNK = 1_000
@@ -79,6 +80,7 @@ def soft_labels(teacher: nn.Module, split: Split, rows: Tensor, what: Distillati
         WeakTeacher: its accuracy on these rows is below ``what.least_accuracy``.
     """
     check_eval(teacher, name="teacher")
+    check_rows(rows, split)
     logits = torch.cat([teacher(split.images(part)) for part in rows.split(CHUNK)])
     accuracy = float((logits.argmax(1).to(split.y.device) == split.y[rows.to(split.y.device)]).float().mean())
     if accuracy < what.least_accuracy:

@@ -10,8 +10,9 @@ from torch import nn
 
 from ..attacks._model import frozen
 from ..errors import RobustlibError
-from ..threat import Ball
+from ..threat import Ball, parse_number
 from .defence import Defence
+from .values import check_threat, finite, whole
 
 
 @dataclass(frozen=True)
@@ -35,10 +36,15 @@ class Inner(Defence):
     protocol: int = 1
 
     def __post_init__(self) -> None:
-        if self.steps < 1 or self.step_size <= 0 or any(k < 1 for k in self.ramp):
+        check_threat(type(self).__name__, self.threat, self.eps_warmup)
+        given: object = self.step_size
+        if isinstance(given, str):
+            object.__setattr__(self, "step_size", parse_number(given, name="step_size"))
+        counts = (self.steps, *self.ramp) if isinstance(self.ramp, tuple) else (None,)
+        if not whole(*counts) or min(counts) < 1 or not finite(self.step_size) or self.step_size <= 0:
             raise RobustlibError(
-                f"{type(self).__name__}(steps={self.steps}, step_size={self.step_size}, ramp={self.ramp}): "
-                "steps are 1 or more and step_size is positive"
+                f"{type(self).__name__}(steps={self.steps!r}, step_size={self.step_size!r}, ramp={self.ramp!r}): "
+                "steps are 1 or more and step_size is positive, ramp is a tuple of such steps"
             )
 
     def now(self, progress: float) -> tuple[Ball, int, float]:

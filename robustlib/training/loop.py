@@ -6,6 +6,9 @@ random state: weights, optimiser and the step count are the whole of it.
 
 from __future__ import annotations
 
+import contextlib
+import copy
+import dataclasses
 import hashlib
 import math
 import os
@@ -21,6 +24,7 @@ from torch import Tensor, nn
 
 from ..data import Split
 from ..errors import RobustlibError
+from .checks import check_training
 from .defence import Defence
 from .defences import objective
 from .precision import Arithmetic, allowed, fastest, in_arithmetic
@@ -95,7 +99,18 @@ def _batches(n: int, batch: int, seed: int, start: int, steps: int, device: torc
         yield step, order[slot * batch : (slot + 1) * batch]
 
 
-def save_checkpoint(path: Path, model: nn.Module, optimiser: torch.optim.Optimizer, fit: Fit) -> None:
+def description(defence: Defence, schedule: Schedule, seed: int, rows: int) -> dict[str, str]:
+    """The training that a checkpoint belongs to, field by field."""
+    found = {"seed": str(seed), "number of rows": str(rows), "defence": type(defence).__name__}
+    for name, spec in (("defence", defence), ("schedule", schedule)):
+        fields = dataclasses.fields(spec) if dataclasses.is_dataclass(spec) else ()
+        found |= {f"{name}.{field.name}": repr(getattr(spec, field.name)) for field in fields}
+    return found
+
+
+def save_checkpoint(
+    path: Path, model: nn.Module, optimiser: torch.optim.Optimizer, fit: Fit, training: dict[str, str] | None = None
+) -> None:
     """Write to a temporary file, then rename: a kill while saving leaves the old checkpoint."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f"{path.name}.{os.getpid()}.tmp")
@@ -104,6 +119,7 @@ def save_checkpoint(path: Path, model: nn.Module, optimiser: torch.optim.Optimiz
             {
                 "model": model.state_dict(),
                 "optimiser": optimiser.state_dict(),
+                "training": training,
                 "step": fit.step,
                 "seconds": fit.seconds,
                 "cpu_seconds": fit.cpu_seconds,
@@ -119,18 +135,43 @@ def save_checkpoint(path: Path, model: nn.Module, optimiser: torch.optim.Optimiz
         raise RobustlibError(f"cannot save the checkpoint {path}: {error}; free some space and run again") from error
 
 
-def load_checkpoint(path: Path, model: nn.Module, optimiser: torch.optim.Optimizer) -> Fit:
-    """Restore a checkpoint; one that cannot be read is set aside and training starts anew."""
+def load_checkpoint(
+    path: Path, model: nn.Module, optimiser: torch.optim.Optimizer, training: dict[str, str] | None = None
+) -> Fit:
+    """Restore a checkpoint; one that cannot be read is set aside, and training starts anew from the weights given.
+
+    Raises:
+        RobustlibError: the checkpoint says that it is of another training, or the path is no file.
+    """
     if not path.exists():
         return Fit()
+    if not path.is_file():
+        raise RobustlibError(f"checkpoint {path} is no file; give a path of its own, such as {path / 'checkpoint.pt'}")
+    kept = copy.deepcopy((model.state_dict(), optimiser.state_dict()))
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
-        model.load_state_dict(state["model"])
-        optimiser.load_state_dict(state["optimiser"])
+        # Those of earlier versions do not say what they are of.
+        others = {} if training is None else dict(state.get("training") or {})
+        changed = [
+            f"{name} was {others[name]} and is {now}"
+            for name, now in (training or {}).items()
+            if now != others.get(name, now)
+        ]
+        if not changed:
+            model.load_state_dict(state["model"])
+            optimiser.load_state_dict(state["optimiser"])
     except Exception as error:
+        # What fitted of it lies in the model already.
+        model.load_state_dict(kept[0])
+        optimiser.load_state_dict(kept[1])
         path.replace(path.with_name(path.name + ".bad"))
         print(f"checkpoint {path.name} cannot be read ({type(error).__name__}); set aside, training starts anew")
         return Fit()
+    if changed:
+        raise RobustlibError(
+            f"checkpoint {path} is of another training: {', '.join(changed)}; give another path, or delete the file to "
+            "start anew"
+        )
     return Fit(
         step=state["step"],
         seconds=state["seconds"],
@@ -149,7 +190,7 @@ def fit(
     schedule: Schedule,
     *,
     seed: int,
-    checkpoint: Path | None = None,
+    checkpoint: Path | str | None = None,
     stop: Callable[[], bool] = lambda: False,
     progress: Callable[[int, int, float], None] | None = None,
     soft_labels: Tensor | None = None,
@@ -159,33 +200,39 @@ def fit(
     Args:
         model: on the split's device; left in eval mode.
         split: training images and labels.
-        rows: (n,) positions in the split that training may see.
+        rows: (n,) int64 positions in the split that training may see, their inputs in the domain of the defence's ball.
         defence: the objective.
         schedule: optimiser, learning rates, batch size and number of updates.
-        seed: fixes order, attack starts and dropout.
-        checkpoint: file to resume from and to write about every minute; removed by the caller.
+        seed: fixes order, attack starts, dropout and whatever else draws from the global generator.
+        checkpoint: file to resume from, of this very training, and to write about every minute; removed by the caller.
         stop: called after each update; when true, training stops cleanly at a checkpoint.
         progress: called with (step, steps, loss) after each update; on a GPU after some.
-        soft_labels: (n, K) labels of ``rows`` in place of their classes, for distillation.
+        soft_labels: (n, K) distributions in place of the classes of ``rows``; a distillation needs them.
 
     Returns:
         Fit, with ``finished`` False when it was stopped.
 
     Raises:
         TrainingDiverged: a loss was not finite.
+        RobustlibError: the call's arguments do not fit; nothing was trained.
     """
+    checkpoint = None if checkpoint is None else Path(checkpoint)
+    check_training(model, split, rows, defence, schedule, seed, soft_labels)
     optimiser = optimiser_of(schedule, model)
-    log = load_checkpoint(checkpoint, model, optimiser) if checkpoint is not None else Fit()
+    training = description(defence, schedule, seed, len(rows))
+    log = load_checkpoint(checkpoint, model, optimiser, training) if checkpoint is not None else Fit()
     model.train()
-    copy = in_arithmetic(model, _arithmetic(model, split, rows, defence, schedule, log))
-    worker: nn.Module = model if copy is None else copy
-    stochastic = any(isinstance(module, nn.modules.dropout._DropoutNd) and module.p > 0 for module in model.modules())
+    steered = in_arithmetic(model, _arithmetic(model, split, rows, defence, schedule, log))
+    worker: nn.Module = model if steered is None else steered
     device = split.y.device
     # A GPU works ahead of this loop as long as no number is read from it.
     together, pending = 1 if device.type == "cpu" else UPDATES_TOGETHER, list[Tensor]()
     saved = began = time.monotonic()
     before, cpu_before = log.seconds, log.cpu_seconds - time.process_time()
-    try:
+    # Whoever drew from the global generator before goes on where it was.
+    with contextlib.ExitStack() as stack:
+        stack.callback(model.eval)
+        stack.enter_context(torch.random.fork_rng([device] if device.type == "cuda" else []))
         for step, positions in _batches(len(rows), schedule.batch, seed, log.step, schedule.steps, device):
             chosen = rows[positions]
             x, y = split.images(chosen), split.y[chosen]
@@ -196,9 +243,8 @@ def fit(
                 group["lr"] = schedule.rate(step)
                 if schedule.optimiser == "sgd":
                     group["momentum"] = schedule.inertia(step)
-            if stochastic:
-                # Dropout only knows the global generator: seed it here, so that resuming repeats it.
-                _seed_dropout(step_generator(seed, "dropout", step).initial_seed(), device)
+            # Dropout only knows the global generator: seed it here, so that resuming repeats it.
+            _seed_dropout(step_generator(seed, "dropout", step).initial_seed(), device)
             losses, logits = objective(
                 defence,
                 worker,
@@ -209,13 +255,13 @@ def fit(
             )
             optimiser.zero_grad(set_to_none=True)
             (losses.sum() if schedule.reduction == "sum" else losses.mean()).backward()
-            if copy is not None:
-                copy.hand_over_gradients()
+            if steered is not None:
+                steered.hand_over_gradients()
             if schedule.clip:
                 torch.nn.utils.clip_grad_norm_(model.parameters(), schedule.clip)
             optimiser.step()
-            if copy is not None:
-                copy.refresh()
+            if steered is not None:
+                steered.refresh()
             pending.append(torch.stack([losses.detach().mean().float(), (logits.argmax(1) == y).float().mean()]))
             now = time.monotonic()
             log.seconds = before + now - began
@@ -229,12 +275,10 @@ def fit(
             if stopping or saving:
                 _note(log, pending, schedule)
             if checkpoint is not None and saving:
-                save_checkpoint(checkpoint, model, optimiser, log)
+                save_checkpoint(checkpoint, model, optimiser, log, training)
                 saved = now
             if stopping:
                 return log
-    finally:
-        model.eval()
     log.finished = True
     return log
 
@@ -258,10 +302,13 @@ def _arithmetic(
 
 
 def _seed_dropout(seed: int, device: torch.device) -> None:
-    """Seed the global generator that dropout draws from; torch.manual_seed does as much, and records three stacks."""
-    if device.type == "cpu":
-        torch.default_generator.manual_seed(seed)
-    else:
+    """Seed the global generators that dropout draws from; torch.manual_seed does as much, and records three stacks."""
+    torch.default_generator.manual_seed(seed)
+    if device.type == "cuda":
+        torch.cuda.default_generators[
+            torch.cuda.current_device() if device.index is None else device.index
+        ].manual_seed(seed)
+    elif device.type != "cpu":
         torch.manual_seed(seed)
 
 

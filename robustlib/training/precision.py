@@ -60,11 +60,32 @@ _chosen: dict[Hashable, Arithmetic] = {}
 _noted: contextvars.ContextVar[set[str] | None] = contextvars.ContextVar("noted", default=None)
 
 
+class _Version:
+    """A tensor and how often it was written to; it is kept, so that no other takes its place in memory."""
+
+    def __init__(self, value: Tensor) -> None:
+        self.value, self.count = value, value._version
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Version) and other.value is self.value and other.count == self.count
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+def _take_over(module: nn.Module, name: str, value: Tensor) -> None:
+    """Give a module's buffer the value, in the buffer's own dtype and layout."""
+    old = module._buffers.get(name)
+    if old is None or old.shape != value.shape:
+        module._buffers[name] = value.clone()
+    else:
+        old.copy_(value)
+
+
 class SteeringCopy(nn.Module):
     """A network's copy in another arithmetic, which follows its float32 master; it takes and returns float32.
 
     Batch norm stays in float32, on the master's own running statistics, so that batches which the copy sees in training
-    update the master's.
+    update the master's. Other buffers that move are handed over with the gradients.
     """
 
     def __init__(self, master: nn.Module, arithmetic: Arithmetic = LOW) -> None:
@@ -72,10 +93,19 @@ class SteeringCopy(nn.Module):
         self.dtype, self.layout = getattr(torch, arithmetic.precision), _FORMATS[arithmetic.layout]
         self.inner = copy.deepcopy(master).to(self.dtype).to(memory_format=self.layout)
         norms = nn.modules.batchnorm._BatchNorm
+        self._parts: list[tuple[nn.Module, nn.Module]] = []
         for ours, theirs in zip(self.inner.modules(), master.modules(), strict=True):
             if isinstance(ours, norms):
                 ours.float()
                 ours._buffers.update(theirs._buffers)
+            elif ours._buffers:
+                self._parts.append((ours, theirs))
+        self._seen = {
+            (ours, name): _Version(value)
+            for ours, _ in self._parts
+            for name, value in ours._buffers.items()
+            if value is not None
+        }
         self._pairs: tuple[list[Tensor], list[Tensor]] = ([*self.inner.parameters()], [*master.parameters()])
         # Batch norm came back from bfloat16 rounded.
         self.refresh()
@@ -95,7 +125,7 @@ class SteeringCopy(nn.Module):
 
     @torch.no_grad()
     def hand_over_gradients(self) -> None:
-        """Move the copy's gradients to the master, in float32 and in the master's memory layout.
+        """Move the copy's gradients and the buffers that it wrote to to the master, in the master's dtype and layout.
 
         PyTorch's fused Adam on the CPU walks through gradient and weight as raw memory: a channels_last
         gradient beside a contiguous weight would be applied to the wrong weights, silently.
@@ -103,6 +133,13 @@ class SteeringCopy(nn.Module):
         for ours, theirs in zip(*self._pairs, strict=True):
             theirs.grad = None if ours.grad is None else torch.empty_like(theirs).copy_(ours.grad)
             ours.grad = None
+        for part, master in self._parts:
+            for name, value in part._buffers.items():
+                # Only what was written to: a constant stays as exact as the master has it. No value is read for that,
+                # which a GPU would wait for.
+                if value is not None and self._seen.get((part, name)) != (version := _Version(value)):
+                    _take_over(master, name, value)
+                    self._seen[part, name] = version
 
 
 def in_arithmetic(model: nn.Module, arithmetic: Arithmetic) -> SteeringCopy | None:

@@ -10,6 +10,7 @@ from torch import nn
 
 from ..errors import RobustlibError
 from ..registry import spec
+from .values import finite, whole
 
 
 @spec
@@ -64,14 +65,20 @@ class Schedule:
         ):
             if value not in known:
                 raise RobustlibError(f"{name}={value!r} of a Schedule; known: {', '.join(known)}")
+        if not whole(self.steps, self.batch, self.crop):
+            raise RobustlibError(f"{self}: steps, batch and crop are whole numbers")
+        if not finite(self.lr, self.momentum, self.weight_decay, self.clip):
+            raise RobustlibError(f"{self}: lr, momentum, weight_decay and clip are finite numbers")
         if self.steps < 0 or self.batch < 1 or not self.lr > 0 or self.crop < 0 or self.clip < 0:
             raise RobustlibError(f"{self}: batch is 1 or more, lr is positive, steps, crop and clip are 0 or more")
         if not 0 <= self.momentum < 1 or self.weight_decay < 0:
             raise RobustlibError(f"{self}: momentum is in [0, 1) and weight_decay is 0 or more")
         if (self.momentum and self.optimiser != "sgd") or (self.nesterov and not self.momentum):
             raise RobustlibError(f"{self}: momentum belongs to optimiser='sgd', nesterov to a momentum above 0")
-        milestones = [step for step, _ in self.decay]
-        if milestones != sorted(set(milestones)) or any(factor <= 0 for _, factor in self.decay):
+        pairs = isinstance(self.decay, tuple) and all(isinstance(at, tuple) and len(at) == 2 for at in self.decay)
+        milestones, factors = ([pair[place] for pair in self.decay] if pairs else [] for place in (0, 1))
+        numbers = pairs and whole(*milestones) and finite(*factors)
+        if not numbers or milestones != sorted(set(milestones)) or any(factor <= 0 for factor in factors):
             raise RobustlibError(f"decay={self.decay}: give (step, factor) with rising steps and positive factors")
 
     def shortened(self, share: float) -> Schedule:

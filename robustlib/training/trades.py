@@ -21,6 +21,7 @@ from ..attacks.pgd import ascend
 from ..errors import RobustlibError
 from ..registry import spec
 from .inner import Inner, held
+from .values import finite
 
 KICK = 0.001
 """Standard deviation of the noise that the inner loop starts with: at x' = x the gradient is zero."""
@@ -56,9 +57,9 @@ class Trades(TwoPoints):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.beta < 0 or self.divergence not in ("kl", "cross_entropy"):
+        if not finite(self.beta) or self.beta < 0 or self.divergence not in ("kl", "cross_entropy"):
             raise RobustlibError(
-                f"Trades(beta={self.beta}, divergence={self.divergence!r}): beta = 1/lambda is 0 or more, "
+                f"Trades(beta={self.beta!r}, divergence={self.divergence!r}): beta = 1/lambda is 0 or more, "
                 "divergence is 'kl' or 'cross_entropy'"
             )
 
@@ -72,12 +73,13 @@ class BinaryTrades(TwoPoints):
     """
 
     name: ClassVar[str] = "trades_binary"
+    classes: ClassVar[int] = 2
     scale: float = field(kw_only=True)
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not self.scale > 0:
-            raise RobustlibError(f"scale={self.scale} (lambda) of BinaryTrades; give a number above 0")
+        if not finite(self.scale) or not self.scale > 0:
+            raise RobustlibError(f"scale={self.scale!r} (lambda) of BinaryTrades; give a number above 0")
 
 
 @spec
@@ -93,8 +95,8 @@ class LogitPairing(TwoPoints):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.weight < 0:
-            raise RobustlibError(f"weight={self.weight} of LogitPairing; give 0 or more")
+        if not finite(self.weight) or self.weight < 0:
+            raise RobustlibError(f"weight={self.weight!r} of LogitPairing; give 0 or more")
 
 
 def kl(logits: Tensor, reference: Tensor) -> Tensor:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from robustlib.attacks import apgd, auto_attack, boundary, fgsm, mi_fgsm, pgd, square, uniform_noise
-from robustlib.attacks.losses import margin, margin_loss
+from robustlib.attacks.losses import dlr, dlr_targeted, margin, margin_loss
 from robustlib.attacks.suite import (
     Apgd,
     AutoAttack,
@@ -28,13 +28,14 @@ from robustlib.attacks.suite import (
     Noise,
     Pgd,
     Square,
+    find_nearest,
     random_targets,
     run_attack,
 )
 from robustlib.budget import Budget
 from robustlib.errors import RobustlibError
 from robustlib.evaluate.counting import counted
-from robustlib.threat import Ball, L2Ball, LinfBall
+from robustlib.threat import Ball, L2Ball, LinfBall, ball
 
 from .models import Saturated, batch, batch_norm, linear, small_cnn
 
@@ -179,6 +180,32 @@ def test_a_planted_broken_defence_falls_and_a_masked_one_shows() -> None:
     assert plain < 0.1
     assert cw < 0.1
     assert ce > plain + 0.3, "the positive control does not mask gradients any more"
+
+
+@pytest.mark.parametrize("loss", ["cross_entropy", "margin", "dlr"])
+@pytest.mark.parametrize("norm", ["linf", "l2"])
+def test_every_loss_leads_to_a_class_far_behind(loss: str, norm: str) -> None:
+    model, (x, _) = small_cnn(), batch(20)
+    logits = model(x).detach()
+    y, third = logits.argmax(1), logits.topk(3, 1).indices[:, 2]
+    threat = ball(norm, 0.3 if norm == "linf" else 2.0)
+    options: dict[str, Any] = {"steps": 20, "step_size": threat.eps / 8, "random_start": False, "loss": loss}
+    reached = model(pgd(model, x, y, threat, target=third, **options)).argmax(1) == third
+    broken = model(pgd(model, x, y, threat, target_classes=3, **options)).argmax(1) != y
+    assert reached.float().mean() > 0.5
+    assert broken.float().mean() > 0.9
+
+
+def test_the_targeted_dlr_loss_needs_four_classes() -> None:
+    x, y = torch.rand(4, 12), torch.zeros(4, dtype=torch.int64)
+    with pytest.raises(RobustlibError, match="targeted DLR loss needs 4 classes"):
+        pgd(linear(), x, y, LinfBall(0.1), steps=2, step_size=0.1, random_start=False, loss="dlr", target=y + 1)
+
+
+def test_dlr_losses_are_of_float32_at_least() -> None:
+    logits, y = torch.tensor([[-40_000.0, 0.0, -40_000.0, 30_000.0]]).half(), torch.zeros(1, dtype=torch.int64)
+    assert torch.isfinite(dlr(logits, y)).all()
+    assert torch.isfinite(dlr_targeted(logits, torch.stack([y, y + 1], 1))).all()
 
 
 def test_margin_holds_for_negative_logits() -> None:
@@ -417,3 +444,17 @@ def test_projection_and_random_start_stay_inside(eps: float, norm: str, seed: in
 def test_pgd_keeps_what_a_budget_does_not_limit(budget: Budget, expected: Pgd) -> None:
     """Equal to the last bit: another step size would be another key."""
     assert Pgd(5, 0.007, restarts=20).within(budget) == expected
+
+
+@pytest.mark.parametrize("attack", [DeepFool(20), CarliniWagner(15), Lbfgs(10, 3)], ids=str)
+def test_logits_that_cease_to_be_finite_on_the_way_are_refused(attack: Any) -> None:
+    class Holed(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            logits = small_cnn()(x)
+            near = (x - start).flatten(1).abs().amax(1) < 1e-3
+            return torch.where(near[:, None], logits, torch.nan)
+
+    start, _ = batch(6)
+    y = small_cnn()(start).argmax(1)
+    with pytest.raises(RobustlibError, match="not finite"):
+        find_nearest(attack, Holed().eval(), start, y, norm="l2", domain=(0.0, 1.0), generator=_generator())

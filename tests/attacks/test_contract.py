@@ -38,6 +38,20 @@ FORMS: dict[str, tuple[Callable[[Tensor], Any], tuple[str, ...]]] = {
 
 
 @asking
+def test_a_model_that_works_in_place_is_refused_and_spoils_nothing(call: Call) -> None:
+    class Moved(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return net()(x.sub_(0.5))
+
+    x, y = inputs(net())
+    # Without a domain x itself reaches the attack, and no copy that was cut to it.
+    free = "threat" in call.parameters and call.attack is None
+    before, domain = x.clone(), None if free else (0.0, 1.0)
+    refused(lambda: call(Moved().eval(), x, y, domain=domain), "in place", "clone()")
+    assert torch.equal(x, before)
+
+
+@asking
 def test_what_is_no_batch_of_logits_is_refused(call: Call) -> None:
     x, y = inputs(net())
     for form, (make, words) in FORMS.items():

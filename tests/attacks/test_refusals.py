@@ -304,6 +304,10 @@ def test_other_arguments_are_refused_by_name(call: Call) -> None:
     if "loss" in call.parameters:
         refused(lambda: call(model, x, y, loss=["dlr"]), "loss=")
         refused(lambda: call(net(2), x, y % 2, loss="dlr", target=1 - y % 2), "loss='dlr' needs 3 classes")
+    if "lead" in call.parameters:
+        refused(lambda: call(model, x, y, lead=-1.0), "lead=-1.0")
+    if "kappa" in call.parameters:
+        refused(lambda: call(model, x, y, loss="margin", kappa=-1.0), "kappa=-1.0")
 
 
 @within

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from robustlib.attacks import apgd, boundary, carlini_wagner, deepfool, fab, fgsm, jsma, lbfgs, mi_fgsm, pgd, square
+from robustlib.attacks._model import beaten
 from robustlib.attacks.losses import cross_entropy, dlr, dlr_targeted
 from robustlib.batches import unit
 from robustlib.threat import Ball, L2Ball, LinfBall, ball
@@ -219,3 +220,21 @@ def test_ratios_of_equal_logits_are_numbers(dtype: torch.dtype) -> None:
 def test_cross_entropy_is_at_least_float32(dtype: torch.dtype) -> None:
     z = torch.tensor([[0.0, -12.0]], dtype=dtype)
     assert float(cross_entropy(z, torch.tensor([0]))) == pytest.approx(6.144e-6, rel=0.02)
+
+
+@pytest.mark.parametrize("masked", [-1e4, -1e9, torch.finfo(torch.float32).min])
+@pytest.mark.parametrize("offset", [0.0, 1e4])
+def test_a_masked_class_and_a_common_offset_hide_no_break(masked: float, offset: float) -> None:
+    logits = torch.tensor([[0.30, 0.31, -0.2], [0.31, 0.30, -0.2], [-4.0, 3.0, -9.0]])
+    y = torch.zeros(3, dtype=torch.int64)
+    assert beaten(torch.cat([logits, torch.full((3, 1), masked)], 1), y).tolist() == [True, False, True]
+    assert beaten(logits + offset, y).tolist() == [True, False, True]
+
+
+def test_leads_that_float32_cannot_tell_break_nothing() -> None:
+    y, ulp = torch.zeros(1, dtype=torch.int64), 2.0**-10
+    assert not beaten(torch.tensor([[1e4, 1e4 + ulp, 1e4 - 8]]), y).any()
+    assert beaten(torch.tensor([[1e4, 1e4 + 8 * ulp, 1e4 - 8]]), y).all()
+    ordinary = torch.tensor([[4.0, 4.00003, -9.0]])
+    assert not beaten(ordinary, y).any()
+    assert beaten(ordinary + torch.tensor([[0.0, 1e-4, 0.0]]), y).all()

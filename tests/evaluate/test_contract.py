@@ -10,7 +10,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from robustlib.attacks.suite import Apgd, Clean, DeepFool, Fab, Fgsm, Jsma, Noise, Pgd, Square
+from robustlib.attacks import auto_attack, deepfool
+from robustlib.attacks.suite import Apgd, CarliniWagner, Clean, DeepFool, Fab, Fgsm, Jsma, MiFgsm, Noise, Pgd, Square
 from robustlib.data import Split
 from robustlib.evaluate import (
     convergence,
@@ -25,7 +26,7 @@ from robustlib.evaluate import (
 from robustlib.evaluate.hinge import hinge_risks
 from robustlib.evaluate.saturation import amplitudes
 from robustlib.evaluate.targeted import correct_rows, targeted_attempts
-from robustlib.threat import Ball, L2Ball, LinfBall
+from robustlib.threat import Ball, FeatureBox, L2Ball, LinfBall
 from tests.attacks.calls import Gives, refused
 
 BALL = LinfBall(0.1)
@@ -76,6 +77,76 @@ def test_the_default_suite_fits_the_number_of_classes(
     # A suite made without knowing the classes tries as many as there are.
     if classes >= 4:
         assert evaluate(model, x, y, threat, standard(threat, steps=3, queries=5), **QUICK).worst.shape == (6,)
+
+
+@pytest.mark.parametrize(
+    ("shape", "threat", "missing"),
+    [
+        ((3, 4), BALL, {Square}),
+        ((1, 3, 2, 2), L2Ball(0.1), {Square}),
+        ((12,), FeatureBox(0.1, budgets=(1.0,) * 12), {Fab, Square}),
+        ((12,), LinfBall(0.1, None), {Fab}),
+        ((12,), BALL, set()),
+    ],
+    ids=str,
+)
+def test_what_does_not_apply_is_left_out_and_reported(
+    shape: tuple[int, ...], threat: Ball, missing: set[type], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    short = standard(threat, steps=3, queries=5, targets=2)
+    monkeypatch.setattr("robustlib.evaluate.suite.standard", lambda *_, **__: short)
+    model = nn.Sequential(nn.Flatten(), nn.Linear(12, 5)).eval()
+    x = torch.rand(6, *shape, generator=torch.Generator().manual_seed(0))
+    report = evaluate(model, x, model(x).argmax(1), threat, **QUICK)
+    run = {type(line.attack) for line in report.lines}
+    assert {Fab, Square} - run == missing
+    found = {finding.name: finding.text for finding in report.findings}
+    assert all(kind.__name__ in found["attacks left out"] for kind in missing)
+    assert bool(missing) == ("attacks left out" in found)
+
+
+def test_auto_attack_refuses_inputs_that_square_cannot_take_before_it_asks_the_model() -> None:
+    never = nn.Flatten().eval()
+    x = torch.rand(3, 4, 3)
+    refused(lambda: auto_attack(never, x, torch.zeros(3).long(), BALL, generator=torch.Generator()), "(N, C, H, W)")
+
+
+def test_infinite_slopes_are_a_finding_and_stop_no_attack() -> None:
+    class Absolute(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return inner(x.square().sqrt())
+
+    inner = nn.Sequential(nn.Flatten(), nn.Linear(12, 5))
+    x = torch.rand(20, 12, generator=torch.Generator().manual_seed(0))
+    x[::2, :3] = 0.0
+    model, threat = Absolute().eval(), L2Ball(0.5)
+    suite: Any = [Fgsm(), MiFgsm(4), Pgd(4, 0.2), Apgd(5), Fab(5, 2), DeepFool(5), CarliniWagner(10)]
+    report = evaluate(model, x, model(x).argmax(1), threat, suite, **QUICK)
+    assert "non-finite gradients" in {finding.name for finding in report.findings}
+    found = deepfool(model, x, model(x).argmax(1), steps=20)
+    assert torch.isfinite(found).all()
+    assert (found != x).flatten(1).any(1)[::2].all()
+
+
+BAD: Any = [
+    {"steps": (40, 10)},
+    {"restarts": (2, 1)},
+    {"restarts": ()},
+    {"steps": (0, 1)},
+    {"steps": (1.5,)},
+    {"points": 0},
+]
+
+
+@pytest.mark.parametrize("change", BAD, ids=str)
+def test_budgets_of_convergence_rise(change: dict[str, Any]) -> None:
+    model = net()
+    x, y = inputs(model)
+    generator = torch.Generator()
+    refused(lambda: convergence(model, x, y, BALL, generator=generator, **change), f"{next(iter(change))}=")
+    refused(lambda: convergence(model, x[:0], y[:0], BALL, generator=generator), "no points")
+    once = convergence(model, x, y, BALL, generator=generator, steps=(1,))
+    refused(lambda: once.last_doubling, "steps=(1,)")
 
 
 def test_the_default_suite_is_what_it_was_where_classes_are_many() -> None:

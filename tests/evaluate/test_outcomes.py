@@ -231,3 +231,34 @@ def test_final_losses_are_of_every_start(model: nn.Module, split: Split) -> None
 
 def test_l2_measurements_stay_in_the_ball(model: nn.Module, split: Split) -> None:
     assert under(model, split, attack=Pgd(4, 0.2), threat=L2Ball(0.5)).shape == (N,)
+
+
+@pytest.mark.parametrize(
+    ("rows", "words"),
+    [
+        (torch.tensor([N]), "the split has 40"),
+        (torch.tensor([-1]), "from -1"),
+        (torch.tensor([0.0]), "float32"),
+        (torch.arange(N) < 3, "bool"),
+    ],
+    ids=str,
+)
+def test_rows_are_positions_in_the_split(model: nn.Module, split: Split, rows: Tensor, words: str) -> None:
+    path: dict[str, Any] = {"steps": 2, "step_size": 0.1, "name": "a"}
+    for call in (
+        lambda: under(model, split, rows),
+        lambda: distances_under(model, split, rows, Boundary(2), norm="l2", domain=(0.0, 1.0), name="a"),
+        lambda: loss_traces(model, split, rows, BALL, runs=2, **path),
+        lambda: final_losses(model, split, rows, BALL, starts=2, **path),
+    ):
+        with pytest.raises(RobustlibError, match=words):
+            call()
+
+
+def test_attacks_are_descriptions_and_no_rows_leave_no_traces(model: nn.Module, split: Split) -> None:
+    with pytest.raises(RobustlibError, match="give a description"):
+        under(model, split, attack="pgd")
+    with pytest.raises(RobustlibError, match="give a Split"):
+        under(model, (split.x, split.y))  # type: ignore[arg-type]
+    nothing = loss_traces(model, split, ROWS[:0], BALL, steps=3, step_size=0.1, runs=2, name="a")
+    assert nothing.shape == (0, 2, 4)

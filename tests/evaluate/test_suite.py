@@ -197,6 +197,23 @@ def test_a_planted_broken_defence_is_found_out_and_falls_to_queries() -> None:
     assert report.worst.float().mean() <= 0.05
 
 
+def test_leads_below_rounding_are_counted() -> None:
+    inner, x, y = classified(20)
+
+    class Offset(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return 1e-3 * inner(x) + 3e3
+
+    threat = LinfBall(0.2)
+    with torch.no_grad():
+        y = Offset()(x).argmax(1)
+    report = evaluate(Offset().eval(), x, y, threat, [Pgd(5, 0.05)], converge=False)
+    found = {finding.name: finding.text for finding in report.findings}
+    assert report.worst.all()
+    assert "of 20 points" in found["leads within rounding"]
+    assert "leads within rounding" not in {f.name for f in evaluate(inner, x, y, threat, [Fgsm()]).findings}
+
+
 def test_leaked_labels_are_found() -> None:
     _, x, y = classified(100)
     leaking = Leaking(small_cnn()).eval()

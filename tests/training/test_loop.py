@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from robustlib.attacks.losses import cross_entropy
@@ -141,6 +143,110 @@ def test_a_corrupt_checkpoint_is_set_aside(tmp_path: Path) -> None:
     assert found.step == 0
     assert not path.exists()
     assert (tmp_path / "c.bad").exists()
+
+
+def _stopped(path: Path, digits: Split, model: nn.Module, schedule: Schedule = SHORT) -> None:
+    seen: list[int] = []
+    fit(
+        model,
+        digits,
+        torch.arange(100),
+        Standard(),
+        schedule,
+        seed=3,
+        checkpoint=path,
+        stop=lambda: len(seen) >= 2,
+        progress=lambda *_: seen.append(1),
+    )
+
+
+def _mlp(width: int, seed: int) -> nn.Module:
+    torch.manual_seed(seed)
+    return nn.Sequential(nn.Flatten(), nn.Linear(64, width), nn.ReLU(), nn.Linear(width, 10))
+
+
+@pytest.mark.parametrize("keys", [("model",), ("optimiser",)])
+def test_training_starts_anew_from_the_weights_given(digits: Split, tmp_path: Path, keys: tuple[str, ...]) -> None:
+    path = tmp_path / "c"
+    _stopped(path, digits, _mlp(8, seed=0))
+    state = torch.load(path, weights_only=True)
+    if keys == ("model",):
+        state["model"] = _mlp(9, seed=1).state_dict() | {"1.bias": state["model"]["1.bias"]}
+    else:
+        state["optimiser"]["param_groups"] *= 2
+    torch.save(state, path)
+    model = _mlp(8, seed=5)
+    fit(model, digits, torch.arange(100), Standard(), SHORT, seed=3, checkpoint=path)
+    fresh = _mlp(8, seed=5)
+    fit(fresh, digits, torch.arange(100), Standard(), SHORT, seed=3)
+    assert _same(model, fresh)
+    assert path.with_name("c.bad").exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"seed": 4}, "seed was 3 and is 4"),
+        ({"defence": PGD}, "defence was Standard and is PgdTraining"),
+        ({"schedule": replace(SHORT, steps=1)}, f"schedule.steps was {SHORT.steps} and is 1"),
+        ({"schedule": replace(SHORT, weight_decay=0.5)}, "schedule.weight_decay was 0.0 and is 0.5"),
+        ({"schedule": replace(SHORT, optimiser="sgd")}, "schedule.optimiser was 'adam' and is 'sgd'"),
+        ({"rows": torch.arange(99)}, "number of rows was 100 and is 99"),
+    ],
+)
+def test_a_checkpoint_of_another_training_is_refused(
+    digits: Split, tmp_path: Path, change: dict[str, Any], words: str
+) -> None:
+    path, model = tmp_path / "c", _mlp(8, seed=5)
+    _stopped(path, digits, _mlp(8, seed=0))
+    knobs = {"rows": torch.arange(100), "defence": Standard(), "schedule": SHORT, "seed": 3} | change
+    with pytest.raises(RobustlibError, match="of another training") as caught:
+        fit(model, digits, checkpoint=path, **knobs)
+    assert words in str(caught.value)
+    assert str(path) in str(caught.value)
+    assert _same(model, _mlp(8, seed=5))
+    assert path.exists()
+
+
+def test_a_checkpoint_that_does_not_say_what_it_is_of_is_resumed(digits: Split, tmp_path: Path) -> None:
+    path, model = tmp_path / "c", _mlp(8, seed=0)
+    _stopped(path, digits, _mlp(8, seed=0))
+    state = torch.load(path, weights_only=True)
+    del state["training"]
+    torch.save(state, path)
+    log = fit(model, digits, torch.arange(100), Standard(), SHORT, seed=3, checkpoint=str(path))
+    fresh = _mlp(8, seed=0)
+    assert log.loss == fit(fresh, digits, torch.arange(100), Standard(), SHORT, seed=3).loss
+    assert _same(model, fresh)
+
+
+def test_a_folder_is_no_checkpoint(digits: Split, tmp_path: Path) -> None:
+    with pytest.raises(RobustlibError, match="is no file"):
+        fit(_mlp(8, seed=0), digits, torch.arange(100), Standard(), SHORT, seed=3, checkpoint=tmp_path)
+    assert tmp_path.exists()
+
+
+class _Dropping(nn.Module):
+    def __init__(self, kind: str) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.kind, self.first, self.last = kind, nn.Linear(64, 16), nn.Linear(16, 10)
+        self.extra = nn.Dropout(0.5) if kind == "module" else nn.RReLU() if kind == "rrelu" else nn.Identity()
+
+    def forward(self, x: Tensor) -> Tensor:
+        hidden = self.extra(self.first(x.flatten(1)))
+        return self.last(F.dropout(hidden, 0.5, self.training) if self.kind == "function" else hidden)
+
+
+@pytest.mark.parametrize("kind", ["module", "function", "rrelu"])
+def test_the_seed_covers_every_draw_and_leaves_the_callers_generator(digits: Split, kind: str) -> None:
+    models = [_Dropping(kind) for _ in range(2)]
+    for place, model in enumerate(models):
+        torch.manual_seed(place)
+        before = torch.get_rng_state()
+        fit(model, digits, torch.arange(100), Standard(), SHORT, seed=0)
+        assert torch.equal(torch.get_rng_state(), before)
+    assert _same(*models)
 
 
 def test_a_loss_that_is_not_finite_stops_with_its_log(digits: Split) -> None:

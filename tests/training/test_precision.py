@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch import nn
 
 from robustlib.attacks.losses import cross_entropy
 from robustlib.attacks.suite import Pgd
@@ -267,3 +268,49 @@ def test_records_without_it_stay_as_they_are(root: Path) -> None:
     assert dumps(old) == text
     new = replace(old, arithmetic={"search": [str(LAST)], "training": [str(PLAIN)]})
     assert loads(dumps(new)) == new
+
+
+class _Mean(nn.Module):
+    """Subtracts a running mean of its own, in place or as a new tensor, and a constant."""
+
+    def __init__(self, in_place: bool) -> None:
+        super().__init__()
+        self.in_place = in_place
+        self.register_buffer("mean", torch.zeros(1, 4, 1, 1))
+        self.register_buffer("constant", torch.full((1, 4, 1, 1), 0.1234567))
+        self.register_buffer("none", None)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if self.training:
+            now = (0.9 * self.mean + 0.1 * x.detach().mean((0, 2, 3), keepdim=True)).to(self.mean.dtype)
+            self.mean = self.mean.copy_(now) if self.in_place else now
+        return x - self.mean - self.constant
+
+
+@pytest.mark.parametrize("arithmetic", [LAST, LOW], ids=str)
+@pytest.mark.parametrize("part", ["instance norm", "in place", "anew", "spectral norm"])
+def test_buffers_that_training_moves_reach_the_network(arithmetic: Arithmetic, part: str) -> None:
+    def network() -> nn.Module:
+        torch.manual_seed(0)
+        first: nn.Module = nn.Conv2d(1, 4, 3)
+        middle = {"instance norm": lambda: nn.InstanceNorm2d(4, track_running_stats=True)}
+        if part == "spectral norm":
+            first = nn.utils.parametrizations.spectral_norm(first)
+        last = middle.get(part, lambda: _Mean(part == "in place"))()
+        return nn.Sequential(first, last, nn.Flatten(), nn.Linear(144, 10)).train()
+
+    x = torch.rand(8, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+    plain, master = network(), network()
+    before = {name: value.clone() for name, value in master.named_buffers()}
+    steered = SteeringCopy(master, arithmetic).train()
+    for _ in range(3):
+        plain(x)
+        steered(x).sum().backward()
+        steered.hand_over_gradients()
+    for name, value in master.named_buffers():
+        wanted = dict(plain.named_buffers())[name]
+        assert value.dtype == wanted.dtype
+        torch.testing.assert_close(value, wanted, rtol=0.05, atol=0.02)
+        assert torch.equal(value, wanted) or not torch.equal(value, before[name]), name
+    if "1.constant" in before:
+        assert torch.equal(dict(master.named_buffers())["1.constant"], before["1.constant"])
