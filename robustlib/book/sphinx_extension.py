@@ -198,8 +198,8 @@ def after_build(app: Any, exception: Exception | None) -> None:
 
 
 def with_numbers(app: Any, page: str, source: list[str]) -> None:
-    """Fill a page's places for numbers, line by line, in place."""
-    if PLACE.search(source[0]):
+    """Fill a page's places for numbers, line by line, in place; a chapter's own code has filled its own."""
+    if not page.startswith(CHAPTERS) and PLACE.search(source[0]):
         store = _store(records_root())
         lines = source[0].split("\n")
         source[0] = "\n".join(filled(line, BEST, store) if PLACE.search(line) else line for line in lines)
