@@ -82,16 +82,16 @@ def test_the_default_suite_fits_the_number_of_classes(
 @pytest.mark.parametrize(
     ("shape", "threat", "missing"),
     [
-        ((3, 4), BALL, {Square}),
-        ((1, 3, 2, 2), L2Ball(0.1), {Square}),
-        ((12,), FeatureBox(0.1, budgets=(1.0,) * 12), {Fab, Square}),
-        ((12,), LinfBall(0.1, None), {Fab}),
-        ((12,), BALL, set()),
+        ((3, 4), BALL, (Square,)),
+        ((1, 3, 2, 2), L2Ball(0.1), (Square,)),
+        ((12,), FeatureBox(0.1, budgets=(1.0,) * 12), (Fab, Square)),
+        ((12,), LinfBall(0.1, None), (Fab,)),
+        ((12,), BALL, ()),
     ],
     ids=str,
 )
 def test_what_does_not_apply_is_left_out_and_reported(
-    shape: tuple[int, ...], threat: Ball, missing: set[type], monkeypatch: pytest.MonkeyPatch
+    shape: tuple[int, ...], threat: Ball, missing: tuple[type, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     short = standard(threat, steps=3, queries=5, targets=2)
     monkeypatch.setattr("robustlib.evaluate.suite.standard", lambda *_, **__: short)
@@ -99,7 +99,7 @@ def test_what_does_not_apply_is_left_out_and_reported(
     x = torch.rand(6, *shape, generator=torch.Generator().manual_seed(0))
     report = evaluate(model, x, model(x).argmax(1), threat, **QUICK)
     run = {type(line.attack) for line in report.lines}
-    assert {Fab, Square} - run == missing
+    assert {Fab, Square} - run == set(missing)
     found = {finding.name: finding.text for finding in report.findings}
     assert all(kind.__name__ in found["attacks left out"] for kind in missing)
     assert bool(missing) == ("attacks left out" in found)
