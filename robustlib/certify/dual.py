@@ -22,10 +22,17 @@ from .rows import Rows, Shape, Unit, plus
 
 SLOPES = ("fixed", "adaptive")
 HIDDEN = 0.1
-"""Share of its terms' magnitudes by which a hidden bound counts as rounded, where the last one counts whole: what many
-units are off by does not add up."""
+"""Share of its terms' magnitudes by which a hidden bound of four terms counts as rounded, where the last bound counts
+whole."""
+
+
 STEEPEST = 2.3
 """More than the largest slopes of a curve and of its lines together."""
+
+
+def hidden_share(region: Region) -> float:
+    """:data:`HIDDEN`, and less of more inputs: what many terms are off by does not add up, but grows as their root."""
+    return HIDDEN * min(1.0, 2 / math.sqrt(max(1, region.center[:1].numel())))
 
 
 @dataclass(frozen=True)
@@ -38,8 +45,8 @@ class Relaxation:
         floor: l where l < 0 < u, else 0.
         low: slopes of the lower line, in [0, 1] where l < 0 < u and ``slope`` elsewhere; None: ``slope`` itself.
         under, over: of a curve, whose z is between ``slope`` zhat + under and ``slope`` zhat + over; of a ReLU None.
-        size: what rounding may have cut off ``lower`` and ``upper``, as :data:`HIDDEN` magnitudes of their terms; None:
-            it was not asked for.
+        size: what rounding may have cut off ``lower`` and ``upper``, a share of their terms' magnitudes; None: it was
+            not asked for.
     """
 
     lower: Tensor
@@ -213,7 +220,7 @@ def pre_activation_bounds(
             ends.append((lower, upper, torch.zeros_like(lower) + size if sized else lower))
         lower, upper, sizes = (torch.cat(parts, 1).unflatten(1, shape) for parts in zip(*ends, strict=True))
         at = relax(lower, upper, slopes, graph.activation(position))
-        found[position] = replace(at, size=HIDDEN * sizes) if sized else at
+        found[position] = replace(at, size=hidden_share(region) * sizes) if sized else at
     return found
 
 

@@ -6,17 +6,18 @@ import torch
 from torch import Tensor
 
 from .curves import Curve
-from .dual import HIDDEN, STEEPEST
+from .dual import STEEPEST, hidden_share
 from .operations import Add, Graph, Greater, Input, Relu, Reshape, Take
 from .region import Region
 
 
 def interval_sizes(graph: Graph, boxes: list[Region]) -> list[Tensor]:
-    """What rounding may have cut off each box, (N, *shape), as :data:`HIDDEN` magnitudes of its ends' terms."""
+    """What rounding may have cut off each box, (N, *shape), a share of its ends' terms' magnitudes."""
     sizes: list[Tensor] = []
+    share = hidden_share(boxes[0])
     for node, box in zip(graph.nodes, boxes, strict=True):
         before = [sizes[i] for i in node.inputs]
-        operation, here = node.operation, HIDDEN * (box.center.abs() + box.radius)
+        operation, here = node.operation, share * (box.center.abs() + box.radius)
         if isinstance(operation, Input):
             sizes.append(here)
         elif isinstance(operation, Greater):
@@ -30,8 +31,8 @@ def interval_sizes(graph: Graph, boxes: list[Region]) -> list[Tensor]:
         else:
             offset = operation.offset(node.shape)
             inner = boxes[node.inputs[0]]
-            size = operation.spread(before[0] + HIDDEN * (inner.center.abs() + inner.radius))
-            sizes.append(size if offset is None else size + HIDDEN * offset.abs())
+            size = operation.spread(before[0] + share * (inner.center.abs() + inner.radius))
+            sizes.append(size if offset is None else size + share * offset.abs())
     return sizes
 
 
