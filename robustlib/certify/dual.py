@@ -24,8 +24,6 @@ SLOPES = ("fixed", "adaptive")
 HIDDEN = 0.1
 """Share of its terms' magnitudes by which a hidden bound of four terms counts as rounded, where the last bound counts
 whole."""
-
-
 STEEPEST = 2.3
 """More than the largest slopes of a curve and of its lines together."""
 

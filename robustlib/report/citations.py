@@ -73,6 +73,11 @@ def filled(text: str, profile: str, store: Store) -> str:
     return " ".join([*kept, *(["*(Its numbers are not run yet.)*"] if missing else [])])
 
 
+def filled_alike(text: str, profile: str, store: Store) -> str:
+    """:func:`filled` with numbers :func:`of_one_profile`."""
+    return filled(text, of_one_profile(text, profile, store), store)
+
+
 def _value(kind: str, name: str, profile: str, store: Store) -> str:
     if kind == "ours":
         evaluation, metric = measured_at(name)

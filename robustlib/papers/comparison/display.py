@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from ...catalogue.base import find_item, papers
 from ...experiments.cost import training_flops
 from ...experiments.store import Store
-from ...report.citations import filled, of_one_profile
+from ...report.citations import filled_alike
 from ...report.display import record_target
 from ...report.forms import html_table, list_table, show_forms
 from ...report.join import rows, title_suffix
@@ -72,10 +72,6 @@ def show_grand_table(profile: str, store: Store) -> None:
 
 def aged_table(profile: str, store: Store) -> tuple[list[str], list[list[str]]]:
     """(heads, Markdown cells): a line for each headline claim; the numbers of a cell are of one profile."""
-
-    def told(text: str) -> str:
-        return filled(text, of_one_profile(text, profile, store), store)
-
     lines = []
     for line in aged():
         cited = f" {{cite}}`{line.later}`" if line.later else ""
@@ -83,10 +79,10 @@ def aged_table(profile: str, store: Store) -> tuple[list[str], list[list[str]]]:
             [
                 papers()[line.paper].authors,
                 line.claim,
-                *map(told, (line.published, line.ours, line.strongest)),
+                *(filled_alike(text, profile, store) for text in (line.published, line.ours, line.strongest)),
                 line.fate,
                 in_this_book(line, profile, store),
-                told(line.why) + cited,
+                filled_alike(line.why, profile, store) + cited,
             ]
         )
     return [

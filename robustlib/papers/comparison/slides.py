@@ -15,7 +15,7 @@ from ...catalogue.base import Predicate, claim, items, papers, read_rows
 from ...catalogue.plan import predicates_of
 from ...errors import RobustlibError, suggest
 from ...experiments.store import Store
-from ...report.citations import filled, of_one_profile
+from ...report.citations import filled_alike
 from ...report.display import record_target
 from ...report.join import Statement, stated
 from ..papernot2016 import networks as papernot
@@ -151,11 +151,6 @@ def page(profile: str, store: Store) -> str:
         profile: whose records are looked at, such as "best".
         store: the records.
     """
-
-    def whole(text: str) -> str:
-        """The text with its numbers, all of one profile where there is one."""
-        return filled(text, of_one_profile(text, profile, store), store)
-
     evidence = {line.id: [stated(find_claim(text), profile, store) for text in line.claims] for line in lines()}
     told = [line for line in lines() if line.verdict != QUESTION]
     words = {line.id: verdict(line, evidence[line.id]) for line in told}
@@ -177,7 +172,7 @@ def page(profile: str, store: Store) -> str:
             "  - why",
         ]
         for line in group:
-            why = f"{whole(line.why)} {_evidence(evidence[line.id])}".strip()
+            why = f"{filled_alike(line.why, profile, store)} {_evidence(evidence[line.id])}".strip()
             parts += [f"* - {line.statement}", f"  - {_badge(words[line.id])}", f"  - {why}"]
         parts += ["```", ""]
     parts += ["## The discussion, answered from measurements", ""]
@@ -185,5 +180,5 @@ def page(profile: str, store: Store) -> str:
         if line.verdict == QUESTION:
             # Chapters mark the place where they answer the deck's questions.
             more = f" [The chapter's answer](#answers-{line.paper})." if line.paper else ""
-            parts += [f"**{line.statement}** {whole(line.why)}{more}", ""]
+            parts += [f"**{line.statement}** {filled_alike(line.why, profile, store)}{more}", ""]
     return "\n".join(parts)
