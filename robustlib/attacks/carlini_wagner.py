@@ -25,7 +25,8 @@ from .losses import margin
 SEARCH = (0.04, 0.2)
 """Signed steps until an example is first broken: the first one's length, doubled up to the last, in domain widths."""
 FALL = 20.0
-"""The last step of a round is this many times shorter than its first, as a share of the best distance."""
+"""The last step of a round is this many times shorter than its first, as a share of the best distance; so is the last
+signed step, where they shorten, than those of the round's first half."""
 INERTIA = 0.6
 """Share of the last direction kept in the next."""
 TAU = 0.9
@@ -47,6 +48,7 @@ def carlini_wagner(
     initial_c: float = 1.0,
     kappa: float = 0.0,
     lr: float = 0.6,
+    shorten: bool = True,
     target: Tensor | None = None,
     lead: float | None = None,
 ) -> Tensor:
@@ -74,6 +76,8 @@ def carlini_wagner(
         lead: logits by which another class must lead at a point that is returned; None: more than rounding, whatever
             the logits' units.
         lr: a round's first step, as a share of the best distance, in (0, 1].
+        shorten: of an example that is not broken by the middle of a round, signed steps get shorter from there on,
+            since long ones circle around a class of narrow region.
         target: (N,) int64 classes t to reach, none equal to y's; None: any class but y.
 
     Returns:
@@ -104,7 +108,7 @@ def carlini_wagner(
     if len(rows):
         with frozen(model):
             problem = _Problem(model, x[rows], goal[rows], around, ahead, kappa, lead)
-            result[rows] = problem.drawn_in(problem.minimised(steps, binary_steps, initial_c, lr))
+            result[rows] = problem.drawn_in(problem.minimised(steps, binary_steps, initial_c, lr, shorten))
     return result
 
 
@@ -123,7 +127,7 @@ class _Problem:
     kappa: float
     lead: float | None
 
-    def minimised(self, steps: int, rounds: int, initial_c: float, lr: float) -> Tensor:
+    def minimised(self, steps: int, rounds: int, initial_c: float, lr: float, shorten: bool) -> Tensor:
         """The nearest broken points met on the way; x itself where there was none."""
         x, around = self.x, self.around
         assert around.domain is not None
@@ -148,6 +152,8 @@ class _Problem:
                     moved = self._proximal(point, slope, c * ~broken, stride, TAU * length)
                 c = torch.where(broken, c / 2, c * 2).clamp(1e-6, 1e6)
                 first = min(SEARCH[0] * 2.0 ** (step + turn * steps), SEARCH[1]) * width
+                if shorten:
+                    first *= FALL ** -max(0.0, 2 * step / steps - 1)
                 moved = torch.where(per_example(length < torch.inf, x), moved, point - first * slope.sign())
                 point = around.clip(moved.to(x.dtype))
         check_finite(largest)
@@ -208,7 +214,7 @@ class CarliniWagner(MinimumNorm):
     initial_c: float = 1.0
     kappa: float = 0.0
     lr: float = 0.6
-    protocol: int = raised()
+    protocol: int = raised(3)
 
     function = staticmethod(carlini_wagner)
 

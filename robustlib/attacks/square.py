@@ -158,7 +158,7 @@ class _L2(_Linf):
     """Bumps that use the whole budget: what one window gives up, another takes."""
 
     def bump(self, height: int, width: int) -> Tensor:
-        """Two bumps of opposite sign side by side, each falling off from its middle as the paper's eta, unit norm."""
+        """Two bumps of opposite sign side by side, each falling off from its middle, unit norm."""
         half = max(1, width // 2)
         halves = (
             [self._eta(height, half), -self._eta(height, width - half)] if width > half else [self._eta(height, half)]
@@ -169,6 +169,7 @@ class _L2(_Linf):
         return both / both.norm()
 
     def _eta(self, height: int, width: int) -> Tensor:
+        """Rings of weights: sums of 1/k^2 as in the paper's eta, but from its far end, which breaks no fewer points."""
         far_h, far_w = ((torch.arange(n) - (n - 1) / 2).abs() for n in (height, width))
         rings = int(max(height, width) / 2) + 1
         ring = torch.maximum(far_h[:, None].expand(height, width), far_w[None].expand(height, width)).ceil()

@@ -66,7 +66,8 @@ def check_description(attack: object, kind: type[Description] = Description) -> 
 
 ABSOLUTE = 1e-3
 """Logits by which another class must lead in protocol 1 of some attacks, whatever the logits' units. Records measured
-so keep that protocol, and it keeps its numbers; protocol 2 requires more than rounding."""
+so keep that protocol, and it keeps its numbers; protocol 2 requires more than rounding. In protocol 3 of C&W signed
+steps shorten."""
 
 
 def _call(attack: Description, *args: Any, **context: Any) -> Tensor:
@@ -79,6 +80,8 @@ def _call(attack: Description, *args: Any, **context: Any) -> Tensor:
         )
     if knobs["protocol"] == 1:
         knobs["lead"] = ABSOLUTE
+    if knobs["protocol"] < 3:
+        knobs["shorten"] = False
     return attack.function(*args, **{name: value for name, value in knobs.items() if name in known})
 
 

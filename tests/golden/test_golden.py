@@ -151,7 +151,9 @@ def numbers() -> dict[str, float]:
             moved = run_attack(strong, model, x, y, threat, generator=torch.Generator().manual_seed(1))
             found[f"{strong} {threat.norm}"] = float((moved - x).double().abs().sum())
     both = [
-        replace(kind, protocol=protocol) for kind in (DeepFool(), CarliniWagner(10), Lbfgs(5, 3)) for protocol in (1, 2)
+        replace(kind, protocol=protocol)
+        for kind in (DeepFool(), CarliniWagner(10), Lbfgs(5, 3))
+        for protocol in range(1, kind.protocol + 1)
     ]
     for nearest in (Boundary(100), *both, Fab(10, 3)):
         for norm in ("linf", "l2"):
