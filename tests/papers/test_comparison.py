@@ -151,7 +151,7 @@ def test_a_search_covers_every_point_that_the_rule_counts() -> None:
 def test_every_released_network_whose_data_are_at_hand_has_a_bracket() -> None:
     measured = {line.network.defence.file for line in released.NETWORKS.values()}  # type: ignore[attr-defined]
     left_out = {known.file for known in registered().values()} - measured
-    assert left_out == {"wong_kolter/polytope_svhn.pth", "wong_kolter/scaled_l2_cifar_small_36px.pth"}
+    assert left_out == {"wong_kolter/polytope_svhn.pth"}
     rows = {(cell.row, cell.column): cell for cell in released.cells()}
     assert len({row for row, _ in rows}) == len(list(released.rows()))
     persons = {row for row, column in rows if column.endswith("person")}
@@ -169,7 +169,7 @@ def test_both_ends_are_of_the_printed_ball_cut_to_the_inputs() -> None:
         assert line.threat.domain == facts_of(line.network.dataset).domain
         assert not line.network.earlier, "a cascade's first network"
         share = released.printed(name)
-        assert (share is None) == (name.startswith("TRADES"))
+        assert (share is None) == (name.startswith("TRADES") or "ℓ_2" in name), "none printed, or none verified"
     assert released.printed("polytope, HAR, ε 0.05") == pytest.approx(78.10)
 
 

@@ -71,7 +71,8 @@ def _polytope(problem: str, seeds: tuple[int, ...], *, solved: bool) -> Released
 def _scaled(line: scaling.Line) -> Released:
     (network,) = scaling.released(line, 1)
     threat = replace(line.threat, domain=facts_of(network.dataset).domain)
-    return Released(network, threat, ("wong2018scaling/results", line.row, "Single model error: Robust"))
+    table = f"wong2018scaling/{'l2-' * (line.norm == 'l2')}results"
+    return Released(network, threat, (table, line.row, "Single model error: Robust"))
 
 
 NETWORKS = {
@@ -80,6 +81,7 @@ NETWORKS = {
     "polytope, HAR, ε 0.05": _polytope("HAR", polytope.SEEDS, solved=True),
     "scaling, MNIST, ε 0.3": _scaled(scaling.HARD),
     "scaling, CIFAR-10, ε 8/255": _scaled(scaling.Line("CIFAR10", "Small", "8/255")),
+    "scaling, CIFAR-10, ℓ_2 36/255": _scaled(scaling.Line("CIFAR10", "Small", "36/255", "l2")),
     "TRADES, MNIST, ε 0.3": Released(
         trades.released("mnist"),
         trades.THREATS["mnist"],
@@ -125,10 +127,10 @@ def sample(name: str, eps: float, n: int) -> Evaluation:
 
 
 def printed(name: str) -> float | None:
-    """The share in per cent that the paper's printed bound certifies; None where it prints none."""
+    """The share in per cent that the paper's printed bound certifies; None where none was found in the paper."""
     line = NETWORKS[name].printed
-    number = None if line is None else published_of(line[0])[line[1:]].value
-    return None if number is None else 100 - number
+    number = None if line is None else published_of(line[0])[line[1:]]
+    return None if number is None or number.value is None or not number.verified else 100 - number.value
 
 
 def drawn() -> dict[str, dict[str, tuple[Evaluation, float | None]]]:

@@ -112,12 +112,14 @@ def released_text(profile: str, store: Store) -> str:
     """What the brackets say: how far apart their ends are, and whose difference a difference of level is."""
     found = ends(profile, store)
     theirs = {name: end for (name, whose), end in found.items() if whose == released.AUTHORS}
-    decided = [
-        f"*{name}*: today's certificates prove {end.proven - end.printed:.2f} points more than the printed bound, and "
-        f"{end.gap:.2f} points lie between proof and attack."
-        for name, end in theirs.items()
-        if end.printed is not None
-    ]
+    decided = []
+    for name, end in theirs.items():
+        more = (
+            ""
+            if end.printed is None
+            else (f"today's certificates prove {end.proven - end.printed:.2f} points more than the printed bound, and ")
+        )
+        decided.append(f"*{name}*: {more}{end.gap:.2f} points lie between proof and attack.")
     if not decided:
         return "The records of this table are not all there yet."
     ours = {
