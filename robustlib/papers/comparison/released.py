@@ -81,7 +81,7 @@ NETWORKS = {
     "polytope, HAR, ε 0.05": _polytope("HAR", polytope.SEEDS, solved=True),
     "scaling, MNIST, ε 0.3": _scaled(scaling.HARD),
     "scaling, CIFAR-10, ε 8/255": _scaled(scaling.Line("CIFAR10", "Small", "8/255")),
-    "scaling, CIFAR-10, ℓ_2 36/255": _scaled(scaling.Line("CIFAR10", "Small", "36/255", "l2")),
+    "scaling, CIFAR-10, l2, ε 36/255": _scaled(scaling.Line("CIFAR10", "Small", "36/255", "l2")),
     "TRADES, MNIST, ε 0.3": Released(
         trades.released("mnist"),
         trades.THREATS["mnist"],
