@@ -143,9 +143,15 @@ def published_text(row: Row) -> str:
     return told + ("" if row.verified else f" {UNVERIFIED}")
 
 
+def told_digits(row: Row, digits: int) -> int:
+    """``digits`` after the point, or as many as a plain number of ours needs so as not to look like none, up to 4."""
+    places = [0 if row.unit == "%" or not value else math.ceil(-math.log10(abs(value))) for value in row.values]
+    return max(digits, *(place for place in places if place <= 4), 0)
+
+
 def ours_text(row: Row) -> str:
     """``91.80 [90.10, 93.30]``: one decimal more than published; of several networks, ``; 91.5 to 92.1`` follows."""
-    digits = row.decimals + 1
+    digits = told_digits(row, row.decimals + 1)
     text = number(row.value, digits)
     if row.low is not None:
         text += f" [{number(row.low, digits)}, {number(row.high, digits)}]"
@@ -161,7 +167,7 @@ def with_authors(rows: Iterable[Row]) -> list[Row]:
 
 def authors_text(row: Row) -> str:
     """Value on the authors' network, with one decimal more than published; a dash where there is none."""
-    return NOTHING if row.authors is None else number(row.authors.value, row.decimals + 1)
+    return NOTHING if row.authors is None else number(row.authors.value, told_digits(row.authors, row.decimals + 1))
 
 
 def networks_of(rows: Iterable[Row]) -> set[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from .rows import NOTHING, Row, number
+from .rows import NOTHING, Row, number, told_digits
 
 LEAST_SCALE = 5.0
 """Percentage points at a full bar of differences, at the least: small differences stay small."""
@@ -19,7 +19,7 @@ def shown_decimals(row: Row) -> int:
     digits = row.decimals + finer
     # A share of a thousand points has one decimal.
     carried = max(1, math.ceil(math.log10(row.n)) - 2) if row.n else digits
-    return min(digits, carried) if row.unit == "%" else digits
+    return min(digits, carried) if row.unit == "%" else told_digits(row, digits)
 
 
 def _fine(row: Row) -> int:
