@@ -66,6 +66,18 @@ class Builder:
         """Sum of two nodes of one shape."""
         return self.note(Add(), (left, right), self.nodes[left].shape)
 
+    def product(self, left: int, right: int, like: Tensor) -> int:
+        """Product of two nodes of one shape: ((left + right)^2 - (left - right)^2) / 4; of a node with itself, z^2."""
+        if left == right:
+            return self.curve(left, "square")
+        more = self.curve(self.sum(left, right), "square")
+        less = self.curve(self.sum(left, self.scale(right, -1.0, 0.0, like)), "square")
+        return self.sum(self.scale(more, 0.25, 0.0, like), self.scale(less, -0.25, 0.0, like))
+
+    def reciprocal(self, place: int, like: Tensor) -> int:
+        """1 / z, bounded where z is shown to be positive."""
+        return self.scale(self.curve(place, "minus_reciprocal"), -1.0, 0.0, like)
+
     def greater(self, left: int, right: int, like: Tensor) -> int:
         """The greater of two nodes of one shape."""
         more = self.relu(self.sum(right, self.scale(left, -1.0, 0.0, like)))

@@ -24,8 +24,8 @@ SLOPES = ("fixed", "adaptive")
 HIDDEN = 0.1
 """Share of its terms' magnitudes by which a hidden bound of four terms counts as rounded, where the last bound counts
 whole."""
-STEEPEST = 2.3
-"""More than the largest slopes of a curve and of its lines together."""
+BOTH = 2.05
+"""More than the largest slopes of a curve and of its lines together, in slopes of the curve."""
 
 
 def hidden_share(region: Region) -> float:
@@ -43,6 +43,7 @@ class Relaxation:
         floor: l where l < 0 < u, else 0.
         low: slopes of the lower line, in [0, 1] where l < 0 < u and ``slope`` elsewhere; None: ``slope`` itself.
         under, over: of a curve, whose z is between ``slope`` zhat + under and ``slope`` zhat + over; of a ReLU None.
+        steep: by how much z, or a line, moves at most for a unit of zhat.
         size: what rounding may have cut off ``lower`` and ``upper``, a share of their terms' magnitudes; None: it was
             not asked for.
     """
@@ -54,6 +55,7 @@ class Relaxation:
     low: Tensor | None
     under: Tensor | None = None
     over: Tensor | None = None
+    steep: Tensor | float = 1.0
     size: Tensor | None = None
 
     @property
@@ -94,7 +96,8 @@ def relax(lower: Tensor, upper: Tensor, slopes: str = "fixed", activation: Relu 
     """
     if isinstance(activation, Curve):
         slope, under, over = activation.lines(lower, upper)
-        return Relaxation(lower, upper, slope, torch.zeros_like(slope), None, under, over)
+        steep = BOTH * activation.steepness(lower, upper)
+        return Relaxation(lower, upper, slope, torch.zeros_like(slope), None, under, over, steep)
     crossing = (lower < 0) & (upper > 0)
     zero, one = torch.zeros_like(lower), torch.ones_like(lower)
     # The quotient is formed on crossing units alone: 0 / 0 has no derivative either.
@@ -120,8 +123,8 @@ class Bound:
 def _past_relu(rows: Rows, at: Relaxation, bound: Bound, *, sized: bool) -> Rows:
     """Rows on z = relu(zhat) as rows on zhat, with the intercepts of the upper lines: sum of l [nu]_+ in the paper."""
     if sized and at.size is not None:
-        # What rounding may have cut off [l, u] moves z by as much at most, of a curve by its steepness.
-        bound.size = bound.size + rows.map(torch.abs).pair(at.size if at.under is None else STEEPEST * at.size)
+        # What rounding may have cut off [l, u].
+        bound.size = bound.size + rows.map(torch.abs).pair(at.steep * at.size)
     if at.under is not None and at.over is not None:
         (falls_over, rises_over), (falls_under, rises_under) = rows.by_sign(at.over), rows.by_sign(at.under)
         bound.below = bound.below + falls_over + rises_under

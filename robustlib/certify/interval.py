@@ -5,8 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from .curves import Curve
-from .dual import STEEPEST, hidden_share
+from .dual import hidden_share
 from .operations import Add, Graph, Greater, Input, Relu, Reshape, Take
 from .region import Region
 
@@ -25,7 +24,7 @@ def interval_sizes(graph: Graph, boxes: list[Region]) -> list[Tensor]:
         elif isinstance(operation, Add):
             sizes.append(before[0] + before[1])
         elif isinstance(operation, Relu):
-            sizes.append((STEEPEST if isinstance(operation, Curve) else 1.0) * before[0] + here)
+            sizes.append(operation.steepness(*ends(boxes[node.inputs[0]])) * before[0] + here)
         elif isinstance(operation, Reshape | Take):
             sizes.append(operation.spread(before[0]))
         else:

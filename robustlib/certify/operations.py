@@ -154,6 +154,10 @@ class Relu:
         """Least and greatest value over [lower, upper]."""
         return lower.clamp_min(0), upper.clamp_min(0)
 
+    def steepness(self, lower: Tensor, upper: Tensor) -> Tensor | float:
+        """Largest size of the derivative over [lower, upper]."""
+        return 1.0
+
 
 @dataclass(frozen=True)
 class Input:

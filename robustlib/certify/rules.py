@@ -1,29 +1,33 @@
 """Rules that translate PyTorch's operators into operations that bounds are known for.
 
 A rule sees one call that the model made: the arguments that depend on the input, the values of the others, and the
-result. It writes nodes and says which of them is the result. Functions with corners are made of ReLUs.
+result. It writes nodes and says which of them is the result.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
+from .activations import ACTIVATIONS, Rule
+from .attention import PRODUCTS
 from .builder import Call, Unbounded
 from .moves import MOVES, cells, choose, fill, move, moved, numbers, side_by_side
+from .norms import NORMS
 from .operations import Conv, Linear, average_pool
 from .rows import Kernel, Pair
 
 SUPPORTED = (
     "Linear, Conv1d, Conv2d, ConvTranspose1d, ConvTranspose2d, ReLU, BatchNorm1d, BatchNorm2d, AvgPool2d, MaxPool2d, "
     "AdaptiveAvgPool2d, AdaptiveMaxPool2d(1), Flatten, Dropout, Identity, Hardtanh, Hardsigmoid, ReLU6, LeakyReLU, "
-    "PReLU, Sigmoid, Tanh, ELU(1), SiLU, GELU, abs, clamp, ZeroPad2d and other pads, PixelShuffle, Upsample, view, "
-    "permute, slices, cat, stack, split and what else moves or copies values, means and sums over axes, sums and "
-    "differences of two branches, the greater or lesser of them, and +, -, *, / with a constant"
+    "PReLU, Sigmoid, LogSigmoid, Tanh, ELU, CELU, SELU, SiLU, GELU, Mish, Softplus, Hardswish, GLU, Softmax, "
+    "LogSoftmax, LayerNorm, GroupNorm, erf, atan, exp, log, sqrt, square, abs, clamp, ZeroPad2d and other pads, "
+    "PixelShuffle, Upsample, view, permute, slices, cat, stack, split and what else moves or copies values, means and "
+    "sums over axes, sums, differences, products and quotients of two branches, the greater or lesser of them, and +, "
+    "-, *, / with a constant"
 )
 
 
@@ -162,27 +166,7 @@ def linear(call: Call) -> int:
     return _layer(call, call.arguments["input"], call.arguments["weight"], call.arguments["bias"])
 
 
-def batch_norm(call: Call) -> list[int | None]:
-    """Batch norm with running statistics: a factor and a shift for each channel."""
-    a = call.arguments
-    mean, variance = call.get("running_mean"), call.get("running_var")
-    if call.get("training") or mean is None or variance is None:
-        raise Unbounded("has no running statistics; make it with track_running_stats=True and call model.eval()")
-    weight, bias = call.get("weight"), call.get("bias")
-    factor = (variance + call.get("eps", "epsilon")).rsqrt()
-    factor = factor if weight is None else factor * weight
-    shift = -mean * factor
-    shift = shift if bias is None else shift + bias
-    place = call.one()
-    shape = call.builder.nodes[place].shape
-    if a["input"].shape[0] != call.builder.rows:
-        raise Unbounded("normalises rows of an example as if they were examples")
-    form = (-1, *[1] * (len(shape) - 1))
-    scaled = call.builder.scale(place, factor.view(form), shift.view(form), a["input"])
-    return [scaled, *[None] * (len(call.output) - 1)]
-
-
-# Arithmetic and corners --------------------------------------------------------------------------------------------
+# Arithmetic --------------------------------------------------------------------------------------------
 
 
 def arithmetic(call: Call) -> int:
@@ -207,12 +191,12 @@ def arithmetic(call: Call) -> int:
         return builder.scale(place, torch.ones_like(value), sign * alpha * value, like)
     if name == "mul":
         return builder.scale(place, value, torch.zeros_like(value), like)
-    if name == "div" and one is not None:
-        return builder.scale(place, 1 / value, torch.zeros_like(value), like)
-    if name in ("maximum", "minimum"):
-        low, high = (value, None) if name == "maximum" else (None, value)
-        return builder.clip(place, low, high, like)
-    raise Unbounded("divides by what depends on the input")
+    if name == "div":
+        # A constant is divided by the branch, or the branch by it.
+        place, value = (builder.reciprocal(place, like), value) if one is None else (place, 1 / value)
+        return builder.scale(place, value, torch.zeros_like(value), like)
+    low, high = (value, None) if name == "maximum" else (None, value)
+    return builder.clip(place, low, high, like)
 
 
 def _branches(call: Call, name: str, one: int, two: int, alpha: float) -> int:
@@ -228,49 +212,12 @@ def _branches(call: Call, name: str, one: int, two: int, alpha: float) -> int:
         if one == two:
             return builder.scale(one, 1 + sign, 0.0, like)
         return builder.sum(one, two if sign == 1 else builder.scale(two, sign, 0.0, like))
-    raise Unbounded("multiplies or divides two values that depend on the input")
+    return builder.product(one, two if name == "mul" else builder.reciprocal(two, like), like)
 
 
 def neg(call: Call) -> int:
     """-z."""
     return call.builder.scale(call.one(), -1.0, 0.0, call.output)
-
-
-def relu(call: Call) -> int:
-    """max(z, 0)."""
-    return call.builder.relu(call.one())
-
-
-def curve(call: Call) -> int:
-    """An activation without corners."""
-    name = call.operator
-    if name == "elu" and any(call.get(of) != 1 for of in ("alpha", "scale", "input_scale")):
-        raise Unbounded("has a corner; use alpha=1")
-    if name == "gelu" and call.get("approximate") == "tanh":
-        name = "gelu_tanh"
-    return call.builder.curve(call.one(), name)
-
-
-def hard_sigmoid(call: Call) -> int:
-    """A clipped line: min(max(z / 6 + 1/2, 0), 1)."""
-    like = call.output
-    return call.builder.clip(call.builder.scale(call.one(), 1 / 6, 0.5, like), 0.0, 1.0, like)
-
-
-def clip(call: Call) -> int:
-    """Between two constants, or on one side of one."""
-    ends = [call.get("min", "min_val"), call.get("max", "max_val")]
-    place = call.one()
-    low, high = (call.constant(e, call.output.shape) if isinstance(e, Tensor) else e for e in ends)
-    return call.builder.clip(place, low, high, call.output)
-
-
-def leak(call: Call) -> int:
-    """A slope below zero: one number, or one for each channel."""
-    name, place = call.operator, call.one()
-    slope = -1.0 if name == "abs" else call.get("negative_slope", "weight")
-    value = call.constant(slope, call.output.shape) if isinstance(slope, Tensor) else float(slope)
-    return call.builder.leak(place, value, call.output)
 
 
 def max_pool(call: Call) -> list[int | None]:
@@ -313,15 +260,13 @@ def _repeated(call: Call, place: int, size: Pair, stride: Pair, padding: Pair, d
     return cells(call, place, lines[0], lines[1], call.subject)
 
 
-Rule = Callable[[Call], Any]
 CHANNELWISE = ("_adaptive_avg_pool2d", "adaptive_avg_pool2d", "upsample_bilinear2d", "upsample_bicubic2d")
-NORMS = ("native_batch_norm", "cudnn_batch_norm", "miopen_batch_norm", "_native_batch_norm_legit_no_training")
 RULES: dict[str, Rule] = {
+    **ACTIVATIONS,
+    **NORMS,
+    **PRODUCTS,
     **dict.fromkeys(MOVES, move),
     **dict.fromkeys(("add", "sub", "rsub", "mul", "div", "maximum", "minimum"), arithmetic),
-    **dict.fromkeys(NORMS, batch_norm),
-    **dict.fromkeys(("clamp", "clamp_min", "clamp_max", "hardtanh"), clip),
-    **dict.fromkeys(("leaky_relu", "_prelu_kernel", "abs"), leak),
     "convolution": convolution,
     "avg_pool2d": pool,
     **dict.fromkeys(("max_pool2d_with_indices", "adaptive_max_pool2d"), max_pool),
@@ -334,9 +279,6 @@ RULES: dict[str, Rule] = {
     "addmm": addmm,
     "linear": linear,
     "neg": neg,
-    "relu": relu,
-    **dict.fromkeys(("sigmoid", "tanh", "elu", "silu", "gelu"), curve),
-    "hardsigmoid": hard_sigmoid,
     "_to_copy": same,
 }
 """Rules by the name of the operator, without the underscore of its form that works in place."""

@@ -298,11 +298,6 @@ class Branching(nn.Module):
         return x if x.sum() > 0 else -x
 
 
-class Squared(nn.Module):
-    def forward(self, x: Tensor) -> Tensor:
-        return (x * x).flatten(1)
-
-
 class Pair(nn.Module):
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         return x.flatten(1), x
@@ -314,8 +309,7 @@ REFUSED: dict[str, tuple[Callable[[], nn.Module], str]] = {
         r"0 \(MaxPool2d\) .*beyond the map, and gaps",
     ),
     "adaptive maxima": (lambda: nn.Sequential(nn.AdaptiveMaxPool2d(2), nn.Flatten()), "cells of several sizes"),
-    "softplus": (lambda: nn.Sequential(nn.Flatten(), nn.Softplus()), r"1 \(Softplus\)"),
-    "a product": (Squared, r"mul \(mul\) has no bound here: it multiplies"),
+    "a jump": (lambda: nn.Sequential(nn.Flatten(), nn.Hardshrink()), r"1 \(Hardshrink\) has no bound here"),
     "a branch": (Branching, "cannot be traced"),
     "two outputs": (Pair, "more than one tensor"),
     "an image": (nn.ReLU, r"expected \(3, classes\)"),

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from robustlib.certify import certify, decide, estimate, largest_certified_radius, margins, optimum
-from robustlib.certify.curves import FORMS, Curve
+from robustlib.certify.curves import FORMS, Curve, Size
 from robustlib.certify.dual import pre_activation_bounds
 from robustlib.certify.region import Region
 from robustlib.certify.trace import trace
@@ -24,9 +26,35 @@ LAYERS: dict[str, type[nn.Module] | Any] = {
     "silu": nn.SiLU,
     "gelu": nn.GELU,
     "gelu_tanh": lambda: nn.GELU(approximate="tanh"),
+    "mish": nn.Mish,
+    "softplus": nn.Softplus,
+    "log_sigmoid": nn.LogSigmoid,
+    "erf": lambda: Function(torch.erf),
+    "atan": lambda: Function(torch.atan),
+    "square": lambda: Function(torch.square),
+    "exp": lambda: Function(lambda z: torch.exp(z / 4)),
+    "log": lambda: Function(lambda z: torch.log(0.5 + functional.softplus(z))),
+    "sqrt": lambda: Function(lambda z: torch.sqrt(0.5 + functional.softplus(z))),
+    "minus_reciprocal": lambda: Function(lambda z: 1 / (0.5 + functional.softplus(z))),
+    "minus_rsqrt": lambda: Function(lambda z: torch.rsqrt(0.5 + functional.softplus(z))),
+    "hard_swish_inside": nn.Hardswish,
+    "product": lambda: Function(lambda z: z * torch.sigmoid(2 * z)),
+    "layer norm": lambda: Function(lambda z: functional.layer_norm(z, z.shape[1:], eps=0.1)),
+    "softmax": lambda: Function(lambda z: torch.softmax(z / 2, 1)),
 }
 METHODS: tuple[dict[str, Any], ...] = ({}, {"slopes": "adaptive"}, {"method": "interval"}, {"method": "hybrid"})
 THREATS: tuple[Ball, ...] = (LinfBall(0.02, None), LinfBall(0.1), LinfBall(0.5), L2Ball(0.3, None), L2Ball(0.3))
+
+
+class Function(nn.Module):
+    """A function as a layer."""
+
+    def __init__(self, function: Callable[[Tensor], Tensor]) -> None:
+        super().__init__()
+        self.function = function
+
+    def forward(self, z: Tensor) -> Tensor:
+        return self.function(z)
 
 
 def network(kind: str, seed: int = 0) -> nn.Module:
@@ -57,36 +85,63 @@ def batch(seed: int = 1) -> tuple[Tensor, Tensor]:
     return torch.rand(3, 1, 4, 4, generator=generator, dtype=torch.float64), torch.tensor([0, 1, 2])
 
 
+def known(size: Size, lower: Tensor, upper: Tensor) -> Tensor:
+    """A size over one interval, or over each of several."""
+    return torch.as_tensor(size if isinstance(size, float) else size(lower, upper), dtype=torch.float64)
+
+
 @pytest.mark.parametrize("kind", FORMS)
-def test_what_is_said_of_a_curve_is_so(kind: str) -> None:
+@pytest.mark.parametrize("ends", [(-12.0, 12.0), (-2.5, -1.0), (0.05, 2.5), (0.5, 9.0)])
+def test_what_is_said_of_a_curve_is_so(kind: str, ends: tuple[float, float]) -> None:
     shape = FORMS[kind]
-    z = torch.linspace(-12, 12, 200_001, dtype=torch.float64, requires_grad=True)
+    lower, upper = torch.tensor(ends, dtype=torch.float64)
+    z = torch.linspace(*ends, 400_001, dtype=torch.float64, requires_grad=True)
+    if shape.positive and lower < 0:
+        assert all(end.isnan() for end in (*Curve(kind).lines(lower, upper), *Curve(kind).range_of(lower, upper)))
+        return
     (slope,) = torch.autograd.grad(shape.function(z).sum(), z)
-    assert float(slope.abs().max()) <= shape.steepest
+    steepest, curvature = known(shape.steepest, lower, upper), known(shape.curvature, lower, upper)
+    assert float(slope.abs().max()) <= steepest * (1 + 1e-12)
     z = z.detach()
     step = float(z[1] - z[0])
     bend = float(slope.diff().abs().max()) / step
-    assert 0.98 * shape.curvature <= bend <= shape.curvature
+    assert bend <= curvature * (1 + 1e-9)
+    everywhere = ends == (-12.0, 12.0) or not isinstance(shape.curvature, float)
+    assert not everywhere or bend >= 0.98 * curvature, "no larger than it need be"
     falling = z[slope < -1e-12]
     if shape.lowest is None:
         assert not len(falling)
-    else:
+    elif ends == (-12.0, 12.0):
         assert float(falling.max()) == pytest.approx(shape.lowest, abs=2 * step)
         assert bool((slope[z < shape.lowest - step] <= 0).all())
+
+
+def intervals(kind: str, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    """Wide and short ones, some without width, where the curve is, and not so far out that it overflows."""
+    generator = torch.Generator().manual_seed(0)
+    middle = 4 * torch.randn(4_000, generator=generator, dtype=torch.float64)
+    wide = 10 ** (8 * torch.rand(4_000, generator=generator, dtype=torch.float64) - 5)
+    wide[:50] = 0
+    if kind == "softplus":
+        middle[50:400] = 20 + 1e-4 * middle[50:400]
+    if FORMS[kind].positive:
+        middle = middle.abs() + 1e-3
+        wide = torch.minimum(wide, 0.999 * middle)
+    if kind == "exp":
+        wide = wide.clamp_max(10)
+    return (middle - wide).to(dtype), (middle + wide).to(dtype)
 
 
 @pytest.mark.parametrize("kind", FORMS)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
 def test_a_curve_is_between_its_lines(kind: str, dtype: torch.dtype) -> None:
-    generator = torch.Generator().manual_seed(0)
-    middle = 4 * torch.randn(4_000, generator=generator, dtype=torch.float64)
-    wide = 10 ** (8 * torch.rand(4_000, generator=generator, dtype=torch.float64) - 5)
-    wide[:50] = 0
-    lower, upper = (middle - wide).to(dtype), (middle + wide).to(dtype)
-    curve = Curve(kind)
+    lower, upper = intervals(kind, dtype)
+    curve, wide = Curve(kind), upper - lower
     slope, under, over = curve.lines(lower, upper)
     bottom, top = curve.range_of(lower, upper)
-    rounding = 8 * torch.finfo(dtype).eps * (1 + torch.maximum(lower.abs(), upper.abs()))
+    sizes = [end.abs() for end in (lower, upper, bottom, top, slope * lower, slope * upper)]
+    # A point of the interval is itself rounded, where the curve may be steep.
+    rounding = 8 * torch.finfo(dtype).eps * (1 + sum(sizes) + curve.steepness(lower, upper) * sizes[1])
     for part in torch.linspace(0, 1, 301, dtype=torch.float64).tolist():
         z = (lower + part * (upper - lower)).clamp(lower, upper)
         value = curve.forward(z)
@@ -95,10 +150,22 @@ def test_a_curve_is_between_its_lines(kind: str, dtype: torch.dtype) -> None:
         assert (bottom <= value + rounding).all()
         assert (value <= top + rounding).all()
     short = (wide < 0.05) & (wide > 0)
-    # Half a chord's sagitta on either side, and the allowance of a 32nd of the interval squared.
-    limit = FORMS[kind].curvature * (2 * wide[short]) ** 2 / 8 * (1 + 2.1 / 32**2)
-    assert ((over - under)[short] <= limit + 4 * rounding[short]).all()
+    if kind == "softplus":
+        assert (over[50:400] >= under[50:400] + 4e-9).any(), "it jumps there"
+        short[50:400] = False
+    # A chord's sagitta in all, and the allowance of a 32nd of the interval squared.
+    limit = known(FORMS[kind].curvature, lower.double(), upper.double()) * wide.double() ** 2 / 8 * (1 + 2.1 / 32**2)
+    assert ((over - under) <= limit + 4 * rounding)[short].all()
     assert ((over - under) <= (top - bottom) + rounding).all()
+
+
+@pytest.mark.parametrize("kind", FORMS)
+def test_what_is_no_number_or_too_large_proves_nothing(kind: str) -> None:
+    curve, nan, inf = Curve(kind), float("nan"), float("inf")
+    for lower, upper in ((nan, 1.0), (0.5, nan), (nan, nan), (-inf, inf), (0.5, inf)):
+        slope, under, over = curve.lines(torch.tensor(lower), torch.tensor(upper))
+        line = torch.stack([slope * 0.7 + under, -(slope * 0.7 + over)])
+        assert (line.isnan() | (line <= curve.forward(torch.tensor(0.7)) * torch.tensor([1.0, -1.0]))).all()
 
 
 @pytest.mark.parametrize("kind", LAYERS)
@@ -125,11 +192,18 @@ def test_no_margin_that_is_found_lies_below_the_bound(kind: str, threat: Ball) -
             for found in bounds.values():
                 for place, at in found.items():
                     before = values[graph.nodes[place].inputs[0]]
-                    assert ((at.lower <= before + 1e-9) & (before <= at.upper + 1e-9)).all()
+                    assert not ((at.lower > before + 1e-9) | (before > at.upper + 1e-9)).any()
     for options in METHODS:
         found = certify(model, x, y, threat, **options)
-        assert (found.margins <= worst + 1e-9).all(), options
-        assert all((layer.unstable == layer.units).all() for layer in found.layers[:2])
+        assert not (found.margins > worst + 1e-9).any(), options
+        assert not (found.certified & found.margins.isnan().any(1)).any()
+        # Nothing is known of a quotient whose lower part may be zero.
+        assert threat != THREATS[0] or options.get("method") or found.margins.isfinite().all()
+        assert (
+            kind not in FORMS
+            or kind == "hard_swish_inside"
+            or all((layer.unstable == layer.units).all() for layer in found.layers[:2])
+        )
 
 
 @pytest.mark.parametrize("kind", LAYERS)
@@ -138,9 +212,11 @@ def test_bounds_close_on_the_margins_with_the_radius(kind: str) -> None:
     with torch.no_grad():
         logits = model(x)
     own = logits.gather(1, y[:, None]) - logits
+    # Intervals of steep functions are wide even here.
+    far = 0.04 if kind in ("square", "layer norm") else 1e-3
     for options, eps in itertools.product(METHODS, (0.0, 1e-6)):
         found = certify(model, x, y, LinfBall(eps, None), **options).margins
-        torch.testing.assert_close(found, own, atol=1e-3 * (eps > 0) + 1e-9, rtol=0)
+        torch.testing.assert_close(found, own, atol=far * (eps > 0) + 1e-9, rtol=0)
     # The error of the lines falls with the square of the radius: the dual is exact to first order.
     point = x.clone().requires_grad_(True)
     logits = model(point)
@@ -177,9 +253,3 @@ def test_programs_refuse_a_curve_by_its_layer() -> None:
     ):
         with pytest.raises(RobustlibError, match="curve has no corners"):
             call()
-
-
-def test_a_corner_is_no_curve() -> None:
-    model = nn.Sequential(nn.Flatten(), nn.Linear(16, 3), nn.ELU(alpha=0.5)).double().eval()
-    with pytest.raises(RobustlibError, match=r"2 \(ELU\) has no bound here: it has a corner; use alpha=1"):
-        certify(model, batch()[0], None, LinfBall(0.1))

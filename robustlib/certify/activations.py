@@ -1,0 +1,125 @@
+"""Rules of activations and of other functions of one value: curves, and functions with corners, made of ReLUs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from torch import Tensor
+
+from .builder import Call, Unbounded
+from .curves import SOFTPLUS_THRESHOLD
+from .moves import moved, numbers
+
+Rule = Callable[[Call], Any]
+
+
+def relu(call: Call) -> int:
+    """max(z, 0)."""
+    return call.builder.relu(call.one())
+
+
+def curve(call: Call) -> int:
+    """An activation without corners."""
+    name = call.operator
+    if name == "gelu" and call.get("approximate") == "tanh":
+        name = "gelu_tanh"
+    return call.builder.curve(call.one(), name)
+
+
+def elu(call: Call) -> int:
+    """The plain one, e, of s z, and of other slopes at 0 a corner: a e(s z) + (1 - a s) relu(z), all times a scale."""
+    builder, like, place = call.builder, call.output, call.one()
+    alpha = float(call.get("alpha"))
+    scale, inner = (1.0, 1 / alpha) if call.operator == "celu" else (call.get("scale"), call.get("input_scale"))
+    if inner <= 0:
+        raise Unbounded(f"bends the other way at input_scale={inner:g}; use a positive one")
+    bent = builder.curve(place if inner == 1 else builder.scale(place, inner, 0.0, like), "elu")
+    if alpha * scale != 1:
+        bent = builder.scale(bent, alpha * scale, 0.0, like)
+    corner = 0.0 if call.operator == "celu" else scale * (1 - alpha * inner)
+    if corner == 0:
+        return bent
+    return builder.sum(bent, builder.scale(builder.relu(place), corner, 0.0, like))
+
+
+def softplus(call: Call) -> int:
+    """log(1 + e^(b z)) / b."""
+    builder, like, place = call.builder, call.output, call.one()
+    beta, threshold = float(call.get("beta")), float(call.get("threshold"))
+    if threshold != SOFTPLUS_THRESHOLD or beta <= 0:
+        raise Unbounded(f"jumps at threshold={threshold:g}; use {SOFTPLUS_THRESHOLD:g}")
+    if beta == 1:
+        return builder.curve(place, "softplus")
+    return builder.scale(builder.curve(builder.scale(place, beta, 0.0, like), "softplus"), 1 / beta, 0.0, like)
+
+
+def log_sigmoid(call: Call) -> list[int | None]:
+    """Log of the sigmoid, and a buffer."""
+    return [call.builder.curve(call.one(), "log_sigmoid"), None]
+
+
+def hard_swish(call: Call) -> int:
+    """A parabola that goes on straight, less half a ReLU at each corner."""
+    builder, like, place = call.builder, call.output, call.one()
+    found = builder.curve(place, "hard_swish_inside")
+    for sign in (1.0, -1.0):
+        corner = builder.relu(builder.scale(place, sign, -3.0, like))
+        found = builder.sum(found, builder.scale(corner, -0.5, 0.0, like))
+    return found
+
+
+def power(call: Call) -> int:
+    """Z or its square."""
+    exponent, place = 2 if call.operator == "square" else call.get("exponent"), call.one()
+    if isinstance(exponent, Tensor) or exponent not in (1, 2):
+        raise Unbounded("is another power than a square; squares and products are bounded")
+    return place if exponent == 1 else call.builder.curve(place, "square")
+
+
+def glu(call: Call) -> int:
+    """One half times the sigmoid of the other."""
+    place, subject = call.one(), call.subject
+    halves = (moved(call, place, half, subject) for half in numbers(subject).chunk(2, call.get("dim")))
+    one, other = (call.builder.reshape(half, call.builder.example(call.output.shape)) for half in halves)
+    return call.builder.product(one, call.builder.curve(other, "sigmoid"), call.output)
+
+
+def hard_sigmoid(call: Call) -> int:
+    """A clipped line: min(max(z / 6 + 1/2, 0), 1)."""
+    like = call.output
+    return call.builder.clip(call.builder.scale(call.one(), 1 / 6, 0.5, like), 0.0, 1.0, like)
+
+
+def clip(call: Call) -> int:
+    """Between two constants, or on one side of one."""
+    ends = [call.get("min", "min_val"), call.get("max", "max_val")]
+    place = call.one()
+    low, high = (call.constant(e, call.output.shape) if isinstance(e, Tensor) else e for e in ends)
+    return call.builder.clip(place, low, high, call.output)
+
+
+def leak(call: Call) -> int:
+    """A slope below zero: one number, or one for each channel."""
+    name, place = call.operator, call.one()
+    slope = -1.0 if name == "abs" else call.get("negative_slope", "weight")
+    value = call.constant(slope, call.output.shape) if isinstance(slope, Tensor) else float(slope)
+    return call.builder.leak(place, value, call.output)
+
+
+ACTIVATIONS: dict[str, Rule] = {
+    "relu": relu,
+    **dict.fromkeys(("clamp", "clamp_min", "clamp_max", "hardtanh"), clip),
+    **dict.fromkeys(("leaky_relu", "_prelu_kernel", "abs"), leak),
+    **dict.fromkeys(("sigmoid", "tanh", "silu", "gelu", "mish", "erf", "atan", "exp", "log", "sqrt"), curve),
+    **dict.fromkeys(("elu", "celu"), elu),
+    **dict.fromkeys(("pow", "square"), power),
+    "reciprocal": lambda call: call.builder.reciprocal(call.one(), call.output),
+    "rsqrt": lambda call: call.builder.scale(call.builder.curve(call.one(), "minus_rsqrt"), -1.0, 0.0, call.output),
+    "softplus": softplus,
+    "log_sigmoid_forward": log_sigmoid,
+    "hardsigmoid": hard_sigmoid,
+    "hardswish": hard_swish,
+    "glu": glu,
+}
+"""Rules by the name of the operator, as in :data:`robustlib.certify.rules.RULES`."""
