@@ -382,11 +382,13 @@ def test_a_bound_is_of_the_model_as_it_is_called(name: str) -> None:
         for eps in (0.02, 0.2):
             found = certify(model, x, None, LinfBall(eps, None))
             proven += int(found.certified.sum())
+            # Where a root's argument may be zero nothing is known.
+            assert found.margins[found.certified].isfinite().all()
             generator = torch.Generator().manual_seed(seed)
             for corner in (False, True) * 20:
                 side = 2 * torch.rand(x.shape, generator=generator) - 1
                 moved = x + eps * (side.sign() if corner else side)
-                assert (lead(model, moved, found.labels) >= found.margins - found.slack - 1e-5).all(), seed
+                assert not (lead(model, moved, found.labels) < found.margins - found.slack - 1e-5).any(), seed
     assert proven > 0
 
 
