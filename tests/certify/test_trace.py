@@ -203,6 +203,36 @@ BOUNDED: dict[str, Callable[[], nn.Module]] = {
     "without its mean": of(lambda m, x: m.b(F.relu(m.a(x - x.mean(1, keepdim=True))))),
     "plus its sum": of(lambda m, x: m.b(F.relu(m.a(x + 0.1 * x.sum(1, keepdim=True))))),
     "sums of pairs": of(lambda m, x: m.b(F.relu(m.a(x)).view(-1, 3, 2).sum(2).repeat(1, 2))),
+    "a product": of(lambda m, x: m.b(m.a(x) * x)),
+    "a square": of(lambda m, x: m.b((h := m.a(x)) * h + m.a(x) ** 2 + torch.square(x) + x**1)),
+    "a gate for all": of(lambda m, x: m.b(m.a(x) * x.mean(1, keepdim=True).sigmoid())),
+    "a quotient": of(lambda m, x: m.b(1 / (2 + F.relu(m.a(x))))),
+    "a quotient of two": of(lambda m, x: m.b(x / (2 + F.relu(m.a(x))) + m.a(x) / 3)),
+    "softmax": of(lambda m, x: m.b(m.a(x)).softmax(1)),
+    "softmax over an axis in front": of(lambda m, x: m.b(m.a(x).view(-1, 2, 3).softmax(1).flatten(1))),
+    "log softmax": of(lambda m, x: m.b(F.relu(m.a(x))).log_softmax(1)),
+    "own softmax": of(lambda m, x: m.b((e := m.a(x).exp()) / e.sum(1, keepdim=True))),
+    "logarithm and roots": of(lambda m, x: m.b((1 + x).log() + (0.5 + x).sqrt() + (0.5 + x).rsqrt() * m.a(x))),
+    "layer norm": _sequential(nn.Linear(FEATURES, 8), nn.LayerNorm(8), nn.Linear(8, 3)),
+    "layer norm of pairs": of(lambda m, x: m.b(F.layer_norm(m.a(x).view(-1, 3, 2), (2,), eps=0.1).flatten(1))),
+    "group norm": _sequential(nn.Linear(FEATURES, 8), nn.GroupNorm(2, 8, affine=False), nn.Linear(8, 3)),
+    "group norm of maps": of(
+        lambda m, x: m.b(F.group_norm(m.a(x).view(-1, 2, 3), 2, torch.tensor([0.5, -2.0])).flatten(1))
+    ),
+    "root mean square": of(lambda m, x: m.b(F.rms_norm(m.a(x), (FEATURES,), eps=0.1))),
+    "mish and softplus": _sequential(
+        nn.Linear(FEATURES, 8), nn.Mish(), nn.Linear(8, 8), nn.Softplus(3), nn.Linear(8, 3)
+    ),
+    "selu and celu": _sequential(nn.Linear(FEATURES, 8), nn.SELU(), nn.Linear(8, 8), nn.CELU(0.4), nn.Linear(8, 3)),
+    "elu with a corner": _sequential(nn.Linear(FEATURES, 8), nn.ELU(0.3), nn.Linear(8, 3)),
+    "hardswish": _sequential(nn.Linear(FEATURES, 8), nn.Hardswish(), nn.Linear(8, 3)),
+    "gated": _sequential(nn.Linear(FEATURES, 8), nn.GLU(1), nn.Linear(4, 3)),
+    "log sigmoid and soft sign": _sequential(
+        nn.Linear(FEATURES, 8), nn.LogSigmoid(), nn.Linear(8, 8), nn.Softsign(), nn.Linear(8, 3)
+    ),
+    "error function": of(lambda m, x: m.b(0.5 * (h := m.a(x)) * (1 + torch.erf(h / 2**0.5)) + torch.atan(x))),
+    "attention by hand": of(lambda m, x: _attend(m, x, by_hand=True)),
+    "attention": of(lambda m, x: _attend(m, x)),
     "a transformer's block": of(_block),
     "same type again": of(lambda m, x: m.b(F.relu(m.a(x)).float().to(x.dtype))),
 }
