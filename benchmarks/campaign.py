@@ -137,7 +137,7 @@ def step_back() -> None:
     """Take the lowest priority: where Linux shares the time among sessions first, a process's own says little."""
     os.nice(19)
     with contextlib.suppress(OSError):
-        Path("/proc/self/autogroup").write_text("19")
+        Path("/proc/self/autogroup").write_text("19", encoding="ascii")
 
 
 def work(root: Path, cache: Path, budget: float) -> None:

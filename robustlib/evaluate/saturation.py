@@ -167,4 +167,4 @@ class Amplitudes(Measurement):
         return SIZE if metric == "median_log10" else SHARE
 
     def work(self, price: Price, network: Network, n: int) -> float:
-        return price.step(network) * n * 2.0 * (1 + 2 * len(facts_of(network.dataset).classes))
+        return price.step(network) * n * (1.0 + 2 * len(facts_of(network.dataset).classes))
