@@ -79,7 +79,10 @@ def row(cell: Cell, profile: str, store: Store) -> Row:
     found = _line(cell, cell.evaluations, target(cell), records, name, cell.note)
     if found.verdict.name in ASK_WHY or (found.verdict.name == "open" and cell.ablation):
         found = replace(found, footnotes=(*found.footnotes, _explained(cell, store)))
-    return replace(found, authors=authors(cell, profile, store))
+    theirs = authors(cell, profile, store)
+    if theirs is None and cell.released and OWN_PROTOCOL in search_order(profile):
+        found = replace(found, footnotes=(*found.footnotes, _NOT_THEIRS))
+    return replace(found, authors=theirs)
 
 
 def authors(cell: Cell, profile: str, store: Store) -> Row | None:
@@ -99,6 +102,7 @@ def authors(cell: Cell, profile: str, store: Store) -> Row | None:
     return replace(line, footnotes=(*line.footnotes, _OPEN)) if line.verdict.name in ASK_WHY else line
 
 
+_NOT_THEIRS = "on the authors' network not run yet"
 _OPEN = "the authors' network, measured as the paper measured, does not give the printed number; why is not known"
 _BATCHES = "the mean over batches of {}, the last one smaller, as in the authors' code; over points it is {:.3f} {}"
 

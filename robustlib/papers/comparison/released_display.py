@@ -114,11 +114,8 @@ def released_text(profile: str, store: Store) -> str:
     theirs = {name: end for (name, whose), end in found.items() if whose == released.AUTHORS}
     decided = []
     for name, end in theirs.items():
-        more = (
-            ""
-            if end.printed is None
-            else (f"today's certificates prove {end.proven - end.printed:.2f} points more than the printed bound, and ")
-        )
+        beyond = None if end.printed is None else f"{end.proven - end.printed:.2f} points more than the printed bound"
+        more = f"today's certificates prove {beyond}, and " if beyond else ""
         decided.append(f"*{name}*: {more}{end.gap:.2f} points lie between proof and attack.")
     if not decided:
         return "The records of this table are not all there yet."
