@@ -16,15 +16,15 @@ modes, x and the random state are left as they were, also by a refusal.
 What moves, copies or leaves out values (slices, pads, ``cat``, ``permute``, indices that are constant) is understood
 whatever its form; densely connected and shuffled networks, and shortcuts padded with zeros, are bounded as they are.
 Functions without corners (sigmoid, GELU, mish, exp, squares, ...) lie between parallel lines, exact to first order in
-the radius; products are made of squares, quotients of products and reciprocals, and of these softmax, layer and group
-norm and attention whose batch is its first axis. So it is in every method but ``decide`` and ``optimum``, whose
-programs are of ReLUs and of what is made of them. A reciprocal, a root or a logarithm is bounded where its argument is
-shown to be positive; elsewhere margins are NaN, and nothing is certified: intervals show it of few deep networks, the
-dual of small balls.
+the radius; products are made of squares, quotients of products and reciprocals, and of these softmax, layer, group and
+instance norm and attention. The batch may be any axis on the way, as ``nn.MultiheadAttention`` and
+``nn.TransformerEncoder`` lay it, where an operation treats lines or numbers alike. So it is in every method but
+``decide`` and ``optimum``, whose programs are of ReLUs and of what is made of them. A reciprocal, a root or a logarithm
+is bounded where its argument is shown to be positive; elsewhere margins are NaN, and nothing is certified: intervals
+show it of few deep networks, the dual of small balls.
 
-**Refusals**, each in one line that names the reason: any other operation that the logits depend on (recurrent cells,
-``nn.MultiheadAttention``, which moves the batch to its second axis, sorting, maxima and variances over axes);
-whatever mixes the examples of a batch; random numbers; a tensor written to in part; a model whose calls differ,
+**Refusals**, each in one line that names the reason: any other operation that the logits depend on (sorting, rounding,
+steps); whatever mixes the examples of a batch; random numbers; a tensor written to in part; a model whose calls differ,
 that changes its buffers, depends on the size of the batch, reads values of the input (``item``, ``tolist``, ``numpy``,
 a branch), lowers its precision on the way or has a layer in train mode; one logit (give two, or a fixed zero beside
 it); logits that are not finite at x; outputs that are no (N, classes) tensor.

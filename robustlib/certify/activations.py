@@ -70,11 +70,25 @@ def hard_swish(call: Call) -> int:
 
 
 def power(call: Call) -> int:
-    """Z or its square."""
+    """Products of z and squares; a root, exp(p log z) or the reciprocal of one, bounded where z is positive."""
     exponent, place = 2 if call.operator == "square" else call.get("exponent"), call.one()
-    if isinstance(exponent, Tensor) or exponent not in (1, 2):
-        raise Unbounded("is another power than a square; squares and products are bounded")
-    return place if exponent == 1 else call.builder.curve(place, "square")
+    builder, like = call.builder, call.output
+    if isinstance(exponent, Tensor):
+        raise Unbounded("is a power that is a tensor; give a number")
+    if exponent == 0.5:
+        return builder.curve(place, "sqrt")
+    if exponent != int(exponent):
+        return builder.curve(builder.scale(builder.curve(place, "log"), exponent, 0.0, like), "exp")
+    if exponent == 0:
+        return builder.scale(place, 0.0, 1.0, like)
+    found, square, left = None, place, abs(int(exponent))
+    while left:
+        if left % 2:
+            found = square if found is None else builder.product(found, square, like)
+        left //= 2
+        square = builder.curve(square, "square") if left else square
+    assert found is not None
+    return found if exponent > 0 else builder.reciprocal(found, like)
 
 
 def glu(call: Call) -> int:
@@ -99,6 +113,13 @@ def clip(call: Call) -> int:
     return call.builder.clip(place, low, high, call.output)
 
 
+def soft_shrink(call: Call) -> int:
+    """The value less what is left of it between two corners."""
+    place, like, width = call.one(), call.output, float(call.get("lambd"))
+    inner = call.builder.clip(place, -width, width, like)
+    return call.builder.sum(place, call.builder.scale(inner, -1.0, 0.0, like))
+
+
 def leak(call: Call) -> int:
     """A slope below zero: one number, or one for each channel."""
     name, place = call.operator, call.one()
@@ -120,6 +141,7 @@ ACTIVATIONS: dict[str, Rule] = {
     "log_sigmoid_forward": log_sigmoid,
     "hardsigmoid": hard_sigmoid,
     "hardswish": hard_swish,
+    "softshrink": soft_shrink,
     "glu": glu,
 }
 """Rules by the name of the operator, as in :data:`robustlib.certify.rules.RULES`."""

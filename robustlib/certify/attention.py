@@ -1,4 +1,4 @@
-"""Rules of products of matrices that both depend on the input, as attention makes them."""
+"""Rules of products of stacks of matrices, of which both may depend on the input, as in attention."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from torch import Tensor
 from .builder import Call, Unbounded
 from .moves import moved, numbers
 from .norms import shares
-from .operations import Linear
+from .operations import Conv, Linear
+from .rows import Kernel, Shape
 
 Side = tuple[int, Tensor, Tensor]
 """A node, the tensor that it is, and the numbers of that tensor's values as lines (..., lines, k)."""
@@ -44,24 +45,75 @@ def _products(call: Call, one: Side, other: Side) -> int:
     return builder.reshape(found, builder.example(whole[:-1]))
 
 
+def _by_constants(call: Call, side: Side, constant: Tensor) -> int:
+    """Lines (..., n, k) times constant matrices (..., k, m), which may differ within an example."""
+    builder = call.builder
+    place, value, found = side
+    rows, shape = builder.rows, (*builder.example(constant.shape[:1]), *constant.shape[1:])
+    same = constant.view(rows, -1, *constant.shape[1:])
+    if not bool((same == same[:1]).all()):
+        raise Unbounded("multiplies by matrices that differ from row to row of a batch")
+    heads, k, m = shape
+    if bool((same == same[:1, :1]).all()):
+        lines = moved(call, place, found, value)
+        return builder.note(Linear(constant[0].t(), None), (lines,), (*builder.nodes[lines].shape[:-1], m))
+    # A matrix for each part of an example: a convolution of one cell that keeps the parts apart.
+    map_of = moved(call, place, found.transpose(1, 2).reshape(rows, heads * k, -1, 1), value)
+    kernel = Kernel(same[0].transpose(1, 2).reshape(heads * m, k, 1, 1), groups=heads)
+    n = builder.nodes[map_of].shape[1]
+    made = builder.note(Conv(kernel, None), (map_of,), (heads * m, n, 1))
+    laid = torch.empty((rows, heads, m, n), dtype=value.dtype, device=value.device)
+    return moved(call, made, numbers(laid).transpose(2, 3), laid)
+
+
+def _back(call: Call, place: int, *, turned: bool) -> int:
+    """The result (..., n, m) of matrices; or of (..., m, n), turned."""
+    like = call.output
+    if turned:
+        now = torch.empty_like(like.transpose(1, 2))
+        return moved(call, place, numbers(now).transpose(1, 2), like)
+    return call.builder.reshape(place, call.builder.example(like.shape))
+
+
 def bmm(call: Call) -> int:
-    """Matrices (n, k) times matrices (k, m)."""
-    a = call.arguments
-    return _products(call, _side(call, a["self"]), _turned(_side(call, a["mat2"])))
+    """Matrices (n, k) times matrices (k, m), of which the ones or the others may be constant."""
+    one, other = call.arguments["self"], call.arguments["mat2"]
+    if call.place_of(one) is None:
+        return _back(call, _by_constants(call, _turned(_side(call, other)), one.transpose(1, 2)), turned=True)
+    if call.place_of(other) is None:
+        return _back(call, _by_constants(call, _side(call, one), other), turned=False)
+    return _products(call, _side(call, one), _turned(_side(call, other)))
+
+
+def _mask(call: Call, shape: Shape) -> tuple[Tensor, Tensor] | None:
+    """(what is added to the scores, 1 where a query looks and 0 where it does not), as one example has them."""
+    mask = call.get("attn_mask", "attn_bias")
+    if call.arguments["is_causal"]:
+        none = call.first.new_full(tuple(shape[-2:]), -torch.inf).triu(1)
+        mask = none if mask is None else mask + none
+    if mask is None:
+        return None
+    seen = (mask != -torch.inf).expand(shape)
+    return call.constant(torch.where(seen, mask, 0.0), shape), call.constant(seen.to(mask.dtype), shape)
 
 
 def attention(call: Call) -> list[int | None]:
     """softmax(q k' scale) v."""
     a, builder, like = call.arguments, call.builder, call.output[0]
-    if a["dropout_p"] or a["is_causal"] or a["attn_mask"] is not None:
-        raise Unbounded("has a mask or drops out")
+    if a["dropout_p"]:
+        raise Unbounded("drops out")
     query, key, value = (_side(call, a[name]) for name in ("query", "key", "value"))
     scale = like.shape[-1] ** -0.5 if a["scale"] is None else a["scale"]
     scores = builder.scale(_products(call, query, key), scale, 0.0, like)
     scores_as = torch.empty((*like.shape[:-1], a["key"].shape[-2]), dtype=like.dtype, device=like.device)
-    weights = shares(builder, scores, scores_as.shape[-1], like), scores_as, numbers(scores_as)
+    seen = None
+    if (mask := _mask(call, scores_as.shape)) is not None:
+        more, seen = (part.expand(builder.nodes[scores].shape) for part in mask)
+        scores = builder.scale(scores, torch.ones_like(more), more, like)
+    weights = shares(builder, scores, scores_as.shape[-1], like, seen), scores_as, numbers(scores_as)
     return [_products(call, weights, _turned(value)), None]
 
 
-PRODUCTS: dict[str, Callable[[Call], Any]] = {"bmm": bmm, "_scaled_dot_product_flash_attention_for_cpu": attention}
+FUSED = ("_scaled_dot_product_flash_attention_for_cpu", "_scaled_dot_product_efficient_attention")
+PRODUCTS: dict[str, Callable[[Call], Any]] = {"bmm": bmm, **dict.fromkeys(FUSED, attention)}
 """Rules by the name of the operator, as in :data:`robustlib.certify.rules.RULES`."""

@@ -18,6 +18,24 @@ class Unbounded(Exception):
     """Raised by a rule, with the fault of the call."""
 
 
+@dataclass(frozen=True)
+class Laid:
+    """A value that is no node: copies of a node's values, but the examples do not stand along its first axis.
+
+    Attributes:
+        place: of the node.
+        numbers: 1, 2, ... of the node's values, example by example, where they stand; 0: a zero.
+        where: the operation that laid them so.
+    """
+
+    place: int
+    numbers: Tensor
+    where: str = ""
+
+
+Held = int | Laid
+
+
 @dataclass
 class Builder:
     """The nodes so far.
@@ -120,15 +138,22 @@ class Call:
         builder: takes the nodes.
         func: the operator.
         arguments: by their names in its schema.
-        place_of: position of the node that a tensor is; None: it does not depend on the input.
+        held_of: the node that a tensor is, or how one is laid in it; None: it does not depend on the input.
         output: the operator's result.
     """
 
     builder: Builder
     func: Any
     arguments: dict[str, Any]
-    place_of: Callable[[Any], int | None]
+    held_of: Callable[[Any], Held | None]
     output: Any
+
+    def place_of(self, tensor: Any) -> int | None:
+        """Position of the node that a tensor is; None: it does not depend on the input."""
+        held = self.held_of(tensor)
+        if isinstance(held, Laid):
+            raise Unbounded(f"takes no examples along another axis than the first, where {held.where} laid them")
+        return held
 
     def get(self, *names: str) -> Any:
         """The first of these arguments that the operator has."""
@@ -141,6 +166,12 @@ class Call:
         return name.rstrip("_")
 
     @property
+    def first(self) -> Tensor:
+        """The result, or the first of several."""
+        found: Tensor = self.output if isinstance(self.output, Tensor) else self.output[0]
+        return found
+
+    @property
     def subject(self) -> Tensor:
         """The first argument, which depends on the input."""
         first: Tensor = next(iter(self.arguments.values()))
@@ -149,11 +180,18 @@ class Call:
     def one(self) -> int:
         """Position of the first argument, where nothing else depends on the input."""
         place = self.place_of(self.subject)
+        self.alone()
+        assert place is not None
+        return place
+
+    def alone(self) -> Held:
+        """The first argument, however it is laid, where nothing else depends on the input."""
+        held = self.held_of(self.subject)
         rest = list(self.arguments.values())[1:]
         parts = [part for value in rest for part in (value if isinstance(value, list | tuple) else [value])]
-        if place is None or any(self.place_of(part) is not None for part in parts):
+        if held is None or any(self.held_of(part) is not None for part in parts):
             raise Unbounded("has weights or positions that depend on the input")
-        return place
+        return held
 
     def again(self, subject: Any, **others: Any) -> Any:
         """The operator's value with another first argument, and others by their names."""
@@ -162,7 +200,7 @@ class Call:
     def constant(self, value: Any, shape: Sequence[int]) -> Tensor:
         """A constant as one example of ``shape`` (batch included) sees it: (), (C, 1, ...) or the whole shape."""
         example, rows = self.builder.example(shape), self.builder.rows
-        found = torch.as_tensor(value, dtype=self.output.dtype, device=self.output.device)
+        found = torch.as_tensor(value, dtype=self.first.dtype, device=self.first.device)
         trailing = (1,) * (len(example) - 1)
         inner = found[0] if found.dim() == len(shape) and found.shape[0] == 1 else found
         folded = len(example) == len(shape)
@@ -172,6 +210,6 @@ class Call:
         if not folded and inner.shape == (example[0], *trailing):
             return inner
         whole = found.expand(*shape).reshape(rows, *example)
-        if not self.output.is_meta and not torch.equal(whole, whole[:1].expand_as(whole)):
+        if not self.first.is_meta and not torch.equal(whole, whole[:1].expand_as(whole)):
             raise Unbounded("uses a constant that differs from row to row of a batch")
         return whole[0]

@@ -6,13 +6,15 @@ the result says whose copy stands there. Zero is the number of none.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from .builder import Call, Unbounded
+from .builder import Call, Held, Laid, Unbounded
 from .operations import Affine, Conv, Take
 from .rows import Kernel, Shape
 
@@ -70,28 +72,41 @@ def numbers(value: Tensor) -> Tensor:
     return torch.arange(1, value.numel() + 1, dtype=torch.float64, device=device).view(value.shape)
 
 
-def move(call: Call) -> int | list[int]:
+def move(call: Call) -> Held | list[Held]:
     """The values of the first argument, in other places."""
-    place, subject = call.one(), call.subject
-    before = numbers(subject)
-    found = call.again(before)
+    held, subject = call.alone(), call.subject
+    before = held if isinstance(held, Laid) else Laid(held, numbers(subject))
+    # Whether a view is possible depends on where values are in memory; where their numbers are is another matter.
+    size = call.get("size") if call.operator in ("view", "_unsafe_view") else None
+    found = call.again(before.numbers) if size is None else before.numbers.reshape(size)
     if isinstance(found, Tensor):
+        return laid(call, replace(before, numbers=found), subject)
+    return [laid(call, replace(before, numbers=part), subject) for part in found]
+
+
+def laid(call: Call, value: Laid, like: Tensor) -> Held:
+    """The value as a node, where its examples stand along the first axis; otherwise itself."""
+    builder, found = call.builder, value.numbers
+    try:
+        shape = builder.example(found.shape)
         # Views, by far the most of these, leave the order as it is.
-        if torch.equal(found.flatten(), before.flatten()):
-            return call.builder.reshape(place, call.builder.example(found.shape))
-        return moved(call, place, found, subject)
-    return [moved(call, place, part, subject) for part in found]
+        whole = builder.rows * math.prod(builder.nodes[value.place].shape)
+        if found.numel() == whole and torch.equal(found.flatten(), numbers(found).flatten()):
+            return builder.reshape(value.place, shape)
+        return moved(call, value.place, found, like)
+    except Unbounded:
+        return value
 
 
 def moved(call: Call, place: int, found: Tensor, subject: Tensor) -> int:
-    """A node with the values of ``subject``, the node ``place``, where ``found`` has their numbers.
+    """A node with the values of the node ``place``, of the kind of ``subject``, where ``found`` has their numbers.
 
     Raises:
         Unbounded: an example has values of another, or not the same ones as the others.
     """
     builder = call.builder
     before, after = builder.nodes[place].shape, builder.example(found.shape)
-    own = subject.numel() // builder.rows
+    own = math.prod(before)
     first = torch.arange(builder.rows, device=found.device)[:, None] * own
     of_each = found.reshape(builder.rows, -1).long() - 1 - first
     none = found.reshape(builder.rows, -1) == 0

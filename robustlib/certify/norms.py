@@ -49,6 +49,12 @@ def group_norm(call: Call) -> list[int | None]:
     return _by_own_statistics(call, size, lambda values: values[:, None].expand(-1, each).reshape(groups, size))
 
 
+def instance_norm(call: Call) -> list[int | None]:
+    """The same of lines (m, k); factor and shift are one for each line."""
+    shape = call.arguments["input"].shape
+    return _by_own_statistics(call, shape[1], lambda values: call.constant(values[:, None].expand(shape), shape))
+
+
 def _by_own_statistics(call: Call, size: int, laid: Callable[[Tensor], Tensor]) -> list[int | None]:
     """Values in turn, ``size`` at a time, less their mean and over the root of their variance and eps.
 
@@ -88,13 +94,21 @@ def _back(call: Call, place: int) -> int:
     return moved(call, place, numbers(now).movedim(-1, axis), now)
 
 
-def shares(builder: Builder, place: int, k: int, like: Tensor) -> int:
-    """Softmax over a node's last axis: 1 / sum_j exp(z_j - z_i), since differences are bounded more closely."""
+def shares(builder: Builder, place: int, k: int, like: Tensor, seen: Tensor | None = None) -> int:
+    """Softmax over a node's last axis: 1 / sum_j exp(z_j - z_i), since differences are bounded more closely.
+
+    ``seen``, of the node's shape, is 1 where a value takes part and 0 where its share is none.
+    """
     shape, one = builder.nodes[place].shape, torch.eye(k).to(like)
     apart = (one[None] - one[:, None]).flatten(0, 1)
     pairs = builder.reshape(builder.note(Linear(apart, None), (place,), (*shape[:-1], k * k)), (*shape, k))
-    total = builder.note(Linear(like.new_ones(1, k), None), (builder.curve(pairs, "exp"),), (*shape, 1))
-    return builder.reshape(builder.reciprocal(total, like), shape)
+    terms = builder.curve(pairs, "exp")
+    if seen is not None:
+        among = seen[..., None, :].expand(*shape, k).contiguous()
+        terms = builder.scale(terms, among, torch.zeros_like(among), like)
+    total = builder.note(Linear(like.new_ones(1, k), None), (terms,), (*shape, 1))
+    found = builder.reshape(builder.reciprocal(total, like), shape)
+    return found if seen is None else builder.scale(found, seen, torch.zeros_like(seen), like)
 
 
 def softmax(call: Call) -> int:
@@ -121,7 +135,7 @@ NORMS: dict[str, Callable[[Call], Any]] = {
     **dict.fromkeys(RUNNING, batch_norm),
     "native_layer_norm": layer_norm,
     "native_group_norm": group_norm,
-    "_softmax": softmax,
+    **dict.fromkeys(("_softmax", "_safe_softmax"), softmax),
     "_log_softmax": log_softmax,
 }
 """Rules by the name of the operator, as in :data:`robustlib.certify.rules.RULES`."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -16,10 +16,12 @@ from torch import Tensor, nn
 from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
+from torch.utils._pytree import tree_leaves, tree_map
 
 from ..errors import RobustlibError
-from .builder import Builder, Call, Unbounded
+from .builder import Builder, Call, Held, Laid, Unbounded
+from .layouts import by_examples
+from .moves import MOVES
 from .operations import Graph, Input, Node, ancestry
 from .rules import CONSTANTS, RULES, SUPPORTED
 
@@ -50,6 +52,8 @@ DECIDED = {torch.Tag.dynamic_output_shape, torch.Tag.data_dependent_output}
 """Tags of others."""
 CHECKED = ("_assert", "linalg", "_linalg", "cholesky", "lu_")
 """Beginnings of the names of operators that fail at some values."""
+UNCHECKED = {"linalg_vector_norm"}
+"""Those that do not."""
 PLACED = {"embedding", "index", "index_put", "index_select", "gather", "scatter", "scatter_add", "take"}
 """Operators that fail at some positions."""
 Source = tuple[int, int]
@@ -81,9 +85,28 @@ class _Step:
         name: str = self.func.overloadpacket.__name__
         return name.rstrip("_")
 
+    def renamed(self, old: Tensor, new: Tensor) -> _Step:
+        """The same with another tensor in place of one."""
+        arguments, output = tree_map(lambda value: new if value is old else value, (self.arguments, self.output))
+        sources = {id(new) if name == id(old) else name: source for name, source in self.sources.items()}
+        return replace(self, arguments=arguments, sources=sources, output=output)
+
 
 def _whole(tensor: Tensor) -> tuple[Any, ...]:
     return tensor.storage_offset(), tuple(tensor.shape), tensor.stride()
+
+
+def _overlap(one: Tensor, other: Tensor) -> bool:
+    """True where two views of one memory have a place in common, or count its places otherwise."""
+    if one.element_size() != other.element_size():
+        return True
+
+    def places(tensor: Tensor) -> Tensor:
+        offset, shape, stride = _whole(tensor)
+        reach = [torch.arange(n) * step for n, step in zip(shape, stride, strict=True)]
+        return sum((at.view(-1, *[1] * i) for i, at in enumerate(reversed(reach))), torch.tensor(offset)).flatten()
+
+    return bool(torch.isin(places(one), places(other)).any())
 
 
 def _memory(tensor: Tensor) -> int:
@@ -91,6 +114,16 @@ def _memory(tensor: Tensor) -> int:
     with torch._C.DisableTorchFunction():
         storage = tensor.untyped_storage()
         return storage.data_ptr() or storage._cdata
+
+
+def _same_places(tensor: Tensor, arguments: dict[str, Any]) -> bool:
+    """True where ``as_strided_`` leaves each value where it is: steps along axes of length one alone may differ."""
+    steps = zip(tensor.shape, tensor.stride(), arguments["stride"], strict=False)
+    return (
+        list(tensor.shape) == list(arguments["size"])
+        and arguments["storage_offset"] in (None, tensor.storage_offset())
+        and all(n == 1 or one == other for n, one, other in steps)
+    )
 
 
 def _asks(func: Any, operator: str, leaves: list[Tensor], sources: dict[int, Any]) -> bool:
@@ -105,7 +138,7 @@ def _may_fail(operator: str, leaves: list[Tensor], sources: dict[int, Any]) -> b
     """True where an operator raises an error at some values of what depends on the input, and not at others."""
     if operator.rstrip("_") in PLACED:
         return any(id(leaf) in sources and not leaf.is_floating_point() for leaf in leaves)
-    return operator.startswith(CHECKED)
+    return operator.startswith(CHECKED) and operator not in UNCHECKED
 
 
 def _own_memory(tensor: Tensor) -> bool:
@@ -151,13 +184,18 @@ class Recorder(TorchDispatchMode):
         for other in reversed(others):
             if _whole(other.tensor) == _whole(tensor):
                 return other.source
-        return f"{self._where('view')} has no bound here: it sees memory that was changed in part" if others else None
+        if not any(_overlap(other.tensor, tensor) for other in others):
+            return None
+        return f"{self._where('view')} has no bound here: it sees memory that was changed in part"
 
     def _changed(self, tensor: Tensor, source: Source) -> None:
         """The tensor was changed in place: so were its other names, and further views of its memory are lost."""
         stale = f"{self._where('view')} has no bound here: it sees what was changed in place under another name"
         for other in self.shared.get(_memory(tensor), []):
-            other.source = source if _whole(other.tensor) == _whole(tensor) else stale
+            if _whole(other.tensor) == _whole(tensor):
+                other.source = source
+            elif _overlap(other.tensor, tensor):
+                other.source = stale
         self._keep(tensor, source)
 
     # Place in the model -------------------------------------------------------------------------------------
@@ -213,8 +251,11 @@ class Recorder(TorchDispatchMode):
                 "model does then is not seen; leave it out"
             )
         arguments, where = _bound(func, args, kwargs), self._where(operator.rstrip("_"))
-        written = [arguments[a.name] for a in func._schema.arguments if a.alias_info and a.alias_info.is_write]
-        if len(written) > 1 or torch.Tag.inplace_view in func.tags or (written and not operator.endswith("_")):
+        named = [a.name for a in func._schema.arguments if a.alias_info and a.alias_info.is_write]
+        written = [arguments[name] for name in named]
+        if torch.Tag.inplace_view in func.tags:
+            return self._turned(func, arguments, sources, where)
+        if len(written) > 1 or (written and not operator.endswith("_")):
             raise RobustlibError(
                 f"{where} works in place in a way that is not followed; use the form that returns a value"
             )
@@ -222,12 +263,15 @@ class Recorder(TorchDispatchMode):
             raise RobustlibError(
                 f"{where} writes values of the input into memory that is not PyTorch's; write into a tensor of its own"
             )
+        # A constant that is written to: what it was is an argument.
+        before = {name: arguments[name].clone() for name in named if id(arguments[name]) not in sources}
         try:
             output = func(*args, **kwargs)
         except Exception:
             # Whether it fails may depend on values, and the model may go on another way.
             self.failed = where
             raise
+        arguments.update(before)
         place = len(self.steps)
         self.steps.append(_Step(func, arguments, sources, output, where, self._leaf()))
         if written:
@@ -236,6 +280,30 @@ class Recorder(TorchDispatchMode):
             for i, part in enumerate([output] if isinstance(output, Tensor) else output or ()):
                 if isinstance(part, Tensor):
                     self._keep(part, (place, i))
+        return output
+
+    def _turned(self, func: Any, arguments: dict[str, Any], sources: dict[int, Any], where: str) -> Any:
+        """A view that takes its tensor's place: ``transpose_``, ``squeeze_``, ..."""
+        name = next(iter(arguments))
+        tensor, operator = arguments[name], func.overloadpacket.__name__.rstrip("_")
+        if operator == "as_strided" and _same_places(tensor, arguments):
+            # Global pools say so that they keep channels last.
+            return func(**arguments)
+        packet = getattr(torch.ops.aten, operator)
+        forms = [getattr(packet, form) for form in packet.overloads()]
+        plain = next((form for form in forms if [a.name for a in form._schema.arguments] == list(arguments)), None)
+        if operator not in MOVES or plain is None:
+            raise RobustlibError(
+                f"{where} works in place in a way that is not followed; use the form that returns a value"
+            )
+        before = tensor.detach()
+        output = func(**arguments)
+        # Those who saw it before saw it as it was.
+        self.steps = [step and step.renamed(tensor, before) for step in self.steps]
+        self.steps.append(
+            _Step(plain, {**arguments, name: before}, {id(before): sources[id(tensor)]}, output, where, self._leaf())
+        )
+        self.values[id(tensor)].source = (len(self.steps) - 1, 0)
         return output
 
     # The graph ----------------------------------------------------------------------------------------------
@@ -259,7 +327,7 @@ class Recorder(TorchDispatchMode):
         needed = self._needed(last)
         builder = Builder(len(self.x), self.x.device)
         builder.nodes.append(Node("x", Input(), (), tuple(self.x.shape[1:])))
-        places: dict[Source, int] = {(0, 0): 0}
+        places: dict[Source, Held] = {(0, 0): 0}
         used: dict[str, int] = {}
         for position in sorted(needed):
             step = self.steps[position]
@@ -270,9 +338,16 @@ class Recorder(TorchDispatchMode):
                 builder.name = f"{step.operator}_{count}" if count else step.operator
             found = self._apply(step, builder, places)
             for i, place in enumerate(found if isinstance(found, list) else [found]):
+                if isinstance(place, Laid) and not place.where:
+                    place = replace(place, where=step.where)
                 if place is not None:
                     places[position, i] = place
-        return ancestry(builder.nodes, _place(last, places, "the output"))
+        held = _held(last, places, "the output")
+        if isinstance(held, Laid):
+            raise RobustlibError(
+                f"{held.where} has no bound here: it mixes the examples of a batch; supported are {SUPPORTED}"
+            )
+        return ancestry(builder.nodes, held)
 
     def _needed(self, last: Source | str) -> set[int]:
         """Steps that a value depends on."""
@@ -288,23 +363,23 @@ class Recorder(TorchDispatchMode):
                 waiting += step.sources.values()
         return needed
 
-    def _apply(self, step: _Step, builder: Builder, places: dict[Source, int]) -> Any:
+    def _apply(self, step: _Step, builder: Builder, places: dict[Source, Held]) -> Any:
         rule = RULES.get(step.operator)
         nothing = f"{step.where} has no bound here; supported are {SUPPORTED}"
         if rule is None:
             raise RobustlibError(nothing)
-        first = step.output if isinstance(step.output, Tensor) else step.output[0]
-        if first.dtype != self.x.dtype:
-            raise RobustlibError(
-                f"{step.where} turns {self.x.dtype} into {first.dtype}; keep the precision of the input"
-            )
 
-        def place_of(tensor: Any) -> int | None:
+        def held_of(tensor: Any) -> Held | None:
             source = step.sources.get(id(tensor))
-            return None if source is None else _place(source, places, step.where)
+            return None if source is None else _held(source, places, step.where)
 
+        call = Call(builder, step.func, step.arguments, held_of, step.output)
+        if call.first.dtype != self.x.dtype:
+            raise RobustlibError(
+                f"{step.where} turns {self.x.dtype} into {call.first.dtype}; keep the precision of the input"
+            )
         try:
-            return rule(Call(builder, step.func, step.arguments, place_of, step.output))
+            return by_examples(call, rule)
         except Unbounded as reason:
             raise RobustlibError(f"{step.where} has no bound here: it {reason}; supported are {SUPPORTED}") from None
         except RobustlibError:
@@ -314,7 +389,7 @@ class Recorder(TorchDispatchMode):
             raise RobustlibError(nothing) from error
 
 
-def _place(source: Source | str, places: dict[Source, int], where: str) -> int:
+def _held(source: Source | str, places: dict[Source, Held], where: str) -> Held:
     if isinstance(source, str) or source not in places:
         raise RobustlibError(f"{where} has no bound here: it uses a value without one; supported are {SUPPORTED}")
     return places[source]

@@ -6,7 +6,6 @@ result. It writes nodes and says which of them is the result.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 import torch
@@ -14,6 +13,7 @@ from torch import Tensor
 
 from .activations import ACTIVATIONS, Rule
 from .attention import PRODUCTS
+from .axes import AXES
 from .builder import Call, Unbounded
 from .moves import MOVES, cells, choose, fill, move, moved, numbers, side_by_side
 from .norms import NORMS
@@ -24,10 +24,11 @@ SUPPORTED = (
     "Linear, Conv1d, Conv2d, ConvTranspose1d, ConvTranspose2d, ReLU, BatchNorm1d, BatchNorm2d, AvgPool2d, MaxPool2d, "
     "AdaptiveAvgPool2d, AdaptiveMaxPool2d(1), Flatten, Dropout, Identity, Hardtanh, Hardsigmoid, ReLU6, LeakyReLU, "
     "PReLU, Sigmoid, LogSigmoid, Tanh, ELU, CELU, SELU, SiLU, GELU, Mish, Softplus, Hardswish, GLU, Softmax, "
-    "LogSoftmax, LayerNorm, GroupNorm, erf, atan, exp, log, sqrt, square, abs, clamp, ZeroPad2d and other pads, "
-    "PixelShuffle, Upsample, view, permute, slices, cat, stack, split and what else moves or copies values, means and "
-    "sums over axes, sums, differences, products and quotients of two branches, the greater or lesser of them, and +, "
-    "-, *, / with a constant"
+    "LogSoftmax, Softshrink, LayerNorm, GroupNorm, InstanceNorm, MultiheadAttention, TransformerEncoder, matmul, "
+    "einsum, erf, atan, exp, log, sqrt, square, abs, clamp, ZeroPad2d and other pads, PixelShuffle, Upsample, view, "
+    "permute, slices, cat, stack, split and what else moves or copies values, RNN, LSTM, GRU, means, sums, variances, "
+    "l_1 and l_2 norms, logsumexp and the greatest or least value over axes, sums, differences, products and quotients "
+    "of two branches, the greater or lesser of them, and +, -, *, / with a constant"
 )
 
 
@@ -45,26 +46,6 @@ def whole(call: Call, value: Tensor, shape: Sequence[int]) -> int | None:
 
 
 # Linear ----------------------------------------------------------------------------------------------
-
-
-def total(call: Call) -> int:
-    """A mean or a sum over axes; over all places of each channel it is a pool."""
-    subject, builder, place = call.subject, call.builder, call.one()
-    axes = sorted({axis % subject.dim() for axis in call.get("dim") or range(subject.dim())})
-    if 0 in axes:
-        raise Unbounded("mixes the examples of a batch")
-    count, after = math.prod(subject.shape[axis] for axis in axes), builder.example(call.output.shape)
-    if axes == [2, 3] and len(builder.nodes[place].shape) == 3:
-        operation: Conv | Linear = average_pool(subject, tuple(subject.shape[2:]), (1, 1), (0, 0))
-        shape: tuple[int, ...] = (subject.shape[1], 1, 1)
-        factor = 1 if call.operator == "mean" else count
-    else:
-        rest = [axis for axis in range(subject.dim()) if axis not in axes]
-        place = moved(call, place, numbers(subject).permute(*rest, *axes).flatten(len(rest)), subject)
-        operation = Linear(subject.new_full((1, count), 1 / count if call.operator == "mean" else 1), None)
-        shape, factor = (*builder.nodes[place].shape[:-1], 1), 1
-    found = builder.note(operation, (place,), shape)
-    return builder.reshape(found if factor == 1 else builder.scale(found, factor, 0.0, subject), after)
 
 
 def convolution(call: Call) -> int:
@@ -265,12 +246,12 @@ RULES: dict[str, Rule] = {
     **ACTIVATIONS,
     **NORMS,
     **PRODUCTS,
+    **AXES,
     **dict.fromkeys(MOVES, move),
     **dict.fromkeys(("add", "sub", "rsub", "mul", "div", "maximum", "minimum"), arithmetic),
     "convolution": convolution,
     "avg_pool2d": pool,
     **dict.fromkeys(("max_pool2d_with_indices", "adaptive_max_pool2d"), max_pool),
-    **dict.fromkeys(("mean", "sum"), total),
     **dict.fromkeys(("cat", "stack"), side_by_side),
     **dict.fromkeys(("constant_pad_nd", "masked_fill"), fill),
     "where": choose,

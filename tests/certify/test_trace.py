@@ -148,6 +148,116 @@ def _block(m: Any, x: Tensor) -> Tensor:
     return m.b((tokens + F.gelu(F.layer_norm(tokens, (2,), eps=0.1))).flatten(1))  # type: ignore[no-any-return]
 
 
+_WAVES = torch.arange(36.0).sin().view(6, 6)
+
+
+def _weights(*shape: int) -> Tensor:
+    return torch.arange(float(np.prod(shape))).add(1).mul(0.7).cos().view(shape)
+
+
+def _multi_head(tokens: Tensor, *, need_weights: bool = True) -> Tensor:
+    """PyTorch's own on (places, batch, 4), two heads."""
+    found = F.multi_head_attention_forward(
+        tokens,
+        tokens,
+        2 * tokens,
+        4,
+        2,
+        _weights(12, 4),
+        _weights(12),
+        None,
+        None,
+        False,
+        0.0,
+        _weights(4, 4),
+        _weights(4),
+        training=False,
+        need_weights=need_weights,
+    )
+    return found[0]
+
+
+def _heads(m: Any, x: Tensor, **options: Any) -> Tensor:
+    """Three tokens of four values."""
+    tokens = torch.cat([m.a(x), x], 1).view(-1, 3, 4)
+    return m.b(_multi_head(tokens.transpose(0, 1), **options).transpose(0, 1)[..., :2].flatten(1))  # type: ignore[no-any-return]
+
+
+def _second(m: Any, x: Tensor, *, token: bool = False) -> Tensor:
+    """A block that has its tokens (places, batch, 4) from beginning to end."""
+    tokens = torch.cat([m.a(x), x], 1).view(-1, 3, 4).transpose(0, 1)
+    if token:
+        tokens = torch.cat([_weights(1, 1, 4).expand(-1, x.shape[0], -1), tokens[1:]])
+    tokens = F.layer_norm(tokens + 0.1 * _weights(3, 1, 4), (4,), eps=0.1)
+    tokens = tokens + _multi_head(tokens)
+    tokens = F.gelu(tokens) * torch.stack([tokens, tokens.softmax(0)], 1).mean(1).sigmoid()
+    pooled = tokens.mean(0) + tokens[0] + tokens.amax(0) + tokens.logsumexp(0)
+    return m.b(torch.cat([pooled, tokens.var(0)[:, :2]], 1))  # type: ignore[no-any-return]
+
+
+def _columns(m: Any, x: Tensor) -> Tensor:
+    """Arithmetic on what has its examples along the last axis."""
+    turned = m.a(x).t()
+    turned = (2 - turned / 3).clamp(max=2.1) * torch.arange(6.0)[:, None]
+    return m.b(F.relu(turned.sub(0.3)).t() + x)  # type: ignore[no-any-return]
+
+
+def _turned_in_place(m: Any, x: Tensor) -> Tensor:
+    tokens = m.a(x).view(-1, 3, 2) + x.view(-1, 3, 2)
+    softer = tokens.softmax(1).flatten(1)
+    tokens.transpose_(1, 2).unsqueeze_(1)
+    return m.b(F.relu(tokens.squeeze_(1).flatten(1)) + softer)  # type: ignore[no-any-return]
+
+
+def _channels_last(m: Any, x: Tensor) -> Tensor:
+    maps = m.a(x).view(-1, 3, 2, 1).to(memory_format=torch.channels_last)
+    return m.b(torch.cat([F.adaptive_avg_pool2d(F.relu(maps), 1).flatten(1), x[:, 3:]], 1))  # type: ignore[no-any-return]
+
+
+def _part_in_place(m: Any, x: Tensor) -> Tensor:
+    h = m.a(x)
+    one, other = h[:, :3], h[:, 3:]
+    one.relu_()
+    return m.b(torch.cat([one, other], 1))  # type: ignore[no-any-return]
+
+
+class _Recurrent(nn.Module):
+    """PyTorch's own recurrent layer over three steps of two values."""
+
+    def __init__(self, kind: str, *, batch_first: bool = False, **options: Any) -> None:
+        super().__init__()
+        self.layer = getattr(nn, kind)(2, 3, batch_first=batch_first, **options)
+        self.last = nn.LazyLinear(3)
+        self.batch_first = batch_first
+        with torch.no_grad():
+            self(torch.zeros(1, FEATURES))
+
+    def forward(self, x: Tensor) -> Any:
+        steps = x.view(-1, 3, 2)
+        if self.batch_first:
+            return self.last(self.layer(steps)[0][:, -1])
+        return self.last(self.layer(steps.transpose(0, 1))[0][-1])
+
+
+class _Encoder(nn.Module):
+    """PyTorch's own encoder, two layers on three tokens."""
+
+    def __init__(self, *, batch_first: bool = False, norm_first: bool = False) -> None:
+        super().__init__()
+        layer = nn.TransformerEncoderLayer(
+            4, 2, 8, batch_first=batch_first, norm_first=norm_first, layer_norm_eps=0.1, activation=F.gelu
+        )
+        self.encoder = nn.TransformerEncoder(layer, 2, enable_nested_tensor=False)
+        self.first, self.last = nn.Linear(2, 4), nn.Linear(4, 3)
+        self.batch_first = batch_first
+
+    def forward(self, x: Tensor) -> Any:
+        tokens = self.first(x.view(-1, 3, 2))
+        if self.batch_first:
+            return self.last(self.encoder(tokens).mean(1))
+        return self.last(self.encoder(tokens.transpose(0, 1))[0])
+
+
 def of(body: Callable[[Any, Tensor], Any], **sizes: int) -> Callable[[], nn.Module]:
     return lambda: Model(body, **sizes)
 
@@ -233,6 +343,64 @@ BOUNDED: dict[str, Callable[[], nn.Module]] = {
     "error function": of(lambda m, x: m.b(0.5 * (h := m.a(x)) * (1 + torch.erf(h / 2**0.5)) + torch.atan(x))),
     "attention by hand": of(lambda m, x: _attend(m, x, by_hand=True)),
     "attention": of(lambda m, x: _attend(m, x)),
+    "attention that looks back": of(lambda m, x: _attend(m, x, is_causal=True)),
+    "attention with a mask": of(lambda m, x: _attend(m, x, attn_mask=torch.arange(9.0).view(3, 3).cos())),
+    "attention to some": of(lambda m, x: _attend(m, x, attn_mask=torch.arange(9).view(3, 3) % 4 < 2)),
+    "multi-head attention": of(lambda m, x: _heads(m, x)),
+    "multi-head attention without weights": of(lambda m, x: _heads(m, x, need_weights=False)),
+    "the batch second": of(lambda m, x: _second(m, x)),
+    "a token beside, the batch second": of(lambda m, x: _second(m, x, token=True)),
+    "an encoder": lambda: _Encoder(batch_first=True),
+    "an encoder, the batch second": lambda: _Encoder(norm_first=True),
+    "einsum": of(lambda m, x: m.b(torch.einsum("nld,de->nle", m.a(x).view(-1, 3, 2), _WAVES[:2, :2]).flatten(1))),
+    "einsum by place": of(
+        lambda m, x: m.b(torch.einsum("nld,lde->nle", m.a(x).view(-1, 3, 2), _WAVES[:6, :2].view(3, 2, 2)).flatten(1))
+    ),
+    "einsum from the left": of(
+        lambda m, x: m.b(torch.einsum("ij,njd->nid", _WAVES[:3, :3], m.a(x).view(-1, 3, 2)).flatten(1))
+    ),
+    "a matrix from the right": of(lambda m, x: m.b((m.a(x).view(-1, 3, 2) @ _WAVES[:2, :2]).flatten(1))),
+    "a matrix from the left": of(lambda m, x: m.b((_WAVES[:3, :3] @ m.a(x).view(-1, 3, 2)).flatten(1))),
+    "a matrix for each head": of(
+        lambda m, x: m.b((m.a(x).view(-1, 3, 1, 2) @ _WAVES[:6, :2].view(3, 2, 2)).flatten(1))
+    ),
+    "a matrix for each head from the left": of(
+        lambda m, x: m.b((_WAVES[:4, :6].reshape(2, 3, 4)[..., :3] @ m.a(x).view(-1, 2, 3, 1)).flatten(1))
+    ),
+    "instance norm": _sequential(
+        nn.Linear(FEATURES, 8),
+        nn.Unflatten(1, (2, 4)),
+        nn.InstanceNorm1d(2, eps=0.1, affine=True),
+        nn.Flatten(),
+        nn.Linear(8, 3),
+    ),
+    "maximum over an axis": of(lambda m, x: m.b(F.relu(m.a(x) - x.max(1, keepdim=True)[0]))),
+    "greatest and least": of(
+        lambda m, x: m.b(m.a(x) * 0.1 + x.amax(1, keepdim=True) - x.view(-1, 2, 3).amin((1, 2))[:, None])
+    ),
+    "std_mean": of(lambda m, x: m.b(F.relu((x - torch.std_mean(x, 1, keepdim=True)[1]) / 2))),
+    "standard scores": of(lambda m, x: m.b((x - x.mean(1, keepdim=True)) / (x.std(1, keepdim=True) + 0.1))),
+    "variance": of(lambda m, x: m.b(F.relu(m.a(x) / (0.2 + x.var(1, keepdim=True))))),
+    "norm": of(lambda m, x: m.b(F.normalize(1 + m.a(x)) + F.normalize(x, p=1))),
+    "cosines": of(lambda m, x: m.b(F.cosine_similarity((1 + m.a(x))[:, None], _WAVES, dim=-1))),
+    "log of a sum": of(lambda m, x: m.b(m.a(x) - torch.logsumexp(m.a(x), 1, keepdim=True))),
+    "shrinking": _sequential(nn.Linear(FEATURES, 8), nn.Softshrink(0.1), nn.Tanhshrink(), nn.Linear(8, 3)),
+    "powers": of(lambda m, x: m.b(m.a(x) ** 3 + x**5 + (1 + x) ** 1.3 + (1 + x) ** -2 + x**0 + (1 + x) ** 0.5)),
+    "local response norm": of(lambda m, x: m.b(F.local_response_norm(m.a(x).view(-1, 3, 2), 3).flatten(1))),
+    "columns": of(lambda m, x: _columns(m, x)),
+    "recurrent": lambda: _Recurrent("RNN", batch_first=True),
+    "recurrent, the batch second": lambda: _Recurrent("RNN", nonlinearity="relu", num_layers=2),
+    "lstm": lambda: _Recurrent("LSTM", batch_first=True),
+    "lstm both ways": lambda: _Recurrent("LSTM", bidirectional=True),
+    "gru": lambda: _Recurrent("GRU"),
+    "gru without gradients": lambda: _Recurrent("GRU", batch_first=True).requires_grad_(False),
+    "lstm without gradients": lambda: _Recurrent("LSTM").requires_grad_(False),
+    "a view in its place": of(_turned_in_place),
+    "channels last": of(_channels_last),
+    "one part changed in place": of(_part_in_place),
+    "a constant written to": of(
+        lambda m, x: (h := torch.ones(x.shape[0], FEATURES), h.mul_(m.a(x)), m.b(h.relu_()))[-1]
+    ),
     "a transformer's block": of(_block),
     "same type again": of(lambda m, x: m.b(F.relu(m.a(x)).float().to(x.dtype))),
 }
@@ -302,22 +470,19 @@ REFUSED: dict[str, tuple[Callable[[], nn.Module], str]] = {
     "filled with a value": (of(lambda m, x: m.b(m.a(x).masked_fill(torch.arange(FEATURES) > 3, x[0, 0]))), r"\w"),
     "places by value": (of(lambda m, x: m.b(m.a(x).gather(1, x.argsort(1)))), "gather|argsort|sort"),
     "one example for all": (of(lambda m, x: m.b(F.relu(m.a(x[:1]))).expand(x.shape[0], -1)), "slice"),
-    "maximum over an axis": (of(lambda m, x: m.b(F.relu(m.a(x) - x.max(1, keepdim=True)[0]))), "max"),
     "minimum over all": (of(lambda m, x: m.b(F.relu(m.a(x) - x.amin()))), "amin"),
+    "the places of maxima": (of(lambda m, x: m.b(F.relu(m.a(x) + x.max(1, keepdim=True)[1]))), "max"),
+    "a variance of one value": (
+        of(lambda m, x: m.b(m.a(x)) + x[:, :1].var(1, keepdim=True)),
+        "divides by 0, of 1 values",
+    ),
+    "another norm": (of(lambda m, x: m.b(m.a(x) / x.norm(p=3, dim=1, keepdim=True))), "another norm"),
+    "batch norm of the batch": (lambda: nn.Sequential(nn.BatchNorm1d(FEATURES, track_running_stats=False)), "running"),
     "sort": (of(lambda m, x: m.b(F.relu(m.a(x.sort(1)[0])))), "sort"),
     "topk": (of(lambda m, x: m.b(F.relu(m.a(x))) + x.topk(3, 1).values), "topk"),
-    "std_mean": (of(lambda m, x: m.b(F.relu((x - torch.std_mean(x, 1, keepdim=True)[1]) / 2))), "std_mean"),
-    "variance": (of(lambda m, x: m.b(F.relu(m.a(x) / x.var(1, keepdim=True)))), "var"),
-    "norm": (of(lambda m, x: m.b(F.normalize(m.a(x)))), "norm"),
     "argmax": (of(lambda m, x: m.b(F.relu(m.a(x))) + F.one_hot(x[:, :3].argmax(1), 3)), "branch on no values"),
     "softmax over the batch": (of(lambda m, x: m.b(m.a(x)).softmax(0)), "mixes the examples"),
-    "a cube": (of(lambda m, x: m.b(m.a(x) ** 3)), "another power than a square"),
-    "a power that is a tensor": (of(lambda m, x: m.b((1 + x).pow(torch.full((FEATURES,), 2.0)))), "another power"),
-    "masked attention": (of(lambda m, x: _attend(m, x, is_causal=True)), "has a mask"),
-    "attention to constants": (
-        of(lambda m, x: m.b((x[:, None] @ torch.eye(FEATURES).expand(x.shape[0], -1, -1))[:, 0])),
-        "Linear",
-    ),
+    "a power that is a tensor": (of(lambda m, x: m.b((1 + x).pow(torch.full((FEATURES,), 2.0)))), "give a number"),
     "softplus with a jump": (_sequential(nn.Linear(FEATURES, 3), nn.Softplus(threshold=1)), "jumps at threshold=1"),
     "hard shrinking": (_sequential(nn.Linear(FEATURES, 3), nn.Hardshrink()), r"1 \(Hardshrink\)"),
     "cumsum": (of(lambda m, x: m.b(F.relu(m.a(x)).cumsum(1))), "cumsum"),
@@ -328,16 +493,17 @@ REFUSED: dict[str, tuple[Callable[[], nn.Module], str]] = {
     "mean of the batch": (of(lambda m, x: m.b(F.relu(m.a(x) - x.mean(0)))), "mean"),
     "mean of all": (of(lambda m, x: m.b(F.relu(m.a(x) - x.mean()))), "mean"),
     "neighbours in the batch": (of(lambda m, x: m.b(F.relu(m.a(x.roll(1, 0))))), "roll"),
-    "a turned batch": (of(lambda m, x: m.b(F.relu(m.a(x.flip(0))))), "flip"),
-    "attention": (
-        lambda: nn.Sequential(
-            nn.Unflatten(1, (3, 2)),
-            nn.TransformerEncoderLayer(2, 1, 4, batch_first=True),
-            nn.Flatten(),
-            nn.Linear(6, 3),
-        ),
-        r"\w",
+    "a neighbour in the batch beside it": (of(lambda m, x: m.b(x + F.relu(m.a(x.roll(1, 0))))), "mixes the examples"),
+    "values of the batch in a line": (of(lambda m, x: m.b((x.t().softmax(1)).t())), "mixes the examples"),
+    "the batch along a map": (
+        of(lambda m, x: m.b(F.conv1d(x.t()[:, None], torch.ones(1, 1, 3), padding=1)[:, 0].t())),
+        "another axis",
     ),
+    "matrices for each example": (
+        of(lambda m, x: m.b((x[:, None] @ torch.arange(x.shape[0] * 36.0).view(-1, 6, 6))[:, 0])),
+        "from row to row",
+    ),
+    "a turned batch": (of(lambda m, x: m.b(F.relu(m.a(x.flip(0))))), "flip"),
     "functional dropout": (of(lambda m, x: m.b(F.dropout(m.a(x), 0.3))), "random"),
     "noise": (of(lambda m, x: m.b(m.a(x) + 0.1 * torch.randn_like(x))), "random"),
     "seeded noise": (of(lambda m, x: (torch.manual_seed(0), m.b(m.a(x) + torch.rand(FEATURES)))[-1]), "random"),
