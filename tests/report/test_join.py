@@ -17,4 +17,4 @@ def test_a_cell_says_where_the_authors_network_is_not_measured_yet(tmp_path: Pat
         }
         for profile in ("best", "quick")
     }
-    assert said == {"best": {"Square Attack", "FAB", "FGSM-1,000", "FGSM-40"}, "quick": set()}
+    assert said == {"best": {"Square Attack", "FAB", "FGSM-1,000", "FGSM-40", "AutoAttack"}, "quick": set()}

@@ -151,6 +151,7 @@ _UNPRINTED = {
     "FGSM-1,000": _ATTACKS["FGSM ^{1,000} (PGD)"][2],
     "FAB": "settings not printed with the number; here 100 iterations towards each other class",
     "Square Attack": "settings not printed with the number; here 5,000 queries",
+    "AutoAttack": "one draw, and not its authors' code; noise, FGSM and PGD come before it here",
 }
 """What the leaderboard leaves open of an attack."""
 
