@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from ..errors import RobustlibError, suggest
 from ..threat import Ball, check_labels
-from .dual import Relaxation, carry, check_slopes, pre_activation_bounds, relax, width
+from .dual import Relaxation, carried, carry, check_slopes, pre_activation_bounds, relax, width
 from .interval import ends, interval_bounds, interval_sizes
 from .memory import elements
 from .operations import Add, Graph, Input, Relu
@@ -132,7 +132,8 @@ def slack_of(lower: Tensor, size: Tensor | float) -> Tensor:
 def examples_at_a_time(graph: Graph, x: Tensor, chunk: int | None) -> int:
     """``chunk``, or as many examples like x as fit the free memory."""
     if chunk is None:
-        widest = max((width(graph, graph.nodes[i].inputs[0]) for i in graph.relus), default=1)
+        places = {place for i in graph.relus for place in carried(graph, graph.nodes[i].inputs[0])}
+        widest = max((width(graph, place) for place in places), default=1)
         return max(1, elements(x) // widest)
     if not isinstance(chunk, int) or chunk < 1:
         raise RobustlibError(f"chunk={chunk!r}; give 1 example at a time or more")

@@ -8,6 +8,7 @@ entries below zero and a lower line through the origin for the others. In the pa
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -16,7 +17,7 @@ from torch import Tensor
 
 from ..errors import RobustlibError, suggest
 from .curves import Curve
-from .operations import Add, Graph, Input, Relu
+from .operations import Add, Graph, Greater, Input, Relu, Reshape, Scale, Take
 from .region import Region
 from .rows import Rows, Shape, Unit, plus
 
@@ -205,24 +206,90 @@ def pre_activation_bounds(
     """
     check_slopes(slopes)
     found: dict[int, Relaxation] = {}
-    for position in graph.relus:
-        before = graph.nodes[position].inputs[0]
-        shape = graph.nodes[before].shape
-        held = len(region.center) * width(graph, before)
+    known: dict[int, Ends] = {}
+    share = hidden_share(region)
+
+    def bounded(place: int) -> Ends:
+        """Ends of a node's values, and the sums of their terms' magnitudes."""
+        shape = graph.nodes[place].shape
+        held = len(region.center) * width(graph, place)
         step = shape[0] if elements is None else max(1, elements * shape[0] // max(1, held))
         ends = []
         for first in range(0, shape[0], step):
             rows = unit(shape, slice(first, first + step) if step < shape[0] else slice(None), region.center)
-            lower, upper, size = carry(graph, rows, before, found, region, sized=sized)
+            lower, upper, size = carry(graph, rows, place, found, region, sized=sized)
             if slopes == "adaptive":
                 # Lower lines differ by the sign of an entry: -z has separate rows.
-                upper, _, other = carry(graph, rows.map(torch.neg), before, found, region, sized=sized)
+                upper, _, other = carry(graph, rows.map(torch.neg), place, found, region, sized=sized)
                 upper, size = -upper, size + other
             ends.append((lower, upper, torch.zeros_like(lower) + size if sized else lower))
         lower, upper, sizes = (torch.cat(parts, 1).unflatten(1, shape) for parts in zip(*ends, strict=True))
+        return lower, upper, sizes
+
+    def source(place: int) -> Ends:
+        if place in found:
+            at = found[place]
+            low, high = graph.activation(place).range_of(at.lower, at.upper)
+            reach = torch.maximum(low.abs(), high.abs())
+            return low, high, at.steep * at.size / share + reach if at.size is not None else low
+        return bounded(place)
+
+    for position in graph.relus:
+        before = graph.nodes[position].inputs[0]
+        for place in carried(graph, before):
+            if place not in known:
+                known[place] = source(place)
+        lower, upper, sizes = _composed(graph, before, known)
         at = relax(lower, upper, slopes, graph.activation(position))
-        found[position] = replace(at, size=hidden_share(region) * sizes) if sized else at
+        found[position] = replace(at, size=share * sizes) if sized else at
     return found
+
+
+Ends = tuple[Tensor, Tensor, Tensor]
+COPIES = 4
+"""A sum of copies of so many times fewer values is bounded by the bounds of these: looser, since it forgets what they
+have in common, and cheaper."""
+
+
+def _sources(graph: Graph, at: int, used: Tensor) -> Iterator[tuple[int, Tensor, bool]]:
+    """Nodes of whose values the ``used`` ones of node ``at`` are copies, scaled and added up; which; are any added?"""
+    node = graph.nodes[at]
+    if isinstance(node.operation, Greater) or not isinstance(node.operation, Take | Reshape | Scale | Add):
+        yield at, used, False
+        return
+    if isinstance(node.operation, Take):
+        used = node.operation.index[used]
+        used = used[used >= 0].unique()
+    for place in node.terms:
+        for source, values, added in _sources(graph, place, used):
+            yield source, values, added or len(node.terms) > 1
+
+
+def carried(graph: Graph, at: int) -> set[int]:
+    """Nodes from whose bounds those of node ``at`` are found: itself, or those that it is made of many copies of."""
+    units = math.prod(graph.nodes[at].shape)
+    sources = list(_sources(graph, at, torch.arange(units)))
+    few, copies = sum(len(values) for _, values, _ in sources), any(added for *_, added in sources)
+    return {place for place, *_ in sources} if few * (COPIES if copies else 1) < units else {at}
+
+
+def _composed(graph: Graph, at: int, known: dict[int, Ends]) -> Ends:
+    """Ends of a node's values from those of the nodes that it is made of."""
+    if at in known:
+        return known[at]
+    node = graph.nodes[at]
+    (lower, upper, size), *others = (_composed(graph, place, known) for place in node.terms)
+    operation = node.operation
+    if isinstance(operation, Add):
+        ((low, high, more),) = others
+        return lower + low, upper + high, size + more
+    if isinstance(operation, Scale):
+        factor, shift = operation.factor, operation.shift
+        rising, falling = factor.clamp_min(0), factor.clamp_max(0)
+        ends = lower * rising + upper * falling + shift, upper * rising + lower * falling + shift
+        return *ends, size * factor.abs() + shift.abs()
+    assert isinstance(operation, Take | Reshape)
+    return operation.forward(lower), operation.forward(upper), operation.forward(size)
 
 
 def check_slopes(slopes: str) -> None:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from .builder import Builder, Call, Unbounded
 from .moves import moved, numbers
-from .operations import Linear
+from .operations import Linear, Take
 
 
 def batch_norm(call: Call) -> list[int | None]:
@@ -99,10 +99,21 @@ def shares(builder: Builder, place: int, k: int, like: Tensor, seen: Tensor | No
 
     ``seen``, of the node's shape, is 1 where a value takes part and 0 where its share is none.
     """
+    if k == 1:
+        return builder.scale(place, 0.0, 1.0, like)
     shape, one = builder.nodes[place].shape, torch.eye(k).to(like)
-    apart = (one[None] - one[:, None]).flatten(0, 1)
-    pairs = builder.reshape(builder.note(Linear(apart, None), (place,), (*shape[:-1], k * k)), (*shape, k))
-    terms = builder.curve(pairs, "exp")
+    # z_j - z_i for i < j alone; the others are these with the other sign.
+    i, j = torch.triu_indices(k, k, 1)
+    lines, pairs = math.prod(shape[:-1]), len(i)
+    apart = builder.note(Linear(one[j] - one[i], None), (place,), (*shape[:-1], pairs))
+    at, sign = torch.full((k, k), -1), one.new_zeros(k, k)
+    at[i, j] = at[j, i] = torch.arange(pairs)
+    sign[i, j], sign[j, i] = 1, -1
+    index = torch.where(at < 0, -1, at + pairs * torch.arange(lines)[:, None, None]).flatten()
+    whole = (*shape, k)
+    copied = builder.note(Take(index.to(like.device), whole), (apart,), whole)
+    signs = sign.expand(whole).contiguous()
+    terms = builder.curve(builder.scale(copied, signs, torch.zeros_like(signs), like), "exp")
     if seen is not None:
         among = seen[..., None, :].expand(*shape, k).contiguous()
         terms = builder.scale(terms, among, torch.zeros_like(among), like)
