@@ -165,6 +165,8 @@ EXPONENT = "exponent of {kind} in hidden units"
 """Slope of the line through log time over log units at the three widths of :data:`WIDE`."""
 COMPETITION = "exact bounds, resnet_2b of VNN-COMP 2021"
 """One image of robustlib alone, where the competition's networks are at hand."""
+ATTENTION = "exact bounds, vision transformer of 17 tokens"
+"""One image of robustlib alone: one layer of torchvision's at initial weights, two heads of eight values, eps 0.001."""
 ASKED: dict[str, Row] = {
     WORKS[0].name: {"asked": 0.35, "peak_asked": 0.3},
     WORKS[1].name: {"asked": 0.25},
@@ -241,8 +243,8 @@ def _print_peak(name: str, library: str) -> None:
             call, shape = work.call(library, network(*work.sizes)), (work.batch, 1, 28, 28)
     # Noise in place of images: reading those needs memory as well.
     x, y = torch.rand(shape, generator=draw), torch.arange(shape[0]) % 10
-    if name == COMPETITION:
-        net, x, y, ball = _competition()
+    if name in ALONE:
+        net, x, y, ball = ALONE[name]()
     held = _highest()
     _ = certify(net, x, y, ball) if call is None else call((x, y))
     print(_highest() - held)
@@ -285,8 +287,10 @@ def rows(libraries: Sequence[str] = LIBRARIES, say: Callable[[str], None] = lamb
         }
     every = [row for work in found.values() for row in work.values()]
     if "robustlib" in libraries:
-        alone = {RESIDUAL: {}, **({COMPETITION: competition()} if COMPETITION_FILE.exists() else {})}
-        for name, row in alone.items():
+        timed = {
+            name: alone(*make()) for name, make in ALONE.items() if name != COMPETITION or COMPETITION_FILE.exists()
+        }
+        for name, row in {RESIDUAL: {}, **timed}.items():
             megabytes = round(peak(name, "robustlib"))
             every.append({"work": name, "library": "robustlib", "peak_mb": megabytes, "images": 1, **row})
     return every
@@ -298,9 +302,8 @@ def exponent(measured: Sequence[Row]) -> float:
     return round(statistics.linear_regression([math.log(n) for n in WIDE], times).slope, 2)
 
 
-def competition() -> Row:
-    """Milliseconds for the first image of resnet_2b's properties."""
-    net, x, y, ball = _competition()
+def alone(net: nn.Module, x: Tensor, y: Tensor, ball: LinfBall) -> Row:
+    """Milliseconds for one image."""
     calls = {"robustlib": lambda _: certify(net, x, y, ball)}
     seconds = interleave(calls, range(3), floor="robustlib", warm_up=0)["robustlib"].seconds
     return {"milliseconds": round(1e3 * statistics.median(seconds), 2), "rounds": len(seconds)}
@@ -321,6 +324,20 @@ def _competition() -> tuple[nn.Module, Tensor, Tensor, LinfBall]:
     return onnx2torch.convert(model).eval(), (lower + upper) / 2, label, LinfBall(radius, None)
 
 
+def _attention() -> tuple[nn.Module, Tensor, Tensor, LinfBall]:
+    from torchvision.models import VisionTransformer
+
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        net = VisionTransformer(16, 4, num_layers=1, num_heads=2, hidden_dim=16, mlp_dim=32, num_classes=10).eval()
+        return net, torch.rand(1, 3, 16, 16), torch.tensor([0]), LinfBall(0.001, None)
+
+
+ALONE: dict[str, Callable[[], tuple[nn.Module, Tensor, Tensor, LinfBall]]] = {
+    COMPETITION: _competition,
+    ATTENTION: _attention,
+}
+"""Works of robustlib alone: network, image, label and ball."""
 COLUMNS = (
     "work",
     "library",

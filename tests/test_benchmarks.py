@@ -191,7 +191,7 @@ def small_works(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(certify, "peak", lambda name, library: {"robustlib": 20.0}.get(library, 80.0))
     ours = SimpleNamespace(RobustBounds=lambda model, eps, **estimate: lambda x, y: -margins(model, x, y, certify.BALL))
     monkeypatch.setattr(certify, "_library", lambda name: ours)
-    monkeypatch.setattr(certify, "COMPETITION_FILE", Path("no such file"))
+    monkeypatch.setattr(certify, "ALONE", {})
 
 
 def test_growth_is_the_slope_of_log_time_over_log_units() -> None:
