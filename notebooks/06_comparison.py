@@ -200,8 +200,8 @@ show_drawing(bracket_figures.every_bracket(profile, store))
 # Each released network on its whole test set, at its own radius: clean accuracy, PGD of 20 steps, what no attack on record breaks, and what a certificate on record proves. Bounds are tried from cheap to dear on
 # every point, and AutoAttack in full on every point that they and PGD leave open; a solver settles what is left where the networks are small enough. The ball is cut to the inputs' range, so that the papers'
 # printed bounds, of balls that are not cut, hold in it too: hollow marks. The l2 network has none: its printed numbers are known at second hand. Where several seeds of ours were trained, each is shown. Of a cascade the first network is shown. TRADES' network was not trained to be certified: on
-# every point intervals are tried, and a dual bound on a few, in smaller balls too. Of AutoAttack it is given the first part, APGD on the cross-entropy, beside the attacks of [its chapter](05_trades.ipynb); the
-# rest is hours of one core. A network without a record is left out.
+# every point intervals are tried, and a dual bound on a few, in smaller balls too. Its bracket has the first part of AutoAttack, APGD on the cross-entropy; the whole, which is
+# hours of one core, stands in a column of its own, and beside the other attacks in [its chapter](05_trades.ipynb). A network without a record is left out.
 
 # %% tags=["remove-input"] mystnb={"figure": {"name": "fig-released-networks", "caption": "The authors' networks and ours of the same architecture, each on its whole test set: from clean accuracy (right) through PGD to what no attack on record breaks, and what a certificate proves. Hollow: what the paper's printed bound certifies. Between the last two lie the points that nothing here decides."}}
 show_drawing(bracket_figures.settled_brackets(released.drawn(), profile, store))
