@@ -14,7 +14,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
-from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map
 
@@ -24,28 +23,8 @@ from .layouts import by_examples
 from .moves import MOVES
 from .operations import Graph, Input, Node, ancestry
 from .rules import CONSTANTS, RULES, SUPPORTED
+from .storage import memory_of, overlap, own_memory, same_places, whole
 
-READS = {
-    getattr(Tensor, name)
-    for name in (
-        "numpy",
-        "tolist",
-        "__array__",
-        "data_ptr",
-        "__dlpack__",
-        "storage",
-        "untyped_storage",
-        "__deepcopy__",
-        "__reduce_ex__",
-        "__repr__",
-        "__format__",
-    )
-}
-"""Ways to the values of a tensor that no operator shows."""
-SIZES = {Tensor.__len__}
-"""Ways to the size of the batch that are refused; x.shape is followed, and x.flatten(1) replaces them."""
-CHANGES = {Tensor.apply_, Tensor.map_, Tensor.map2_, Tensor.data.__set__}  # type: ignore[attr-defined]
-"""Ways to change the values of a tensor that no operator shows."""
 ASKS = {"_local_scalar_dense", "equal", "is_nonzero", "allclose", "bincount"}
 """Operators that hand a value to Python, or a size that values decide."""
 DECIDED = {torch.Tag.dynamic_output_shape, torch.Tag.data_dependent_output}
@@ -92,40 +71,6 @@ class _Step:
         return replace(self, arguments=arguments, sources=sources, output=output)
 
 
-def _whole(tensor: Tensor) -> tuple[Any, ...]:
-    return tensor.storage_offset(), tuple(tensor.shape), tensor.stride()
-
-
-def _overlap(one: Tensor, other: Tensor) -> bool:
-    """True where two views of one memory have a place in common, or count its places otherwise."""
-    if one.element_size() != other.element_size():
-        return True
-
-    def places(tensor: Tensor) -> Tensor:
-        offset, shape, stride = _whole(tensor)
-        reach = [torch.arange(n) * step for n, step in zip(shape, stride, strict=True)]
-        return sum((at.view(-1, *[1] * i) for i, at in enumerate(reversed(reach))), torch.tensor(offset)).flatten()
-
-    return bool(torch.isin(places(one), places(other)).any())
-
-
-def _memory(tensor: Tensor) -> int:
-    # TorchScript calls operators with the guard still on, which is not for this.
-    with torch._C.DisableTorchFunction():
-        storage = tensor.untyped_storage()
-        return storage.data_ptr() or storage._cdata
-
-
-def _same_places(tensor: Tensor, arguments: dict[str, Any]) -> bool:
-    """True where ``as_strided_`` leaves each value where it is: steps along axes of length one alone may differ."""
-    steps = zip(tensor.shape, tensor.stride(), arguments["stride"], strict=False)
-    return (
-        list(tensor.shape) == list(arguments["size"])
-        and arguments["storage_offset"] in (None, tensor.storage_offset())
-        and all(n == 1 or one == other for n, one, other in steps)
-    )
-
-
 def _asks(func: Any, operator: str, leaves: list[Tensor], sources: dict[int, Any]) -> bool:
     """True where Python learns a value, or a size that values decide, of what depends on the input."""
     if operator in ("index", "index_put"):
@@ -139,12 +84,6 @@ def _may_fail(operator: str, leaves: list[Tensor], sources: dict[int, Any]) -> b
     if operator.rstrip("_") in PLACED:
         return any(id(leaf) in sources and not leaf.is_floating_point() for leaf in leaves)
     return operator.startswith(CHECKED) and operator not in UNCHECKED
-
-
-def _own_memory(tensor: Tensor) -> bool:
-    """False of memory that something outside PyTorch holds, such as a NumPy array."""
-    with torch._C.DisableTorchFunction():
-        return tensor.is_meta or tensor.untyped_storage().resizable()
 
 
 class Recorder(TorchDispatchMode):
@@ -170,7 +109,7 @@ class Recorder(TorchDispatchMode):
 
     def _keep(self, tensor: Tensor, source: Source | str) -> None:
         """Set the tensor's source; the tensor is kept, so that no address is used twice."""
-        value = _Value(tensor, source, _memory(tensor))
+        value = _Value(tensor, source, memory_of(tensor))
         self.values[id(tensor)] = value
         self.shared.setdefault(value.memory, []).append(value)
 
@@ -180,21 +119,21 @@ class Recorder(TorchDispatchMode):
             return None
         if (known := self.values.get(id(tensor))) is not None:
             return known.source
-        others = self.shared.get(_memory(tensor), [])
+        others = self.shared.get(memory_of(tensor), [])
         for other in reversed(others):
-            if _whole(other.tensor) == _whole(tensor):
+            if whole(other.tensor) == whole(tensor):
                 return other.source
-        if not any(_overlap(other.tensor, tensor) for other in others):
+        if not any(overlap(other.tensor, tensor) for other in others):
             return None
         return f"{self._where('view')} has no bound here: it sees memory that was changed in part"
 
     def _changed(self, tensor: Tensor, source: Source) -> None:
         """The tensor was changed in place: so were its other names, and further views of its memory are lost."""
         stale = f"{self._where('view')} has no bound here: it sees what was changed in place under another name"
-        for other in self.shared.get(_memory(tensor), []):
-            if _whole(other.tensor) == _whole(tensor):
+        for other in self.shared.get(memory_of(tensor), []):
+            if whole(other.tensor) == whole(tensor):
                 other.source = source
-            elif _overlap(other.tensor, tensor):
+            elif overlap(other.tensor, tensor):
                 other.source = stale
         self._keep(tensor, source)
 
@@ -259,7 +198,7 @@ class Recorder(TorchDispatchMode):
             raise RobustlibError(
                 f"{where} works in place in a way that is not followed; use the form that returns a value"
             )
-        if written and not _own_memory(written[0]):
+        if written and not own_memory(written[0]):
             raise RobustlibError(
                 f"{where} writes values of the input into memory that is not PyTorch's; write into a tensor of its own"
             )
@@ -286,7 +225,7 @@ class Recorder(TorchDispatchMode):
         """A view that takes its tensor's place: ``transpose_``, ``squeeze_``, ..."""
         name = next(iter(arguments))
         tensor, operator = arguments[name], func.overloadpacket.__name__.rstrip("_")
-        if operator == "as_strided" and _same_places(tensor, arguments):
+        if operator == "as_strided" and same_places(tensor, arguments):
             # Global pools say so that they keep channels last.
             return func(**arguments)
         packet = getattr(torch.ops.aten, operator)
@@ -319,7 +258,7 @@ class Recorder(TorchDispatchMode):
                 f"model cannot be traced: {self.failed} raised an error that the model catches, which may depend on "
                 "values of the input; branch on no values of the input"
             )
-        if any(_memory(value.tensor) != value.memory for value in self.values.values()):
+        if any(memory_of(value.tensor) != value.memory for value in self.values.values()):
             raise RobustlibError("model cannot be traced: a tensor was exchanged under its name; give it a new one")
         last = self.source_of(logits)
         if last is None:
@@ -404,26 +343,3 @@ def _bound(func: Any, args: Any, kwargs: Any) -> dict[str, Any]:
             value = [value]
         found[argument.name] = value
     return found
-
-
-class Guard(TorchFunctionMode):
-    """Refuses to hand values that depend on the input to anything but operators."""
-
-    def __init__(self, recorder: Recorder) -> None:
-        super().__init__()
-        self.recorder = recorder
-
-    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        if func in CHANGES and any(self.recorder.source_of(one) is not None for one in args):
-            name = getattr(func, "__name__", "a function").replace("__set__", "an assignment to .data")
-            raise RobustlibError(
-                f"model cannot be traced: {name} changes values that depend on the input outside PyTorch's operations"
-            )
-        if func in READS and args and self.recorder.source_of(args[0]) is not None:
-            name = getattr(func, "__name__", "a function")
-            raise RobustlibError(
-                f"model cannot be traced: {name} takes values of the input out of PyTorch; use PyTorch's own operations"
-            )
-        if func in SIZES and self.recorder.source_of(args[0]) is not None:
-            raise RobustlibError("model cannot be traced: len of the input is taken; write x.flatten(1) or x.shape[0]")
-        return func(*args, **(kwargs or {}))

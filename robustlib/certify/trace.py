@@ -24,8 +24,9 @@ from torch.nn.parameter import is_lazy
 
 from ..errors import RobustlibError
 from ..threat import Ball
+from .guard import Guard
 from .operations import Graph
-from .recorder import Guard, Recorder
+from .recorder import Recorder
 from .region import Region
 
 ROWS = 3

@@ -165,7 +165,12 @@ def bracket(panels: Mapping[str, Mapping[str, Evaluation]], profile: str, store:
 def every_bracket(profile: str, store: Store) -> Drawing:
     """The figure for every network of the book that the whole suite was run on, by data set, radius and chapter."""
     found: dict[str, dict[str, Record]] = {}
+    shown = set[str]()
     for chapter, name, record in _named(profile, store):
+        if record.path in shown:
+            # Two tables have it.
+            continue
+        shown.add(record.path)
         evaluation = parse(record.evaluation)
         eps = evaluation.measurement.threat.eps
         radius = f"{eps:g}" if round(eps, 4) == eps else f"{255 * eps:.3g}/255"
@@ -180,15 +185,20 @@ def every_bracket(profile: str, store: Store) -> Drawing:
 
 
 def _named(profile: str, store: Store) -> Iterator[tuple[str, str, Record]]:
-    """(chapter, name there, record) of every worst case that a table of the book has."""
+    """(chapter, name there, record) of every worst case that a table of the book has; those of a row each first."""
+    alone = list[tuple[str, str, Record]]()
     for item in (item for item in items() if not item.parent):
         about = papers()[item.paper]
         runs = {(cell.row, run): run for cell in cells_of(item.id) for run in cell.evaluations[:1]}
         cases = {key: run for key, run in runs.items() if type(run.measurement).__name__ == "WorstCase"}
         for (row, run), record in records_of(cases, profile, store).items():
-            # Alone among other measurements, the row is named by its attack.
-            name = row if len(cases) > 1 else run.subject.defence.name
-            yield about.authors if about.idea else "across the papers", name, record
+            chapter = about.authors if about.idea else "across the papers"
+            if len({label for label, _ in cases}) > 1:
+                yield chapter, row, record
+            else:
+                # Alone among other measurements, the row is named by its attack.
+                alone.append((chapter, run.subject.defence.name, record))
+    yield from alone
 
 
 def settled_brackets(
