@@ -28,7 +28,6 @@ from robustlib.book.chapter import check_parameters, prepare
 check_parameters(globals())
 
 import itertools
-import re
 from dataclasses import replace
 
 import torch
