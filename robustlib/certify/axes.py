@@ -11,6 +11,7 @@ from torch import Tensor
 
 from .builder import Call, Unbounded
 from .moves import moved, numbers
+from .norms import log_total
 from .operations import Conv, Linear, average_pool
 
 
@@ -101,15 +102,12 @@ def log_sum_exp(call: Call) -> int:
     """z_1 + log sum_j exp(z_j - z_1)."""
     builder, like = call.builder, call.first
     place, k = _lines(call)
-    less = torch.eye(k).to(like)
-    less[:, 0] -= 1
-    apart = builder.curve(_weighed(call, place, less), "exp")
-    first = _weighed(call, place, torch.eye(k).to(like)[:1])
-    return _finished(call, builder.sum(first, builder.curve(_sum(call, apart, k), "log")))
+    _, total = log_total(builder, place, k, like)
+    return _finished(call, builder.sum(_weighed(call, place, torch.eye(k).to(like)[:1]), total))
 
 
 def length(call: Call) -> int:
-    """The l_1, l_2 or l_inf norm."""
+    """The l_1 or l_2 norm."""
     builder, like, order = call.builder, call.first, call.get("ord")
     if order == 2:
         place, k = _lines(call)

@@ -128,16 +128,22 @@ def softmax(call: Call) -> int:
     return _back(call, shares(call.builder, place, k, call.output))
 
 
-def log_softmax(call: Call) -> int:
-    """z_i - z_1 - log sum_j exp(z_j - z_1): what all classes share cancels in their differences."""
-    builder, like = call.builder, call.output
-    place, k = _last(call)
+def log_total(builder: Builder, place: int, k: int, like: Tensor) -> tuple[int, int]:
+    """Along a node's last axis z_i - z_1, and log sum_j exp(z_j - z_1)."""
     shape = builder.nodes[place].shape
     less = torch.eye(k).to(like)
     less[:, 0] -= 1
     apart = builder.note(Linear(less, None), (place,), shape)
     total = builder.note(Linear(like.new_ones(1, k), None), (builder.curve(apart, "exp"),), (*shape[:-1], 1))
-    shared = builder.note(Linear(like.new_full((k, 1), -1.0), None), (builder.curve(total, "log"),), shape)
+    return apart, builder.curve(total, "log")
+
+
+def log_softmax(call: Call) -> int:
+    """z_i - z_1 - log sum_j exp(z_j - z_1): what all classes share cancels in their differences."""
+    builder, like = call.builder, call.output
+    place, k = _last(call)
+    apart, total = log_total(builder, place, k, like)
+    shared = builder.note(Linear(like.new_full((k, 1), -1.0), None), (total,), builder.nodes[place].shape)
     return _back(call, builder.sum(apart, shared))
 
 
