@@ -15,13 +15,13 @@ modes, x and the random state are left as they were, also by a refusal.
 
 What moves, copies or leaves out values (slices, pads, ``cat``, ``permute``, indices that are constant) is understood
 whatever its form; densely connected and shuffled networks, and shortcuts padded with zeros, are bounded as they are.
-Functions without corners (sigmoid, GELU, mish, exp, squares, ...) lie between parallel lines, exact to first order in
-the radius; products are made of squares, quotients of products and reciprocals, and of these softmax, layer, group and
-instance norm and attention. The batch may be any axis on the way, as ``nn.MultiheadAttention`` and
+Functions without corners (sigmoid, GELU, mish, exp, squares, ...) lie between parallel lines and products between
+parallel planes, exact to first order in the radius; of these are made quotients, softmax, layer, group and instance
+norm and attention. The batch may be any axis on the way, as ``nn.MultiheadAttention`` and
 ``nn.TransformerEncoder`` lay it, where an operation treats lines or numbers alike. So it is in every method but
 ``decide`` and ``optimum``, whose programs are of ReLUs and of what is made of them. A reciprocal, a root or a logarithm
-is bounded where its argument is shown to be positive; elsewhere margins are NaN, and nothing is certified: intervals
-show it of few deep networks, the dual of small balls.
+is bounded where its argument is shown to be positive, as sums of squares and of exponentials are in every ball;
+elsewhere margins are NaN, and nothing is certified.
 
 **Refusals**, each in one line that names the reason: any other operation that the logits depend on (sorting, rounding,
 steps); whatever mixes the examples of a batch; random numbers; a tensor written to in part; a model whose calls differ,

@@ -84,7 +84,7 @@ def power(call: Call) -> int:
     found, square, left = None, place, abs(int(exponent))
     while left:
         if left % 2:
-            found = square if found is None else builder.product(found, square, like)
+            found = square if found is None else builder.product(found, square)
         left //= 2
         square = builder.curve(square, "square") if left else square
     assert found is not None
@@ -96,7 +96,7 @@ def glu(call: Call) -> int:
     place, subject = call.one(), call.subject
     halves = (moved(call, place, half, subject) for half in numbers(subject).chunk(2, call.get("dim")))
     one, other = (call.builder.reshape(half, call.builder.example(call.output.shape)) for half in halves)
-    return call.builder.product(one, call.builder.curve(other, "sigmoid"), call.output)
+    return call.builder.product(one, call.builder.curve(other, "sigmoid"))
 
 
 def hard_sigmoid(call: Call) -> int:

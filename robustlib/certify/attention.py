@@ -38,7 +38,6 @@ def _products(call: Call, one: Side, other: Side) -> int:
     pairs = builder.product(
         moved(call, first, a[..., :, None, :].expand(whole), left),
         moved(call, second, b[..., None, :, :].expand(whole), right),
-        left,
     )
     ones = Linear(left.new_ones(1, whole[-1]), None)
     found = builder.note(ones, (pairs,), (*builder.nodes[pairs].shape[:-1], 1))

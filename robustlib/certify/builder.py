@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from .curves import Curve
-from .operations import Add, Greater, Node, Operation, Relu, Reshape, Scale
+from .operations import Add, Greater, Node, Operation, Product, Relu, Reshape, Scale
 from .rows import Shape
 
 
@@ -84,13 +84,11 @@ class Builder:
         """Sum of two nodes of one shape."""
         return self.note(Add(), (left, right), self.nodes[left].shape)
 
-    def product(self, left: int, right: int, like: Tensor) -> int:
-        """Product of two nodes of one shape: ((left + right)^2 - (left - right)^2) / 4; of a node with itself, z^2."""
+    def product(self, left: int, right: int) -> int:
+        """Product of two nodes of one shape; of a node with itself, z^2."""
         if left == right:
             return self.curve(left, "square")
-        more = self.curve(self.sum(left, right), "square")
-        less = self.curve(self.sum(left, self.scale(right, -1.0, 0.0, like)), "square")
-        return self.sum(self.scale(more, 0.25, 0.0, like), self.scale(less, -0.25, 0.0, like))
+        return self.note(Product(), (left, right), self.nodes[left].shape)
 
     def reciprocal(self, place: int, like: Tensor) -> int:
         """1 / z, bounded where z is shown to be positive."""

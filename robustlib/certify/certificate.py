@@ -9,10 +9,10 @@ from torch import Tensor, nn
 
 from ..errors import RobustlibError, suggest
 from ..threat import Ball, check_labels
-from .dual import Relaxation, carried, carry, check_slopes, pre_activation_bounds, relax, width
+from .dual import Relaxation, carried, carry, check_slopes, pre_activation_bounds, relaxation, width
 from .interval import ends, interval_bounds, interval_sizes
 from .memory import elements
-from .operations import Add, Graph, Input, Relu
+from .operations import Add, Graph, Input, Product, Relu
 from .region import Region
 from .rows import Dense
 from .trace import check_model, exact, predictions, trace
@@ -103,16 +103,17 @@ def margins_in(
         lower, _, size = carry(graph, rows, last, relaxations, region, sized=sized)
         return lower, size, relaxations
     boxes = interval_bounds(graph, region)
-    relaxations = {i: relax(*ends(boxes[graph.nodes[i].inputs[0]]), slopes, graph.activation(i)) for i in graph.relus}
+    inputs = {i: graph.nodes[i].inputs for i in graph.relaxed}
+    relaxations = {i: relaxation(graph, i, [ends(boxes[j]) for j in before], slopes) for i, before in inputs.items()}
     sizes = interval_sizes(graph, boxes) if sized else []
     if sized:
-        relaxations = {i: replace(at, size=sizes[graph.nodes[i].inputs[0]]) for i, at in relaxations.items()}
+        relaxations = {i: at.with_sizes([sizes[j] for j in inputs[i]]) for i, at in relaxations.items()}
     if method == "hybrid":
         lower, _, size = carry(graph, rows, last, relaxations, region, sized=sized)
         return lower, size, relaxations
     # The last operation is merged with the objective: two logits share their inputs, which their boxes would forget.
     node, tail = graph.nodes[last], Graph((graph.nodes[0],))
-    if not isinstance(node.operation, Add | Relu | Input):
+    if not isinstance(node.operation, Add | Relu | Product | Input):
         tail = Graph((graph.nodes[node.inputs[0]], replace(node, inputs=(0,))))
     start = last - len(tail.nodes) + 1 if len(tail.nodes) == 1 else node.inputs[0]
     lower, _, size = carry(tail, rows, len(tail.nodes) - 1, {}, boxes[start], sized=sized)
@@ -132,7 +133,8 @@ def slack_of(lower: Tensor, size: Tensor | float) -> Tensor:
 def examples_at_a_time(graph: Graph, x: Tensor, chunk: int | None) -> int:
     """``chunk``, or as many examples like x as fit the free memory."""
     if chunk is None:
-        places = {place for i in graph.relus for place in carried(graph, graph.nodes[i].inputs[0])}
+        before = {place for i in graph.relaxed for place in graph.nodes[i].inputs}
+        places = {source for place in before for source in carried(graph, place)}
         widest = max((width(graph, place) for place in places), default=1)
         return max(1, elements(x) // widest)
     if not isinstance(chunk, int) or chunk < 1:
@@ -216,7 +218,8 @@ def _certificate(graph: Graph, x: Tensor, y: Tensor, threat: Ball, method: str, 
     region = Region.around(x, threat)
     lower, size, relaxations = margins_in(graph, y, region, method=method, slopes=slopes, sized=True)
     layers = []
-    for position, at in relaxations.items():
+    for position in graph.relus:
+        at = relaxations[position]
         counts = [kind.flatten(1).sum(1) for kind in (at.active, at.dead, at.crossing)]
         layers.append(Layer(graph.nodes[position].name, at.lower[:1].numel(), *counts))
     return Certificate(y, lower, slack_of(lower, size), tuple(layers))

@@ -86,12 +86,17 @@ class Curve(Relu):
 
     kind: str
 
+    @property
+    def positive(self) -> bool:
+        """It is there for z > 0 alone."""
+        return FORMS[self.kind].positive
+
     def forward(self, z: Tensor) -> Tensor:
         return FORMS[self.kind].function(z)
 
     def _known(self, lower: Tensor, upper: Tensor) -> tuple[Tensor, Tensor]:
         """The interval; no numbers where the curve is not there."""
-        if not FORMS[self.kind].positive:
+        if not self.positive:
             return lower, upper
         there = lower > 0
         return torch.where(there, lower, torch.nan), torch.where(there, upper, torch.nan)

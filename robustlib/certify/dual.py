@@ -2,13 +2,14 @@
 
 A linear function of a layer is carried back to the input as rows; at a ReLU with pre-activation in [l, u] it meets the
 relaxation: nothing where u <= 0, the identity where l >= 0, and where l < 0 < u the upper line u (z - l) / (u - l) for
-entries below zero and a lower line through the origin for the others. In the paper's signs rows are -nu.
+entries below zero and a lower line through the origin for the others. In the paper's signs rows are -nu. At a product
+they meet two planes, and go on to both factors.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -17,11 +18,15 @@ from torch import Tensor
 
 from ..errors import RobustlibError, suggest
 from .curves import Curve
-from .operations import Add, Graph, Greater, Input, Relu, Reshape, Scale, Take
+from .operations import Add, Conv, Graph, Greater, Input, Linear, Product, Relu, Reshape, Scale, Take, by_sign
 from .region import Region
 from .rows import Rows, Shape, Unit, plus
 
 SLOPES = ("fixed", "adaptive")
+Ends = tuple[Tensor, Tensor]
+"""Lower and upper bounds."""
+Sized = tuple[Tensor, Tensor, Tensor]
+"""The same, and the sums of their terms' magnitudes."""
 HIDDEN = 0.1
 """Share of its terms' magnitudes by which a hidden bound of four terms counts as rounded, where the last bound counts
 whole."""
@@ -47,6 +52,7 @@ class Relaxation:
         steep: by how much z, or a line, moves at most for a unit of zhat.
         size: what rounding may have cut off ``lower`` and ``upper``, a share of their terms' magnitudes; None: it was
             not asked for.
+        other: of a product, the lines of its second factor, whose terms are added; else None.
     """
 
     lower: Tensor
@@ -58,6 +64,17 @@ class Relaxation:
     over: Tensor | None = None
     steep: Tensor | float = 1.0
     size: Tensor | None = None
+    other: Relaxation | None = None
+
+    @property
+    def parts(self) -> tuple[Relaxation, ...]:
+        """The lines of each input."""
+        return (self,) if self.other is None else (self, self.other)
+
+    def with_sizes(self, sizes: Sequence[Tensor]) -> Relaxation:
+        """The same with ``size`` of each input."""
+        other = None if self.other is None else replace(self.other, size=sizes[1])
+        return replace(self, size=sizes[0], other=other)
 
     @property
     def crossing(self) -> Tensor:
@@ -110,6 +127,29 @@ def relax(lower: Tensor, upper: Tensor, slopes: str = "fixed", activation: Relu 
     return Relaxation(lower, upper, slope, torch.where(crossing, lower, zero), low)
 
 
+def planes(left: Ends, right: Ends) -> Relaxation:
+    """A product x y around the middles x0, y0 of its factors' bounds: y0 x + x0 y - x0 y0, give or take rx ry.
+
+    Args:
+        left, right: (lower, upper) of each factor, (N, *shape); rx and ry are half their widths.
+
+    Source: the mean of the two planes below, and of the two above, of McCormick (1976), "Computability of global
+    solutions to factorable nonconvex programs, part I", which makes them parallel.
+    """
+    (x0, rx), (y0, ry) = (((upper + lower) / 2, (upper - lower) / 2) for lower, upper in (left, right))
+    middle, half, none = -x0 * y0, rx * ry, torch.zeros_like(x0)
+    steep = [BOTH * torch.maximum(lower.abs(), upper.abs()) for lower, upper in (right, left)]
+    second = Relaxation(*right, x0, none, None, none, none, steep[1])
+    return Relaxation(*left, y0, none, None, middle - half, middle + half, steep[0], other=second)
+
+
+def relaxation(graph: Graph, at: int, ends: Sequence[Ends], slopes: str = "fixed") -> Relaxation:
+    """The relaxation of one of ``graph.relaxed``, for the bounds (lower, upper) of each of its inputs."""
+    if isinstance(graph.nodes[at].operation, Product):
+        return planes(*ends)
+    return relax(*ends[0], slopes, graph.activation(at))
+
+
 @dataclass
 class Bound:
     """Sums accumulated on the way back: terms common to both ends, and the intercepts of each."""
@@ -156,7 +196,7 @@ def carry(
         graph: of the network.
         rows: the functions.
         at: position of the node that they are functions of.
-        relaxations: of every ReLU before it.
+        relaxations: of every activation and product before it.
         region: where the input may be.
         sized: also add up the magnitudes of all terms.
 
@@ -170,17 +210,18 @@ def carry(
         if position not in waiting:
             continue
         rows, node = waiting.pop(position), graph.nodes[position]
-        if isinstance(node.operation, Relu):
-            rows = _past_relu(rows, relaxations[position], bound, sized=sized)
+        parts = [rows] * len(node.terms)
+        if isinstance(node.operation, Relu | Product):
+            parts = [_past_relu(rows, at, bound, sized=sized) for at in relaxations[position].parts]
         elif not isinstance(node.operation, Add | Input):
             offset = node.operation.offset(node.shape)
             if offset is not None:
                 bound.common = bound.common + rows.pair(offset)
                 if sized:
                     bound.size = bound.size + rows.map(torch.abs).pair(offset.abs())
-            rows = node.operation.back(rows, graph.nodes[node.inputs[0]].shape, node.shape)
-        for place in node.terms:
-            waiting[place] = plus(waiting[place], rows, graph.nodes[place].shape) if place in waiting else rows
+            parts = [node.operation.back(rows, graph.nodes[node.inputs[0]].shape, node.shape)]
+        for place, part in zip(node.terms, parts, strict=True):
+            waiting[place] = plus(waiting[place], part, graph.nodes[place].shape) if place in waiting else part
     least, greatest = region.range_of(waiting[0])
     if sized:
         bound.size = bound.size + waiting[0].map(torch.abs).pair(region.center.abs() + region.radius)
@@ -195,7 +236,7 @@ def unit(shape: Shape, part: slice, like: Tensor) -> Unit:
 def pre_activation_bounds(
     graph: Graph, region: Region, *, slopes: str = "fixed", elements: int | None = None, sized: bool = False
 ) -> dict[int, Relaxation]:
-    """The relaxation of every ReLU, its bounds found from those before it (Algorithm 1).
+    """The relaxation of every activation and product, its bounds found from those before it (Algorithm 1).
 
     Args:
         graph: of the network.
@@ -206,10 +247,10 @@ def pre_activation_bounds(
     """
     check_slopes(slopes)
     found: dict[int, Relaxation] = {}
-    known: dict[int, Ends] = {}
+    known: dict[int, Sized] = {}
     share = hidden_share(region)
 
-    def bounded(place: int) -> Ends:
+    def bounded(place: int) -> Sized:
         """Ends of a node's values, and the sums of their terms' magnitudes."""
         shape = graph.nodes[place].shape
         held = len(region.center) * width(graph, place)
@@ -226,26 +267,37 @@ def pre_activation_bounds(
         lower, upper, sizes = (torch.cat(parts, 1).unflatten(1, shape) for parts in zip(*ends, strict=True))
         return lower, upper, sizes
 
-    def source(place: int) -> Ends:
-        if place in found:
-            at = found[place]
-            low, high = graph.activation(place).range_of(at.lower, at.upper)
-            reach = torch.maximum(low.abs(), high.abs())
-            return low, high, at.steep * at.size / share + reach if at.size is not None else low
-        return bounded(place)
+    def range_of(place: int) -> Sized | None:
+        """Range of an activation or a product, and of the input; None: of other nodes."""
+        if place == 0:
+            low, high = region.center - region.radius, region.center + region.radius
+            return low, high, region.center.abs() + region.radius
+        if place not in found:
+            return None
+        parts = found[place].parts
+        low, high = graph.range_of(place, [(at.lower, at.upper) for at in parts])
+        size = torch.maximum(low.abs(), high.abs())
+        for at in parts if sized else ():
+            size = size + at.steep * at.size / share  # type: ignore[operator]
+        return low, high, size
 
-    for position in graph.relus:
-        before = graph.nodes[position].inputs[0]
-        for place in carried(graph, before):
+    for position in graph.relaxed:
+        inputs = graph.nodes[position].inputs
+        for place in (place for before in inputs for place in carried(graph, before)):
             if place not in known:
-                known[place] = source(place)
-        lower, upper, sizes = _composed(graph, before, known)
-        at = relax(lower, upper, slopes, graph.activation(position))
-        found[position] = replace(at, size=share * sizes) if sized else at
+                # A product's factors may have much in common, which its bounds as a function of the input keep.
+                alone = place in found and found[place].other is None
+                known[place] = (range_of(place) if alone else None) or bounded(place)
+        ends = [_composed(graph, before, known.get) for before in inputs]
+        operation = graph.nodes[position].operation
+        if isinstance(operation, Curve) and operation.positive:
+            # Lines let a sum of squares or of exponentials fall below zero; the ranges of its terms do not.
+            ends = [_narrower(ends[0], _composed(graph, inputs[0], range_of))]
+        at = relaxation(graph, position, [(lower, upper) for lower, upper, _ in ends], slopes)
+        found[position] = at.with_sizes([share * sizes for *_, sizes in ends]) if sized else at
     return found
 
 
-Ends = tuple[Tensor, Tensor, Tensor]
 COPIES = 4
 """A sum of copies of so many times fewer values is bounded by the bounds of these: looser, since it forgets what they
 have in common, and cheaper."""
@@ -273,10 +325,16 @@ def carried(graph: Graph, at: int) -> set[int]:
     return {place for place, *_ in sources} if few * (COPIES if copies else 1) < units else {at}
 
 
-def _composed(graph: Graph, at: int, known: dict[int, Ends]) -> Ends:
-    """Ends of a node's values from those of the nodes that it is made of."""
-    if at in known:
-        return known[at]
+def _narrower(one: Sized, other: Sized) -> Sized:
+    """What both say; one that overflowed says nothing."""
+    return torch.fmax(one[0], other[0]), torch.fmin(one[1], other[1]), torch.fmax(one[2], other[2])
+
+
+def _composed(graph: Graph, at: int, known: Callable[[int], Sized | None]) -> Sized:
+    """Ends of a node's values from those that are known of the nodes that it is made of."""
+    already = known(at)
+    if already is not None:
+        return already
     node = graph.nodes[at]
     (lower, upper, size), *others = (_composed(graph, place, known) for place in node.terms)
     operation = node.operation
@@ -288,6 +346,12 @@ def _composed(graph: Graph, at: int, known: dict[int, Ends]) -> Ends:
         rising, falling = factor.clamp_min(0), factor.clamp_max(0)
         ends = lower * rising + upper * falling + shift, upper * rising + lower * falling + shift
         return *ends, size * factor.abs() + shift.abs()
+    if isinstance(operation, Linear | Conv):
+        # Not middle and half width: in float32 their difference may be zero, where a sum of exponentials is large.
+        positive, negative = by_sign(operation)
+        offset, size = operation.offset(node.shape), operation.spread(size)
+        low, high = (positive.forward(a) + negative.forward(b) for a, b in ((lower, upper), (upper, lower)))
+        return (low, high, size) if offset is None else (low + offset, high + offset, size + offset.abs())
     assert isinstance(operation, Take | Reshape)
     return operation.forward(lower), operation.forward(upper), operation.forward(size)
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from .dual import hidden_share
-from .operations import Add, Graph, Greater, Input, Relu, Reshape, Take
+from .operations import Add, Graph, Greater, Input, Product, Relu, Reshape, Take
 from .region import Region
 
 
@@ -25,6 +25,9 @@ def interval_sizes(graph: Graph, boxes: list[Region]) -> list[Tensor]:
             sizes.append(before[0] + before[1])
         elif isinstance(operation, Relu):
             sizes.append(operation.steepness(*ends(boxes[node.inputs[0]])) * before[0] + here)
+        elif isinstance(operation, Product):
+            left, right = (boxes[i].center.abs() + boxes[i].radius for i in node.inputs)
+            sizes.append(right * before[0] + left * before[1] + here)
         elif isinstance(operation, Reshape | Take):
             sizes.append(operation.spread(before[0]))
         else:
@@ -50,6 +53,8 @@ def interval_bounds(graph: Graph, region: Region) -> list[Region]:
             boxes.append(Region(before[0].center + before[1].center, before[0].radius + before[1].radius))
         elif isinstance(operation, Relu):
             boxes.append(_between(*operation.range_of(*ends(before[0]))))
+        elif isinstance(operation, Product):
+            boxes.append(_between(*operation.range_of(ends(before[0]), ends(before[1]))))
         else:
             boxes.append(Region(operation.forward(before[0].center), operation.spread(before[0].radius)))
     return boxes

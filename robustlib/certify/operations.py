@@ -1,7 +1,7 @@
 """The operations that bounds are known for: each forward, on magnitudes, and carrying rows back.
 
-An affine operation z = W z' + b sends a . z to (W' a) . z' + a . b. ReLU is the one that is relaxed; its part of the
-bound is in :mod:`robustlib.certify.dual`.
+An affine operation z = W z' + b sends a . z to (W' a) . z' + a . b. Activations and products are relaxed; their part of
+the bound is in :mod:`robustlib.certify.dual`.
 """
 
 from __future__ import annotations
@@ -160,6 +160,22 @@ class Relu:
 
 
 @dataclass(frozen=True)
+class Product:
+    """The product of two branches."""
+
+    def forward(self, left: Tensor, right: Tensor) -> Tensor:
+        return left * right
+
+    def range_of(self, left: tuple[Tensor, Tensor], right: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+        """Least and greatest value over two intervals, each (lower, upper)."""
+        first, *corners = (one * other for one in left for other in right)
+        low = high = first
+        for corner in corners:
+            low, high = torch.minimum(low, corner), torch.maximum(high, corner)
+        return low, high
+
+
+@dataclass(frozen=True)
 class Input:
     """The network's input."""
 
@@ -168,7 +184,7 @@ class Input:
 
 
 Affine = Linear | Conv | Scale | Reshape | Take
-Operation = Affine | Add | Relu | Input
+Operation = Affine | Add | Relu | Product | Input
 
 
 def average_pool(before: Tensor, size: Shape, stride: tuple[int, int], padding: tuple[int, int]) -> Conv:
@@ -176,6 +192,18 @@ def average_pool(before: Tensor, size: Shape, stride: tuple[int, int], padding: 
     channels = before.shape[1]
     weight = torch.full((channels, 1, *size), 1 / (size[0] * size[1]), dtype=before.dtype, device=before.device)
     return Conv(Kernel(weight, stride, padding, groups=channels), None)
+
+
+def by_sign(operation: Linear | Conv) -> tuple[Linear | Conv, Linear | Conv]:
+    """The operation with its positive weights alone, and with its negative ones; both without what it adds."""
+    if isinstance(operation, Linear):
+        weight = operation.weight
+        return Linear(weight.clamp_min(0), None), Linear(weight.clamp_max(0), None)
+    kernel = operation.kernel
+    rising, falling = (
+        replace(kernel, weight=part) for part in (kernel.weight.clamp_min(0), kernel.weight.clamp_max(0))
+    )
+    return Conv(rising, None), Conv(falling, None)
 
 
 _Kept = TypeVar("_Kept")
@@ -219,11 +247,21 @@ class Graph:
         """Positions of the ReLUs, and of other activations that are relaxed."""
         return [i for i, node in enumerate(self.nodes) if isinstance(node.operation, Relu)]
 
+    @property
+    def relaxed(self) -> list[int]:
+        """Positions of the activations and the products."""
+        return [i for i, node in enumerate(self.nodes) if isinstance(node.operation, Relu | Product)]
+
     def activation(self, at: int) -> Relu:
         """The activation at one of :attr:`relus`."""
         operation = self.nodes[at].operation
         assert isinstance(operation, Relu)
         return operation
+
+    def range_of(self, at: int, ends: Sequence[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
+        """Least and greatest value of one of :attr:`relaxed`, for the bounds (lower, upper) of each of its inputs."""
+        operation = self.nodes[at].operation
+        return operation.range_of(*ends) if isinstance(operation, Product) else self.activation(at).range_of(*ends[0])
 
     @property
     def classes(self) -> int:

@@ -21,7 +21,7 @@ from ..errors import RobustlibError
 from .curves import Curve
 from .dual import Relaxation
 from .interval import interval_bounds
-from .operations import Add, Affine, Graph, Input, Relu, Reshape
+from .operations import Add, Affine, Graph, Input, Product, Relu, Reshape
 from .region import Region
 
 ORDINARY = 1e-3
@@ -123,10 +123,10 @@ def matrices(graph: Graph) -> Matrices:
     Raises:
         RobustlibError: an activation that a program cannot hold.
     """
-    curves = [node.name for node in graph.nodes if isinstance(node.operation, Curve)]
+    curves = [node.name for node in graph.nodes if isinstance(node.operation, Curve | Product)]
     if curves:
         raise RobustlibError(f"{curves[0]} has no corners; a program is of ReLUs alone, and of what is made of them")
-    plain = Input | Add | Relu | Reshape
+    plain = Input | Add | Relu | Product | Reshape
     return {
         i: _affine(node.operation, graph.nodes[node.inputs[0]].shape)
         for i, node in enumerate(graph.nodes)

@@ -7,8 +7,10 @@ estimate, above or below the bound; it steers training, and no certificate is ma
 
 from __future__ import annotations
 
+import functools
 import math
 from dataclasses import dataclass, replace
+from itertools import repeat
 
 import torch
 from torch import Tensor, nn
@@ -16,9 +18,9 @@ from torch import Tensor, nn
 from ..errors import RobustlibError, suggest
 from ..threat import Ball
 from .certificate import begin, objectives
-from .dual import Relaxation, carry, relax, unit
+from .dual import Ends, Relaxation, carry, relaxation, unit
 from .memory import MOST
-from .operations import Add, Affine, Conv, Graph, Input, Linear, Relu, Scale
+from .operations import Add, Affine, Conv, Graph, Input, Linear, Product, Relu, Scale
 from .region import Region
 from .trace import exact, predictions
 
@@ -128,10 +130,23 @@ class _Projector:
         return found.plus(_Pushed(torch.zeros_like(height), fresh))
 
 
+def _ends(
+    graph: Graph, region: Region, found: dict[int, Relaxation], draw: _Projector, place: int, pushed: _Pushed
+) -> Ends:
+    """Bounds of a node's values: estimated, or exact where nothing before it is relaxed."""
+    if any(isinstance(earlier.operation, Relu | Product) for earlier in graph.nodes[: place + 1]):
+        reach = draw.reach(pushed)
+        return pushed.middle - reach, pushed.middle + reach
+    shape = graph.nodes[place].shape
+    lower, upper, _ = carry(graph, unit(shape, slice(None), region.center), place, found, region)
+    return lower.unflatten(1, shape), upper.unflatten(1, shape)
+
+
 def projected_bounds(
     graph: Graph, region: Region, *, projections: int, estimator: str, generator: torch.Generator
 ) -> dict[int, Relaxation]:
-    """The relaxation of every ReLU from estimated bounds; those before the first ReLU are exact, at no more cost."""
+    """The relaxation of every activation and product from estimated bounds; before the first they are exact, at no more
+    cost."""
     if estimator not in ESTIMATORS:
         raise RobustlibError(suggest("estimator", estimator, ESTIMATORS))
     if projections < 1:
@@ -139,22 +154,17 @@ def projected_bounds(
     draw = _Projector(projections, estimator, generator)
     pushed: list[_Pushed] = []
     found: dict[int, Relaxation] = {}
-    for position, node in enumerate(graph.nodes[: max(graph.relus, default=-1) + 1]):
+    for position, node in enumerate(graph.nodes[: max(graph.relaxed, default=-1) + 1]):
         before = [pushed[i] for i in node.terms]
         if isinstance(node.operation, Input):
             pushed.append(draw.start(region))
         elif isinstance(node.operation, Add):
             pushed.append(before[0].plus(before[1]))
-        elif isinstance(node.operation, Relu):
-            place, shape = node.inputs[0], node.shape
-            if any(isinstance(earlier.operation, Relu) for earlier in graph.nodes[:place]):
-                reach = draw.reach(before[0])
-                lower, upper = before[0].middle - reach, before[0].middle + reach
-            else:
-                rows = unit(shape, slice(None), region.center)
-                lower, upper = (end.unflatten(1, shape) for end in carry(graph, rows, place, found, region)[:2])
-            found[position] = relax(lower, upper, activation=graph.activation(position))
-            pushed.append(draw.past_relu(before[0], found[position], position))
+        elif isinstance(node.operation, Relu | Product):
+            ends = [_ends(graph, region, found, draw, place, pushed[place]) for place in node.inputs]
+            found[position] = relaxation(graph, position, ends)
+            first, *others = map(draw.past_relu, before, found[position].parts, repeat(position))
+            pushed.append(functools.reduce(_Pushed.plus, others, first))
         else:
             pushed.append(before[0].through(node.operation))
     return found
@@ -223,7 +233,7 @@ def estimate(
     if chunk is None:
         widest = max(math.prod(node.shape) for node in graph.nodes)
         # Each part draws separate columns: their number must not depend on the machine.
-        chunk = max(1, MOST // (widest * max(1, projections) * max(1, len(graph.relus))))
+        chunk = max(1, MOST // (widest * max(1, projections) * max(1, len(graph.relaxed))))
     y = predictions(model, x, chunk) if y is None else y
     with exact(x), torch.no_grad():
         parts = [

@@ -193,7 +193,7 @@ def _branches(call: Call, name: str, one: int, two: int, alpha: float) -> int:
         if one == two:
             return builder.scale(one, 1 + sign, 0.0, like)
         return builder.sum(one, two if sign == 1 else builder.scale(two, sign, 0.0, like))
-    return builder.product(one, two if name == "mul" else builder.reciprocal(two, like), like)
+    return builder.product(one, two if name == "mul" else builder.reciprocal(two, like))
 
 
 def neg(call: Call) -> int:

@@ -13,7 +13,8 @@ from torch.nn import functional
 
 from robustlib.certify import certify, decide, estimate, largest_certified_radius, margins, optimum
 from robustlib.certify.curves import FORMS, Curve, Size
-from robustlib.certify.dual import pre_activation_bounds
+from robustlib.certify.dual import planes, pre_activation_bounds
+from robustlib.certify.operations import Product
 from robustlib.certify.region import Region
 from robustlib.certify.trace import trace
 from robustlib.errors import RobustlibError
@@ -168,6 +169,32 @@ def test_what_is_no_number_or_too_large_proves_nothing(kind: str) -> None:
         assert (line.isnan() | (line <= curve.forward(torch.tensor(0.7)) * torch.tensor([1.0, -1.0]))).all()
 
 
+def test_a_product_lies_between_its_planes_and_touches_both() -> None:
+    generator = torch.Generator().manual_seed(0)
+    ends = torch.randn(2, 1_000, 2, generator=generator, dtype=torch.float64).sort(-1).values
+    # Some factors do not vary.
+    ends[0, :10, 0], ends[1, 5:15, 0] = ends[0, :10, 1], ends[1, 5:15, 1]
+    left, right = ((factor[None, :, 0], factor[None, :, 1]) for factor in ends)
+    found = planes(left, right)
+    first, second = found.parts
+    assert first.under is not None
+    assert first.over is not None
+    low, high = Product().range_of(left, right)
+    share = torch.rand(2, 200, 1_000, generator=generator, dtype=torch.float64)
+    corners = torch.tensor(list(itertools.product((0.0, 1.0), repeat=2)), dtype=torch.float64)
+    share[:, :4] = corners.T[:, :, None]
+    x, y = (lower + part * (upper - lower) for (lower, upper), part in zip((left, right), share, strict=True))
+    apart = x * y - (first.slope * x + second.slope * y)
+    assert (apart >= first.under - 1e-12).all()
+    assert (apart <= first.over + 1e-12).all()
+    # Each plane at two corners, and each end of the range at one.
+    torch.testing.assert_close(apart[:4].sort(0).values[[0, 1]], first.under.expand(2, -1))
+    torch.testing.assert_close(apart[:4].sort(0).values[[2, 3]], first.over.expand(2, -1))
+    torch.testing.assert_close((x * y)[:4].aminmax(dim=0, keepdim=True), torch.return_types.aminmax((low, high)))
+    assert not second.under.any()  # type: ignore[union-attr]
+    assert not second.over.any()  # type: ignore[union-attr]
+
+
 @pytest.mark.parametrize("kind", LAYERS)
 @pytest.mark.parametrize("threat", THREATS, ids=str)
 def test_no_margin_that_is_found_lies_below_the_bound(kind: str, threat: Ball) -> None:
@@ -191,8 +218,9 @@ def test_no_margin_that_is_found_lies_below_the_bound(kind: str, threat: Ball) -
             worst = torch.minimum(worst, values[-1].gather(1, y[:, None]) - values[-1])
             for found in bounds.values():
                 for place, at in found.items():
-                    before = values[graph.nodes[place].inputs[0]]
-                    assert not ((at.lower > before + 1e-9) | (before > at.upper + 1e-9)).any()
+                    for part, source in zip(at.parts, graph.nodes[place].inputs, strict=True):
+                        before = values[source]
+                        assert not ((part.lower > before + 1e-9) | (before > part.upper + 1e-9)).any()
     for options in METHODS:
         found = certify(model, x, y, threat, **options)
         assert not (found.margins > worst + 1e-9).any(), options

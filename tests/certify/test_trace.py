@@ -335,6 +335,9 @@ BOUNDED: dict[str, Callable[[], nn.Module]] = {
     "group norm of maps": of(
         lambda m, x: m.b(F.group_norm(m.a(x).view(-1, 2, 3), 2, torch.tensor([0.5, -2.0])).flatten(1))
     ),
+    "layer norm of lines that are almost constant": of(
+        lambda m, x: m.b(F.layer_norm(3e-3 * m.a(x), (FEATURES,)) + m.a(x))
+    ),
     "root mean square": of(lambda m, x: m.b(F.rms_norm(m.a(x), (FEATURES,), eps=0.1))),
     "mish and softplus": _sequential(
         nn.Linear(FEATURES, 8), nn.Mish(), nn.Linear(8, 8), nn.Softplus(3), nn.Linear(8, 3)
@@ -451,6 +454,8 @@ def _by_array(m: Any, x: Tensor) -> Tensor:
     return m.b(m.a(x) + torch.as_tensor(held.tolist()))  # type: ignore[no-any-return]
 
 
+NOWHERE = ("standard scores",)
+"""Models with roots or quotients whose arguments may be zero in a large ball."""
 REFUSED: dict[str, tuple[Callable[[], nn.Module], str]] = {
     "a view changed in place": (of(_view_in_place), "in place"),
     "a column changed in place": (of(_column_in_place), "changed in p"),
@@ -586,9 +591,9 @@ def test_a_bound_is_of_the_model_as_it_is_called(name: str) -> None:
         for eps in (0.02, 0.2):
             found = certify(model, x, None, LinfBall(eps, None))
             proven += int(found.certified.sum())
-            # Where a root's argument may be zero nothing is known: in large balls alone.
+            # Where the argument of a root, or of a quotient, may be zero nothing is known: in large balls alone.
             assert found.margins[found.certified].isfinite().all()
-            assert eps > 0.1 or found.margins.isfinite().all()
+            assert (eps > 0.1 and name in NOWHERE) or found.margins.isfinite().all()
             generator = torch.Generator().manual_seed(seed)
             for corner in (False, True) * 20:
                 side = 2 * torch.rand(x.shape, generator=generator) - 1
@@ -601,7 +606,8 @@ def test_bounds_of_many_products_are_those_of_their_factors(monkeypatch: pytest.
     model, x = build(BOUNDED["attention of many"], 0).double(), batch().double()
     y = model(x).argmax(1)
     graph = trace(model, x)
-    assert any(carried(graph, graph.nodes[i].inputs[0]) != {graph.nodes[i].inputs[0]} for i in graph.relus)
+    factors = {place for i in graph.relaxed for place in graph.nodes[i].inputs}
+    assert any(carried(graph, place) != {place} for place in factors)
 
     def lost(eps: float) -> Tensor:
         with torch.no_grad():
@@ -609,9 +615,8 @@ def test_bounds_of_many_products_are_those_of_their_factors(monkeypatch: pytest.
 
     near, far = lost(1e-6), lost(0.02)
     monkeypatch.setattr("robustlib.certify.dual.carried", lambda graph, at: {at})
-    # Exact to first order, and looser by little in a ball where the second counts.
+    # Exact to first order, and not looser by much in a ball where the second counts.
     torch.testing.assert_close(near, lost(1e-6), rtol=1e-4, atol=1e-12)
-    assert (lost(0.02) <= far + 1e-12).all()
     assert (far <= 1.2 * lost(0.02) + 1e-12).all()
 
 
