@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from .builder import Call, Unbounded
@@ -71,10 +73,11 @@ def hard_swish(call: Call) -> int:
 
 def power(call: Call) -> int:
     """Products of z and squares; a root, exp(p log z) or the reciprocal of one, bounded where z is positive."""
-    exponent, place = 2 if call.operator == "square" else call.get("exponent"), call.one()
+    exponent = 2 if call.operator == "square" else call.get("exponent")
     builder, like = call.builder, call.output
     if isinstance(exponent, Tensor):
-        raise Unbounded("is a power that is a tensor; give a number")
+        return _exponential(call, exponent)
+    place = call.one()
     if exponent == 0.5:
         return builder.curve(place, "sqrt")
     if exponent != int(exponent):
@@ -89,6 +92,59 @@ def power(call: Call) -> int:
         square = builder.curve(square, "square") if left else square
     assert found is not None
     return found if exponent > 0 else builder.reciprocal(found, like)
+
+
+def _exponential(call: Call, exponent: Tensor) -> int:
+    """exp(p log z) of an exponent p that depends on the input, or that is one for each value."""
+    builder, like, base = call.builder, call.output, call.get("self")
+    if call.place_of(exponent) is None:
+        logs = builder.curve(call.one(), "log")
+        powers = call.constant(exponent, like.shape)
+        return builder.curve(builder.scale(logs, powers, torch.zeros_like(powers), like), "exp")
+    if isinstance(base, Tensor):
+        raise Unbounded("is a power of a tensor that depends on the input; give a number as its base")
+    place = call.place_of(exponent)
+    assert place is not None
+    if base <= 0:
+        raise Unbounded(f"is a power of {base:g}; give a positive base")
+    return builder.curve(builder.scale(place, math.log(base), 0.0, like), "exp")
+
+
+LOGARITHMS = {"log2": (math.log(2), 0.0), "log10": (math.log(10), 0.0), "log1p": (1.0, 1.0)}
+"""By what the logarithm of z and a shift is divided, and the shift."""
+
+
+def logarithm(call: Call) -> int:
+    """log(z + shift) over a number."""
+    builder, like, (base, shift) = call.builder, call.output, LOGARITHMS[call.operator]
+    place = builder.scale(call.one(), 1.0, shift, like) if shift else call.one()
+    found = builder.curve(place, "log")
+    return found if base == 1 else builder.scale(found, 1 / base, 0.0, like)
+
+
+def exponential(call: Call) -> int:
+    """2^z, and e^z - 1."""
+    builder, like, place = call.builder, call.output, call.one()
+    if call.operator == "exp2":
+        return builder.curve(builder.scale(place, math.log(2), 0.0, like), "exp")
+    return builder.scale(builder.curve(place, "exp"), 1.0, -1.0, like)
+
+
+def hyperbolic(call: Call) -> int:
+    """(e^z - e^-z) / 2, and with a plus."""
+    builder, like, place = call.builder, call.output, call.one()
+    rising, falling = (builder.curve(builder.scale(place, sign, 0.0, like), "exp") for sign in (1.0, -1.0))
+    sign = -0.5 if call.operator == "sinh" else 0.5
+    return builder.sum(builder.scale(rising, 0.5, 0.0, like), builder.scale(falling, sign, 0.0, like))
+
+
+def logit(call: Call) -> int:
+    """The logarithm of z less that of 1 - z, z kept from 0 and 1 where the operator does so."""
+    builder, like, place, eps = call.builder, call.output, call.one(), call.get("eps")
+    if eps is not None:
+        place = builder.clip(place, eps, 1 - eps, like)
+    less = builder.curve(builder.scale(place, -1.0, 1.0, like), "log")
+    return builder.sum(builder.curve(place, "log"), builder.scale(less, -1.0, 0.0, like))
 
 
 def glu(call: Call) -> int:
@@ -132,9 +188,16 @@ ACTIVATIONS: dict[str, Rule] = {
     "relu": relu,
     **dict.fromkeys(("clamp", "clamp_min", "clamp_max", "hardtanh"), clip),
     **dict.fromkeys(("leaky_relu", "_prelu_kernel", "abs"), leak),
-    **dict.fromkeys(("sigmoid", "tanh", "silu", "gelu", "mish", "erf", "atan", "exp", "log", "sqrt"), curve),
+    **dict.fromkeys(("sigmoid", "tanh", "silu", "gelu", "mish", "erf", "atan", "exp", "log", "sqrt", "sin"), curve),
     **dict.fromkeys(("elu", "celu"), elu),
     **dict.fromkeys(("pow", "square"), power),
+    "cos": lambda call: call.builder.curve(call.builder.scale(call.one(), 1.0, math.pi / 2, call.output), "sin"),
+    "erfc": lambda call: call.builder.scale(call.builder.curve(call.one(), "erf"), -1.0, 1.0, call.output),
+    "nan_to_num": lambda call: call.one(),
+    **dict.fromkeys(LOGARITHMS, logarithm),
+    **dict.fromkeys(("exp2", "expm1"), exponential),
+    **dict.fromkeys(("sinh", "cosh"), hyperbolic),
+    "logit": logit,
     "reciprocal": lambda call: call.builder.reciprocal(call.one(), call.output),
     "rsqrt": lambda call: call.builder.scale(call.builder.curve(call.one(), "minus_rsqrt"), -1.0, 0.0, call.output),
     "softplus": softplus,

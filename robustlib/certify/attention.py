@@ -1,4 +1,4 @@
-"""Rules of products of stacks of matrices, of which both may depend on the input, as in attention."""
+"""Rules of each line with each: products of stacks of matrices, as in attention, and distances."""
 
 from __future__ import annotations
 
@@ -42,6 +42,36 @@ def _products(call: Call, one: Side, other: Side) -> int:
     ones = Linear(left.new_ones(1, whole[-1]), None)
     found = builder.note(ones, (pairs,), (*builder.nodes[pairs].shape[:-1], 1))
     return builder.reshape(found, builder.example(whole[:-1]))
+
+
+def distances(call: Call) -> int:
+    """(..., n, m) l_1 or l_2 distances of lines (..., n, k) from lines (..., m, k), either of which may be constant."""
+    a, builder, like = call.arguments, call.builder, call.output
+    one, other, order = a["x1"], a["x2"], call.get("p")
+    rest = torch.broadcast_shapes(one.shape[:-2], other.shape[:-2])
+    whole = (*rest, one.shape[-2], *other.shape[-2:])
+
+    def laid(value: Tensor, axis: int) -> int | Tensor:
+        place = call.place_of(value)
+        if place is None:
+            return call.constant(value.unsqueeze(axis).expand(whole), whole)
+        return moved(call, place, numbers(value).unsqueeze(axis).expand(whole), value)
+
+    left, right = laid(one, -2), laid(other, -3)
+    if isinstance(left, int) and isinstance(right, int):
+        apart = builder.sum(left, builder.scale(right, -1.0, 0.0, like))
+    else:
+        # Either end of a distance may come first.
+        place, constant = (left, right) if isinstance(left, int) else (right, left)
+        assert isinstance(place, int)
+        assert isinstance(constant, Tensor)
+        apart = builder.scale(place, torch.ones_like(constant), -constant, like)
+    if order not in (1, 2, None):
+        raise Unbounded(f"is another distance than l_1 and l_2: {order}")
+    terms = builder.leak(apart, -1.0, like) if order == 1 else builder.curve(apart, "square")
+    total = Linear(like.new_ones(1, whole[-1]), None)
+    found = builder.note(total, (terms,), (*builder.nodes[terms].shape[:-1], 1))
+    return builder.reshape(found if order == 1 else builder.curve(found, "sqrt"), builder.example(like.shape))
 
 
 def _by_constants(call: Call, side: Side, constant: Tensor) -> int:
@@ -114,5 +144,9 @@ def attention(call: Call) -> list[int | None]:
 
 
 FUSED = ("_scaled_dot_product_flash_attention_for_cpu", "_scaled_dot_product_efficient_attention")
-PRODUCTS: dict[str, Callable[[Call], Any]] = {"bmm": bmm, **dict.fromkeys(FUSED, attention)}
+PRODUCTS: dict[str, Callable[[Call], Any]] = {
+    "bmm": bmm,
+    **dict.fromkeys(FUSED, attention),
+    **dict.fromkeys(("_cdist_forward", "_euclidean_dist"), distances),
+}
 """Rules by the name of the operator, as in :data:`robustlib.certify.rules.RULES`."""

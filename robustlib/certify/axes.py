@@ -90,12 +90,41 @@ def greatest(call: Call) -> Any:
     """The greatest or the least value, two at a time: itself, but no bound of where it is."""
     builder, like = call.builder, call.first
     (place, k), sign = _lines(call), 1.0 if call.operator in ("max", "amax") else -1.0
-    found = [_weighed(call, place, pick[None]) for pick in torch.eye(k).to(like) * sign]
+    found = _greatest(call, place, k, sign)
+    last = _finished(call, found if sign == 1 else builder.scale(found, sign, 0.0, like))
+    return last if isinstance(call.output, Tensor) else [last, None]
+
+
+def _greatest(call: Call, place: int, k: int, sign: float = 1.0) -> int:
+    """Of the values of each line, or of their opposites."""
+    return _pairwise(call, place, k, lambda one, two: call.builder.greater(one, two, call.first), sign)
+
+
+def _pairwise(call: Call, place: int, k: int, joined: Callable[[int, int], int], sign: float = 1.0) -> int:
+    """The values of each line, joined two at a time."""
+    found = [_weighed(call, place, pick[None]) for pick in torch.eye(k).to(call.first) * sign]
     while len(found) > 1:
         one, two, *rest = found
-        found = [*rest, builder.greater(one, two, like)]
-    last = _finished(call, found[0] if sign == 1 else builder.scale(found[0], sign, 0.0, like))
-    return last if isinstance(call.output, Tensor) else [last, None]
+        found = [*rest, joined(one, two)]
+    return found[0]
+
+
+def product(call: Call) -> int:
+    """The product of the values of each line."""
+    return _finished(call, _pairwise(call, *_lines(call), call.builder.product))
+
+
+def running_total(call: Call) -> int:
+    """Of each value, the sum of those up to it."""
+    (axis,) = axes_of(call)
+    if axis == 0:
+        raise Unbounded("mixes the examples of a batch")
+    subject = call.subject
+    lines = moved(call, call.one(), numbers(subject).movedim(axis, -1), subject)
+    k = subject.shape[axis]
+    found = _weighed(call, lines, torch.ones(k, k).tril().to(call.first))
+    now = torch.empty(subject.movedim(axis, -1).shape, dtype=subject.dtype, device=subject.device)
+    return moved(call, found, numbers(now).movedim(-1, axis), now)
 
 
 def log_sum_exp(call: Call) -> int:
@@ -107,15 +136,16 @@ def log_sum_exp(call: Call) -> int:
 
 
 def length(call: Call) -> int:
-    """The l_1 or l_2 norm."""
-    builder, like, order = call.builder, call.first, call.get("ord")
+    """The l_1, l_2 or l_inf norm."""
+    builder, like, order = call.builder, call.first, call.get("ord", "p")
     if order == 2:
         place, k = _lines(call)
         return _finished(call, builder.curve(_sum(call, builder.curve(place, "square"), k), "sqrt"))
-    if order == 1:
+    if order in (1, math.inf):
         place, k = _lines(call)
-        return _finished(call, _sum(call, builder.leak(place, -1.0, like), k))
-    raise Unbounded(f"is another norm than l_1 and l_2: {order}")
+        sizes = builder.leak(place, -1.0, like)
+        return _finished(call, _sum(call, sizes, k) if order == 1 else _greatest(call, sizes, k))
+    raise Unbounded(f"is another norm than l_1, l_2 and l_inf: {order}")
 
 
 AXES: dict[str, Callable[[Call], Any]] = {
@@ -126,6 +156,8 @@ AXES: dict[str, Callable[[Call], Any]] = {
     "std_mean": _and_mean(deviation),
     **dict.fromkeys(("max", "min", "amax", "amin"), greatest),
     "logsumexp": log_sum_exp,
-    "linalg_vector_norm": length,
+    **dict.fromkeys(("linalg_vector_norm", "norm"), length),
+    "prod": product,
+    "cumsum": running_total,
 }
 """Rules by the name of the operator, as in :data:`robustlib.certify.rules.RULES`."""

@@ -8,6 +8,7 @@ activations by a line on each side as well; their slopes differ.)
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -37,6 +38,7 @@ class Form:
         lowest: where it turns from falling to rising; None: it rises throughout.
         step: (where, how high): the only place where it jumps, and no further than this.
         positive: it is there for z > 0 alone; of other intervals nothing is said, in numbers that are none.
+        between: least and greatest value over [lower, upper], where it turns more than once.
     """
 
     function: Callable[[Tensor], Tensor]
@@ -45,12 +47,25 @@ class Form:
     lowest: float | None = None
     step: tuple[float, float] | None = None
     positive: bool = False
+    between: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]] | None = None
 
 
 def hard_swish_inside(z: Tensor) -> Tensor:
     """Hardswish between its corners at -3 and 3, z (z + 3) / 6, and beyond them straight on."""
     inner = z.clamp(-3, 3)
     return inner * (inner + 3) / 6 + 1.5 * (z - 3).clamp_min(0) + 0.5 * (-z - 3).clamp_min(0)
+
+
+def sine_between(lower: Tensor, upper: Tensor) -> tuple[Tensor, Tensor]:
+    """Least and greatest value of the sine: 1 where a top lies in [lower, upper], -1 where a bottom does."""
+    low, high = lower.sin(), upper.sin()
+    ends = []
+    for quarter, least, greatest in ((0.75, -1.0, torch.minimum(low, high)), (0.25, 1.0, torch.maximum(low, high))):
+        # One that lies beyond by rounding counts.
+        turns, off = (end / (2 * math.pi) for end in (lower, upper)), 1e-5 * (1 + lower.abs() + upper.abs())
+        first, last = (turn - quarter for turn in turns)
+        ends.append(torch.where((first - off).ceil() <= last + off, least, greatest))
+    return ends[0], ends[1]
 
 
 SOFTPLUS_THRESHOLD = 20.0
@@ -69,6 +84,7 @@ FORMS = {
     "erf": Form(torch.erf, 1.1284, 0.968),
     "atan": Form(torch.atan, 1.0, 0.6496),
     "hard_swish_inside": Form(hard_swish_inside, 1.5, 0.33334, lowest=-1.5),
+    "sin": Form(torch.sin, 1.0, 1.0, between=sine_between),
     "square": Form(torch.square, lambda low, high: 2 * torch.maximum(low.abs(), high.abs()), 2.0, lowest=0.0),
     "exp": Form(torch.exp, lambda low, high: high.exp(), lambda low, high: high.exp()),
     "log": Form(torch.log, lambda low, high: 1 / low, lambda low, high: low**-2, positive=True),
@@ -117,6 +133,9 @@ class Curve(Relu):
     def range_of(self, lower: Tensor, upper: Tensor) -> tuple[Tensor, Tensor]:
         """Least and greatest value over [lower, upper]."""
         lower, upper = self._known(lower, upper)
+        between = FORMS[self.kind].between
+        if between is not None:
+            return between(lower, upper)
         low, high, jump = self.forward(lower), self.forward(upper), self._jump(lower, upper)
         turn = FORMS[self.kind].lowest
         if turn is None:

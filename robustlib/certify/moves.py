@@ -53,11 +53,9 @@ MOVES = (
     "pixel_unshuffle",
     "channel_shuffle",
     "native_channel_shuffle",
-    "upsample_nearest2d",
-    "reflection_pad1d",
-    "reflection_pad2d",
-    "replication_pad1d",
-    "replication_pad2d",
+    "diagonal",
+    *(f"{kind}{axes}d" for kind in ("upsample_nearest", "_upsample_nearest_exact") for axes in (1, 2, 3)),
+    *(f"{kind}_pad{axes}d" for kind in ("reflection", "replication") for axes in (1, 2, 3)),
     "tril",
     "triu",
 )
@@ -118,12 +116,17 @@ def moved(call: Call, place: int, found: Tensor, subject: Tensor) -> int:
     return put(call, place, index[0], before, after, subject)
 
 
-def put(call: Call, place: int, index: Tensor, before: Shape, after: Shape, like: Tensor) -> int:
-    """A node of shape ``after`` whose flat places are those of node ``place`` that ``index`` lists; -1: zero."""
+def put(
+    call: Call, place: int, index: Tensor, before: Shape, after: Shape, like: Tensor, *, largest: int = LARGEST_KERNEL
+) -> int:
+    """A node of shape ``after`` whose flat places are those of node ``place`` that ``index`` lists; -1: zero.
+
+    ``largest`` is the side up to which a cut is a convolution.
+    """
     builder = call.builder
     if torch.equal(index, torch.arange(torch.Size(before).numel(), device=index.device)):
         return builder.reshape(place, after)
-    operation: Affine | None = _as_convolution(index.cpu(), before, after, like)
+    operation: Affine | None = _as_convolution(index.cpu(), before, after, like, largest)
     return builder.note(operation or Take(index.to(like.device), after), (place,), after)
 
 
@@ -135,7 +138,7 @@ def cells(call: Call, place: int, lines: Tensor, columns: Tensor, like: Tensor) 
     return put(call, place, index, (c, h, w), (c, len(lines), len(columns)), like)
 
 
-def _as_convolution(index: Tensor, before: Shape, after: Shape, like: Tensor) -> Conv | None:
+def _as_convolution(index: Tensor, before: Shape, after: Shape, like: Tensor, largest: int) -> Conv | None:
     """The same as a small convolution: channels in any order, of a map cut, thinned out or padded with zeros."""
     if len(before) != 3 or len(after) != 3:
         return None
@@ -158,7 +161,7 @@ def _as_convolution(index: Tensor, before: Shape, after: Shape, like: Tensor) ->
         for a, s, n, m in zip((top, left), (down, right), after[1:], (h, w), strict=True)
     ]
     size = [m + 2 * p - s * (n - 1) for m, p, s, n in zip((h, w), padding, (down, right), after[1:], strict=True)]
-    if max(size) > LARGEST_KERNEL:
+    if max(size) > largest:
         return None
     at = (padding[0] + top, padding[1] + left)
     whole = c == after[0] and bool((of_channel == torch.arange(c)).all())

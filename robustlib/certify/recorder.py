@@ -163,9 +163,14 @@ class Recorder(TorchDispatchMode):
         return "" if module is None or next(module.children(), None) else self.paths.get(id(module), "")
 
     def _where(self, operator: str) -> str:
-        """An operation in words: the layer that does it, with its kind, or the operator's name."""
-        path = self._leaf()
-        return f"{path} ({type(self.stack[-1]).__name__})" if path else f"{operator} ({operator})"
+        """An operation in words: PyTorch's layer and its kind; or the operator's name, and the module that calls it."""
+        module = self.stack[-1] if self.stack else None
+        path = self.paths.get(id(module), "")
+        if not path:
+            return operator
+        layer = f"{path} ({type(module).__name__})"
+        own = type(module).__module__.startswith("torch.") and path == self._leaf()
+        return layer if own else f"{operator} in {layer}"
 
     # Operators ----------------------------------------------------------------------------------------------
 

@@ -7,6 +7,7 @@ result. It writes nodes and says which of them is the result.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -15,20 +16,21 @@ from .activations import ACTIVATIONS, Rule
 from .attention import PRODUCTS
 from .axes import AXES
 from .builder import Call, Unbounded
-from .moves import MOVES, cells, choose, fill, move, moved, numbers, side_by_side
+from .curves import Curve
+from .maps import MAPS
+from .moves import MOVES, choose, fill, move, moved, numbers, side_by_side
 from .norms import NORMS
-from .operations import Conv, Linear, average_pool
-from .rows import Kernel, Pair
+from .operations import Linear
 
 SUPPORTED = (
-    "Linear, Conv1d, Conv2d, ConvTranspose1d, ConvTranspose2d, ReLU, BatchNorm1d, BatchNorm2d, AvgPool2d, MaxPool2d, "
-    "AdaptiveAvgPool2d, AdaptiveMaxPool2d(1), Flatten, Dropout, Identity, Hardtanh, Hardsigmoid, ReLU6, LeakyReLU, "
-    "PReLU, Sigmoid, LogSigmoid, Tanh, ELU, CELU, SELU, SiLU, GELU, Mish, Softplus, Hardswish, GLU, Softmax, "
-    "LogSoftmax, Softshrink, LayerNorm, GroupNorm, InstanceNorm, MultiheadAttention, TransformerEncoder, matmul, "
-    "einsum, erf, atan, exp, log, sqrt, square, abs, clamp, ZeroPad2d and other pads, PixelShuffle, Upsample, view, "
-    "permute, slices, cat, stack, split and what else moves or copies values, RNN, LSTM, GRU, means, sums, variances, "
-    "l_1 and l_2 norms, logsumexp and the greatest or least value over axes, sums, differences, products and quotients "
-    "of two branches, the greater or lesser of them, and +, -, *, / with a constant"
+    "Linear, convolutions, their transposes, batch norm, average and max pools and Upsample over one, two or three "
+    "axes, adaptive pools, ReLU, Flatten, Dropout, Identity, Hardtanh, Hardsigmoid, ReLU6, LeakyReLU, PReLU, Sigmoid, "
+    "LogSigmoid, Tanh, ELU, CELU, SELU, SiLU, GELU, Mish, Softplus, Hardswish, GLU, Softmax, LogSoftmax, Softshrink, "
+    "LayerNorm, GroupNorm, InstanceNorm, RMSNorm, LocalResponseNorm, MultiheadAttention, TransformerEncoder, RNN, "
+    "LSTM, GRU, matmul, einsum, cdist, exp, log, sqrt, square, sin, cos, erf, atan, sinh, cosh, abs, clamp, pads, "
+    "PixelShuffle, view, permute, slices, cat, stack, split and what else moves or copies values, means, sums, running "
+    "sums, products, variances, norms, logsumexp and the greatest or least value over axes, sums, differences, "
+    "products and quotients of two branches, the greater or lesser of them, and +, -, *, / with a constant"
 )
 
 
@@ -46,75 +48,6 @@ def whole(call: Call, value: Tensor, shape: Sequence[int]) -> int | None:
 
 
 # Linear ----------------------------------------------------------------------------------------------
-
-
-def convolution(call: Call) -> int:
-    """A convolution over one or two axes, with zeros around the map, or the transpose of one."""
-    a, builder, place = call.arguments, call.builder, call.one()
-    axes, weight = call.subject.dim() - 2, a["weight"]
-    if axes not in (1, 2) or len(builder.nodes[place].shape) != axes + 1:
-        raise Unbounded("is not over one map for each example")
-    after = builder.example(call.output.shape)
-    stride, padding, dilation = ([int(a[name][0]), int(a[name][-1])] for name in ("stride", "padding", "dilation"))
-    if axes == 1:
-        # A line is a map one cell high.
-        stride[0], padding[0], dilation[0], weight = 1, 0, 1, weight[:, :, None]
-        place = builder.reshape(place, (builder.nodes[place].shape[0], 1, *builder.nodes[place].shape[1:]))
-    shape = after if axes == 2 else (after[0], 1, after[1])
-    kernel = Kernel(weight, _pair(stride), _pair(padding), _pair(dilation), a["groups"])
-    if a["transposed"]:
-        place, kernel = _transposed(call, place, kernel, shape[1:])
-    return builder.reshape(builder.note(Conv(kernel, a["bias"]), (place,), shape), after)
-
-
-def _pair(values: Sequence[int]) -> tuple[int, int]:
-    return values[0], values[-1]
-
-
-def _transposed(call: Call, place: int, kernel: Kernel, size: Sequence[int]) -> tuple[int, Kernel]:
-    """A transposed convolution as a plain one of the turned kernel, on a map with zeros between and around its cells.
-
-    ``kernel`` has its weight as the transposed one keeps it: (c, o / groups, kh, kw).
-    """
-    lines = []
-    for i in (0, 1):
-        reach = kernel.dilation[i] * (kernel.weight.shape[2 + i] - 1)
-        at = torch.arange(size[i] + reach) - reach + kernel.padding[i]
-        last = kernel.stride[i] * (call.builder.nodes[place].shape[1 + i] - 1)
-        there = (at >= 0) & (at <= last) & (at % kernel.stride[i] == 0)
-        lines.append(torch.where(there, at // kernel.stride[i], -1))
-    place = cells(call, place, lines[0], lines[1], call.subject)
-    weight = kernel.weight.unflatten(0, (kernel.groups, -1)).transpose(1, 2).flatten(0, 1).flip(2, 3)
-    return place, Kernel(weight, (1, 1), (0, 0), kernel.dilation, kernel.groups)
-
-
-def pool(call: Call) -> int:
-    """An average pool, as a convolution; then a factor where another number than that of a cell's places divides."""
-    a, builder, place = call.arguments, call.builder, call.one()
-    size, padding = _pair(a["kernel_size"]), _pair(a["padding"])
-    stride = _pair(a["stride"]) if a["stride"] else size
-    if a["ceil_mode"] or call.subject.dim() != 4 or len(builder.nodes[place].shape) != 3:
-        return channelwise(call)
-    operation = average_pool(call.subject, size, stride, padding)
-    found = builder.note(operation, (place,), builder.example(call.output.shape))
-    if a["divisor_override"]:
-        return builder.scale(found, size[0] * size[1] / a["divisor_override"], 0.0, call.subject)
-    if any(padding) and not a["count_include_pad"]:
-        inside = 1 / operation.forward(torch.ones_like(call.subject[:1]))[0]
-        return builder.scale(found, inside, torch.zeros_like(inside), call.subject)
-    return found
-
-
-def channelwise(call: Call) -> int:
-    """A linear operator on each channel's map, the same on all of them: a matrix, read off the map's unit vectors."""
-    subject, builder, place = call.subject, call.builder, call.one()
-    if subject.dim() != 4 or len(builder.nodes[place].shape) != 3:
-        raise Unbounded("is not over one map for each example")
-    c, h, w = builder.nodes[place].shape
-    units = torch.eye(h * w, dtype=subject.dtype, device=subject.device).view(h * w, 1, h, w)
-    weight = call.again(units).flatten(1).t().contiguous()
-    found = builder.note(Linear(weight, None), (builder.reshape(place, (c, h * w)),), (c, len(weight)))
-    return builder.reshape(found, builder.example(call.output.shape))
 
 
 def _layer(call: Call, value: Tensor, weight: Tensor, bias: Tensor | None) -> int:
@@ -196,66 +129,71 @@ def _branches(call: Call, name: str, one: int, two: int, alpha: float) -> int:
     return builder.product(one, two if name == "mul" else builder.reciprocal(two, like))
 
 
+Operand = int | Tensor
+"""A node, or a constant as one example sees it."""
+
+
+def _operand(call: Call, value: Any) -> Operand:
+    place = whole(call, value, call.output.shape) if isinstance(value, Tensor) else None
+    return call.constant(value, call.output.shape) if place is None else place
+
+
+def _plus(call: Call, one: Operand, two: Operand) -> Operand:
+    if isinstance(one, Tensor):
+        return one + two if isinstance(two, Tensor) else _plus(call, two, one)
+    if isinstance(two, Tensor):
+        return call.builder.scale(one, torch.ones_like(two), two, call.output)
+    return call.builder.sum(one, two)
+
+
+def _times(call: Call, one: Operand, two: Operand | float) -> Operand:
+    if isinstance(one, Tensor):
+        return _times(call, two, one) if isinstance(two, int) else one * two
+    if isinstance(two, int):
+        return call.builder.product(one, two)
+    shift = torch.zeros_like(two) if isinstance(two, Tensor) else 0.0
+    return call.builder.scale(one, two, shift, call.output)
+
+
+def _through(call: Call, kind: str, one: Operand) -> Operand:
+    return Curve(kind).forward(one) if isinstance(one, Tensor) else call.builder.curve(one, kind)
+
+
+def combined(call: Call) -> Operand:
+    """Two or three values, any of which may be constant: a + w (b - a), a + v b c, a + v b / c, and others."""
+    a, name = call.arguments, call.operator
+    one, two, *rest = (_operand(call, value) for value in list(a.values())[: 3 if len(a) > 2 else 2])
+    if name == "lerp":
+        return _plus(call, one, _times(call, rest[0], _plus(call, two, _times(call, one, -1.0))))
+    if name in ("addcmul", "addcdiv"):
+        other = rest[0] if name == "addcmul" else _times(call, _through(call, "minus_reciprocal", rest[0]), -1.0)
+        return _plus(call, one, _times(call, _times(call, two, other), float(a["value"])))
+    if name == "xlogy":
+        return _times(call, one, _through(call, "log", two))
+    if name == "hypot":
+        return _through(call, "sqrt", _plus(call, _through(call, "square", one), _through(call, "square", two)))
+    # log(e^a + e^b) is a less the logarithm of the sigmoid of a - b; PyTorch's softplus is another function above 20.
+    apart = _plus(call, one, _times(call, two, -1.0))
+    return _plus(call, one, _times(call, _through(call, "log_sigmoid", apart), -1.0))
+
+
 def neg(call: Call) -> int:
     """-z."""
     return call.builder.scale(call.one(), -1.0, 0.0, call.output)
 
 
-def max_pool(call: Call) -> list[int | None]:
-    """The greatest value of each cell, two at a time: the place itself, but no bound of where it is."""
-    a, place = call.arguments, call.one()
-    if call.subject.dim() != 4 or len(call.builder.nodes[place].shape) != 3:
-        raise Unbounded("is not over one map for each example")
-    if "kernel_size" in a:
-        size, padding, dilation = (_pair(a[name]) for name in ("kernel_size", "padding", "dilation"))
-        stride = _pair(a["stride"]) if a["stride"] else size
-        if any(padding) or a["ceil_mode"]:
-            place = _repeated(call, place, size, stride, padding, dilation)
-    elif any(side != 1 for side in a["output_size"]):
-        raise Unbounded("is over cells of several sizes; use AdaptiveMaxPool2d(1) or a plain MaxPool2d(kernel, stride)")
-    else:
-        size, stride, dilation = _pair(call.subject.shape[2:]), (1, 1), (1, 1)
-    builder, like = call.builder, call.output[0]
-    shape, channels = builder.example(like.shape), like.shape[1]
-
-    def part(weight: Tensor) -> int:
-        kernel = Kernel(weight.expand(channels, 1, *size), stride, (0, 0), dilation, channels)
-        return builder.note(Conv(kernel, None), (place,), shape)
-
-    # Depthwise convolutions that pick one place of each cell.
-    found = [part(pick) for pick in torch.eye(size[0] * size[1]).to(like).view(-1, 1, *size)]
-    while len(found) > 1:
-        one, two, *rest = found
-        found = [*rest, builder.greater(one, two, like)]
-    return [found[0], None]
-
-
-def _repeated(call: Call, place: int, size: Pair, stride: Pair, padding: Pair, dilation: Pair) -> int:
-    """The map with its border repeated as far as the cells reach: their greatest values stay."""
-    if dilation != (1, 1):
-        raise Unbounded("has cells that reach beyond the map, and gaps in them; use padding=0 or dilation=1")
-    lines = []
-    for i in (0, 1):
-        reach = stride[i] * (call.output[0].shape[2 + i] - 1) + size[i]
-        lines.append((torch.arange(reach) - padding[i]).clamp(0, call.subject.shape[2 + i] - 1))
-    return cells(call, place, lines[0], lines[1], call.subject)
-
-
-CHANNELWISE = ("_adaptive_avg_pool2d", "adaptive_avg_pool2d", "upsample_bilinear2d", "upsample_bicubic2d")
 RULES: dict[str, Rule] = {
     **ACTIVATIONS,
     **NORMS,
     **PRODUCTS,
     **AXES,
+    **MAPS,
     **dict.fromkeys(MOVES, move),
     **dict.fromkeys(("add", "sub", "rsub", "mul", "div", "maximum", "minimum"), arithmetic),
-    "convolution": convolution,
-    "avg_pool2d": pool,
-    **dict.fromkeys(("max_pool2d_with_indices", "adaptive_max_pool2d"), max_pool),
     **dict.fromkeys(("cat", "stack"), side_by_side),
     **dict.fromkeys(("constant_pad_nd", "masked_fill"), fill),
     "where": choose,
-    **dict.fromkeys(CHANNELWISE, channelwise),
+    **dict.fromkeys(("lerp", "addcmul", "addcdiv", "xlogy", "hypot", "logaddexp"), combined),
     "mm": mm,
     "addmm": addmm,
     "linear": linear,

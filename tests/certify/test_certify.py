@@ -304,11 +304,6 @@ class Pair(nn.Module):
 
 
 REFUSED: dict[str, tuple[Callable[[], nn.Module], str]] = {
-    "gaps": (
-        lambda: nn.Sequential(nn.MaxPool2d(2, 2, padding=1, dilation=2), nn.Flatten()),
-        r"0 \(MaxPool2d\) .*beyond the map, and gaps",
-    ),
-    "adaptive maxima": (lambda: nn.Sequential(nn.AdaptiveMaxPool2d(2), nn.Flatten()), "cells of several sizes"),
     "a jump": (lambda: nn.Sequential(nn.Flatten(), nn.Hardshrink()), r"1 \(Hardshrink\) has no bound here"),
     "a branch": (Branching, "cannot be traced"),
     "two outputs": (Pair, "more than one tensor"),

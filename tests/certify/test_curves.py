@@ -110,7 +110,12 @@ def test_what_is_said_of_a_curve_is_so(kind: str, ends: tuple[float, float]) -> 
     everywhere = ends == (-12.0, 12.0) or not isinstance(shape.curvature, float)
     assert not everywhere or bend >= 0.98 * curvature, "no larger than it need be"
     falling = z[slope < -1e-12]
-    if shape.lowest is None:
+    if shape.between is not None:
+        low, high = shape.between(lower, upper)
+        least, greatest = shape.function(z).aminmax()
+        assert float(least - low) == pytest.approx(0, abs=step**2 + 1e-12)
+        assert float(high - greatest) == pytest.approx(0, abs=step**2 + 1e-12)
+    elif shape.lowest is None:
         assert not len(falling)
     elif ends == (-12.0, 12.0):
         assert float(falling.max()) == pytest.approx(shape.lowest, abs=2 * step)
