@@ -323,7 +323,9 @@ class Recorder(TorchDispatchMode):
                 f"{step.where} turns {self.x.dtype} into {call.first.dtype}; keep the precision of the input"
             )
         try:
-            return by_examples(call, rule)
+            # Places are counted on the CPU, whatever the default device is.
+            with torch.device("cpu"):
+                return by_examples(call, rule)
         except Unbounded as reason:
             raise RobustlibError(f"{step.where} has no bound here: it {reason}; supported are {SUPPORTED}") from None
         except RobustlibError:
