@@ -13,8 +13,9 @@ modes, x and the random state are left as they were, also by a refusal.
 
 **Operations with bounds**: :data:`SUPPORTED`, in float32 or float64.
 
-What moves, copies or leaves out values (slices, pads, ``cat``, ``permute``, indices that are constant) is understood
-whatever its form; densely connected and shuffled networks, and shortcuts padded with zeros, are bounded as they are.
+What moves, copies, writes or leaves out values (slices, pads, ``cat``, ``permute``, ``x[:, 0] = ...``, indices that
+are constant) is understood whatever its form; densely connected and shuffled networks, and shortcuts padded with
+zeros, are bounded as they are.
 Functions without corners (sigmoid, GELU, mish, exp, squares, ...) lie between parallel lines and products between
 parallel planes, exact to first order in the radius; of these are made quotients, softmax, layer, group and instance
 norm and attention. The batch may be any axis on the way, as ``nn.MultiheadAttention`` and
@@ -24,7 +25,7 @@ is bounded where its argument is shown to be positive, as sums of squares and of
 elsewhere margins are NaN, and nothing is certified.
 
 **Refusals**, each in one line that names the reason: any other operation that the logits depend on (sorting, rounding,
-steps); whatever mixes the examples of a batch; random numbers; a tensor written to in part; a model whose calls differ,
+steps); whatever mixes the examples of a batch; random numbers; memory read as it was found; a model whose calls differ,
 that changes its buffers, depends on the size of the batch, reads values of the input (``item``, ``tolist``, ``numpy``,
 a branch), lowers its precision on the way or has a layer in train mode; one logit (give two, or a fixed zero beside
 it); logits that are not finite at x; outputs that are no (N, classes) tensor.

@@ -37,6 +37,7 @@ MOVES = (
     "repeat",
     "slice",
     "select",
+    "as_strided",
     "split",
     "split_with_sizes",
     "unsafe_split",
@@ -60,6 +61,15 @@ MOVES = (
     "triu",
 )
 """Operators each of whose results is a copy of one of their inputs, or zero."""
+SCATTERED = (
+    "as_strided_scatter",
+    "slice_scatter",
+    "select_scatter",
+    "diagonal_scatter",
+    "scatter",
+    "index_copy",
+    "index_put",
+)
 LARGEST_KERNEL = 3
 """Side up to which a cut is a convolution that picks one cell: its rows stay on windows."""
 
@@ -73,6 +83,8 @@ def numbers(value: Tensor) -> Tensor:
 def move(call: Call) -> Held | list[Held]:
     """The values of the first argument, in other places."""
     held, subject = call.alone(), call.subject
+    if call.operator == "as_strided" and (not subject.is_contiguous() or subject.storage_offset()):
+        raise Unbounded("takes values by their places in memory, where they are not in order")
     before = held if isinstance(held, Laid) else Laid(held, numbers(subject))
     # Whether a view is possible depends on where values are in memory; where their numbers are is another matter.
     size = call.get("size") if call.operator in ("view", "_unsafe_view") else None
@@ -197,6 +209,35 @@ def fill(call: Call) -> int:
 def side_by_side(call: Call) -> int:
     """Several values along one axis, or along a new one."""
     return _assembled(call, next(iter(call.arguments.values())), call.again)
+
+
+def scattered(call: Call) -> int:
+    """Values written over some of others, at places that are constant."""
+    names = "self", next(name for name in ("src", "source", "values") if name in call.arguments)
+    if call.get("accumulate"):
+        raise Unbounded("adds to what is there; write index_add with a matrix product")
+    parts = [call.arguments[name] for name in names]
+    if any(call.place_of(value) is not None for name, value in call.arguments.items() if name == "index"):
+        raise Unbounded("has weights or positions that depend on the input")
+
+    def run(values: list[Tensor]) -> Tensor:
+        found: Tensor = call.func(**{**call.arguments, **dict(zip(names, values, strict=True))})
+        return found
+
+    return _assembled(call, parts, run)
+
+
+def replaced(call: Call) -> int:
+    """A value written over another, whatever that was."""
+    builder, shape = call.builder, call.output.shape
+    value: Any = 0.0 if call.operator == "zero" else call.get("src", "value")
+    place = call.place_of(value)
+    if place is not None:
+        return place if value.shape == shape else moved(call, place, numbers(value).expand(shape), value)
+    constant = call.constant(value, shape)
+    place = call.place_of(call.subject)
+    assert place is not None
+    return builder.scale(place, torch.zeros_like(constant), constant, call.output)
 
 
 def choose(call: Call) -> int:

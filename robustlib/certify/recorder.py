@@ -7,6 +7,7 @@ operator without a bound is refused only where it matters and weights keep their
 from __future__ import annotations
 
 import contextlib
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
@@ -23,7 +24,8 @@ from .layouts import by_examples
 from .moves import MOVES
 from .operations import Graph, Input, Node, ancestry
 from .rules import CONSTANTS, RULES, SUPPORTED
-from .storage import memory_of, overlap, own_memory, same_places, whole
+from .storage import memory_of, own_memory, same_places
+from .values import Source, Values
 
 ASKS = {"_local_scalar_dense", "equal", "is_nonzero", "allclose", "bincount"}
 """Operators that hand a value to Python, or a size that values decide."""
@@ -33,19 +35,14 @@ CHECKED = ("_assert", "linalg", "_linalg", "cholesky", "lu_")
 """Beginnings of the names of operators that fail at some values."""
 UNCHECKED = {"linalg_vector_norm"}
 """Those that do not."""
+UNSET = {"empty", "empty_like", "empty_strided", "new_empty", "new_empty_strided"}
+"""Operators that take memory as they find it."""
+STRANGE = itertools.count(77)
+"""What stands in it while a model is recorded: each time another number, since memory keeps what it had."""
+REPLACING = {"copy_", "fill_", "zero_"}
+"""Operators in place whose result does not depend on what was there."""
 PLACED = {"embedding", "index", "index_put", "index_select", "gather", "scatter", "scatter_add", "take"}
 """Operators that fail at some positions."""
-Source = tuple[int, int]
-"""A value: the step that made it, and which of its outputs it is."""
-
-
-@dataclass
-class _Value:
-    """A tensor that depends on the input: its source, or the reason why that is unknown; and the memory it had."""
-
-    tensor: Tensor
-    source: Source | str
-    memory: int
 
 
 @dataclass(frozen=True)
@@ -96,46 +93,24 @@ class Recorder(TorchDispatchMode):
         self.stack: list[nn.Module] = []
         self.steps: list[_Step | None] = [None]
         self.failed = ""
-        self.values: dict[int, _Value] = {}
-        self.shared: dict[int, list[_Value]] = {}
-        self._keep(x, (0, 0))
+        self.strange = next(STRANGE) % 1000
+        self.values = Values(self._noted, self._where)
+        self.values.keep(x, (0, 0))
 
     @classmethod
     def _should_skip_dynamo(cls) -> bool:
         # PyTorch would import its compiler, seconds, to switch it off in here; nothing here is compiled.
         return False
 
-    # Tensors that depend on the input -----------------------------------------------------------------------
-
-    def _keep(self, tensor: Tensor, source: Source | str) -> None:
-        """Set the tensor's source; the tensor is kept, so that no address is used twice."""
-        value = _Value(tensor, source, memory_of(tensor))
-        self.values[id(tensor)] = value
-        self.shared.setdefault(value.memory, []).append(value)
-
     def source_of(self, tensor: Any) -> Source | str | None:
         """Source of a tensor, known by itself or by the memory that it shares; None: not from the input."""
-        if not isinstance(tensor, Tensor) or tensor.layout != torch.strided:
-            return None
-        if (known := self.values.get(id(tensor))) is not None:
-            return known.source
-        others = self.shared.get(memory_of(tensor), [])
-        for other in reversed(others):
-            if whole(other.tensor) == whole(tensor):
-                return other.source
-        if not any(overlap(other.tensor, tensor) for other in others):
-            return None
-        return f"{self._where('view')} has no bound here: it sees memory that was changed in part"
+        return self.values.source_of(tensor)
 
-    def _changed(self, tensor: Tensor, source: Source) -> None:
-        """The tensor was changed in place: so were its other names, and further views of its memory are lost."""
-        stale = f"{self._where('view')} has no bound here: it sees what was changed in place under another name"
-        for other in self.shared.get(memory_of(tensor), []):
-            if whole(other.tensor) == whole(tensor):
-                other.source = source
-            elif overlap(other.tensor, tensor):
-                other.source = stale
-        self._keep(tensor, source)
+    def _noted(self, func: Any, arguments: dict[str, Any], sources: dict[int, Source | str], output: Any) -> Source:
+        """Add a step and return its first value."""
+        operator = func.overloadpacket.__name__.rstrip("_")
+        self.steps.append(_Step(func, arguments, sources, output, self._where(operator), self._leaf()))
+        return len(self.steps) - 1, 0
 
     # Place in the model -------------------------------------------------------------------------------------
 
@@ -182,6 +157,9 @@ class Recorder(TorchDispatchMode):
             raise RobustlibError(f"{name} draws random numbers; nothing can be proven about random outputs")
         leaves = [leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)]
         sources = {id(leaf): source for leaf in leaves if (source := self.source_of(leaf)) is not None}
+        if operator in UNSET:
+            # The same in every place; a model that reads it does not agree with what is recorded.
+            return func(*args, **kwargs).fill_(self.strange)
         if not sources or operator in CONSTANTS:
             return func(*args, **kwargs)
         if _asks(func, operator, leaves, sources):
@@ -209,6 +187,9 @@ class Recorder(TorchDispatchMode):
             )
         # A constant that is written to: what it was is an argument.
         before = {name: arguments[name].clone() for name in named if id(arguments[name]) not in sources}
+        memory = self.values.before(written[0]) if written else None
+        if operator in REPLACING and any(id(leaf) in sources for leaf in leaves if leaf is not written[0]):
+            sources.pop(id(written[0]), None)
         try:
             output = func(*args, **kwargs)
         except Exception:
@@ -216,14 +197,13 @@ class Recorder(TorchDispatchMode):
             self.failed = where
             raise
         arguments.update(before)
-        place = len(self.steps)
-        self.steps.append(_Step(func, arguments, sources, output, where, self._leaf()))
+        place, _ = self._noted(func, arguments, sources, output)
         if written:
-            self._changed(written[0], (place, 0))
+            self.values.changed(written[0], (place, 0), memory)
         else:
             for i, part in enumerate([output] if isinstance(output, Tensor) else output or ()):
                 if isinstance(part, Tensor):
-                    self._keep(part, (place, i))
+                    self.values.keep(part, (place, i))
         return output
 
     def _turned(self, func: Any, arguments: dict[str, Any], sources: dict[int, Any], where: str) -> Any:
@@ -247,7 +227,7 @@ class Recorder(TorchDispatchMode):
         self.steps.append(
             _Step(plain, {**arguments, name: before}, {id(before): sources[id(tensor)]}, output, where, self._leaf())
         )
-        self.values[id(tensor)].source = (len(self.steps) - 1, 0)
+        self.values.known[id(tensor)].source = (len(self.steps) - 1, 0)
         return output
 
     # The graph ----------------------------------------------------------------------------------------------
@@ -263,7 +243,7 @@ class Recorder(TorchDispatchMode):
                 f"model cannot be traced: {self.failed} raised an error that the model catches, which may depend on "
                 "values of the input; branch on no values of the input"
             )
-        if any(memory_of(value.tensor) != value.memory for value in self.values.values()):
+        if any(memory_of(value.tensor) != value.memory for value in self.values.known.values()):
             raise RobustlibError("model cannot be traced: a tensor was exchanged under its name; give it a new one")
         last = self.source_of(logits)
         if last is None:

@@ -18,7 +18,7 @@ from .axes import AXES
 from .builder import Call, Unbounded
 from .curves import Curve
 from .maps import MAPS
-from .moves import MOVES, choose, fill, move, moved, numbers, side_by_side
+from .moves import MOVES, SCATTERED, choose, fill, move, moved, numbers, replaced, scattered, side_by_side
 from .norms import NORMS
 from .operations import Linear
 
@@ -193,6 +193,8 @@ RULES: dict[str, Rule] = {
     **dict.fromkeys(("cat", "stack"), side_by_side),
     **dict.fromkeys(("constant_pad_nd", "masked_fill"), fill),
     "where": choose,
+    **dict.fromkeys(SCATTERED, scattered),
+    **dict.fromkeys(("copy", "fill", "zero"), replaced),
     **dict.fromkeys(("lerp", "addcmul", "addcdiv", "xlogy", "hypot", "logaddexp"), combined),
     "mm": mm,
     "addmm": addmm,

@@ -308,10 +308,6 @@ REFUSED: dict[str, tuple[Callable[[], nn.Module], str]] = {
     "a branch": (Branching, "cannot be traced"),
     "two outputs": (Pair, "more than one tensor"),
     "an image": (nn.ReLU, r"expected \(3, classes\)"),
-    "circular padding": (
-        lambda: nn.Sequential(nn.Conv2d(2, 2, 3, padding=1, padding_mode="circular"), nn.Flatten()),
-        r"0 \(Conv2d\) has no bound here",
-    ),
     "batch statistics": (
         lambda: nn.Sequential(nn.BatchNorm2d(2, track_running_stats=False), nn.Flatten()),
         "no running statistics",

@@ -108,6 +108,66 @@ def _written_into(m: Any, x: Tensor) -> Tensor:
     return m.b(F.relu(m.a(out)))
 
 
+def _columns_in_place(m: Any, x: Tensor) -> Tensor:
+    x = x.clone()
+    for i, (mean, std) in enumerate([(0.4, 0.5), (0.3, 0.2)]):
+        x[:, i] = (x[:, i] - mean) / std
+    x[:, 2:4] *= 2
+    return m.b(F.relu(m.a(x)))  # type: ignore[no-any-return]
+
+
+def _steps_written(m: Any, x: Tensor) -> Tensor:
+    out = x.new_zeros(x.shape[0], 3, FEATURES)
+    state = x
+    for i in range(3):
+        state = torch.tanh(m.a(state))
+        out[:, i] = state + 0.1 * out[:, i - 1]
+    return m.b(out.sum(1) / 3)  # type: ignore[no-any-return]
+
+
+def _written_twice(m: Any, x: Tensor) -> Tensor:
+    h = m.a(x)
+    even, front = h[:, ::2], h[:, :3]
+    kept = front + 1
+    front.relu_()
+    even.mul_(0.5)
+    h[:, 4] = 1 - h[:, 0]
+    h[:, 5].zero_()
+    front[:, 0].fill_(0.2)
+    return m.b(F.relu(h)) + even[:, :3] + kept  # type: ignore[no-any-return]
+
+
+def _written_by_places(m: Any, x: Tensor) -> Tensor:
+    h = m.a(x)
+    h[:, [0, 3]] = F.relu(h[:, [4, 1]])
+    h[:, torch.arange(FEATURES) == 5] = 0.25
+    h = torch.slice_scatter(h, 2 * x[:, :2], 1, 2, 4)
+    places = torch.tensor([[1, 0]]).expand(x.shape[0], 2)
+    return m.b(h.scatter(1, places, x[:, 4:])) + h.index_copy(1, torch.tensor([1]), x[:, :1])[:, :3]  # type: ignore
+
+
+def _unset(m: Any, x: Tensor) -> Tensor:
+    out = torch.empty_like(x)
+    out[:, :3] = x[:, :3]
+    return m.b(out)  # type: ignore[no-any-return]
+
+
+def _into_weights(m: Any, x: Tensor) -> Tensor:
+    out = m.a.bias.expand(x.shape[0], FEATURES).clone()
+    out[:, :3] = x[:, :3]
+    return m.b(out)  # type: ignore[no-any-return]
+
+
+def _added_at_places(m: Any, x: Tensor) -> Tensor:
+    return m.b(m.a(x).index_put((torch.arange(x.shape[0]), torch.tensor(1)), x[:, 0], accumulate=True))  # type: ignore
+
+
+def _batch_in_the_middle(m: Any, x: Tensor) -> Tensor:
+    out = x.new_zeros(2, x.shape[0], FEATURES)
+    out[1] = F.relu(m.a(x))
+    return m.b(out.sum(0))  # type: ignore[no-any-return]
+
+
 def _by_numpy(m: Any, x: Tensor) -> Tensor:
     return m.b(F.relu(m.a(x))) + torch.from_numpy(x.detach().cpu().numpy() ** 2).sum(1, keepdim=True).to(x)
 
@@ -284,6 +344,14 @@ BOUNDED: dict[str, Callable[[], nn.Module]] = {
     "module in place": _sequential(nn.Linear(FEATURES, 8), nn.ReLU(inplace=True), nn.Linear(8, 3)),
     "an alias changed in place": of(_alias),
     "the input changed in place": of(_input_in_place),
+    "a view changed in place": of(_view_in_place),
+    "a column changed in place": of(_column_in_place),
+    "written into zeros": of(_written_into),
+    "columns normalised in place": of(_columns_in_place),
+    "steps written one by one": of(_steps_written),
+    "written twice": of(_written_twice),
+    "written by places": of(_written_by_places),
+    "circular padding": of(lambda m, x: m.b(F.relu(m.a(F.pad(x[:, None, :4], (1, 1), mode="circular")[:, 0])))),
     "clamp in place": of(lambda m, x: m.b(m.a(x).clamp_(-0.2, 0.3))),
     "data of a tensor": of(_by_data),
     "hook before": lambda: hooked("before"),
@@ -457,9 +525,10 @@ def _by_array(m: Any, x: Tensor) -> Tensor:
 NOWHERE = ("standard scores",)
 """Models with roots or quotients whose arguments may be zero in a large ball."""
 REFUSED: dict[str, tuple[Callable[[], nn.Module], str]] = {
-    "a view changed in place": (of(_view_in_place), "in place"),
-    "a column changed in place": (of(_column_in_place), "changed in p"),
-    "written into zeros": (of(_written_into), "changed in part"),
+    "memory as it was found": (of(_unset), "two calls of the model|not finite"),
+    "a constant with gradients, written to": (of(_into_weights), "changed in part"),
+    "added at places": (of(_added_at_places), "adds to what is there"),
+    "the batch in the middle": (of(_batch_in_the_middle), "mixes the examples"),
     "numpy": (of(_by_numpy), "numpy takes values of the input out of PyTorch"),
     "a list": (of(_by_list), "tolist takes values of the input out of PyTorch"),
     "item": (of(lambda m, x: m.b(m.a(x)) * x.sum().item()), "branch on no values"),
