@@ -34,6 +34,18 @@ def memory_of(tensor: Tensor) -> int:
         return storage.data_ptr() or storage._cdata
 
 
+def flat_of(tensor: Tensor) -> Tensor:
+    """All of a tensor's memory, in order."""
+    with torch._C.DisableTorchFunction():
+        size = tensor.untyped_storage().nbytes() // tensor.element_size()
+        return tensor.detach().as_strided((size,), (1,), 0)
+
+
+def covers(tensor: Tensor, flat: Tensor) -> bool:
+    """True where a tensor has all of its memory, in order."""
+    return tensor.is_contiguous() and tensor.numel() == flat.numel()
+
+
 def same_places(tensor: Tensor, arguments: dict[str, Any]) -> bool:
     """True where ``as_strided_`` leaves each value where it is: steps along axes of length one alone may differ."""
     steps = zip(tensor.shape, tensor.stride(), arguments["stride"], strict=False)

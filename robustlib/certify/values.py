@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .storage import memory_of, overlap, whole
+from .storage import covers, flat_of, memory_of, overlap, whole
 
 Source = tuple[int, int]
 """A value: the step that made it, and which of its outputs it is."""
@@ -30,17 +30,6 @@ class Value:
 
 Before = tuple[Tensor, Source | str | None]
 """All of a memory, and its source; None: it does not depend on the input."""
-
-
-def _flat(tensor: Tensor) -> Tensor:
-    """All of a tensor's memory, in order."""
-    size = tensor.untyped_storage().nbytes() // tensor.element_size()
-    return tensor.detach().as_strided((size,), (1,), 0)
-
-
-def _covers(tensor: Tensor, flat: Tensor) -> bool:
-    """True where a tensor has all of its memory, in order."""
-    return tensor.is_contiguous() and tensor.numel() == flat.numel()
 
 
 class Values:
@@ -89,8 +78,8 @@ class Values:
 
     def before(self, tensor: Tensor) -> Before | None:
         """All of the memory that a part of it is about to be written to, as it is; None: it is no part, or unknown."""
-        memory, flat = memory_of(tensor), _flat(tensor)
-        if _covers(tensor, flat):
+        memory, flat = memory_of(tensor), flat_of(tensor)
+        if covers(tensor, flat):
             return None
         if memory in self.flats:
             return self.flats[memory].tensor, self.flats[memory].source
@@ -99,7 +88,7 @@ class Values:
             # A copy has no part in the gradients of what it is a copy of.
             return None if tensor.requires_grad else (flat.clone(), None)
         for other in others:
-            if _covers(other.tensor, flat) and not isinstance(other.source, str):
+            if covers(other.tensor, flat) and not isinstance(other.source, str):
                 return flat, self._laid_out(other.tensor, other.source, flat)
         return None
 
@@ -110,18 +99,18 @@ class Values:
 
     def changed(self, tensor: Tensor, source: Source, before: Before | None) -> None:
         """The tensor was written to: so were its other names, and what of other views lies in the same places."""
-        memory, flat = memory_of(tensor), _flat(tensor)
+        memory, flat = memory_of(tensor), flat_of(tensor)
         others = self.shared.get(memory, [])
         partly = [o for o in others if whole(o.tensor) != whole(tensor) and overlap(o.tensor, tensor)]
         for other in others:
             if whole(other.tensor) == whole(tensor):
                 other.source = source
         self.keep(tensor, source)
-        covers = _covers(tensor, flat)
-        if covers and not partly:
+        covered = covers(tensor, flat)
+        if covered and not partly:
             return
         self.flats.pop(memory, None)
-        if covers:
+        if covered:
             self.flats[memory] = self.keep(flat, self._laid_out(tensor, source, flat))
         elif before is not None and not isinstance(before[1], str) and before[0].dtype == tensor.dtype:
             earlier, places = before[0], {"size": list(tensor.shape), "stride": list(tensor.stride())}

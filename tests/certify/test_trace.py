@@ -670,6 +670,27 @@ def test_a_bound_is_of_the_model_as_it_is_called(name: str) -> None:
     assert proven > 0
 
 
+class _InPlace(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.a, self.b = nn.Linear(FEATURES, FEATURES), nn.Linear(FEATURES, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        h = self.a(x)
+        h[:, 0] = 2 * h[:, 1]
+        h.relu_()
+        found: Tensor = self.b(h)
+        return found
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::UserWarning")
+def test_torchscript_that_writes_in_place_is_followed() -> None:
+    model, x = build(_InPlace, 0), batch()
+    found = certify(model, x, None, LinfBall(0.05)).margins
+    for other in (torch.jit.script(model), torch.jit.trace(model, x)):
+        torch.testing.assert_close(certify(other, x, None, LinfBall(0.05)).margins, found)
+
+
 def test_bounds_of_many_products_are_those_of_their_factors(monkeypatch: pytest.MonkeyPatch) -> None:
     model, x = build(BOUNDED["attention of many"], 0).double(), batch().double()
     y = model(x).argmax(1)
