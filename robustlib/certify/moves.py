@@ -150,7 +150,9 @@ def cells(call: Call, place: int, lines: Tensor, columns: Tensor, like: Tensor) 
     return put(call, place, index, (c, h, w), (c, len(lines), len(columns)), like)
 
 
-def _as_convolution(index: Tensor, before: Shape, after: Shape, like: Tensor, largest: int) -> Conv | None:
+def _as_convolution(
+    index: Tensor, before: Shape, after: Shape, like: Tensor, largest: int = LARGEST_KERNEL
+) -> Conv | None:
     """The same as a small convolution: channels in any order, of a map cut, thinned out or padded with zeros."""
     if len(before) != 3 or len(after) != 3:
         return None

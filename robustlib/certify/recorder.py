@@ -159,7 +159,8 @@ class Recorder(TorchDispatchMode):
         sources = {id(leaf): source for leaf in leaves if (source := self.source_of(leaf)) is not None}
         if operator in UNSET:
             # The same in every place; a model that reads it does not agree with what is recorded.
-            return func(*args, **kwargs).fill_(self.strange)
+            found = func(*args, **kwargs)
+            return found.fill_(self.strange if found.is_floating_point() else self.strange % 100)
         if not sources or operator in CONSTANTS:
             return func(*args, **kwargs)
         if _asks(func, operator, leaves, sources):
