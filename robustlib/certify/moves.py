@@ -216,14 +216,16 @@ def side_by_side(call: Call) -> int:
 def scattered(call: Call) -> int:
     """Values written over some of others, at places that are constant."""
     names = "self", next(name for name in ("src", "source", "values") if name in call.arguments)
-    if call.get("accumulate"):
-        raise Unbounded("adds to what is there; write index_add with a matrix product")
+    if call.get("accumulate", "reduce"):
+        raise Unbounded("adds to what is there; multiply by a constant matrix")
     parts = [call.arguments[name] for name in names]
     if any(call.place_of(value) is not None for name, value in call.arguments.items() if name == "index"):
         raise Unbounded("has weights or positions that depend on the input")
 
     def run(values: list[Tensor]) -> Tensor:
-        found: Tensor = call.func(**{**call.arguments, **dict(zip(names, values, strict=True))})
+        # A copy: the operator may work in place.
+        given = dict(zip(names, (values[0].clone(), *values[1:]), strict=True))
+        found: Tensor = call.func(**{**call.arguments, **given})
         return found
 
     return _assembled(call, parts, run)

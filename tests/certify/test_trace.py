@@ -142,8 +142,11 @@ def _written_by_places(m: Any, x: Tensor) -> Tensor:
     h[:, [0, 3]] = F.relu(h[:, [4, 1]])
     h[:, torch.arange(FEATURES) == 5] = 0.25
     h = torch.slice_scatter(h, 2 * x[:, :2], 1, 2, 4)
-    places = torch.tensor([[1, 0]]).expand(x.shape[0], 2)
-    return m.b(h.scatter(1, places, x[:, 4:])) + h.index_copy(1, torch.tensor([1]), x[:, :1])[:, :3]  # type: ignore
+    return m.b(_scattered(h, x)) + h.index_copy(1, torch.tensor([1]), x[:, :1])[:, :3]  # type: ignore
+
+
+def _scattered(h: Tensor, x: Tensor, **options: str) -> Tensor:
+    return h.scatter(1, torch.tensor([[1, 0]]).expand(x.shape[0], 2), x[:, 4:], **options)  # type: ignore
 
 
 def _unset(m: Any, x: Tensor) -> Tensor:
@@ -528,6 +531,7 @@ REFUSED: dict[str, tuple[Callable[[], nn.Module], str]] = {
     "memory as it was found": (of(_unset), "two calls of the model|not finite"),
     "a constant with gradients, written to": (of(_into_weights), "changed in part"),
     "added at places": (of(_added_at_places), "adds to what is there"),
+    "added at places listed": (of(lambda m, x: m.b(_scattered(m.a(x), x, reduce="add"))), "adds to what is there"),
     "the batch in the middle": (of(_batch_in_the_middle), "mixes the examples"),
     "numpy": (of(_by_numpy), "numpy takes values of the input out of PyTorch"),
     "a list": (of(_by_list), "tolist takes values of the input out of PyTorch"),
