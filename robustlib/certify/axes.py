@@ -11,7 +11,7 @@ from torch import Tensor
 
 from .builder import Call, Unbounded
 from .moves import moved, numbers
-from .norms import log_total
+from .norms import axis_back, axis_last, log_total
 from .operations import Conv, Linear, average_pool
 
 
@@ -116,15 +116,8 @@ def product(call: Call) -> int:
 
 def running_total(call: Call) -> int:
     """Of each value, the sum of those up to it."""
-    (axis,) = axes_of(call)
-    if axis == 0:
-        raise Unbounded("mixes the examples of a batch")
-    subject = call.subject
-    lines = moved(call, call.one(), numbers(subject).movedim(axis, -1), subject)
-    k = subject.shape[axis]
-    found = _weighed(call, lines, torch.ones(k, k).tril().to(call.first))
-    now = torch.empty(subject.movedim(axis, -1).shape, dtype=subject.dtype, device=subject.device)
-    return moved(call, found, numbers(now).movedim(-1, axis), now)
+    lines, k = axis_last(call)
+    return axis_back(call, _weighed(call, lines, torch.ones(k, k).tril().to(call.first)))
 
 
 def log_sum_exp(call: Call) -> int:

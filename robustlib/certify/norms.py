@@ -80,8 +80,8 @@ def _by_own_statistics(call: Call, size: int, laid: Callable[[Tensor], Tensor]) 
     return [found, *[None] * (len(call.output) - 1)]
 
 
-def _last(call: Call) -> tuple[int, int]:
-    """(node, classes): the first argument, the axis of a softmax last."""
+def axis_last(call: Call) -> tuple[int, int]:
+    """(node, classes): the first argument, its one axis last."""
     subject, place = call.subject, call.one()
     axis = call.get("dim") % subject.dim()
     if subject.dim() < 2 or axis == 0:
@@ -89,8 +89,8 @@ def _last(call: Call) -> tuple[int, int]:
     return moved(call, place, numbers(subject).movedim(axis, -1), subject), subject.shape[axis]
 
 
-def _back(call: Call, place: int) -> int:
-    """The axis of a softmax where it was."""
+def axis_back(call: Call, place: int) -> int:
+    """That axis where it was."""
     output, axis = call.output, call.get("dim")
     now = torch.empty(output.movedim(axis, -1).shape, dtype=output.dtype, device=output.device)
     return moved(call, place, numbers(now).movedim(-1, axis), now)
@@ -126,8 +126,8 @@ def shares(builder: Builder, place: int, k: int, like: Tensor, seen: Tensor | No
 
 def softmax(call: Call) -> int:
     """:func:`shares` over any axis but the first."""
-    place, k = _last(call)
-    return _back(call, shares(call.builder, place, k, call.output))
+    place, k = axis_last(call)
+    return axis_back(call, shares(call.builder, place, k, call.output))
 
 
 def log_total(builder: Builder, place: int, k: int, like: Tensor) -> tuple[int, int]:
@@ -143,10 +143,10 @@ def log_total(builder: Builder, place: int, k: int, like: Tensor) -> tuple[int, 
 def log_softmax(call: Call) -> int:
     """z_i - z_1 - log sum_j exp(z_j - z_1): what all classes share cancels in their differences."""
     builder, like = call.builder, call.output
-    place, k = _last(call)
+    place, k = axis_last(call)
     apart, total = log_total(builder, place, k, like)
     shared = builder.note(Linear(like.new_full((k, 1), -1.0), None), (total,), builder.nodes[place].shape)
-    return _back(call, builder.sum(apart, shared))
+    return axis_back(call, builder.sum(apart, shared))
 
 
 RUNNING = ("native_batch_norm", "cudnn_batch_norm", "miopen_batch_norm", "_native_batch_norm_legit_no_training")
