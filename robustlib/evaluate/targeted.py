@@ -174,8 +174,8 @@ class Targeted(Measurement):
         return SUCCESS if metric == "success" else SIZE
 
     def work(self, price: Price, network: Network, n: int) -> float:
-        # Attempts that succeed end there: about half of the budget is used.
-        return price.step(network) * n * (len(facts_of(network.dataset).classes) - 1) * self.attack.passes / 2
+        # Attempts that succeed end there: by the records about a third of the budget is used.
+        return price.step(network) * n * (len(facts_of(network.dataset).classes) - 1) * self.attack.passes / 3
 
     def within(self, budget: Budget) -> Self:
         return replace(self, attack=self.attack.within(budget), cap=at_most(self.cap, budget.cap))
